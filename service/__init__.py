@@ -1,0 +1,1 @@
+"""The microservice: a dark photo in, a bright photo out."""

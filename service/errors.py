@@ -1,0 +1,224 @@
+"""Every way in which a request can fail, each with its HTTP status, gRPC code and problem type, once.
+
+NightliftError
+├── UnreadablePicture        400  the bytes are no picture we can decode
+├── MalformedRequest         400  the request itself cannot be parsed
+├── Unauthenticated          401
+├── Forbidden                403
+├── ModelNotFound            404
+├── NotAcceptable            406  no output format satisfies `Accept`
+├── BodyTooLarge             413
+├── UnsupportedFormat        415  a picture, but of a kind we do not take
+├── InvalidParameter         422  an option out of its range
+├── UnsupportedShape         422  too many pixels, too narrow, too long
+├── RateLimited              429
+├── ClientGone               499  only logged: nobody is there to read it
+├── EngineFailed             500  the network or its device broke during this request
+├── Unavailable              503  not now, later: carries Retry-After
+│   ├── QueueFull
+│   ├── ModelNotReady
+│   ├── EngineUnavailable
+│   └── Draining
+└── DeadlineExceeded         504
+
+Transports map an error by its attributes and know no class by name.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import grpc
+
+
+class NightliftError(Exception):
+    """Base of all errors meant for the caller.
+
+    Attributes:
+        status: HTTP status code.
+        code: gRPC status code.
+        slug: last part of the problem type URI, and the label of `nightlift_errors_total`.
+        title: the same sentence for every error of the class (RFC 9457 `title`).
+        detail: what was wrong with this request, and what is allowed; free of paths and of stack traces.
+        extensions: further members of the problem document, JSON-serialisable.
+        retry_after: seconds after which the same request may succeed, or None.
+    """
+
+    status: ClassVar[int] = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    slug: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something broke inside the service"
+    retry_after: float | None = None
+
+    def __init__(self, detail: str, **extensions: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extensions = extensions
+
+
+class UnreadablePicture(NightliftError):
+    """The bytes cannot be decoded: empty, truncated, or not a picture at all."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    slug = "unreadable-picture"
+    title = "The picture cannot be read"
+
+
+class MalformedRequest(NightliftError):
+    """The request cannot be parsed: a broken multipart body, tensor or protocol message."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    slug = "malformed-request"
+    title = "The request cannot be parsed"
+
+
+class Unauthenticated(NightliftError):
+    """An API key is required and none, or an unknown one, was given."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = grpc.StatusCode.UNAUTHENTICATED
+    slug = "unauthenticated"
+    title = "An API key is required"
+
+
+class Forbidden(NightliftError):
+    """The caller is known, but may not do this; or nobody may, by setting."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = grpc.StatusCode.PERMISSION_DENIED
+    slug = "forbidden"
+    title = "This is not allowed"
+
+
+class ModelNotFound(NightliftError):
+    """No model, or no version of it, has this name."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = grpc.StatusCode.NOT_FOUND
+    slug = "model-not-found"
+    title = "There is no such model"
+
+
+class NotAcceptable(NightliftError):
+    """`Accept` excludes every format that we could answer in."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    slug = "not-acceptable"
+    title = "No acceptable output format"
+
+
+class BodyTooLarge(NightliftError):
+    """The request has more bytes than the limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    slug = "body-too-large"
+    title = "The request body is too large"
+
+
+class UnsupportedFormat(NightliftError):
+    """The bytes are of a recognisable kind that the service does not take."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    slug = "unsupported-format"
+    title = "This kind of file is not supported"
+
+
+class InvalidParameter(NightliftError):
+    """An option has a value outside what is allowed."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    slug = "invalid-parameter"
+    title = "A parameter is not valid"
+
+
+class UnsupportedShape(NightliftError):
+    """The picture has too many pixels or frames, is too narrow, or too long for its width."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    slug = "unsupported-shape"
+    title = "The picture's size or shape is not supported"
+
+
+class RateLimited(NightliftError):
+    """The caller sends more than its key allows."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    slug = "rate-limited"
+    title = "Too many requests"
+    retry_after = 1.0
+
+
+class ClientGone(NightliftError):
+    """The client left before its answer was ready."""
+
+    status = 499
+    code = grpc.StatusCode.CANCELLED
+    slug = "client-gone"
+    title = "The client closed the request"
+
+
+class EngineFailed(NightliftError):
+    """The engine raised while it ran this request's batch; the request may be repeated."""
+
+    slug = "engine-failed"
+    title = "The model could not be run"
+
+
+class Unavailable(NightliftError):
+    """The service cannot take this request now, and can later."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = grpc.StatusCode.UNAVAILABLE
+    slug = "unavailable"
+    title = "The service is not available now"
+    retry_after = 1.0
+
+
+class QueueFull(Unavailable):
+    """The model's queue holds as many requests as it may."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    slug = "queue-full"
+    title = "The queue is full"
+
+
+class ModelNotReady(Unavailable):
+    """The model is known, but still loading, or unloaded, or its last load failed."""
+
+    slug = "model-not-ready"
+    title = "The model is not ready"
+    retry_after = 2.0
+
+
+class EngineUnavailable(Unavailable):
+    """The model's engine (its device, its worker process or its Triton server) is down and being brought back."""
+
+    slug = "engine-unavailable"
+    title = "The model's engine is not available now"
+    retry_after = 2.0
+
+
+class Draining(Unavailable):
+    """The service is about to stop and takes no new work."""
+
+    slug = "draining"
+    title = "The service is shutting down"
+    retry_after = 5.0
+
+
+class DeadlineExceeded(NightliftError):
+    """The request's time ran out before its result was ready."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    slug = "deadline-exceeded"
+    title = "The deadline has passed"
