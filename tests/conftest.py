@@ -11,7 +11,7 @@ SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder beside the checkout with golden files and real data sets; the test is skipped where it is absent."""
+    """The folder beside the checkout with golden files and real data; tests are skipped where it is absent."""
     folder = SHARED.resolve()
     if not folder.is_dir():
         pytest.skip(f"golden files and data sets are not at hand: no folder {folder}")

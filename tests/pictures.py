@@ -1,7 +1,7 @@
 """Pictures for tests: deterministic, real-looking, made from the samples that scikit-image ships.
 
-Nothing is downloaded. `scene` is a well-lit photo, `darken` takes the light away as a camera would (gain, gamma,
-shot and read noise, 8-bit rounding), and `dark_scene` is both. The encoders at the end give file bytes.
+Nothing is downloaded. `scene` is a well-lit photo, `darken` takes the light away as a camera would (gain,
+gamma, shot and read noise, 8-bit rounding), and `dark_scene` is both. `encoded` gives file bytes.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ def darken(
 ) -> Pixels:
     """The same view with less light: uint8 [..., 3] in, the same shape out.
 
-    The photo is taken to linear light (power 2.2), dimmed by `gain` after a tone change by `gamma`, counted in
-    `electrons` at white with Poisson shot noise and Gaussian `read_noise` (in electrons), and written in 8 bit again.
+    The photo is taken to linear light (power 2.2), dimmed by `gain` after a tone change by `gamma`, counted
+    in `electrons` at white with Poisson shot noise and Gaussian `read_noise` (in electrons), and written in
+    8 bit again.
     """
     random = np.random.default_rng(seed)
     linear = (picture / 255.0) ** 2.2
@@ -66,9 +67,7 @@ def dark_scene(name: str = "astronaut", size: tuple[int, int] | None = None, see
     return darken(scene(name, size), seed=seed)
 
 
-def pair(
-    name: str = "astronaut", size: tuple[int, int] | None = None, seed: int = 0
-) -> tuple[Pixels, Pixels]:
+def pair(name: str = "astronaut", size: tuple[int, int] | None = None, seed: int = 0) -> tuple[Pixels, Pixels]:
     """The same view (dark, well lit), both uint8 [H, W, 3]."""
     bright = scene(name, size)
     return darken(bright, seed=seed), bright

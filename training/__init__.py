@@ -1,0 +1,1 @@
+"""Training: networks, losses, data sets, recipes, the loop, and evaluation."""

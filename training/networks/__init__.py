@@ -1,0 +1,28 @@
+"""The networks, one file a system, and the list of them.
+
+Every network is an `nn.Module` from float NCHW RGB in [0, 1] to an enhanced float NCHW of the same size, which
+may leave [0, 1]; whoever serves or measures clamps. Sides must be multiples of `NetworkSpec.multiple`:
+`pad_to_multiple` sees to that.
+"""
+
+# Importing a network's file puts it on the list.
+from training.networks import zero_dce, zero_dce_improved
+from training.networks._curves import apply_curves
+from training.networks._official import OfficialLayout, load_official, register_official
+from training.networks._padding import pad_to_multiple
+from training.networks._registry import NetworkSpec, create, names, register, spec
+
+__all__ = [
+    "NetworkSpec",
+    "OfficialLayout",
+    "apply_curves",
+    "create",
+    "load_official",
+    "names",
+    "pad_to_multiple",
+    "register",
+    "register_official",
+    "spec",
+    "zero_dce",
+    "zero_dce_improved",
+]

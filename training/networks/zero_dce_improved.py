@@ -1,0 +1,65 @@
+"""Zero-DCE-improved: half the width of Zero-DCE, a max-pool before the fourth convolution, a final gamma.
+
+Aiemu, "Zero-DCE-improved" (source code, no paper); derives from Guo et al., CVPR 2020.
+23,592 parameters; receptive field 17x17. The published pictures have a gamma of 1.15 applied after 8-bit
+rounding, which darkens slightly; it is a property of serving (`NetworkSpec.output_gamma`), not of the network.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.networks._curves import apply_curves, initialise, register_published_trunk
+from training.networks._registry import NetworkSpec, register
+
+SPEC = NetworkSpec(
+    name="zero_dce_improved",
+    title="Zero-DCE-improved",
+    paper="Aiemu, Zero-DCE-improved (source code), after Guo et al., CVPR 2020",
+    recipe="zero_dce_improved",
+    spatial_scope="local",
+    halo=8,
+    multiple=1,
+    smallest_side=1,
+    working_side=256,
+    output_gamma=1.15,
+)
+
+FEATURES = 16
+ITERATIONS = 8
+
+
+@register(SPEC)
+class ZeroDCEImproved(nn.Module):
+    """The published network; parameter names are the published checkpoint's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.e_conv1 = nn.Conv2d(3, FEATURES, 3, padding=1)
+        self.e_conv2 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.e_conv3 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.e_conv4 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.e_conv5 = nn.Conv2d(2 * FEATURES, FEATURES, 3, padding=1)
+        self.e_conv6 = nn.Conv2d(2 * FEATURES, FEATURES, 3, padding=1)
+        self.e_conv7 = nn.Conv2d(2 * FEATURES, 3 * ITERATIONS, 3, padding=1)
+        initialise(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """float [N, 3, H, W] in [0, 1] -> the brightened picture before gamma, same shape and range."""
+        return apply_curves(image, self.curves(image))
+
+    def curves(self, image: Tensor) -> Tensor:
+        """The curve maps: float [N, 3, H, W] in [0, 1] -> [N, 24, H, W] in [-1, 1], three an iteration."""
+        x1 = torch.relu(self.e_conv1(image))
+        x2 = torch.relu(self.e_conv2(x1))
+        x3 = torch.relu(self.e_conv3(x2))
+        # Only the fourth convolution sees the pooled features; the skip carries them un-pooled.
+        x4 = torch.relu(self.e_conv4(F.max_pool2d(x3, kernel_size=3, stride=1, padding=1)))
+        x5 = torch.relu(self.e_conv5(torch.cat([x3, x4], dim=1)))
+        x6 = torch.relu(self.e_conv6(torch.cat([x2, x5], dim=1)))
+        return torch.tanh(self.e_conv7(torch.cat([x1, x6], dim=1)))
+
+
+register_published_trunk(SPEC.name, FEATURES)

@@ -1,0 +1,32 @@
+"""Training procedures: one file each, a class with a readable `step`.
+
+To add one, write a subclass of `Objective` with its `Settings`, decorate it with `register_objective`, and import
+its file here.
+"""
+
+# Importing an objective's file puts it on the list.
+from training.objectives import zero_reference
+from training.objectives._base import (
+    Batch,
+    Objective,
+    Player,
+    Settings,
+    Update,
+    create_objective,
+    frozen,
+    objective_settings,
+    register_objective,
+)
+
+__all__ = [
+    "Batch",
+    "Objective",
+    "Player",
+    "Settings",
+    "Update",
+    "create_objective",
+    "frozen",
+    "objective_settings",
+    "register_objective",
+    "zero_reference",
+]
