@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
 
@@ -23,11 +25,69 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     """HTTP port; 0 takes a free one."""
 
+    grpc_port: int = Field(8001, ge=0, le=65535)
+    """gRPC port; 0 takes a free one."""
+
+    model_repository: Path = Path(__file__).resolve().parent.parent / "model_repository"
+    """Folder of models in Triton's layout."""
+
+    default_model: str = "zero_dce_improved"
+    """Model that answers requests which name none."""
+
+    models: Annotated[tuple[str, ...], NoDecode] = ()
+    """Models to load, comma-separated; empty loads every model in the repository."""
+
+    required_models: Annotated[tuple[str, ...], NoDecode] = ()
+    """Models without which the service is not ready, comma-separated; empty requires the default model alone."""
+
+    device: str = Field("auto", pattern=r"auto|cpu|cuda|cuda:\d+")
+    """Where models run whose configuration leaves it open. `auto` takes a CUDA device if one really works."""
+
+    cpu_threads: int = Field(0, ge=0, le=1024)
+    """Threads inside one pass of a network on the CPU; 0 takes one a core."""
+
+    codec_threads: int = Field(0, ge=0, le=1024)
+    """Threads that decode, render and encode; 0 takes one a core."""
+
     max_body_bytes: int = Field(64 * MIB, ge=1024)
     """Largest request body in bytes, on HTTP and gRPC alike."""
 
     max_pixels: int = Field(64_000_000, ge=256)
     """Largest picture in pixels, checked from the file's header before anything is decoded."""
 
-    model_repository: Path = Path(__file__).resolve().parent.parent / "model_repository"
-    """Folder of models in Triton's layout."""
+    max_batch_pixels: int = Field(16_000_000, ge=256)
+    """Most pixels in one pass of a network; one picture alone is always let through."""
+
+    request_timeout: float = Field(60.0, gt=0, le=3600)
+    """Seconds after which a request is given up with 504; a client may ask for less by `X-Request-Timeout`."""
+
+    drain_delay: float = Field(0.0, ge=0, le=300)
+    """Seconds between the signal to stop and the moment when no new connection is taken; the service says that it is
+    not ready meanwhile, and still serves. Behind a load balancer, a little more than its probe interval."""
+
+    drain_timeout: float = Field(25.0, ge=0, le=3600)
+    """Seconds that running requests get to finish once no new connection is taken."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
+
+    @field_validator("models", "required_models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Names of the models without which the service is not ready; never empty."""
+        return self.required_models or (self.default_model,)
+
+
+def available_cores() -> int:
+    """Cores that this process may use: the affinity mask, or fewer where a container's quota says so; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass  # no cgroup, no quota ("max"), or an older layout: the mask stands
+    return cores

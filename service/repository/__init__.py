@@ -1,5 +1,27 @@
 """A Triton-style model repository: folders, versions, config.pbtxt, and what a model says about itself."""
 
+from service.repository._config import (
+    Batching,
+    ConfigError,
+    InstanceGroup,
+    ModelConfig,
+    TensorSpec,
+    WarmupSample,
+    read_config,
+)
+from service.repository._repository import ModelRepository, ModelVersion
 from service.repository._traits import ModelTraits, SpatialScope
 
-__all__ = ["ModelTraits", "SpatialScope"]
+__all__ = [
+    "Batching",
+    "ConfigError",
+    "InstanceGroup",
+    "ModelConfig",
+    "ModelRepository",
+    "ModelTraits",
+    "ModelVersion",
+    "SpatialScope",
+    "TensorSpec",
+    "WarmupSample",
+    "read_config",
+]

@@ -1,0 +1,33 @@
+"""Running networks: the models in memory, the queue of each, the batching decision, and the engines."""
+
+from service.inference._batching import BatchPolicy, Bucket, ClosedBy, Cut, Wait, Waiting, decide
+from service.inference._contract import AFFINE, ENHANCED, IMAGE, Engine, EngineInfo, Runner, Tensors
+from service.inference._models import LoadedModel, Models, ModelState, ModelStatus
+from service.inference._placement import cuda_available, devices
+from service.inference._queue import BatchQueue, Outcome, Statistics
+
+__all__ = [
+    "AFFINE",
+    "ENHANCED",
+    "IMAGE",
+    "BatchPolicy",
+    "BatchQueue",
+    "Bucket",
+    "ClosedBy",
+    "Cut",
+    "Engine",
+    "EngineInfo",
+    "LoadedModel",
+    "ModelState",
+    "ModelStatus",
+    "Models",
+    "Outcome",
+    "Runner",
+    "Statistics",
+    "Tensors",
+    "Wait",
+    "Waiting",
+    "cuda_available",
+    "decide",
+    "devices",
+]

@@ -1,0 +1,113 @@
+"""When to cut a batch, and of what: a pure function of what waits, so that it can be tested as a table.
+
+Work-conserving: a free engine never waits while an item is queued, unless company is in sight (the decode of a
+picture of the same bucket is under way) and the oldest item is younger than the model's delay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+# What must be equal for two items to share a batch: height, width, and the outputs wanted.
+Bucket = tuple[int, int, tuple[str, ...]]
+
+
+class ClosedBy(StrEnum):
+    """Why a batch was cut, a label of `nightlift_batches_total`."""
+
+    FULL = "full"
+    PIXELS = "pixels"
+    DELAY = "delay"
+    DEADLINE = "deadline"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What the decision needs to know of a queued item; times are seconds of one monotonic clock."""
+
+    bucket: Bucket
+    count: int
+    since: float
+    deadline: float | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that this item adds to a batch."""
+        height, width, _ = self.bucket
+        return self.count * height * width
+
+
+@dataclass(frozen=True)
+class BatchPolicy:
+    """Limits of one batch; one item alone is always let through, whatever its size."""
+
+    max_count: int = 1
+    max_pixels: int = 16_000_000
+    max_delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Send the items at these places of the queue, now."""
+
+    places: tuple[int, ...]
+    closed_by: ClosedBy
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Send nothing before this time, or before the queue changes."""
+
+    until: float
+
+
+def decide(queue: Sequence[Waiting], expected: Mapping[Bucket, int], policy: BatchPolicy, now: float) -> Cut | Wait:
+    """Choose the next batch for a free engine.
+
+    Args:
+        queue: what waits, oldest first; not empty.
+        expected: how many pictures of each bucket are being decoded at this moment.
+        policy: the model's limits.
+        now: the present time on the items' clock.
+
+    Returns:
+        The bucket of the item that is due first is served first, so that a rare shape does not starve.
+    """
+    leader = _leader(queue, policy, now)
+    places: list[int] = []
+    count = pixels = 0
+    for place, item in enumerate(queue):
+        if item.bucket != leader.bucket:
+            continue
+        if places and count + item.count > policy.max_count:
+            return Cut(tuple(places), ClosedBy.FULL)
+        if places and pixels + item.pixels > policy.max_pixels:
+            return Cut(tuple(places), ClosedBy.PIXELS)
+        places.append(place)
+        count, pixels = count + item.count, pixels + item.pixels
+    if count >= policy.max_count:
+        return Cut(tuple(places), ClosedBy.FULL)
+    if not expected.get(leader.bucket):
+        return Cut(tuple(places), ClosedBy.IDLE)
+    oldest = min(queue[place].since for place in places)
+    if now >= oldest + policy.max_delay:
+        return Cut(tuple(places), ClosedBy.DELAY)
+    deadlines = [queue[place].deadline for place in places]
+    due = min((deadline for deadline in deadlines if deadline is not None), default=float("inf"))
+    if due - now <= _urgent(policy):
+        return Cut(tuple(places), ClosedBy.DEADLINE)
+    return Wait(min(oldest + policy.max_delay, due - _urgent(policy)))
+
+
+def _leader(queue: Sequence[Waiting], policy: BatchPolicy, now: float) -> Waiting:
+    """The item whose bucket goes next: the oldest, unless another one's deadline is close."""
+    due = min(queue, key=lambda item: item.deadline if item.deadline is not None else float("inf"))
+    return due if due.deadline is not None and due.deadline - now <= _urgent(policy) else queue[0]
+
+
+def _urgent(policy: BatchPolicy) -> float:
+    """How close, in seconds, a deadline must be to go before older items: it leaves room for one pass."""
+    return max(0.1, 2 * policy.max_delay)

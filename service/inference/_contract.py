@@ -1,0 +1,86 @@
+"""The two contracts of this package.
+
+A *runner* is synchronous and single-threaded: one model on one device. An *engine* is what the queue sees: it decides
+where runners live (in this process, in a child process, behind a Triton server) and answers asynchronously.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+IMAGE = "image"
+ENHANCED = "enhanced"
+AFFINE = "affine"
+
+Tensors = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What a model really runs on, as verified after loading: never what was merely asked for.
+
+    Attributes:
+        engine: `onnxruntime`, `torchscript` or `triton`.
+        provider: `CPUExecutionProvider`, `CUDAExecutionProvider`, `cuda`, `cpu`, or the server's address.
+        device: `cpu`, `cuda:0`, ... or `remote`.
+        precision: `fp32` or `fp16`.
+        placement: `in process`, `child process` or `server`.
+    """
+
+    engine: str
+    provider: str
+    device: str
+    precision: str = "fp32"
+    placement: str = "in process"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether batches run on a device on which larger batches pay."""
+        return self.device.startswith("cuda") or self.device == "remote"
+
+
+class Runner(Protocol):
+    """One loaded model on one device, called by one thread at a time."""
+
+    info: EngineInfo
+
+    def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+        """Run one pass.
+
+        Args:
+            batch: UINT8 [N, H, W, 3], sRGB code values.
+            outputs: the names wanted.
+
+        Returns:
+            The outputs by name, each with the batch as first axis.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the model's memory."""
+        ...
+
+
+class Engine(Protocol):
+    """A model ready to take batches, `concurrency` of them at once."""
+
+    info: EngineInfo
+    concurrency: int
+
+    async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+        """As `Runner.run`.
+
+        Raises:
+            EngineUnavailable: if the device, process or server is down; the same batch may succeed later.
+            EngineFailed: if this batch broke the model.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what runs, then release everything."""
+        ...

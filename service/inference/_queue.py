@@ -1,0 +1,230 @@
+"""A model's queue: callers submit and await, the queue alone decides what runs together and when.
+
+All of its state changes on the event loop's thread, in `_pump`, so there are no locks. Entries whose caller has gone
+are dropped before compute; a result is never set on a future that is already done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import Draining, EngineFailed, NightliftError, QueueFull
+from service.inference._batching import BatchPolicy, Bucket, Cut, Wait, Waiting, decide
+from service.inference._contract import Engine, Tensors
+from service.telemetry import ModelMetrics
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An item's result and what became of it on the way: `queue` and `infer` in seconds, `batch` in pictures."""
+
+    tensors: Tensors
+    queue: float
+    infer: float
+    batch: int
+
+
+@dataclass
+class Statistics:
+    """Counters since the model was loaded, for the protocol's `statistics` extension; times in nanoseconds."""
+
+    successes: int = 0
+    failures: int = 0
+    success_ns: int = 0
+    failure_ns: int = 0
+    queue_ns: int = 0
+    infer_ns: int = 0
+    pictures: int = 0
+    executions: int = 0
+    last_inference_ms: int = 0
+    by_batch_size: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def ran(self, count: int, infer_ns: int) -> None:
+        """Count one execution of `count` pictures."""
+        self.executions += 1
+        self.pictures += count
+        self.last_inference_ms = time.time_ns() // 1_000_000
+        runs, total = self.by_batch_size.get(count, (0, 0))
+        self.by_batch_size[count] = (runs + 1, total + infer_ns)
+
+
+@dataclass(eq=False)
+class _Entry:
+    waiting: Waiting
+    pixels: NDArray[np.uint8]
+    outputs: tuple[str, ...]
+    future: asyncio.Future[Outcome]
+
+
+class BatchQueue:
+    """Joins pictures of equal shape into batches for one engine.
+
+    Args:
+        engine: runs the batches; at most `engine.concurrency` of them at once.
+        policy: limits of one batch.
+        max_size: entries that may wait; 0 is unbounded.
+        metrics: where sizes, waits and rejections are counted.
+    """
+
+    def __init__(self, engine: Engine, policy: BatchPolicy, max_size: int, metrics: ModelMetrics) -> None:
+        self.statistics = Statistics()
+        self._engine = engine
+        self._policy = policy
+        self._max_size = max_size
+        self._metrics = metrics
+        self._entries: list[_Entry] = []
+        self._expected: Counter[Bucket] = Counter()
+        self._running: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._seconds_per_entry = 0.0
+        metrics.watch_queue(lambda: len(self._entries), self._oldest_wait)
+
+    async def submit(
+        self, pixels: NDArray[np.uint8], outputs: tuple[str, ...], deadline: float | None = None
+    ) -> Outcome:
+        """Wait for the result of `pixels`.
+
+        Args:
+            pixels: UINT8 [n, H, W, 3]; n pictures that belong together (one, unless a client sent a batch).
+            outputs: names of the outputs wanted.
+            deadline: `time.monotonic()` by which the caller needs the result. It moves the entry forward; to give
+                up is the caller's part, by cancelling.
+
+        Raises:
+            QueueFull: if as many entries wait as may.
+            Draining: after `close`.
+            EngineUnavailable, EngineFailed: what became of the batch.
+        """
+        if self._closed:
+            raise Draining("the model is being unloaded or the service is stopping")
+        self._forget_cancelled()
+        if self._max_size and len(self._entries) >= self._max_size:
+            raise self._full()
+        bucket = (pixels.shape[1], pixels.shape[2], outputs)
+        entry = _Entry(
+            Waiting(bucket, pixels.shape[0], time.monotonic(), deadline),
+            pixels,
+            outputs,
+            asyncio.get_running_loop().create_future(),
+        )
+        self._entries.append(entry)
+        self._pump()
+        return await entry.future
+
+    @contextmanager
+    def expecting(self, bucket: Bucket) -> Iterator[None]:
+        """Announce that an item of this bucket is being decoded, so that a batch may wait for it."""
+        self._expected[bucket] += 1
+        try:
+            yield
+        finally:
+            self._expected[bucket] -= 1
+            if not self._expected[bucket]:
+                del self._expected[bucket]
+            # Nobody else may be coming: what waited for this item need not wait on.
+            self._pump()
+
+    async def close(self) -> None:
+        """Refuse new entries, finish those that wait and run."""
+        self._closed = True
+        while self._entries or self._running:
+            self._pump()
+            if self._running:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(0.001)
+
+    def _pump(self) -> None:
+        """Hand as many batches to the engine as it has room for; called whenever anything has changed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._forget_cancelled()
+        while self._entries and len(self._running) < self._engine.concurrency:
+            expected = {} if self._closed else self._expected
+            match decide([entry.waiting for entry in self._entries], expected, self._policy, time.monotonic()):
+                case Cut(places, closed_by):
+                    batch = [self._entries[place] for place in places]
+                    self._entries = [entry for entry in self._entries if entry not in batch]
+                    self._metrics.batch(
+                        sum(entry.waiting.count for entry in batch),
+                        sum(entry.waiting.pixels for entry in batch),
+                        closed_by,
+                    )
+                    task = asyncio.create_task(self._run(batch))
+                    self._running.add(task)
+                    task.add_done_callback(self._ran)
+                case Wait(until):
+                    delay = max(0.0, until - time.monotonic())
+                    self._timer = asyncio.get_running_loop().call_later(delay, self._pump)
+                    return
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._pump()
+
+    async def _run(self, batch: Sequence[_Entry]) -> None:
+        started = time.monotonic()
+        count = sum(entry.waiting.count for entry in batch)
+        pixels = batch[0].pixels if len(batch) == 1 else np.concatenate([entry.pixels for entry in batch])
+        try:
+            tensors = await self._engine.run(pixels, batch[0].outputs)
+        except NightliftError as error:
+            self._fail(batch, error, started)
+            return
+        except Exception as error:
+            # The message may hold paths or internals: it goes to the log, not to the caller.
+            self._metrics.engine_error(error)
+            self._fail(batch, EngineFailed("the model failed on this picture; the failure was logged"), started)
+            return
+        seconds = time.monotonic() - started
+        self._seconds_per_entry += 0.2 * (seconds / len(batch) - self._seconds_per_entry)
+        self.statistics.ran(count, int(seconds * 1e9))
+        self._metrics.inferred(seconds)
+        first = 0
+        for entry in batch:
+            last = first + entry.waiting.count
+            if not entry.future.done():
+                wait = started - entry.waiting.since
+                self._metrics.waited(wait)
+                self.statistics.successes += 1
+                self.statistics.queue_ns += int(wait * 1e9)
+                self.statistics.infer_ns += int(seconds * 1e9)
+                self.statistics.success_ns += int((wait + seconds) * 1e9)
+                rows = {name: tensor[first:last] for name, tensor in tensors.items()}
+                entry.future.set_result(Outcome(rows, wait, seconds, count))
+            else:
+                self._metrics.cancelled("compute")
+            first = last
+
+    def _fail(self, batch: Sequence[_Entry], error: NightliftError, started: float) -> None:
+        self.statistics.failures += len(batch)
+        self.statistics.failure_ns += int((time.monotonic() - started) * 1e9) * len(batch)
+        for entry in batch:
+            if not entry.future.done():
+                entry.future.set_exception(error)
+
+    def _forget_cancelled(self) -> None:
+        alive = [entry for entry in self._entries if not entry.future.done()]
+        for _ in range(len(self._entries) - len(alive)):
+            self._metrics.cancelled("queue")
+        self._entries = alive
+
+    def _full(self) -> QueueFull:
+        error = QueueFull(f"{len(self._entries)} requests are waiting for this model, and no more may")
+        seconds = self._seconds_per_entry * len(self._entries) / self._engine.concurrency
+        error.retry_after = float(max(1, math.ceil(seconds)))
+        return error
+
+    def _oldest_wait(self) -> float:
+        return time.monotonic() - self._entries[0].waiting.since if self._entries else 0.0

@@ -1,0 +1,339 @@
+"""`config.pbtxt`, parsed with Triton's own protobuf and reduced to what an embedded engine acts on.
+
+Every field of `ModelConfig` is honoured, or ignored with a warning, or refused with a message that says why:
+
+| field | here |
+|---|---|
+| name, platform, backend, max_batch_size, input, output, default_model_filename | honoured |
+| version_policy, instance_group (kind, count, gpus), model_warmup, parameters | honoured |
+| dynamic_batching: delay, preferred sizes, default_queue_policy | honoured |
+| optimization: graph.level, execution_accelerators, cuda.graphs | honoured |
+| priorities, preserve_ordering, rate_limiter, response_cache, metrics, pinned memory, host_policy | warning |
+| ensemble, sequence batching, decoupled transactions, ragged batches, reshape, repository agents | refused |
+| a field that Triton does not know | refused, with its line |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from service.repository._traits import ModelTraits, SpatialScope
+
+TRAIT_PREFIX = "nightlift."
+DEFAULT_QUEUE_SIZE = 64
+
+# Triton's name for the way a model is run -> file name inside a version folder.
+MODEL_FILES = {"onnxruntime": "model.onnx", "pytorch": "model.pt"}
+PLATFORMS = {"onnxruntime_onnx": "onnxruntime", "pytorch_libtorch": "pytorch"}
+
+
+class ConfigError(ValueError):
+    """A config.pbtxt that cannot be served; the message names the file, the field and what is allowed."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output. `dims` leave the batch axis out where `max_batch_size` > 0; -1 is variable."""
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class InstanceGroup:
+    """`count` copies of a model on every device named: `kind` is `auto`, `cpu` or `gpu`."""
+
+    kind: str
+    count: int
+    gpus: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How requests are joined.
+
+    Attributes:
+        max_batch_size: most pictures in one pass of the network.
+        max_delay: longest wait for company, in seconds.
+        asked_for: whether the configuration asks for batches by a delay or by preferred sizes. Without, batches form
+            where they pay (on a GPU), and a CPU, already full with one picture, takes one at a time.
+        max_queue_size: requests that may wait; 0 is unbounded, as in Triton.
+        default_timeout: seconds that a request may wait where it names no time of its own; None is for ever.
+        allow_timeout_override: whether a request may name its own.
+    """
+
+    max_batch_size: int = 1
+    max_delay: float = 0.0
+    asked_for: bool = False
+    max_queue_size: int = DEFAULT_QUEUE_SIZE
+    default_timeout: float | None = None
+    allow_timeout_override: bool = True
+
+
+@dataclass(frozen=True)
+class WarmupSample:
+    """A batch of `batch_size` pictures of `height` x `width`, run `count` times before the model is ready."""
+
+    batch_size: int
+    height: int
+    width: int
+    random: bool
+    count: int
+
+
+@dataclass(frozen=True)
+class VersionPolicy:
+    """Which version folders are served: the `latest` n, or the `specific` ones, or (both empty) all."""
+
+    latest: int = 0
+    specific: tuple[int, ...] = ()
+
+    def choose(self, available: tuple[int, ...]) -> tuple[int, ...]:
+        """The versions to serve, ascending, out of those that lie in the folder."""
+        if self.specific:
+            return tuple(v for v in sorted(available) if v in self.specific)
+        return tuple(sorted(available))[-self.latest :] if self.latest else tuple(sorted(available))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One model's configuration, checked.
+
+    Attributes:
+        backend: `onnxruntime` or `pytorch`.
+        parameters: the string parameters, Triton's and our own.
+        accelerators: GPU execution accelerators asked for, name -> parameters (`tensorrt`).
+        warnings: one line for every field that was read and has no effect here.
+        proto: the message as parsed, for `/v2/models/NAME/config`.
+    """
+
+    name: str
+    backend: str
+    filename: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batching: Batching
+    versions: VersionPolicy
+    instances: tuple[InstanceGroup, ...]
+    warmup: tuple[WarmupSample, ...]
+    traits: ModelTraits
+    parameters: Mapping[str, str]
+    graph_level: int = 0
+    accelerators: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    cuda_graphs: bool = False
+    warnings: tuple[str, ...] = ()
+    proto: Any = None
+
+    @property
+    def platform(self) -> str:
+        """Triton's platform string of the backend."""
+        return next(platform for platform, backend in PLATFORMS.items() if backend == self.backend)
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """Measured scores that the exporter wrote into the parameters; empty where it wrote none."""
+        return json.loads(self.parameters.get(TRAIT_PREFIX + "scores", "{}"))
+
+    @property
+    def licence(self) -> str:
+        """What the weights may be used for, as the exporter wrote it."""
+        return self.parameters.get(TRAIT_PREFIX + "licence", "")
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Parse `folder/config.pbtxt`.
+
+    Raises:
+        ConfigError: if the file is missing, is no ModelConfig, or asks for what an embedded engine cannot do.
+    """
+    path = folder / "config.pbtxt"
+    if not path.is_file():
+        raise ConfigError(f"model {folder.name!r} has no config.pbtxt")
+    proto = pb.ModelConfig()
+    try:
+        text_format.Parse(path.read_text(encoding="utf-8"), proto)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{folder.name}/config.pbtxt: {error}") from None
+    try:
+        return _checked(proto, folder.name)
+    except ConfigError as error:
+        raise ConfigError(f"{folder.name}/config.pbtxt: {error}") from None
+
+
+def _checked(proto: Any, folder_name: str) -> ModelConfig:
+    for reason in _refusals(proto, folder_name):
+        raise ConfigError(reason)
+    parameters = {key: value.string_value for key, value in proto.parameters.items()}
+    backend = proto.backend or PLATFORMS[proto.platform]
+    return ModelConfig(
+        name=proto.name or folder_name,
+        backend=backend,
+        filename=proto.default_model_filename or MODEL_FILES[backend],
+        inputs=tuple(_tensor(tensor) for tensor in proto.input),
+        outputs=tuple(_tensor(tensor) for tensor in proto.output),
+        batching=_batching(proto),
+        versions=_version_policy(proto.version_policy),
+        instances=_instances(proto),
+        warmup=tuple(_warmup(sample) for sample in proto.model_warmup),
+        traits=_traits(parameters, folder_name, [tensor.name for tensor in proto.output]),
+        parameters=parameters,
+        graph_level=proto.optimization.graph.level,
+        accelerators={
+            accelerator.name: dict(accelerator.parameters)
+            for accelerator in proto.optimization.execution_accelerators.gpu_execution_accelerator
+        },
+        cuda_graphs=proto.optimization.cuda.graphs,
+        warnings=tuple(_warnings(proto)),
+        proto=proto,
+    )
+
+
+def _refusals(proto: Any, folder_name: str) -> Iterator[str]:
+    """Reasons why this configuration cannot be served here, the first one being reported."""
+    if proto.name and proto.name != folder_name:
+        yield f"name is {proto.name!r}, but the folder is {folder_name!r}; they must be equal"
+    if proto.backend and proto.backend not in MODEL_FILES:
+        yield f"backend {proto.backend!r} is not embedded here; allowed are {sorted(MODEL_FILES)}"
+    if proto.platform and proto.platform not in PLATFORMS:
+        yield f"platform {proto.platform!r} is not embedded here; allowed are {sorted(PLATFORMS)}"
+    if not proto.backend and not proto.platform:
+        yield f"neither platform nor backend is set; allowed platforms are {sorted(PLATFORMS)}"
+    if proto.backend and proto.platform and PLATFORMS[proto.platform] != proto.backend:
+        yield f"platform {proto.platform!r} and backend {proto.backend!r} contradict each other"
+    for name in ("ensemble_scheduling", "sequence_batching"):
+        if proto.HasField(name):
+            yield f"{name} needs Triton; the embedded engine runs single, stateless models"
+    if proto.model_transaction_policy.decoupled:
+        yield "decoupled transactions need Triton; here every request has one answer"
+    if proto.batch_input or proto.batch_output or any(tensor.allow_ragged_batch for tensor in proto.input):
+        yield "ragged batches mean nothing for pictures; remove batch_input, batch_output and allow_ragged_batch"
+    if any(tensor.HasField("reshape") for tensor in (*proto.input, *proto.output)):
+        yield "reshape is not supported; export the graph with the shape that it serves"
+    if proto.model_repository_agents.agents:
+        yield "model_repository_agents need Triton"
+    if not proto.input or not proto.output:
+        yield "at least one input and one output must be declared"
+    if proto.max_batch_size < 0:
+        yield f"max_batch_size is {proto.max_batch_size}; it must be 0 or more"
+    preferred = list(proto.dynamic_batching.preferred_batch_size)
+    if any(size < 1 or size > max(1, proto.max_batch_size) for size in preferred):
+        yield f"preferred_batch_size {preferred} must lie between 1 and max_batch_size {proto.max_batch_size}"
+    if Path(proto.default_model_filename).name != proto.default_model_filename:
+        yield f"default_model_filename {proto.default_model_filename!r} must be a plain file name"
+    for sample in proto.model_warmup:
+        if any(tensor.WhichOneof("input_data_type") == "input_data_file" for tensor in sample.inputs.values()):
+            yield f"warm-up {sample.name!r}: input_data_file is not supported; use zero_data or random_data"
+        if any(len(tensor.dims) != 3 for tensor in sample.inputs.values()):
+            yield f"warm-up {sample.name!r}: dims must be height, width, 3"
+
+
+def _warnings(proto: Any) -> Iterator[str]:
+    """Fields that are set, are harmless, and do nothing here."""
+    batching, optimization = proto.dynamic_batching, proto.optimization
+    if batching.priority_levels or batching.priority_queue_policy:
+        yield "dynamic_batching priorities have no effect: requests are served in order of arrival"
+    if batching.preserve_ordering:
+        yield "preserve_ordering has no effect: every answer goes to its own request"
+    if batching.default_queue_policy.timeout_action == pb.ModelQueuePolicy.DELAY:
+        yield "timeout_action DELAY is treated as REJECT"
+    if any(group.HasField("rate_limiter") for group in proto.instance_group):
+        yield "rate_limiter has no effect"
+    if any(group.passive or group.profile or group.host_policy for group in proto.instance_group):
+        yield "passive, profile and host_policy of instance_group have no effect"
+    if proto.response_cache.enable:
+        yield "response_cache has no effect: pictures are never stored"
+    if proto.HasField("model_metrics") or proto.metric_tags:
+        yield "model_metrics and metric_tags have no effect"
+    if optimization.HasField("input_pinned_memory") or optimization.HasField("output_pinned_memory"):
+        yield "pinned memory flags have no effect: buffers are pinned wherever a GPU is used"
+    if optimization.eager_batching or optimization.gather_kernel_buffer_threshold or optimization.priority:
+        yield "eager_batching, gather_kernel_buffer_threshold and priority of optimization have no effect"
+    if optimization.execution_accelerators.cpu_execution_accelerator:
+        yield "cpu_execution_accelerator has no effect"
+    if proto.model_operations.op_library_filename or proto.cc_model_filenames or proto.runtime:
+        yield "model_operations, cc_model_filenames and runtime have no effect"
+
+
+def _tensor(tensor: Any) -> TensorSpec:
+    datatype = pb.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    return TensorSpec(tensor.name, "BYTES" if datatype == "STRING" else datatype, tuple(tensor.dims))
+
+
+def _batching(proto: Any) -> Batching:
+    dynamic = proto.dynamic_batching
+    policy = dynamic.default_queue_policy
+    bounded = proto.HasField("dynamic_batching") and dynamic.HasField("default_queue_policy")
+    return Batching(
+        max_batch_size=max(1, proto.max_batch_size) if proto.HasField("dynamic_batching") else 1,
+        max_delay=dynamic.max_queue_delay_microseconds / 1e6,
+        asked_for=bool(dynamic.max_queue_delay_microseconds or dynamic.preferred_batch_size),
+        max_queue_size=policy.max_queue_size if bounded else DEFAULT_QUEUE_SIZE,
+        default_timeout=policy.default_timeout_microseconds / 1e6 or None,
+        allow_timeout_override=policy.allow_timeout_override or not policy.default_timeout_microseconds,
+    )
+
+
+def _version_policy(policy: Any) -> VersionPolicy:
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return VersionPolicy()
+        case "specific":
+            return VersionPolicy(specific=tuple(policy.specific.versions))
+        case "latest":
+            return VersionPolicy(latest=max(1, policy.latest.num_versions))
+        case _:
+            return VersionPolicy(latest=1)
+
+
+def _instances(proto: Any) -> tuple[InstanceGroup, ...]:
+    kinds = {0: "auto", 1: "gpu", 2: "cpu"}
+    groups = []
+    for group in proto.instance_group:
+        if group.kind not in kinds:
+            raise ConfigError("instance_group kind KIND_MODEL is not supported; use KIND_CPU, KIND_GPU or KIND_AUTO")
+        groups.append(InstanceGroup(kinds[group.kind], max(1, group.count), tuple(group.gpus)))
+    return tuple(groups) or (InstanceGroup("auto", 1, ()),)
+
+
+def _warmup(sample: Any) -> WarmupSample:
+    tensor = next(iter(sample.inputs.values()))
+    height, width, _ = tensor.dims
+    return WarmupSample(
+        batch_size=max(1, sample.batch_size),
+        height=height,
+        width=width,
+        random=tensor.WhichOneof("input_data_type") == "random_data",
+        count=max(1, sample.count),
+    )
+
+
+def _traits(parameters: Mapping[str, str], name: str, outputs: list[str]) -> ModelTraits:
+    def read(key: str, convert: Any, default: Any) -> Any:
+        text = parameters.get(TRAIT_PREFIX + key)
+        if text is None:
+            return default
+        try:
+            return convert(text)
+        except ValueError:
+            raise ConfigError(f"parameter {TRAIT_PREFIX}{key} is {text!r}, which cannot be read") from None
+
+    default = ModelTraits(family=name)
+    return ModelTraits(
+        family=read("family", str, default.family),
+        spatial_scope=read("spatial_scope", SpatialScope, default.spatial_scope),
+        halo=read("halo", int, default.halo),
+        multiple=read("multiple", int, default.multiple),
+        working_side=read("working_side", int, default.working_side),
+        max_pixels=read("max_pixels", int, default.max_pixels),
+        tolerance=read("tolerance", float, default.tolerance),
+        predicts_affine="affine" in outputs,
+        smallest_side=read("smallest_side", int, default.smallest_side),
+    )

@@ -1,0 +1,158 @@
+"""Prometheus metrics: prefix `nightlift_`, base units, bounded labels (never file names, sizes or clients).
+
+One API process owns them all; engines in child processes report back to it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+if TYPE_CHECKING:
+    from service.errors import NightliftError
+
+logger = logging.getLogger("nightlift")
+
+# 1 ms to 60 s, dense around what an interactive user notices.
+SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.02,
+    0.035,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)
+COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+PIXELS = tuple(65_536 * 4**step for step in range(7))
+SHARES = tuple(step / 20 for step in range(1, 20))
+MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 48, 64)
+
+
+class Metrics:
+    """All metrics of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+
+        def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"nightlift_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"nightlift_{name}", text, labels, registry=self.registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"nightlift_{name}", text, labels, registry=self.registry)
+
+        self.requests = counter("requests", "Requests answered", "route", "method", "code")
+        self.request_seconds = histogram(
+            "request_duration_seconds", "Time from headers to last byte", ("route",), SECONDS
+        )
+        self.in_progress = gauge("requests_in_progress", "Requests being served", "route")
+        self.stage_seconds = histogram("stage_duration_seconds", "Time spent by stage", ("stage", "model"), SECONDS)
+        self.errors = counter("errors", "Errors by problem type", "type")
+        self.rejected = counter("rejected", "Requests refused before any work was done on them", "reason")
+        self.cancelled = counter(
+            "cancelled", "Requests whose client had gone, by the place where it was noticed", "at"
+        )
+        self.batch_size = histogram("batch_size", "Pictures in a pass of the network", ("model",), COUNTS)
+        self.batch_pixels = histogram("batch_pixels", "Pixels in a pass of the network", ("model",), PIXELS)
+        self.batches = counter("batches", "Passes of the network, by why their batch was cut", "model", "closed_by")
+        self.queue_depth = gauge("queue_depth", "Requests waiting for a model", "model")
+        self.queue_oldest = gauge("queue_oldest_seconds", "Longest present wait for a model", "model")
+        self.model_info = gauge(
+            "model_info", "1 for a loaded model", "model", "version", "provider", "precision", "engine"
+        )
+        self.model_ready = gauge("model_ready", "Whether a model can be called", "model")
+        self.model_load_seconds = histogram(
+            "model_load_seconds", "Time to load and warm a model", ("model",), SECONDS
+        )
+        self.input_bytes = histogram("input_bytes", "Size of uploads", (), tuple(4.0**n * 1024 for n in range(1, 9)))
+        self.input_megapixels = histogram("input_megapixels", "Size of pictures", (), MEGAPIXELS)
+        self.input_luminance = histogram("input_luminance_ratio", "Mean luminance of pictures received", (), SHARES)
+        self.output_luminance = histogram("output_luminance_ratio", "Mean luminance of pictures sent", (), SHARES)
+        self.pictures = counter("pictures", "Pictures enhanced", "model", "format", "detail")
+
+    def failed(self, error: NightliftError) -> None:
+        """Count an error that is about to be told to a caller."""
+        self.errors.labels(error.slug).inc()
+        if error.status in (413, 415, 422, 429, 503, 504):
+            self.rejected.labels(error.slug).inc()
+
+    def model(self, name: str) -> ModelMetrics:
+        """The metrics of one model, its label filled in."""
+        return ModelMetrics(self, name)
+
+    def expose(self) -> tuple[bytes, str]:
+        """The text exposition, and its media type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class ModelMetrics:
+    """What the queue of one model reports."""
+
+    def __init__(self, metrics: Metrics, name: str) -> None:
+        self._metrics = metrics
+        self._name = name
+
+    def watch_queue(self, depth: Callable[[], int], oldest: Callable[[], float]) -> None:
+        """Read depth (requests) and longest wait (seconds) whenever the metrics are scraped."""
+        self._metrics.queue_depth.labels(self._name).set_function(depth)
+        self._metrics.queue_oldest.labels(self._name).set_function(oldest)
+
+    def batch(self, count: int, pixels: int, closed_by: str) -> None:
+        """A batch of `count` pictures and `pixels` pixels in all was cut."""
+        self._metrics.batch_size.labels(self._name).observe(count)
+        self._metrics.batch_pixels.labels(self._name).observe(pixels)
+        self._metrics.batches.labels(self._name, closed_by).inc()
+
+    def waited(self, seconds: float) -> None:
+        """A request spent this long in the queue."""
+        self.stage("queue", seconds)
+
+    def inferred(self, seconds: float) -> None:
+        """A batch took this long in the engine."""
+        self.stage("infer", seconds)
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """A request spent `seconds` in read, decode, queue, infer, render or encode."""
+        self._metrics.stage_seconds.labels(stage, self._name).observe(seconds)
+
+    def cancelled(self, at: str) -> None:
+        """A caller was found gone, at `queue` or `compute`."""
+        self._metrics.cancelled.labels(at).inc()
+
+    def engine_error(self, error: Exception) -> None:
+        """The engine raised something that no caller can be told in full."""
+        self._metrics.errors.labels("engine-failed").inc()
+        logger.error("model %s failed", self._name, exc_info=error)
+
+    def loaded(self, version: int, provider: str, precision: str, engine: str, seconds: float) -> None:
+        """The model became ready after `seconds`."""
+        self._metrics.model_info.labels(self._name, str(version), provider, precision, engine).set(1)
+        self._metrics.model_load_seconds.labels(self._name).observe(seconds)
+        self._metrics.model_ready.labels(self._name).set(1)
+
+    def unloaded(self, version: int, provider: str, precision: str, engine: str) -> None:
+        """The model's version left memory."""
+        self._metrics.model_info.remove(self._name, str(version), provider, precision, engine)
+
+    def not_ready(self) -> None:
+        """No version of the model can be called."""
+        self._metrics.model_ready.labels(self._name).set(0)
