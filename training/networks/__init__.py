@@ -6,7 +6,7 @@ may leave [0, 1]; whoever serves or measures clamps. Sides must be multiples of 
 """
 
 # Importing a network's file puts it on the list.
-from training.networks import ded_net, drgn, zero_dce, zero_dce_improved
+from training.networks import ded_net, drbn, drgn, exdnet, zero_dce, zero_dce_improved
 from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
 from training.networks._padding import pad_to_multiple
@@ -18,7 +18,9 @@ __all__ = [
     "apply_curves",
     "create",
     "ded_net",
+    "drbn",
     "drgn",
+    "exdnet",
     "load_official",
     "names",
     "pad_to_multiple",
