@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     max_pixels: int = Field(64_000_000, ge=256)
     """Largest picture in pixels, checked from the file's header before anything is decoded."""
 
+    max_pixels_in_flight: int = Field(256_000_000, ge=256)
+    """Most pixels held decoded at one time; further pictures wait for their turn, in order of arrival."""
+
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""
 

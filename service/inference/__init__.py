@@ -4,7 +4,7 @@ from service.inference._batching import BatchPolicy, Bucket, ClosedBy, Cut, Wait
 from service.inference._contract import AFFINE, ENHANCED, IMAGE, Engine, EngineInfo, Runner, Tensors
 from service.inference._models import LoadedModel, Models, ModelState, ModelStatus
 from service.inference._placement import cuda_available, devices
-from service.inference._queue import BatchQueue, Outcome, Statistics
+from service.inference._queue import BatchQueue, Expectation, Outcome, Statistics
 
 __all__ = [
     "AFFINE",
@@ -17,6 +17,7 @@ __all__ = [
     "Cut",
     "Engine",
     "EngineInfo",
+    "Expectation",
     "LoadedModel",
     "ModelState",
     "ModelStatus",

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -57,6 +57,20 @@ class Statistics:
         self.by_batch_size[count] = (runs + 1, total + infer_ns)
 
 
+class Expectation:
+    """A picture on its way to a queue; it ends when the picture is submitted, or when its decode is given up."""
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        self._end: Callable[[], None] | None = end
+
+    def end(self) -> bool:
+        """Stop being expected; whether that was news."""
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+        return end is not None
+
+
 @dataclass(eq=False)
 class _Entry:
     waiting: Waiting
@@ -90,7 +104,11 @@ class BatchQueue:
         metrics.watch_queue(lambda: len(self._entries), self._oldest_wait)
 
     async def submit(
-        self, pixels: NDArray[np.uint8], outputs: tuple[str, ...], deadline: float | None = None
+        self,
+        pixels: NDArray[np.uint8],
+        outputs: tuple[str, ...],
+        deadline: float | None = None,
+        expectation: Expectation | None = None,
     ) -> Outcome:
         """Wait for the result of `pixels`.
 
@@ -99,6 +117,7 @@ class BatchQueue:
             outputs: names of the outputs wanted.
             deadline: `time.monotonic()` by which the caller needs the result. It moves the entry forward; to give
                 up is the caller's part, by cancelling.
+            expectation: what `expecting` gave for this picture; it is fulfilled now.
 
         Raises:
             QueueFull: if as many entries wait as may.
@@ -111,28 +130,30 @@ class BatchQueue:
         if self._max_size and len(self._entries) >= self._max_size:
             raise self._full()
         bucket = (pixels.shape[1], pixels.shape[2], outputs)
-        entry = _Entry(
-            Waiting(bucket, pixels.shape[0], time.monotonic(), deadline),
-            pixels,
-            outputs,
-            asyncio.get_running_loop().create_future(),
-        )
+        waiting = Waiting(bucket, pixels.shape[0], time.monotonic(), deadline)
+        entry = _Entry(waiting, pixels, outputs, asyncio.get_running_loop().create_future())
         self._entries.append(entry)
+        if expectation is not None:
+            expectation.end()
         self._pump()
         return await entry.future
 
     @contextmanager
-    def expecting(self, bucket: Bucket) -> Iterator[None]:
-        """Announce that an item of this bucket is being decoded, so that a batch may wait for it."""
+    def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
+        """Announce that a picture of this bucket is being decoded, so that a batch may wait for it."""
         self._expected[bucket] += 1
-        try:
-            yield
-        finally:
+
+        def end() -> None:
             self._expected[bucket] -= 1
             if not self._expected[bucket]:
                 del self._expected[bucket]
-            # Nobody else may be coming: what waited for this item need not wait on.
-            self._pump()
+
+        expectation = Expectation(end)
+        try:
+            yield expectation
+        finally:
+            if expectation.end():
+                self._pump()  # it will not come: what waited for it need not wait on
 
     async def close(self) -> None:
         """Refuse new entries, finish those that wait and run."""

@@ -1,0 +1,256 @@
+"""The plane: encoded bytes and options in, encoded bytes and a report out. HTTP, gRPC and the command line call it.
+
+    bytes → picture → work items → batch → engine → picture → bytes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.budget import PixelBudget
+from service.errors import DeadlineExceeded
+from service.inference import LoadedModel, Models, Outcome
+from service.pictures import Header, Limits, Picture, PictureFormat, decode, encode, inspect, negotiate_format
+from service.rendering import Rendered, RenderOptions, RenderPlan, finish, plan, work_items
+from service.settings import Settings, available_cores
+from service.telemetry import Metrics
+
+
+T = TypeVar("T")
+
+
+class EnhanceOptions(BaseModel):
+    """What a caller may ask for; the same names in the query string, the protocol's parameters and the command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: str | None = Field(None, max_length=128)
+    """Model to use; the service's default model if absent."""
+
+    version: int | None = Field(None, ge=1)
+    """Version of the model; its latest if absent."""
+
+    detail: Literal["auto", "whole", "guided", "tiles"] = "auto"
+    """How the picture meets the network: at full size, through a proxy and a local colour map, or in tiles."""
+
+    strength: float = Field(1.0, ge=0, le=1)
+    """How much of the enhancement is applied: 0 leaves the picture as it is, 1 takes the network's answer."""
+
+    protect: float = Field(0.5, ge=0, le=1)
+    """How much lamps, skies and other bright parts keep their tone."""
+
+    gate: bool = True
+    """Whether a picture that is bright already is enhanced less."""
+
+    gamma: float = Field(1.0, ge=0.3, le=3)
+    """Exponent applied to the enhanced picture: below 1 brightens, above 1 darkens."""
+
+    format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = None
+    """Output format; that of the input if absent, unless `Accept` excludes it."""
+
+    quality: int = Field(90, ge=1, le=100)
+    """Quality of lossy output formats."""
+
+    metadata: Literal["keep", "strip"] | None = None
+    """`keep` everything, position included; `strip` everything but the colour profile; all but position if absent."""
+
+    @property
+    def render(self) -> RenderOptions:
+        """The part that rendering acts on."""
+        return RenderOptions(
+            detail=self.detail, strength=self.strength, protect=self.protect, gate=self.gate, gamma=self.gamma
+        )
+
+
+@dataclass
+class Timings:
+    """Seconds spent by stage, in the order of the stages."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(stage, time.monotonic() - started)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add `seconds` to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """The answer to one request.
+
+    Attributes:
+        data: the encoded picture.
+        format: its format.
+        model, version: what answered.
+        detail: how it was rendered: `whole`, `guided` or `tiles`.
+        gate: how far the already-bright gate let the enhancement through, 0 to 1.
+        luminance_before, luminance_after: mean luminance, 0 to 1.
+        width, height: pixels of the upright picture.
+        timings: seconds by stage.
+    """
+
+    data: bytes
+    format: PictureFormat
+    model: str
+    version: int
+    detail: str
+    gate: float
+    luminance_before: float
+    luminance_after: float
+    width: int
+    height: int
+    timings: Timings
+
+
+class Enhancer:
+    """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
+
+    def __init__(self, models: Models, settings: Settings, metrics: Metrics) -> None:
+        self.models = models
+        self._settings = settings
+        self._metrics = metrics
+        self._limits = Limits(max_pixels=settings.max_pixels)
+        self._budget = PixelBudget(settings.max_pixels_in_flight)
+        self._threads = ThreadPoolExecutor(settings.codec_threads or available_cores(), thread_name_prefix="codec")
+
+    async def enhance(
+        self,
+        data: bytes,
+        options: EnhanceOptions,
+        *,
+        accept: str | None = None,
+        deadline: float | None = None,
+        timings: Timings | None = None,
+    ) -> Enhanced:
+        """Enhance one picture.
+
+        Args:
+            data: an encoded picture of any accepted format.
+            options: what to do with it.
+            accept: the value of an HTTP `Accept` header, where there is one.
+            deadline: `time.monotonic()` after which the answer is of no use.
+            timings: measurements already begun (`read`); they are continued.
+
+        Raises:
+            NightliftError: any of its kinds that concern a picture, a model or the time.
+        """
+        timings = timings or Timings()
+        async with _within(deadline):
+            model = self.models.get(options.model or self._settings.default_model, options.version)
+            with timings.measure("decode"):
+                header = await self._in_thread(inspect, data, self._limits)
+            target = negotiate_format(options.format, accept, header.format)
+            async with self._budget.hold(header.pixels):
+                return await self._enhance(data, header, target, model, options, deadline, timings)
+
+    async def _enhance(
+        self,
+        data: bytes,
+        header: Header,
+        target: PictureFormat,
+        model: LoadedModel,
+        options: EnhanceOptions,
+        deadline: float | None,
+        timings: Timings,
+    ) -> Enhanced:
+        render_plan = plan(header.width, header.height, header.bits, model.config.traits, options.render)
+        picture, outcomes = await self._infer(data, model, render_plan, deadline, timings)
+        with timings.measure("render"):
+            outputs = [outcome.tensors[render_plan.output][0] for outcome in outcomes]
+            rendered: Rendered = await self._in_thread(finish, picture, render_plan, outputs, options.render)
+        del picture, outputs, outcomes
+        with timings.measure("encode"):
+            encoded = await self._in_thread(
+                lambda: encode(
+                    rendered.picture, format=target, quality=options.quality, metadata=options.metadata or "private"
+                )
+            )
+        self._observe(model, header, rendered, target, timings, len(data))
+        return Enhanced(
+            data=encoded,
+            format=target,
+            model=model.name,
+            version=model.version,
+            detail=rendered.detail,
+            gate=rendered.gate,
+            luminance_before=rendered.luminance_before,
+            luminance_after=rendered.luminance_after,
+            width=header.width,
+            height=header.height,
+            timings=timings,
+        )
+
+    async def _infer(
+        self, data: bytes, model: LoadedModel, render_plan: RenderPlan, deadline: float | None, timings: Timings
+    ) -> tuple[Picture, list[Outcome]]:
+        """Decode and run the network on the picture's work items, which the queue is told to expect meanwhile."""
+
+        def prepare() -> tuple[Picture, list[NDArray[np.uint8]]]:
+            picture = decode(data, self._limits)
+            return picture, work_items(picture, render_plan)
+
+        wanted = (render_plan.output,)
+        height, width = render_plan.item_shapes[0]
+        with model.queue.expecting((height, width, wanted)) as expectation:
+            with timings.measure("decode"):
+                picture, items = await self._in_thread(prepare)
+            outcomes = await asyncio.gather(
+                *(model.queue.submit(item[None], wanted, deadline, expectation) for item in items)
+            )
+        timings.add("queue", max(outcome.queue for outcome in outcomes))
+        timings.add("infer", max(outcome.infer for outcome in outcomes))
+        return picture, outcomes
+
+    async def close(self) -> None:
+        """Wait for the codec threads."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _observe(
+        self,
+        model: LoadedModel,
+        header: Header,
+        rendered: Rendered,
+        target: PictureFormat,
+        timings: Timings,
+        size: int,
+    ) -> None:
+        metrics = self._metrics
+        metrics.input_bytes.observe(size)
+        metrics.input_megapixels.observe(header.megapixels)
+        metrics.input_luminance.observe(rendered.luminance_before)
+        metrics.output_luminance.observe(rendered.luminance_after)
+        metrics.pictures.labels(model.name, target, rendered.detail).inc()
+        for stage in ("read", "decode", "render", "encode"):
+            if stage in timings.seconds:
+                metrics.model(model.name).stage(stage, timings.seconds[stage])
+
+
+@asynccontextmanager
+async def _within(deadline: float | None) -> AsyncIterator[None]:
+    """Give the block up at `deadline`, a time of `time.monotonic()`, which is the event loop's clock too."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded("the time allowed for this request ran out before its picture was ready") from None

@@ -1,0 +1,115 @@
+"""`POST /enhance`: a picture in, a picture out."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response
+
+from service.enhancer import Enhanced, EnhanceOptions, Enhancer, Timings
+from service.errors import ClientGone, Draining, InvalidParameter
+from service.http._body import FIELD, read_picture
+from service.pictures import PictureFormat
+
+PICTURE = {"type": "string", "format": "binary"}
+REQUEST_BODY = {
+    "required": True,
+    "content": {
+        "image/*": {"schema": PICTURE},
+        "application/octet-stream": {"schema": PICTURE},
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {FIELD: PICTURE}, "required": [FIELD]},
+        },
+    },
+}
+PROBLEM = {"description": "What was wrong", "content": {"application/problem+json": {}}}
+RESPONSES: dict[int | str, dict] = {
+    200: {
+        "description": "The enhanced picture",
+        "content": {format.media_type: {"schema": PICTURE} for format in PictureFormat if format.is_written},
+    },
+    **{status: PROBLEM for status in (400, 401, 403, 404, 406, 413, 415, 422, 429, 500, 503, 504)},
+}
+
+router = APIRouter()
+
+
+@router.post(
+    "/enhance",
+    response_class=Response,
+    responses=RESPONSES,
+    openapi_extra={"requestBody": REQUEST_BODY},
+    summary="Enhance a dark photo",
+)
+async def enhance(
+    request: Request,
+    options: Annotated[EnhanceOptions, Query()],
+    accept: Annotated[str | None, Header(max_length=1024)] = None,
+    x_request_timeout: Annotated[str | None, Header(description="Seconds that the client will wait")] = None,
+) -> Response:
+    """Send a photo as the body, or in the form field `image`; get it back bright, in the same size and format.
+
+    The content decides what it is, whatever the Content-Type says. Accepted: JPEG, PNG, WebP, AVIF, TIFF, BMP and GIF.
+    """
+    if request.app.state.lifecycle.draining:
+        raise Draining("the service is shutting down; another instance will take the request")
+    enhancer: Enhancer = request.app.state.enhancer
+    started = request.state.started
+    deadline = started + _timeout(x_request_timeout, request.app.state.settings.request_timeout)
+    timings = Timings()
+    data = await read_picture(request)
+    timings.add("read", time.monotonic() - started)
+    enhanced = await _unless_gone(
+        request, enhancer.enhance(data, options, accept=accept, deadline=deadline, timings=timings)
+    )
+    return Response(enhanced.data, media_type=enhanced.format.media_type, headers=_headers(enhanced))
+
+
+def _headers(enhanced: Enhanced) -> dict[str, str]:
+    stages = ", ".join(f"{stage};dur={seconds * 1000:.2f}" for stage, seconds in enhanced.timings.seconds.items())
+    return {
+        "Cache-Control": "no-store",
+        "Vary": "Accept",
+        "Server-Timing": stages,
+        "Nightlift-Model": f"{enhanced.model}/{enhanced.version}",
+        "Nightlift-Detail": enhanced.detail,
+        "Nightlift-Gate": f"{enhanced.gate:.3f}",
+        "Nightlift-Luminance-Before": f"{enhanced.luminance_before:.4f}",
+        "Nightlift-Luminance-After": f"{enhanced.luminance_after:.4f}",
+    }
+
+
+def _timeout(header: str | None, longest: float) -> float:
+    """Seconds allowed: what the client asks for, at most what the service grants."""
+    if header is None:
+        return longest
+    try:
+        seconds = float(header)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise InvalidParameter(f"X-Request-Timeout is {header[:32]!r}; it must be a positive number of seconds")
+    return min(seconds, longest)
+
+
+async def _unless_gone(request: Request, work: asyncio.Future | asyncio.Task) -> Enhanced:
+    """Await `work`, and drop it as soon as the client hangs up."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone("the client closed the connection before its picture was ready")
+        return task.result()
+    finally:
+        for future in (task, gone):
+            future.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,126 @@
+"""What happens to every request: an id, a clock, a limit on its body."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import BodyTooLarge
+from service.http._problems import problem_response
+from service.telemetry import Metrics
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+DISCARD_SECONDS = 2.0
+
+
+class RequestContext:
+    """Give every request an id (the client's, if it is harmless), and count and time it by its route's template."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.monotonic()
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        scope["state"]["started"] = started
+        status = 499
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            # The error was logged and answered where it was turned into a problem document.
+            if status == 499:
+                raise
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self.metrics.requests.labels(route, scope["method"], str(status)).inc()
+            self.metrics.request_seconds.labels(route).observe(time.monotonic() - started)
+
+
+class BodyLimit:
+    """Refuse bodies over the limit before anything parses them, declared or not; and let early answers be read.
+
+    A client that is still sending when its answer comes sees a reset connection unless somebody takes its bytes: so
+    what is left of the body is read and thrown away, up to the limit or for two seconds, before the answer leaves. A
+    client that waits for `100 Continue` has sent nothing, and is answered at once.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, metrics: Metrics) -> None:
+        self.app = app
+        self.limit = limit
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        awaits_continue = headers.get("expect", "").lower() == "100-continue"
+        received, complete, answered = 0, False, False
+
+        async def limited() -> Message:
+            nonlocal received, complete
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                complete = not message.get("more_body", False)
+                if received > self.limit:
+                    raise self._too_large()
+            else:
+                complete = True
+            return message
+
+        async def discard() -> None:
+            nonlocal received, complete
+            while not complete and received <= self.limit:
+                message = await receive()
+                received += len(message.get("body", b""))
+                complete = message["type"] != "http.request" or not message.get("more_body", False)
+
+        async def send_after_body(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start" and not answered:
+                answered = True
+                if not complete and (received or not awaits_continue):
+                    try:
+                        async with asyncio.timeout(DISCARD_SECONDS):
+                            await discard()
+                    except TimeoutError:
+                        pass
+                if not complete:
+                    MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        try:
+            if declared.isdecimal() and int(declared) > self.limit:
+                raise self._too_large()
+            await self.app(scope, limited, send_after_body)
+        except BodyTooLarge as error:
+            if answered:
+                raise
+            self.metrics.failed(error)
+            await problem_response(error, scope["path"])(scope, receive, send_after_body)
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"the body has more than the {self.limit} bytes allowed", limit_bytes=self.limit)

@@ -1,0 +1,96 @@
+"""Probes, metrics, the list of models, and what each problem type means."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from service.errors import NightliftError
+from service.http._problems import problem_types
+from service.inference import LoadedModel, Models
+from service.telemetry import Metrics
+
+router = APIRouter()
+
+
+@router.get("/livez", summary="Whether the process answers")
+async def livez() -> dict[str, bool]:
+    """200 as long as the event loop runs."""
+    return {"live": True}
+
+
+@router.get("/readyz", summary="Whether requests should be sent here", responses={503: {}})
+async def readyz(request: Request) -> Response:
+    """200 when the required models are loaded and warmed and the service is not about to stop, else 503."""
+    state = request.app.state
+    required = state.settings.required
+    draining = state.lifecycle.draining
+    ready = state.models.ready(required) and not draining
+    body = {
+        "ready": ready,
+        "draining": draining,
+        "models": {name: str(state.models.state(name)) for name in required},
+    }
+    return JSONResponse(body, 200 if ready else 503)
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """The text exposition format."""
+    registry: Metrics = request.app.state.metrics
+    body, media_type = await asyncio.to_thread(registry.expose)
+    return Response(body, headers={"Content-Type": media_type})
+
+
+@router.get("/models", summary="Which models there are")
+async def models(request: Request) -> dict[str, Any]:
+    """Families, variants, versions, what each runs on, licence note and measured scores."""
+    pool: Models = request.app.state.models
+    loaded = {(model.name, model.version): model for model in pool.loaded()}
+    entries = []
+    for status in await asyncio.to_thread(pool.index):
+        entry: dict[str, Any] = {
+            "name": status.name,
+            "version": status.version or None,
+            "state": str(status.state),
+            "ready": (status.name, status.version) in loaded,
+        }
+        if status.reason:
+            entry["reason"] = status.reason
+        if model := loaded.get((status.name, status.version)):
+            entry.update(_describe(model))
+        entries.append(entry)
+    return {"default": request.app.state.settings.default_model, "models": entries}
+
+
+@router.get("/problems/{slug}", summary="What a problem type means", include_in_schema=False)
+async def problem(slug: str) -> dict[str, Any]:
+    """The page that a problem document's `type` points to."""
+    kind: type[NightliftError] = problem_types().get(slug, NightliftError)
+    return {
+        "type": f"/problems/{kind.slug}",
+        "title": kind.title,
+        "status": int(kind.status),
+        "grpc_code": kind.code.name,
+        "meaning": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
+    }
+
+
+def _describe(model: LoadedModel) -> dict[str, Any]:
+    traits, info = model.config.traits, model.engine.info
+    return {
+        "family": traits.family,
+        "engine": info.engine,
+        "provider": info.provider,
+        "device": info.device,
+        "precision": info.precision,
+        "placement": info.placement,
+        "spatial_scope": str(traits.spatial_scope),
+        "working_side": traits.working_side,
+        "max_pixels": traits.max_pixels,
+        "licence": model.config.licence,
+        "scores": model.config.scores,
+    }
