@@ -63,7 +63,7 @@ class ExposureSynthesis(nn.Module):
         return low, high
 
     def _value_at(self, cumulative: Tensor, last_rank: Tensor, percent: int) -> Tensor:
-        """Interpolated percentile [N, 1], truncated. Rank k holds the first value whose cumulative count exceeds k."""
+        """Interpolated percentile [N, 1], truncated. Rank k is the first value whose cumulative count exceeds k."""
         position = last_rank * percent
         rank = torch.div(position, 100, rounding_mode="floor")
         hundredths = position - rank * 100
