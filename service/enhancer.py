@@ -1,6 +1,6 @@
 """The plane: encoded bytes and options in, encoded bytes and a report out. HTTP, gRPC and the command line call it.
 
-    bytes → picture → work items → batch → engine → picture → bytes
+bytes → picture → work items → batch → engine → picture → bytes
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from service.rendering import Rendered, RenderOptions, RenderPlan, finish, plan,
 from service.settings import Settings, available_cores
 from service.telemetry import Metrics
 
-
 T = TypeVar("T")
 
 
 class EnhanceOptions(BaseModel):
-    """What a caller may ask for; the same names in the query string, the protocol's parameters and the command line."""
+    """What a caller may ask for, by the same names in the query string, in protocol parameters and in flags."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

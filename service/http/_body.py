@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fastapi import Request
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -38,7 +38,7 @@ async def read_picture(request: Request) -> bytes:
 
 
 async def _parse(headers: Headers, body: bytes) -> FormData:
-    async def stream() -> AsyncIterator[bytes]:
+    async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     parser = MultiPartParser(headers, stream(), max_files=4, max_fields=16)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import Annotated
+from collections.abc import Coroutine
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
-from service.enhancer import Enhanced, EnhanceOptions, Enhancer, Timings
+from service.enhancer import Enhanced, EnhanceOptions, Timings
 from service.errors import ClientGone, Draining, InvalidParameter
 from service.http._body import FIELD, read_picture
 from service.pictures import PictureFormat
+from service.runtime import Phase, Runtime
 
 PICTURE = {"type": "string", "format": "binary"}
 REQUEST_BODY = {
@@ -32,7 +34,7 @@ RESPONSES: dict[int | str, dict] = {
         "description": "The enhanced picture",
         "content": {format.media_type: {"schema": PICTURE} for format in PictureFormat if format.is_written},
     },
-    **{status: PROBLEM for status in (400, 401, 403, 404, 406, 413, 415, 422, 429, 500, 503, 504)},
+    **dict.fromkeys((400, 401, 403, 404, 406, 413, 415, 422, 429, 500, 503, 504), PROBLEM),
 }
 
 router = APIRouter()
@@ -53,18 +55,18 @@ async def enhance(
 ) -> Response:
     """Send a photo as the body, or in the form field `image`; get it back bright, in the same size and format.
 
-    The content decides what it is, whatever the Content-Type says. Accepted: JPEG, PNG, WebP, AVIF, TIFF, BMP and GIF.
+    The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF.
     """
-    if request.app.state.lifecycle.draining:
+    runtime: Runtime = request.app.state.runtime
+    if runtime.phase is Phase.STOPPING:
         raise Draining("the service is shutting down; another instance will take the request")
-    enhancer: Enhancer = request.app.state.enhancer
     started = request.state.started
-    deadline = started + _timeout(x_request_timeout, request.app.state.settings.request_timeout)
+    deadline = started + _timeout(x_request_timeout, runtime.settings.request_timeout)
     timings = Timings()
     data = await read_picture(request)
     timings.add("read", time.monotonic() - started)
     enhanced = await _unless_gone(
-        request, enhancer.enhance(data, options, accept=accept, deadline=deadline, timings=timings)
+        request, runtime.enhancer.enhance(data, options, accept=accept, deadline=deadline, timings=timings)
     )
     return Response(enhanced.data, media_type=enhanced.format.media_type, headers=_headers(enhanced))
 
@@ -96,7 +98,7 @@ def _timeout(header: str | None, longest: float) -> float:
     return min(seconds, longest)
 
 
-async def _unless_gone(request: Request, work: asyncio.Future | asyncio.Task) -> Enhanced:
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, Enhanced]) -> Enhanced:
     """Await `work`, and drop it as soon as the client hangs up."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge
 from service.http._problems import problem_response
+from service.runtime import Phase, Runtime
 from service.telemetry import Metrics
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -19,11 +20,15 @@ DISCARD_SECONDS = 2.0
 
 
 class RequestContext:
-    """Give every request an id (the client's, if it is harmless), and count and time it by its route's template."""
+    """Give every request an id (the client's, if it is harmless), and count and time it by its route's template.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    While the service drains, answers ask clients to connect anew, which leads them to another instance.
+    """
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
         self.app = app
-        self.metrics = metrics
+        self.runtime = runtime
+        self.metrics = runtime.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -41,7 +46,10 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                if self.runtime.phase is not Phase.SERVING:
+                    headers["Connection"] = "close"
             await send(message)
 
         try:

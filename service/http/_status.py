@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, Response
 
 from service.errors import NightliftError
 from service.http._problems import problem_types
-from service.inference import LoadedModel, Models
-from service.telemetry import Metrics
+from service.inference import LoadedModel
+from service.runtime import Runtime
 
 router = APIRouter()
 
@@ -25,33 +25,30 @@ async def livez() -> dict[str, bool]:
 @router.get("/readyz", summary="Whether requests should be sent here", responses={503: {}})
 async def readyz(request: Request) -> Response:
     """200 when the required models are loaded and warmed and the service is not about to stop, else 503."""
-    state = request.app.state
-    required = state.settings.required
-    draining = state.lifecycle.draining
-    ready = state.models.ready(required) and not draining
+    runtime: Runtime = request.app.state.runtime
     body = {
-        "ready": ready,
-        "draining": draining,
-        "models": {name: str(state.models.state(name)) for name in required},
+        "ready": runtime.ready,
+        "phase": str(runtime.phase),
+        "models": {name: str(runtime.models.state(name)) for name in runtime.settings.required},
     }
-    return JSONResponse(body, 200 if ready else 503)
+    return JSONResponse(body, 200 if runtime.ready else 503)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """The text exposition format."""
-    registry: Metrics = request.app.state.metrics
-    body, media_type = await asyncio.to_thread(registry.expose)
+    runtime: Runtime = request.app.state.runtime
+    body, media_type = await asyncio.to_thread(runtime.metrics.expose)
     return Response(body, headers={"Content-Type": media_type})
 
 
 @router.get("/models", summary="Which models there are")
 async def models(request: Request) -> dict[str, Any]:
     """Families, variants, versions, what each runs on, licence note and measured scores."""
-    pool: Models = request.app.state.models
-    loaded = {(model.name, model.version): model for model in pool.loaded()}
+    runtime: Runtime = request.app.state.runtime
+    loaded = {(model.name, model.version): model for model in runtime.models.loaded()}
     entries = []
-    for status in await asyncio.to_thread(pool.index):
+    for status in await asyncio.to_thread(runtime.models.index):
         entry: dict[str, Any] = {
             "name": status.name,
             "version": status.version or None,
@@ -63,7 +60,7 @@ async def models(request: Request) -> dict[str, Any]:
         if model := loaded.get((status.name, status.version)):
             entry.update(_describe(model))
         entries.append(entry)
-    return {"default": request.app.state.settings.default_model, "models": entries}
+    return {"default": runtime.settings.default_model, "models": entries}
 
 
 @router.get("/problems/{slug}", summary="What a problem type means", include_in_schema=False)

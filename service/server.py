@@ -1,0 +1,71 @@
+"""The running service: HTTP over one runtime, started, drained and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from service.http import create_app
+from service.runtime import Phase, Runtime
+from service.settings import Settings
+
+logger = logging.getLogger("nightlift")
+
+KEEP_ALIVE_SECONDS = 65  # above the usual idle time of proxies, which must be the ones to close
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; returns when everything has been finished and released.
+
+    Raises:
+        SystemExit: if a port cannot be taken.
+    """
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s")
+    with contextlib.suppress(KeyboardInterrupt):
+        uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    async with Runtime(settings) as runtime:
+        config = uvicorn.Config(
+            create_app(runtime),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
+        )
+        await DrainingServer(config, runtime).serve()
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that first says it is not ready, goes on serving for a while, and only then stops.
+
+    uvicorn closes its listeners at the signal itself, which loses the requests that a load balancer still sends.
+    """
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain at the first signal; a second one stops at once."""
+        delay = self._runtime.settings.drain_delay
+        if self._runtime.phase is not Phase.SERVING or not delay:
+            self._stop(sig, frame)
+            return
+        self._runtime.phase = Phase.DRAINING
+        logger.info("draining: not ready any more, serving for another %.1f s", delay)
+        asyncio.get_running_loop().call_later(delay, self._stop, sig, frame)
+
+    def _stop(self, sig: int, frame: FrameType | None) -> None:
+        self._runtime.phase = Phase.STOPPING
+        super().handle_exit(sig, frame)
