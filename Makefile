@@ -1,0 +1,43 @@
+# `make serve` and `make test` set up everything they need in .venv; nothing is installed elsewhere.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+TEST_PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: serve test lint format parity clean
+
+serve: .venv/serving ## run the service on http://127.0.0.1:8000
+	$(BIN)/nightlift serve
+
+test: .venv/testing ## run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/testing ## check style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/testing ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+parity: .venv/testing ## compare every served model with its network at 400x600, and write the report
+	$(BIN)/python -m export.parity
+
+clean: ## remove what the other targets made
+	rm -rf .venv build *.egg-info
+
+.venv/serving: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+# torch's CPU build is pinned exactly and taken first: a later resolver could replace it by gigabytes of CUDA.
+.venv/testing: pyproject.toml
+	test -x $(BIN)/python || $(TEST_PYTHON) -m venv .venv
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "tests and training need Python 3.11: make clean, then make test")'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@ .venv/serving
