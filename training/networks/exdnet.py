@@ -236,7 +236,8 @@ class QueryBlock(nn.Module):
 class GlobalColor(nn.Module):
     """Predict a colour matrix for the scene: queries 1 to 9, each a coefficient, added to a learned base.
 
-    Query 0 and the `gamma` parameters do nothing here. IAT has a use for them, and published checkpoints hold them.
+    Query 0 and the `gamma` parameters do nothing here and do not learn. IAT has a use for them, and published
+    checkpoints hold them.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -247,6 +248,8 @@ class GlobalColor(nn.Module):
         self.generator = QueryBlock(width)
         self.gamma_linear = nn.Linear(width, 1)
         self.color_linear = nn.Linear(width, 1)
+        self.gamma_base.requires_grad_(False)
+        self.gamma_linear.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Colour matrices [N, 3, 3], a row an output channel, from pictures [N, 3, H, W] with sides of 3 or more."""
@@ -318,6 +321,11 @@ class ExdNet(nn.Module):
     def enhance(self, stack: Tensor) -> Tensor:
         """Published forward pass: [N, 12, H, W] in [-1, 1] -> [N, 3, H, W] in [1e-8, 1]."""
         return self.calibrate(self.refine(stack)).clamp(1e-8, 1.0)
+
+    @torch.jit.export
+    def unclamped(self, image: Tensor) -> Tensor:
+        """What `forward` computes before it clamps, for losses that need a gradient beyond the range too."""
+        return self.calibrate(self.refine(self.stack(image)))
 
     def forward(self, image: Tensor) -> Tensor:
         """[N, 3, H, W] in [0, 1] -> [N, 3, H, W] in [1e-8, 1]; sides of at least 6."""

@@ -5,7 +5,7 @@ its file here.
 """
 
 # Importing an objective's file puts it on the list.
-from training.objectives import zero_reference
+from training.objectives import drbn, exdnet, zero_reference
 from training.objectives._base import (
     Batch,
     Objective,
@@ -25,6 +25,8 @@ __all__ = [
     "Settings",
     "Update",
     "create_objective",
+    "drbn",
+    "exdnet",
     "frozen",
     "objective_settings",
     "register_objective",
