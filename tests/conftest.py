@@ -1,18 +1,52 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and the rule that a test may only be skipped for a reason on the list."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+
+_skips: Counter[str] = Counter()
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder beside the checkout with golden files and real data; tests are skipped where it is absent."""
-    folder = SHARED.resolve()
-    if not folder.is_dir():
-        pytest.skip(f"golden files and data sets are not at hand: no folder {folder}")
-    return folder
+    if not SHARED.is_dir():
+        pytest.skip("golden files and data sets are not at hand")
+    return SHARED
+
+
+def allowed_skips() -> list[str]:
+    """The reasons for which a test may be skipped: beginnings of pytest's messages."""
+    lines = ALLOWED_SKIPS.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note why a test was skipped."""
+    if report.skipped and isinstance(report.longrepr, tuple):
+        _skips[report.longrepr[2].removeprefix("Skipped: ")] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI, a skip that is not on the list fails the run."""
+    if os.environ.get("CI") and _unlisted():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last what was skipped and whether that is allowed."""
+    for reason, count in _skips.items():
+        mark = "NOT ALLOWED" if reason in _unlisted() else "allowed"
+        terminalreporter.write_line(f"skipped {count} ({mark}): {reason}")
+
+
+def _unlisted() -> list[str]:
+    allowed = allowed_skips()
+    return [reason for reason in _skips if not any(reason.startswith(start) for start in allowed)]
