@@ -13,14 +13,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.budget import PixelBudget
 from service.errors import DeadlineExceeded
-from service.inference import LoadedModel, Models, Outcome
-from service.pictures import Header, Limits, Picture, PictureFormat, decode, encode, inspect, negotiate_format
+from service.inference import LoadedModel, Models
+from service.pictures import Header, Limits, PictureFormat, decode, encode, inspect, negotiate_format
 from service.rendering import Rendered, RenderOptions, RenderPlan, finish, plan, work_items
 from service.settings import Settings, available_cores
 from service.telemetry import Metrics
@@ -171,11 +169,7 @@ class Enhancer:
         timings: Timings,
     ) -> Enhanced:
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, options.render)
-        picture, outcomes = await self._infer(data, model, render_plan, deadline, timings)
-        with timings.measure("render"):
-            outputs = [outcome.tensors[render_plan.output][0] for outcome in outcomes]
-            rendered: Rendered = await self._in_thread(finish, picture, render_plan, outputs, options.render)
-        del picture, outputs, outcomes
+        rendered = await self._render(data, model, render_plan, options, deadline, timings)
         with timings.measure("encode"):
             encoded = await self._in_thread(
                 lambda: encode(
@@ -197,26 +191,28 @@ class Enhancer:
             timings=timings,
         )
 
-    async def _infer(
-        self, data: bytes, model: LoadedModel, render_plan: RenderPlan, deadline: float | None, timings: Timings
-    ) -> tuple[Picture, list[Outcome]]:
-        """Decode and run the network on the picture's work items, which the queue is told to expect meanwhile."""
-
-        def prepare() -> tuple[Picture, list[NDArray[np.uint8]]]:
-            picture = decode(data, self._limits)
-            return picture, work_items(picture, render_plan)
-
+    async def _render(
+        self,
+        data: bytes,
+        model: LoadedModel,
+        render_plan: RenderPlan,
+        options: EnhanceOptions,
+        deadline: float | None,
+        timings: Timings,
+    ) -> Rendered:
+        """Decode, run the network on the work items, which its queue is told to expect meanwhile, and finish."""
         wanted = (render_plan.output,)
         height, width = render_plan.item_shapes[0]
         with model.queue.expecting((height, width, wanted)) as expectation:
             with timings.measure("decode"):
-                picture, items = await self._in_thread(prepare)
-            outcomes = await asyncio.gather(
-                *(model.queue.submit(item[None], wanted, deadline, expectation) for item in items)
-            )
+                work = await self._in_thread(lambda: work_items(decode(data, self._limits), render_plan))
+            submitted = (model.queue.submit(item[None], wanted, deadline, expectation) for item in work.items)
+            outcomes = await asyncio.gather(*submitted)
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
-        return picture, outcomes
+        with timings.measure("render"):
+            outputs = [outcome.tensors[render_plan.output][0] for outcome in outcomes]
+            return await self._in_thread(finish, work, outputs, options.render)
 
     async def close(self) -> None:
         """Wait for the codec threads."""
