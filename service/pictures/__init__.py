@@ -1,0 +1,28 @@
+"""Encoded bytes <-> pixels: sniffing, limits, decoding, orientation, colour, depth, alpha, metadata, encoding.
+
+`inspect` says what a file holds and refuses what is not wanted, before a pixel is decoded. `decode` gives the
+picture, upright, in its own colour space, with everything that an answer should keep; `encode` writes it. All
+functions are synchronous, keep no state but a small cache of colour transforms, may be called from many
+threads at once, and hold the interpreter lock only briefly.
+"""
+
+from service.pictures._decode import decode, inspect
+from service.pictures._encode import Metadata, encode
+from service.pictures._formats import WRITTEN_FORMATS, PictureFormat, check_writable, negotiate_format
+from service.pictures._header import Header, Limits
+from service.pictures._picture import Picture, to_8_bit
+
+__all__ = [
+    "WRITTEN_FORMATS",
+    "Header",
+    "Limits",
+    "Metadata",
+    "Picture",
+    "PictureFormat",
+    "check_writable",
+    "decode",
+    "encode",
+    "inspect",
+    "negotiate_format",
+    "to_8_bit",
+]

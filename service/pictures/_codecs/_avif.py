@@ -1,0 +1,56 @@
+"""AVIF, by Pillow (libavif). Pictures of 10 and 12 bits are read as 8."""
+
+from __future__ import annotations
+
+import io
+
+from service.pictures._codecs import _pillow
+from service.pictures._codecs._samples import Extras, Samples
+from service.pictures._exif import bare, orientation
+from service.pictures._formats import PictureFormat
+from service.pictures._header import Header
+
+# Measured at quality 90 on photos: speed 9 takes 0.6 s for 12 MP, 8 takes 1.4 s for files 2 % smaller, and 6
+# (libavif's default) takes 6 s.
+_SPEED = 9
+_SUBSAMPLING = {"444": "4:4:4", "422": "4:2:2"}
+
+
+def read_header(data: bytes) -> Header:
+    """The header by libavif, which parses the boxes and decodes nothing; rotation boxes become an orientation."""
+    image = _pillow.open_image(data, PictureFormat.AVIF)
+    exif = bare(image.info.get("exif"))
+    width, height = image.size
+    return Header(
+        PictureFormat.AVIF,
+        width,
+        height,
+        colour="grey" if image.mode == "L" else "rgb",
+        has_alpha=_pillow.has_transparency(image),
+        is_animated=getattr(image, "n_frames", 1) > 1,
+        orientation=orientation(exif),
+        icc=image.info.get("icc_profile"),
+        exif=exif,
+    )
+
+
+def read_pixels(data: bytes, header: Header) -> Samples:
+    """The picture, or the first frame of a sequence."""
+    return _pillow.read_pixels(data, header)
+
+
+def write(samples: Samples, extras: Extras) -> bytes:
+    """A lossy AVIF of 8 bits; grey is written as one channel. One thread, as requests run side by side."""
+    is_grey = samples.is_grey and samples.alpha is None
+    file = io.BytesIO()
+    _pillow.to_image(samples).save(
+        file,
+        format="AVIF",
+        quality=extras.quality,
+        speed=_SPEED,
+        subsampling="4:0:0" if is_grey else _SUBSAMPLING.get(extras.subsampling, "4:2:0"),
+        max_threads=1,
+        exif=extras.exif or b"",
+        icc_profile=extras.icc or b"",
+    )
+    return file.getvalue()

@@ -1,0 +1,26 @@
+"""BMP, by Pillow."""
+
+from __future__ import annotations
+
+from service.pictures._codecs import _pillow
+from service.pictures._codecs._samples import Samples
+from service.pictures._formats import PictureFormat
+from service.pictures._header import Header
+
+
+def read_header(data: bytes) -> Header:
+    """The header by Pillow, which reads only the file's first bytes and its palette."""
+    image = _pillow.open_image(data, PictureFormat.BMP)
+    width, height = image.size
+    return Header(
+        PictureFormat.BMP,
+        width,
+        height,
+        colour="grey" if image.mode in ("1", "L") else "rgb",
+        has_alpha=_pillow.has_transparency(image),
+    )
+
+
+def read_pixels(data: bytes, header: Header) -> Samples:
+    """The picture."""
+    return _pillow.read_pixels(data, header)

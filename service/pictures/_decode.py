@@ -1,0 +1,91 @@
+"""Encoded bytes -> Header -> Picture."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import cv2
+import numpy as np
+
+from service.pictures import _colour, _exif
+from service.pictures._codecs import _avif, _bmp, _gif, _heic, _jpeg, _png, _tiff, _webp
+from service.pictures._codecs._samples import check_size, reading
+from service.pictures._formats import PictureFormat
+from service.pictures._header import Header, Limits
+from service.pictures._picture import Picture
+from service.pictures._sniff import sniff
+
+_CODECS: dict[PictureFormat, ModuleType] = {
+    PictureFormat.JPEG: _jpeg,
+    PictureFormat.PNG: _png,
+    PictureFormat.WEBP: _webp,
+    PictureFormat.AVIF: _avif,
+    PictureFormat.TIFF: _tiff,
+    PictureFormat.BMP: _bmp,
+    PictureFormat.GIF: _gif,
+    PictureFormat.HEIC: _heic,
+}
+
+
+def inspect(data: bytes, limits: Limits | None = None) -> Header:
+    """What the file says about its picture; no pixel is decoded, no other frame looked at.
+
+    Args:
+        data: the encoded file. Its content decides the format.
+        limits: what the picture may measure; the defaults of `Limits` where None.
+
+    Raises:
+        UnreadablePicture: empty, text, damaged or cut short in its header.
+        UnsupportedFormat: another kind of file, or a variant that is not supported.
+        UnsupportedShape: beyond the limits.
+    """
+    format = sniff(data)
+    with reading(format):
+        header: Header = _CODECS[format].read_header(data)
+    (limits or Limits()).check(header.width, header.height)
+    return header
+
+
+def decode(data: bytes, limits: Limits | None = None) -> Picture:
+    """The first picture of the file, upright, with its alpha, profile and EXIF block.
+
+    CMYK comes as sRGB. Profiles and EXIF blocks that cannot be read are dropped.
+
+    Raises:
+        UnreadablePicture, UnsupportedFormat, UnsupportedShape: as `inspect`, and for damaged pixels.
+    """
+    header = inspect(data, limits)
+    with reading(header.format):
+        samples = check_size(_CODECS[header.format].read_pixels(data, header), header)
+        pixels = turn_upright(samples.color, header.orientation)
+        alpha = None if samples.alpha is None else turn_upright(samples.alpha, header.orientation)
+    return Picture(
+        pixels=cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if samples.is_grey else pixels,
+        format=header.format,
+        alpha=alpha,
+        icc=_colour.usable_profile(header.icc, "grey" if samples.is_grey else "rgb"),
+        exif=_exif.upright(header.exif),
+        is_grey=samples.is_grey,
+        subsampling=header.subsampling,
+    )
+
+
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels [H, W] or [H, W, C] as EXIF orientation 1 to 8 wants them shown (EXIF 2.32, section 4.6.4 A)."""
+    match orientation:
+        case 2:
+            return cv2.flip(pixels, 1)
+        case 3:
+            return cv2.rotate(pixels, cv2.ROTATE_180)
+        case 4:
+            return cv2.flip(pixels, 0)
+        case 5:
+            return cv2.transpose(pixels)
+        case 6:
+            return cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE)
+        case 7:
+            return cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180)
+        case 8:
+            return cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)
+        case _:
+            return pixels

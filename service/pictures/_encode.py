@@ -1,0 +1,96 @@
+"""Picture -> encoded bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import cv2
+import numpy as np
+
+from service.errors import InvalidParameter
+from service.pictures import _exif
+from service.pictures._codecs import _avif, _jpeg, _png, _tiff, _webp
+from service.pictures._codecs._samples import Extras, Samples
+from service.pictures._formats import PictureFormat, check_writable
+from service.pictures._picture import Picture, to_8_bit
+
+_WRITERS: dict[PictureFormat, Callable[[Samples, Extras], bytes]] = {
+    PictureFormat.JPEG: _jpeg.write,
+    PictureFormat.PNG: _png.write,
+    PictureFormat.WEBP: _webp.write,
+    PictureFormat.AVIF: _avif.write,
+    PictureFormat.TIFF: _tiff.write,
+}
+_DEEP = (PictureFormat.PNG, PictureFormat.TIFF)
+
+
+class Metadata(StrEnum):
+    """What an answer keeps of the EXIF block and the colour profile."""
+
+    KEEP = "keep"
+    """Everything, the place where the photo was taken included."""
+
+    WITHOUT_LOCATION = "without_location"
+    """Everything but the place."""
+
+    STRIP = "strip"
+    """No EXIF. A profile stays where the colours would be wrong without it: where they are not sRGB."""
+
+
+def encode(
+    picture: Picture,
+    *,
+    format: PictureFormat,
+    quality: int = 90,
+    metadata: Metadata = Metadata.WITHOUT_LOCATION,
+) -> bytes:
+    """The picture as a file, keeping depth, grey, alpha, profile and EXIF as far as the format can.
+
+    Args:
+        picture: of 8 or 16 bits; JPEG, WebP and AVIF get 8, correctly rounded. JPEG gets alpha on white.
+        format: one of `WRITTEN_FORMATS`.
+        quality: 1 to 100, for JPEG (with the chroma subsampling that the picture came with, else 4:2:0), WebP
+            and AVIF; PNG and TIFF are lossless.
+        metadata: what is kept beside the pixels.
+
+    Raises:
+        InvalidParameter: the quality is out of range, or the format is not written or too small for the picture.
+    """
+    if not 1 <= quality <= 100:
+        raise InvalidParameter(f"'quality' is {quality}; it must be between 1 and 100.", parameter="quality")
+    check_writable(format, picture.width, picture.height)
+    extras = Extras(
+        icc=_kept_profile(picture, metadata),
+        exif=_kept_exif(picture, metadata),
+        quality=quality,
+        subsampling=picture.subsampling or "420",
+    )
+    return _WRITERS[format](_samples(picture, format), extras)
+
+
+def _samples(picture: Picture, format: PictureFormat) -> Samples:
+    color, alpha = picture.pixels, picture.alpha
+    if picture.is_grey:
+        color = cv2.cvtColor(color, cv2.COLOR_RGB2GRAY)
+    if format not in _DEEP:
+        color, alpha = to_8_bit(color), None if alpha is None else to_8_bit(alpha)
+    if alpha is not None and format is PictureFormat.JPEG:
+        color, alpha = _on_white(color, alpha), None
+    return Samples(np.ascontiguousarray(color), alpha)
+
+
+def _on_white(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """uint8 colour over white: 255 - alpha * (255 - colour), rounded."""
+    weight = alpha if color.ndim == 2 else cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    return cv2.bitwise_not(cv2.multiply(cv2.bitwise_not(color), weight, scale=1 / 255))
+
+
+def _kept_profile(picture: Picture, metadata: Metadata) -> bytes | None:
+    return None if metadata is Metadata.STRIP and picture.is_srgb else picture.icc
+
+
+def _kept_exif(picture: Picture, metadata: Metadata) -> bytes | None:
+    if picture.exif is None or metadata is Metadata.STRIP:
+        return None
+    return picture.exif if metadata is Metadata.KEEP else _exif.without_location(picture.exif)

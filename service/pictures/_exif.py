@@ -1,0 +1,166 @@
+"""EXIF blocks (EXIF 2.32, section 4.6): read the orientation, clear it, take the location out.
+
+Blocks are changed in place, so that maker notes, whose offsets nobody else knows, survive. A block that
+cannot be parsed counts as absent: it neither turns the picture nor reaches the answer.
+"""
+
+from __future__ import annotations
+
+from service.pictures._directories import (
+    ByteOrder,
+    Directory,
+    Tags,
+    Value,
+    first_directory,
+    read_directory,
+    write_directory,
+    write_header,
+)
+
+ORIENTATION, EXIF_DIRECTORY, GPS_DIRECTORY = 0x0112, 0x8769, 0x8825
+
+_PREFIX = b"Exif\0\0"
+_INTEROPERABILITY_DIRECTORY = 0xA005
+_WIDTH_AND_HEIGHT = ((0x0100, 0x0101), (0xA002, 0xA003))
+_THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
+# Tags of a TIFF's first directory that describe the photo; all others describe how the file stores it.
+_DESCRIPTIVE = {
+    0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D,
+    0x9C9E, 0x9C9F,
+}  # fmt: skip
+
+
+def bare(block: bytes | None) -> bytes | None:
+    """The block without the "Exif" prefix that some containers put before it; None where nothing is left."""
+    return (block or b"").removeprefix(_PREFIX) or None
+
+
+def orientation(block: bytes | None) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or it makes no sense."""
+    directory = _parsed(block)
+    value = directory.integer(ORIENTATION, 1) if directory else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def upright(block: bytes | None) -> bytes | None:
+    """The block of the picture once it is turned upright: orientation 1, sides swapped where they are.
+
+    The thumbnail, which shows the picture as it was before, is taken out. None where the block is damaged.
+    """
+    directory = _parsed(block)
+    if directory is None:
+        return None
+    changed = bytearray(directory.data)
+    if orientation(block) >= 5:
+        for part in filter(None, (directory, _linked(directory, EXIF_DIRECTORY))):
+            for width, height in _WIDTH_AND_HEIGHT:
+                _swap(changed, part, width, height)
+    _set_upright(changed, directory)
+    result = bytes(_drop_thumbnail(changed, directory))
+    return result if _parsed(result) else None
+
+
+def with_upright_tag(data: bytes) -> bytes:
+    """A TIFF file's bytes with its orientation tag set to 1, so that no decoder turns it."""
+    directory = first_directory(data)
+    if directory.integer(ORIENTATION, 1) == 1:
+        return data
+    changed = bytearray(data)
+    _set_upright(changed, directory)
+    return bytes(changed)
+
+
+def without_location(block: bytes) -> bytes | None:
+    """The block without its GPS directory, values included; None where nothing, or nothing sound, is left."""
+    while True:
+        directory = _parsed(block)
+        if directory is None or GPS_DIRECTORY not in directory.entries:
+            return block if directory else None
+        block = _drop_location(directory)
+
+
+def from_tiff(directory: Directory) -> bytes | None:
+    """An EXIF block of what a TIFF's first directory says about the photo, or None where it says nothing."""
+    tags = descriptive_tags(directory)
+    if ORIENTATION in directory.entries:
+        tags = {**tags, ORIENTATION: directory.value(ORIENTATION)}
+    if not tags:
+        return None
+    return write_header(directory.order, 8) + write_directory(tags, directory.order, 8)
+
+
+def descriptive_tags(directory: Directory) -> Tags:
+    """The tags of a directory that describe the photo, with the EXIF and GPS directories that it points to."""
+    tags: dict[int, Value | Tags] = {tag: directory.value(tag) for tag in directory.entries if tag in _DESCRIPTIVE}
+    for link in (EXIF_DIRECTORY, GPS_DIRECTORY):
+        linked = _linked(directory, link)
+        if linked is not None:
+            tags[link] = {tag: linked.value(tag) for tag in linked.entries if tag != _INTEROPERABILITY_DIRECTORY}
+    return tags
+
+
+def _parsed(block: bytes | None) -> Directory | None:
+    try:
+        return first_directory(block) if block else None
+    except ValueError:
+        return None
+
+
+def _linked(directory: Directory, link: int) -> Directory | None:
+    """The directory that a tag points to, or None where there is none or it is damaged."""
+    return _read(directory, directory.integer(link))
+
+
+def _read(directory: Directory, position: int) -> Directory | None:
+    try:
+        return read_directory(directory.data, directory.order, position) if position else None
+    except ValueError:
+        return None
+
+
+def _set_upright(block: bytearray, directory: Directory) -> None:
+    entry = directory.entries.get(ORIENTATION)
+    if entry is not None and entry.count:
+        block[entry.value_position : entry.value_position + entry.size] = bytes(entry.size)
+        _set_integer(block, directory, ORIENTATION, 1)
+
+
+def _swap(block: bytearray, directory: Directory, first: int, second: int) -> None:
+    one, other = directory.integer(first), directory.integer(second)
+    if one and other:
+        _set_integer(block, directory, first, other)
+        _set_integer(block, directory, second, one)
+
+
+def _set_integer(block: bytearray, directory: Directory, tag: int, value: int) -> None:
+    entry = directory.entries[tag]
+    size = entry.size // entry.count
+    order: ByteOrder = directory.order
+    block[entry.value_position : entry.value_position + size] = (value % 256**size).to_bytes(size, order)
+
+
+def _drop_location(directory: Directory) -> bytes:
+    """Blank the GPS directory with its values, and close the gap that its tag leaves."""
+    block = bytearray(directory.data)
+    gps = _linked(directory, GPS_DIRECTORY)
+    if gps is not None:
+        for value in gps.entries.values():
+            block[value.value_position : value.value_position + value.size] = bytes(value.size)
+        block[gps.position : gps.end] = bytes(gps.end - gps.position)
+    start, end = directory.entries[GPS_DIRECTORY].position, directory.end
+    block[start:end] = directory.data[start + 12 : end] + bytes(12)
+    block[directory.position : directory.position + 2] = (directory.length - 1).to_bytes(2, directory.order)
+    return bytes(block)
+
+
+def _drop_thumbnail(block: bytearray, directory: Directory) -> bytearray:
+    """Unlink the second directory, and cut or blank the thumbnail that it points to."""
+    second = _read(directory, directory.next_position)
+    if second is not None:
+        start, length = second.integer(_THUMBNAIL_OFFSET), second.integer(_THUMBNAIL_LENGTH)
+        if second.position < start and start + length == len(block):
+            del block[start:]
+        elif start and start + length <= len(block):
+            block[start : start + length] = bytes(length)
+    block[directory.end - 4 : directory.end] = bytes(4)
+    return block

@@ -1,0 +1,134 @@
+"""The picture formats, and which of them an answer takes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from service.errors import InvalidParameter, NotAcceptable
+
+
+class PictureFormat(StrEnum):
+    """Every format that is read; the value is the name used in parameters, listings and metrics."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+    TIFF = "tiff"
+    BMP = "bmp"
+    GIF = "gif"
+    HEIC = "heic"
+
+    @property
+    def media_type(self) -> str:
+        """The format's media type, such as `image/jpeg`."""
+        return f"image/{self.value}"
+
+    @property
+    def is_written(self) -> bool:
+        """Whether answers can have this format; the others are only read."""
+        return self in WRITTEN_FORMATS
+
+    @property
+    def answered_as(self) -> PictureFormat:
+        """The format an answer takes when nobody asks for another one."""
+        return _ANSWERS.get(self, self)
+
+
+WRITTEN_FORMATS = (
+    PictureFormat.JPEG,
+    PictureFormat.PNG,
+    PictureFormat.WEBP,
+    PictureFormat.AVIF,
+    PictureFormat.TIFF,
+)
+"""Formats of answers; the first is preferred where a client likes several equally."""
+
+_ANSWERS = {
+    PictureFormat.BMP: PictureFormat.PNG,
+    PictureFormat.GIF: PictureFormat.PNG,
+    PictureFormat.HEIC: PictureFormat.JPEG,
+}
+
+_LARGEST_SIDE = {
+    PictureFormat.JPEG: 65_500,  # libjpeg's JPEG_MAX_DIMENSION
+    PictureFormat.WEBP: 16_383,  # 14 bits in the bitstream
+    PictureFormat.AVIF: 32_768,  # libavif's default dimension limit
+}
+
+_ALIASES = {"image/jpg": "image/jpeg", "image/tif": "image/tiff"}
+
+
+def negotiate_format(
+    requested: PictureFormat | str | None, accept: str | None, source: PictureFormat
+) -> PictureFormat:
+    """The format of an answer: `requested`, else the source's own unless `accept` excludes it.
+
+    Args:
+        requested: the `format` parameter; it wins over everything.
+        accept: the `Accept` header (RFC 9110, section 12.5.1), with wildcards and q-values; None means `*/*`.
+        source: format of the picture that came in; BMP and GIF are answered as PNG, HEIC as JPEG.
+
+    Raises:
+        InvalidParameter: `requested` is not a format that is written.
+        NotAcceptable: `accept` leaves none.
+    """
+    if requested is not None:
+        return _written(requested)
+    own = source.answered_as
+    if accept is None or not accept.strip():
+        return own
+    ranges = _media_ranges(accept)
+    if _quality(own, ranges) > 0:
+        return own
+    best = max(WRITTEN_FORMATS, key=lambda candidate: _quality(candidate, ranges))
+    if _quality(best, ranges) <= 0:
+        names = ", ".join(candidate.media_type for candidate in WRITTEN_FORMATS)
+        raise NotAcceptable(f"'Accept' takes none of the formats that can be answered: {names}.")
+    return best
+
+
+def check_writable(format: PictureFormat, width: int, height: int) -> None:
+    """Refuse early what `encode` would have to refuse at the end.
+
+    Raises:
+        InvalidParameter: the format is not written, or holds no picture with a side this long.
+    """
+    _written(format)
+    largest = _LARGEST_SIDE.get(format)
+    if largest is not None and max(width, height) > largest:
+        raise InvalidParameter(
+            f"A picture of {width}x{height} does not fit into {format.value}, "
+            f"which holds at most {largest} pixels a side; ask for png or tiff.",
+            parameter="format",
+        )
+
+
+def _written(requested: PictureFormat | str) -> PictureFormat:
+    if requested not in set(WRITTEN_FORMATS):
+        names = ", ".join(WRITTEN_FORMATS)
+        raise InvalidParameter(f"'format' is {str(requested)[:40]!r}; it can be {names}.", parameter="format")
+    return PictureFormat(requested)
+
+
+def _media_ranges(accept: str) -> dict[str, float]:
+    """Media range -> q-value; what cannot be parsed is left out."""
+    ranges: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            quality = float(weight)
+        except ValueError:
+            continue
+        if name and 0 <= quality <= 1:
+            ranges[_ALIASES.get(name, name)] = quality
+    return ranges
+
+
+def _quality(format: PictureFormat, ranges: dict[str, float]) -> float:
+    """The q-value of the most specific range that matches, 0 where none does."""
+    for name in (format.media_type, "image/*", "*/*"):
+        if name in ranges:
+            return ranges[name]
+    return 0.0
