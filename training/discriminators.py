@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 class PatchDiscriminator(nn.Module):
@@ -59,3 +60,25 @@ class SortedColorDiscriminator(nn.Module):
             features = F.relu(self.get_submodule(normalization)(features))
         # The released code pads this 1×1 convolution: a border of bare biases joins the average.
         return torch.sigmoid(self.conv9(features).mean(dim=(1, 2, 3)))
+
+
+class SpectralPatchDiscriminator(nn.Module):
+    """DRGN's (design: the paper names none): four halvings, each layer of spectral norm 1; one score a 16×16 patch.
+
+    Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017, for the patches;
+    Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, for the norm. Scores are
+    unbounded: it is meant for least-squares losses.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for width in (64, 128, 256, 512):
+            layers += [spectral_norm(nn.Conv2d(channels, width, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+            channels = width
+        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels, 1, 3, padding=1)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[N, 3, H, W] with sides of at least 16 -> scores [N, 1, H/16, W/16]."""
+        return self.layers(image)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.networks._depthwise import DepthwiseConv5x5
+
 FeedForward = Literal["dense", "dwsep", "dw35", "retinexformer"]
 
 
@@ -59,7 +61,7 @@ class FeedForwardNetwork(nn.Module):
         elif kind == "dwsep":
             spatial = [_SeparableConv(wide), nn.GELU(), _SeparableConv(wide), nn.GELU()]
         elif kind == "dw35":
-            spatial = [_conv(wide, 3, groups=wide), nn.GELU(), _conv(wide, 5, groups=wide), nn.GELU()]
+            spatial = [_conv(wide, 3, groups=wide), nn.GELU(), DepthwiseConv5x5(wide), nn.GELU()]
         elif kind == "retinexformer":
             spatial = [_conv(wide, 3, groups=wide), nn.GELU()]
         else:

@@ -65,17 +65,17 @@ class FusionGroup(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.quarter = UBlock(width, blocks=1)
-        self.half = UBlock(width, blocks=3)
-        self.full = UBlock(width, blocks=3)
+        self.at_quarter = UBlock(width, blocks=1)
+        self.at_half = UBlock(width, blocks=3)
+        self.at_full = UBlock(width, blocks=3)
         self.quarter_to_half = _Enlarge(width, width)
         self.half_to_full = _Enlarge(width, width)
 
     def forward(self, full: Tensor, half: Tensor, quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features at scales 1, 1/2 and 1/4 in and out."""
-        quarter = self.quarter(quarter)
-        half = self.half(half + self.quarter_to_half(quarter))
-        full = self.full(full + self.half_to_full(half))
+        quarter = self.at_quarter(quarter)
+        half = self.at_half(half + self.quarter_to_half(quarter))
+        full = self.at_full(full + self.half_to_full(half))
         return full, half, quarter
 
 

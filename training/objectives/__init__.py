@@ -5,7 +5,7 @@ its file here.
 """
 
 # Importing an objective's file puts it on the list.
-from training.objectives import drbn, exdnet, zero_reference
+from training.objectives import ded_net, drbn, drgn, exdnet, zero_reference
 from training.objectives._base import (
     Batch,
     Objective,
@@ -25,7 +25,9 @@ __all__ = [
     "Settings",
     "Update",
     "create_objective",
+    "ded_net",
     "drbn",
+    "drgn",
     "exdnet",
     "frozen",
     "objective_settings",
