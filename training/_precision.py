@@ -1,0 +1,54 @@
+"""Low-precision arithmetic inside networks, and full precision everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
+
+
+class GentleMixedPrecision(MixedPrecision):
+    """Mixed precision that leaves a network's inputs as they are.
+
+    Fabric's own rounds them first, to 8 significant bits in bfloat16: a network that adds its input to what it
+    computes would then return a banded picture. Convolutions round what they need by themselves.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
+def make_fabric(accelerator: str, devices: int, precision: Literal["32-true", "bf16-mixed", "16-mixed"]) -> Fabric:
+    """Fabric for so many devices, in this precision."""
+    if precision == "32-true":
+        return Fabric(accelerator=accelerator, devices=devices)
+    return Fabric(accelerator=accelerator, devices=devices, plugins=[GentleMixedPrecision(precision, accelerator)])
+
+
+def prepare_method(fabric: Fabric, wrapped: Any, name: str) -> None:
+    """Let a method of a module that Fabric has wrapped compute as `forward` does.
+
+    On several devices Fabric leads it through the gradient exchange. On one, Fabric would call it bare, without
+    the precision.
+    """
+    wrapped.mark_forward_method(name)
+    if fabric.world_size == 1:
+        setattr(wrapped, name, _in_precision(fabric, getattr(wrapped.module, name)))
+
+
+def _in_precision(fabric: Fabric, method: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with fabric.autocast():
+            output = method(*args, **kwargs)
+        return apply_to_collection(output, Tensor, _to_float32)
+
+    return call
+
+
+def _to_float32(value: Tensor) -> Tensor:
+    return value.to(torch.float32) if value.is_floating_point() else value

@@ -1,0 +1,37 @@
+"""Data sets: file layouts of the field's collections, what a recipe does to a sample, and endless batches.
+
+To read another collection, write a function from its folder to samples, decorate it with `register_layout`, and
+import its file here.
+"""
+
+# Importing a layout's file puts it on the list.
+from training.datasets import folders, well_exposed
+from training.datasets._samples import (
+    Sample,
+    find_samples,
+    hold_out,
+    layout_names,
+    list_pictures,
+    paired_samples,
+    read_scenes,
+    register_layout,
+)
+from training.datasets._streams import Stream, held_out_batches
+from training.datasets._transforms import Transforms, read_picture
+
+__all__ = [
+    "Sample",
+    "Stream",
+    "Transforms",
+    "find_samples",
+    "folders",
+    "held_out_batches",
+    "hold_out",
+    "layout_names",
+    "list_pictures",
+    "paired_samples",
+    "read_picture",
+    "read_scenes",
+    "register_layout",
+    "well_exposed",
+]

@@ -1,0 +1,106 @@
+"""Endless batches whose content is a function of the step alone, so that a resumed run sees the same pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.datasets._samples import Sample
+from training.datasets._transforms import Pixels, Transforms, read_picture, transform
+
+
+class Stream:
+    """Training batches of one data set.
+
+    Every epoch visits all samples once in a new order; batches run on over the end of an epoch. Pictures are
+    kept in memory as uint8 after their first reading.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        transforms: Transforms,
+        fields: Mapping[str, str],
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+    ) -> None:
+        """
+        Args:
+            samples: the training samples.
+            transforms: what happens to each.
+            fields: name in the batch -> field of the sample.
+            batch_size: samples a batch, over all devices together.
+            seed: decides orders and transforms.
+            workers: threads that prepare a batch's samples; 0: the caller's own.
+        """
+        self.samples = list(samples)
+        self.transforms = transforms
+        self.fields = dict(fields)
+        self.batch_size = batch_size
+        self.seed = seed
+        self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._order = lru_cache(maxsize=2)(self._shuffle)
+        self._read = lru_cache(maxsize=None)(self._load)
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
+        """The batch of a step: uint8 [N, 3, H, W] by name.
+
+        Args:
+            step: number of the step, from 0.
+            rank: number of this device, which gets every `world`-th sample.
+            world: number of devices.
+        """
+        first = step * self.batch_size
+        numbers = range(first + rank, first + self.batch_size, world)
+        items = list(self._pool.map(self._item, numbers) if self._pool else map(self._item, numbers))
+        return {name: stack([item[name] for item in items]) for name in self.fields}
+
+    def _item(self, number: int) -> dict[str, Pixels]:
+        epoch, place = divmod(number, len(self.samples))
+        random = np.random.default_rng([self.seed, number])
+        return transform(self._read(int(self._order(epoch)[place])), self.transforms, random)
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.samples))
+
+    def _load(self, index: int) -> dict[str, Pixels]:
+        return read_views(self.samples[index], self.fields, self.transforms)
+
+
+def read_views(sample: Sample, fields: Mapping[str, str], transforms: Transforms) -> dict[str, Pixels]:
+    """The sample's pictures at the recipe's size, uint8 [H, W, 3] by name in the batch."""
+    return {name: read_picture(sample.files[field], transforms.resize) for name, field in fields.items()}
+
+
+def held_out_batches(
+    samples: Sequence[Sample], transforms: Transforms, fields: Mapping[str, str], batch_size: int
+) -> Iterator[dict[str, Tensor]]:
+    """Whole pictures at the recipe's size without any random change, neighbours of equal shape batched together.
+
+    Yields:
+        uint8 [N, 3, H, W] by name, N <= batch_size.
+    """
+    waiting: list[dict[str, Pixels]] = []
+    for sample in samples:
+        views = read_views(sample, fields, transforms)
+        if waiting and (len(waiting) == batch_size or _shapes(waiting[0]) != _shapes(views)):
+            yield {name: stack([item[name] for item in waiting]) for name in fields}
+            waiting = []
+        waiting.append(views)
+    if waiting:
+        yield {name: stack([item[name] for item in waiting]) for name in fields}
+
+
+def _shapes(views: Mapping[str, Pixels]) -> list[tuple[int, ...]]:
+    return [view.shape for view in views.values()]
+
+
+def stack(pictures: Sequence[Pixels]) -> Tensor:
+    """uint8 [H, W, 3] each -> uint8 [N, 3, H, W]."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)

@@ -1,0 +1,157 @@
+"""How a sample's pictures become a training input: the recipe's words for it, and the pixels.
+
+All views of a sample get the same crop and flips. Everything is uint8 [H, W, 3] RGB until the batch is on its
+device, and every random choice comes from the generator that is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from pydantic import BaseModel, ConfigDict, Field
+
+Pixels = NDArray[np.uint8]
+Side = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Words(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Flips(_Words):
+    """Probabilities of mirroring left-right, up-down, and of exchanging rows and columns (square inputs only)."""
+
+    horizontal: Share = 0.0
+    vertical: Share = 0.0
+    transpose: Share = 0.0
+
+
+class Zoom(_Words):
+    """With `probability`, cut out a part whose sides are `smallest` to 1 of the picture's, and enlarge it back."""
+
+    probability: Share
+    smallest: float = Field(gt=0, le=1)
+
+
+class Exposure(_Words):
+    """Other light on the dark views: code values `v -> gain * v^gamma + noise`, rounded to 8 bit again.
+
+    Attributes:
+        probability: share of samples that are changed.
+        gain: smallest and largest factor; drawn log-uniformly.
+        gamma: smallest and largest exponent; drawn log-uniformly.
+        noise: smallest and largest standard deviation of Gaussian noise, in [0, 1] code values; drawn uniformly.
+        fields: the views that are changed.
+    """
+
+    probability: Share = 1.0
+    gain: tuple[float, float] = (1.0, 1.0)
+    gamma: tuple[float, float] = (1.0, 1.0)
+    noise: tuple[float, float] = (0.0, 0.0)
+    fields: tuple[str, ...] = ("image", "low")
+
+
+class Transforms(_Words):
+    """What happens to a sample, in this order.
+
+    Attributes:
+        resize: (height, width), or one number for a square: the whole picture is brought to this size when it is
+            read, without regard to its aspect, by Lanczos resampling. None: as it is.
+        zoom: random part of the picture, enlarged back to its size.
+        crop: (height, width), or one number: random crop; smaller pictures are extended by reflection.
+        flips: mirror images.
+        exposure: random light and noise on the dark views.
+    """
+
+    resize: Side | tuple[Side, Side] | None = None
+    zoom: Zoom | None = None
+    crop: Side | tuple[Side, Side] | None = None
+    flips: Flips = Flips()
+    exposure: Exposure | None = None
+
+
+def read_picture(path: Path, resize: int | tuple[int, int] | None = None) -> Pixels:
+    """A picture file as uint8 [H, W, 3] RGB, upright; resized to (height, width) by Lanczos where asked.
+
+    Raises:
+        OSError: the file is missing or cannot be decoded.
+    """
+    with Image.open(path) as file:
+        picture = ImageOps.exif_transpose(file).convert("RGB")
+    if resize is not None:
+        height, width = _both(resize)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.Generator) -> dict[str, Pixels]:
+    """One random version of a sample that was read at the recipe's `resize`; all views keep to each other."""
+    height, width = next(iter(views.values())).shape[:2]
+    result = dict(views)
+    if words.zoom is not None and random.random() < words.zoom.probability:
+        box = _random_box(height, width, random.uniform(words.zoom.smallest, 1, 2) * (height, width), random)
+        result = {
+            name: np.asarray(Image.fromarray(_cut(view, box)).resize((width, height), Image.Resampling.LANCZOS))
+            for name, view in result.items()
+        }
+    if words.crop is not None:
+        wanted = _both(words.crop)
+        result = {name: _extend(view, wanted) for name, view in result.items()}
+        height, width = next(iter(result.values())).shape[:2]
+        box = _random_box(height, width, np.asarray(wanted), random)
+        result = {name: _cut(view, box) for name, view in result.items()}
+    if random.random() < words.flips.horizontal:
+        result = {name: view[:, ::-1] for name, view in result.items()}
+    if random.random() < words.flips.vertical:
+        result = {name: view[::-1] for name, view in result.items()}
+    if random.random() < words.flips.transpose:
+        result = {name: view.swapaxes(0, 1) for name, view in result.items()}
+    if words.exposure is not None and random.random() < words.exposure.probability:
+        for name in words.exposure.fields:
+            if name in result:
+                result[name] = _relight(result[name], words.exposure, random)
+    return result
+
+
+def _relight(view: Pixels, exposure: Exposure, random: np.random.Generator) -> Pixels:
+    gain = np.exp(random.uniform(*np.log(exposure.gain)))
+    gamma = np.exp(random.uniform(*np.log(exposure.gamma)))
+    curve = (gain * np.linspace(0, 1, 256) ** gamma).astype(np.float32)
+    light = curve[view]
+    deviation = random.uniform(*exposure.noise)
+    if deviation > 0:
+        light = light + deviation * random.standard_normal(view.shape, np.float32)
+    return np.round(255 * np.clip(light, 0, 1)).astype(np.uint8)
+
+
+def _both(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _random_box(
+    height: int, width: int, size: NDArray[np.number], random: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a box of this size, rounded, somewhere inside."""
+    rows, columns = (max(1, round(float(side))) for side in size)
+    top = int(random.integers(height - rows + 1))
+    left = int(random.integers(width - columns + 1))
+    return top, left, rows, columns
+
+
+def _cut(view: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    top, left, height, width = box
+    return view[top : top + height, left : left + width]
+
+
+def _extend(view: Pixels, wanted: tuple[int, int]) -> Pixels:
+    """At least the wanted size, by reflection at the bottom and right."""
+    missing = [max(0, side - view.shape[axis]) for axis, side in enumerate(wanted)]
+    if not any(missing):
+        return view
+    return np.pad(view, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")

@@ -1,0 +1,207 @@
+"""Recipes: everything that decides a training but the data's place, as YAML checked by pydantic.
+
+    title: Zero-DCE as published
+    network: zero_dce
+    objective: {name: zero_reference, settings: {smoothness: 200}}
+    data:
+      image: {layout: folder, transforms: {resize: 256}}
+    batch_size: 8
+    epochs: 200
+    optimizers:
+      network: {kind: adam, lr: 1.0e-4, weight_decay: 1.0e-4, clip_norm: 0.1}
+
+Recipes that come with Nightlift lie in `training/recipes`; a comment gives the source of each value.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from training import networks
+from training._schedules import Constant, Schedule
+from training.datasets import Transforms, layout_names
+from training.objectives import objective_settings
+
+FOLDER = Path(__file__).parent / "recipes"
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ObjectiveRecipe(_Part):
+    """The training procedure and its settings."""
+
+    name: str
+    settings: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> ObjectiveRecipe:
+        objective_settings(self.name, self.settings)
+        return self
+
+
+class DataRecipe(_Part):
+    """One stream of samples.
+
+    Attributes:
+        layout: how the folder is laid out, one of `training.datasets.layout_names()`.
+        split: `train` or `test`.
+        fields: name in the batch -> field of the sample; None: the layout's fields under their own names.
+        transforms: what happens to each sample.
+        batch_size: samples a step, where it differs from the recipe's.
+    """
+
+    layout: str
+    split: str = "train"
+    fields: dict[str, str] | None = None
+    transforms: Transforms = Transforms()
+    batch_size: Count | None = None
+
+    @field_validator("layout")
+    @classmethod
+    def _known(cls, layout: str) -> str:
+        if layout not in layout_names():
+            raise ValueError(f"there is no layout {layout!r}; choose one of {', '.join(layout_names())}")
+        return layout
+
+
+class OptimizerRecipe(_Part):
+    """How one player learns.
+
+    Attributes:
+        kind: the optimiser.
+        lr: base learning rate.
+        betas: Adam's decay rates.
+        momentum: of `sgd`.
+        weight_decay: L2 penalty (`adam`, `sgd`) or decoupled decay (`adamw`).
+        clip_norm: largest norm of the gradient over all the player's parameters; None: any.
+        schedule: how the rate changes.
+    """
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(None, gt=0)
+    schedule: Schedule = Constant()
+
+
+class ValidationRecipe(_Part):
+    """Held-out samples of the first stream, never trained on, and the choice of the best checkpoint.
+
+    Attributes:
+        fraction: share of samples held out, whole scenes at a time.
+        every: steps between validations.
+        limit: at most so many samples are scored; None: all.
+        resize: (height, width) or one number, where validation is to run at another size than training; `native`:
+            whole pictures as they are. None: training's `resize`.
+        select: the score that decides which checkpoint is the best.
+        mode: whether the highest or the lowest is best.
+    """
+
+    fraction: float = Field(0.1, gt=0, lt=1)
+    every: Count
+    limit: Count | None = None
+    resize: Count | tuple[Count, Count] | Literal["native"] | None = None
+    select: str = "loss"
+    mode: Literal["min", "max"] = "min"
+
+
+class Recipe(_Part):
+    """A whole training.
+
+    Attributes:
+        title: one line for people.
+        network: the registry's name of the network.
+        options: keyword arguments of its builder.
+        objective: the training procedure.
+        data: streams by name; the first sets the length of an epoch.
+        batch_size: samples a step over all devices together.
+        steps: length of the training; or else
+        epochs: the same in rounds through the first stream.
+        optimizers: one for each of the procedure's players.
+        precision: of the networks' arithmetic; losses and optimisers stay in float32.
+        channels_last: memory layout of pictures and weights; often faster in low precision.
+        ema: decay a step of the running average of the network's weights, which is validated and exported in
+            place of the last weights; None: no average.
+        starts_from: what the initial weights must come from ("a trained `drbn`"); None: they are drawn anew.
+        seed: decides weights, order of samples and everything random.
+        validation: hold-out; None: all samples are trained on, and the last weights are exported.
+        log_every: steps between points of the curves.
+        checkpoint_every: steps between full checkpoints.
+        preview_every: steps between sample pictures.
+    """
+
+    title: str
+    network: str
+    options: dict[str, Any] = {}
+    objective: ObjectiveRecipe
+    data: dict[str, DataRecipe] = Field(min_length=1)
+    batch_size: Count
+    steps: Count | None = None
+    epochs: float | None = Field(None, gt=0)
+    optimizers: dict[str, OptimizerRecipe]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = False
+    ema: float | None = Field(None, gt=0, lt=1)
+    starts_from: str | None = None
+    seed: int = Field(0, ge=0)
+    validation: ValidationRecipe | None = None
+    log_every: Count = 50
+    checkpoint_every: Count = 1000
+    preview_every: Count = 1000
+
+    @field_validator("network")
+    @classmethod
+    def _known(cls, network: str) -> str:
+        return networks.spec(network).name
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        if "network" not in self.optimizers:
+            raise ValueError("optimizers must have an entry 'network'")
+        return self
+
+    def total_steps(self, samples: int) -> int:
+        """Number of steps, where the first stream trains on so many samples."""
+        if self.steps is not None:
+            return self.steps
+        first = next(iter(self.data.values()))
+        assert self.epochs is not None
+        return ceil(self.epochs * samples / (first.batch_size or self.batch_size))
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that come with Nightlift, sorted."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """A recipe by its name, or from a YAML file.
+
+    Raises:
+        FileNotFoundError: there is no such recipe or file.
+        ValueError: the recipe is wrong; the message says at which place, and what is allowed.
+    """
+    path = FOLDER / f"{name}.yaml" if str(name) in recipe_names() else Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no recipe {name}; choose a file, or one of {', '.join(recipe_names())}")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name} is no YAML: {error}") from error
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        places = (f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"the recipe {path.name} is wrong\n  " + "\n  ".join(places)) from error

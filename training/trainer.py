@@ -1,0 +1,375 @@
+"""The training loop: one for all procedures, on Lightning Fabric.
+
+The output folder gets
+
+    last.ckpt      everything that a resumed run needs; the run then repeats exactly
+    best.pt        the training checkpoint with the best validation score, if the recipe validates
+    final.pt       the training checkpoint of the last step
+    run.json       how it came about
+    curve.csv      the curves; tensorboard/ has them too, with sample pictures
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from training._average import Average
+from training._journal import Journal
+from training._precision import prepare_method
+from training.checkpoints import load_checkpoint, save_checkpoint
+from training.datasets import Sample, Stream, held_out_batches
+from training.objectives import Objective, Player
+from training.recipe import DataRecipe, OptimizerRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training left behind.
+
+    Attributes:
+        checkpoint: the training checkpoint to export: the best one where the recipe validates, else the last.
+            It is there once the last step is done.
+        manifest: the content of `run.json`.
+    """
+
+    checkpoint: Path
+    manifest: dict[str, Any]
+
+
+class Trainer:
+    """Runs an objective's steps and keeps what they need: streams, optimisers, the average, checkpoints."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        recipe: Recipe,
+        objective: Objective,
+        splits: Mapping[str, tuple[Sequence[Sample], Sequence[Sample]]],
+        out: Path,
+        manifest: dict[str, Any],
+        workers: int = 0,
+    ) -> None:
+        """
+        Args:
+            fabric: devices and precision, launched.
+            recipe: the checked recipe.
+            objective: the procedure around a network on the CPU.
+            splits: (training, held-out) samples by stream.
+            out: existing folder for everything written.
+            manifest: what `run.json` is to say beside the figures of the run.
+            workers: threads that prepare samples.
+
+        Raises:
+            ValueError: the recipe's optimisers are not the objective's players.
+        """
+        self.fabric = fabric
+        self.recipe = recipe
+        self.objective = objective
+        self.network = objective.network  # as it is before Fabric wraps it: what is validated and exported
+        self.out = out
+        self.manifest = manifest
+        self.step = 0
+        self.seconds = 0.0
+        self.best: dict[str, Any] | None = None
+        self.losses: dict[str, float] = {}
+
+        first = next(iter(recipe.data))
+        training, held_out = splits[first]
+        self.steps = recipe.total_steps(len(training))
+        fields = {name: _fields(name, part, splits[name][0][0]) for name, part in recipe.data.items()}
+        given = [field for names in fields.values() for field in names]
+        if len(set(given)) < len(given):
+            raise ValueError(f"two streams give the same name in the batch: {', '.join(given)}; set `fields`")
+        self.streams = {
+            name: Stream(
+                splits[name][0],
+                part.transforms,
+                fields[name],
+                part.batch_size or recipe.batch_size,
+                recipe.seed,
+                workers,
+            )
+            for name, part in recipe.data.items()
+        }
+        transforms = recipe.data[first].transforms
+        if recipe.validation is not None and recipe.validation.resize is not None:
+            size = recipe.validation.resize
+            transforms = transforms.model_copy(update={"resize": None if size == "native" else size})
+        limit = recipe.validation.limit if recipe.validation else 0
+        self._held_out = list(held_out_batches(held_out[:limit], transforms, fields[first], recipe.batch_size))
+        shown = list(held_out_batches((held_out or training)[:4], transforms, fields[first], 4))
+        self._preview = self._to_device(shown[0])
+
+        self.players = objective.players()
+        if set(self.players) != set(recipe.optimizers):
+            raise ValueError(
+                f"objective {recipe.objective.name!r} needs optimizers for {', '.join(self.players)}; "
+                f"the recipe has {', '.join(recipe.optimizers)}"
+            )
+        self.optimizers: dict[str, Any] = {
+            name: _optimizer(recipe.optimizers[name], player) for name, player in self.players.items()
+        }
+
+    def fit(self, *, resume: bool, stop_after: int | None, progress: bool) -> TrainingResult:
+        """Run until the last step, or `stop_after`, and write the results.
+
+        Raises:
+            ValueError: a loss is not finite, or validation lacks the score that selects the best checkpoint.
+        """
+        if self.recipe.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        self.fabric.to_device(self.objective)
+        self.average = Average(self.network, self.recipe.ema) if self.recipe.ema else None
+        state = self.out / "last.ckpt"
+        if resume and state.is_file():
+            self._restore(state)
+        self._wrap()
+
+        end = self.steps if stop_after is None else min(stop_after, self.steps)
+        journal = Journal(self.out, self.steps, self.step, self.fabric.is_global_zero, progress)
+        for note in self.objective.notes:
+            journal.note(note)
+        try:
+            self._run(end, journal)
+        finally:
+            journal.close()
+        return self._finish()
+
+    def _run(self, end: int, journal: Journal) -> None:
+        recipe = self.recipe
+        began = time.monotonic() - self.seconds
+        sums: dict[str, Tensor] = {}
+        self.objective.train()
+        while self.step < end:
+            rates = self._set_rates()
+            torch.manual_seed(_mixed_seed(recipe.seed, self.step, self.fabric.global_rank))
+            losses = self.objective.step(self._batch(self.step), self._update)
+            if self.average is not None:
+                self.average.update()
+            for name, value in losses.items():
+                sums[name] = sums[name] + value.detach() if name in sums else value.detach().clone()
+            self.step += 1
+            self.seconds = time.monotonic() - began
+            journal.advance()
+
+            if self._due(recipe.log_every, end):
+                count = (self.step - 1) % recipe.log_every + 1
+                self.losses = {name: float(value) / count for name, value in sums.items()}
+                sums = {}
+                values = {f"train/{name}": value for name, value in self.losses.items()}
+                values |= {f"lr/{name}": rate for name, rate in rates.items()}
+                journal.scalars(self.step, self.seconds, values)
+                self._check_finite()
+            if recipe.validation and self._due(recipe.validation.every, self.steps):
+                self._validate(journal)
+            if self._due(recipe.preview_every, self.steps):
+                with self._for_inference():
+                    journal.pictures(self.step, self.objective.preview(self._preview))
+            if self._due(recipe.checkpoint_every, end):
+                self._save()
+
+    def _due(self, every: int, end: int) -> bool:
+        return self.step % every == 0 or self.step == end
+
+    def _batch(self, step: int) -> dict[str, Tensor]:
+        """The step's batch on this device, float in [0, 1]."""
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        batch: dict[str, Tensor] = {}
+        for stream in self.streams.values():
+            batch |= stream.batch(step, rank, world)
+        return self._to_device(batch)
+
+    def _to_device(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        return {
+            name: value.to(self.fabric.device).to(torch.float32, memory_format=layout) / 255
+            for name, value in batch.items()
+        }
+
+    def _update(self, player: str, loss: Tensor) -> None:
+        """One step of a player's optimiser (`training.objectives.Update`)."""
+        optimizer = self.optimizers[player]
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        clip_norm = self.recipe.optimizers[player].clip_norm
+        if clip_norm is not None:
+            self.fabric.clip_gradients(
+                self.players[player].module, optimizer, max_norm=clip_norm, error_if_nonfinite=False
+            )
+        optimizer.step()
+
+    def _set_rates(self) -> dict[str, float]:
+        rates = {}
+        for name, settings in self.recipe.optimizers.items():
+            rates[name] = settings.schedule.rate(settings.lr, self.step, self.steps)
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = rates[name]
+        return rates
+
+    def _check_finite(self) -> None:
+        for name, value in self.losses.items():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value} before step {self.step}: the training has diverged")
+
+    def _validate(self, journal: Journal) -> None:
+        """Score the held-out samples; keep the checkpoint if it is the best so far."""
+        settings = self.recipe.validation
+        assert settings is not None
+        totals: dict[str, float] = {}
+        count = 0
+        with self._for_inference():
+            for batch in self._held_out:
+                size = len(next(iter(batch.values())))
+                for name, value in self.objective.validate(self._to_device(batch)).items():
+                    totals[name] = totals.get(name, 0.0) + float(value) * size
+                count += size
+            scores = {name: total / count for name, total in totals.items()}
+            if settings.select not in scores:
+                raise ValueError(
+                    f"validation gives no score {settings.select!r} to select by, only {', '.join(scores) or 'none'}"
+                )
+            score = scores[settings.select]
+            better = self.best is None or (
+                score < self.best["score"] if settings.mode == "min" else score > self.best["score"]
+            )
+            if better:
+                self.best = {"step": self.step, "score": score, "select": settings.select}
+                self._save_network("best.pt")
+        journal.scalars(self.step, self.seconds, {f"validation/{name}": value for name, value in scores.items()})
+
+    @contextmanager
+    def _for_inference(self) -> Iterator[None]:
+        """Within the block, the objective's network is the one to export: averaged, unwrapped, in float32."""
+        wrapped = self.objective.network
+        self.objective.network = self.network
+        self.objective.eval()
+        try:
+            if self.average is None:
+                yield
+            else:
+                with self.average.applied():
+                    yield
+        finally:
+            self.objective.network = wrapped
+            self.objective.train()
+
+    def _wrap(self) -> None:
+        """Let Fabric wrap each player's module, in place, and its optimisers."""
+        modules = {id(player.module): player.module for player in self.players.values()}
+        for module in modules.values():
+            owned = {name: player for name, player in self.players.items() if player.module is module}
+            wrapped, *optimizers = self.fabric.setup(module, *(self.optimizers[name] for name in owned))
+            for method in {method for player in owned.values() for method in player.methods}:
+                prepare_method(self.fabric, wrapped, method)
+            self.optimizers |= dict(zip(owned, optimizers, strict=True))
+            places = [
+                (parent, name)
+                for parent in self.objective.modules()
+                for name, child in parent.named_children()
+                if child is module
+            ]
+            for parent, name in places:
+                if parent is not wrapped:
+                    setattr(parent, name, wrapped)
+
+    def _save(self) -> None:
+        """Write `last.ckpt`."""
+        if not self.fabric.is_global_zero:
+            return
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "losses": self.losses,
+            "objective": self.objective.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "average": self.average.state_dict() if self.average else None,
+        }
+        save_checkpoint(self.out / "last.ckpt", state)
+
+    def _restore(self, path: Path) -> None:
+        state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        try:
+            self.objective.load_state_dict(state["objective"])
+        except RuntimeError as error:
+            raise ValueError(f"{path} is of another training; choose another folder: {error}") from error
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.best = state["best"]
+        self.losses = state["losses"]
+
+    def _save_network(self, name: str) -> None:
+        """Write a training checkpoint with the network's present weights."""
+        if self.fabric.is_global_zero:
+            weights = {key: value.detach().cpu().contiguous() for key, value in self.network.state_dict().items()}
+            save_checkpoint(self.out / name, self._checkpoint(weights))
+
+    def _checkpoint(self, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+        manifest = {
+            **self.manifest,
+            "steps": self.steps,
+            "steps_done": self.step,
+            "seconds": round(self.seconds, 1),
+            "final_losses": self.losses,
+            "best": self.best,
+        }
+        return {
+            "network": self.recipe.network,
+            "options": self.recipe.options,
+            "state_dict": dict(weights),
+            "manifest": manifest,
+        }
+
+    def _finish(self) -> TrainingResult:
+        """Write what is due at the end, and the manifest."""
+        complete = self._checkpoint({})["manifest"]
+        best, final = self.out / "best.pt", self.out / "final.pt"
+        if self.fabric.is_global_zero:
+            if self.step == self.steps:
+                with self._for_inference():
+                    self._save_network("final.pt")
+            if best.is_file() and self.best is not None:
+                save_checkpoint(best, load_checkpoint(best) | {"manifest": complete})
+            (self.out / "run.json").write_text(json.dumps(complete, indent=2) + "\n")
+        self.fabric.barrier()
+        return TrainingResult(best if self.recipe.validation else final, complete)
+
+
+def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:
+    """Name in the batch -> field of the sample."""
+    fields = recipe.fields or {field: field for field in sample.files}
+    for field in fields.values():
+        if field not in sample.files:
+            raise ValueError(
+                f"data.{name}.fields: the layout {recipe.layout!r} has no field {field!r}, "
+                f"only {', '.join(sample.files)}"
+            )
+    return fields
+
+
+def _optimizer(recipe: OptimizerRecipe, player: Player) -> torch.optim.Optimizer:
+    parameters = list(player.parameters if player.parameters is not None else player.module.parameters())
+    if recipe.kind == "sgd":
+        return torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    kind = torch.optim.AdamW if recipe.kind == "adamw" else torch.optim.Adam
+    return kind(parameters, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+
+
+def _mixed_seed(seed: int, step: int, rank: int) -> int:
+    """A seed of its own for each step and device, far from its neighbours."""
+    return (seed * 1_000_003 + step * 8_191 + rank * 131_071 + 17) * 2_654_435_761 % 2**63
