@@ -1,0 +1,229 @@
+"""The loops over full-size pixels, compiled: shrink, and the one pass that writes the result.
+
+Measured at 12 megapixels on one core: exact area shrink 6 ms (OpenCV's INTER_AREA 34 ms), map and grade in one pass
+21 ms. All kernels release the GIL and work on a range of rows, so that the callers' own threads split a picture
+(`_strips`); numba's parallel backends are not used, because the one that is always there may not be entered by two
+threads at once.
+
+Rows are flat, [W * 3], and interleaved as in the file: most of the arithmetic does not care which channel it is on,
+and contiguous loops become vector instructions. Work goes in chunks of `CHUNK` pixels, whose buffers stay in the
+first cache. Strict IEEE order is given up (`fastmath`), NaN and infinity are not.
+
+Compiled code is kept on disk by numba, beside this file or in `NUMBA_CACHE_DIR`, per kind of processor.
+`NUMBA_CPU_NAME=x86-64-v3` makes one cache serve all processors since 2013 at 10 to 20 % less speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+CHUNK = 512
+"""Pixels of a row that are worked on at a time."""
+
+RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)
+"""Weights of luminance in Rec. ITU-R BT.709, used on code values."""
+
+SHADOW_FLOOR = np.float32(0.15)
+"""`c` in the protection curve: see `_grade.protection`."""
+
+ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+
+
+def _compiled(function: Callable[..., None]) -> Any:
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    }
+    try:
+        return numba.njit(function, cache=True, **options)
+    except RuntimeError:  # numba found no folder that it may write to: compile anew in each process
+        return numba.njit(function, **options)
+
+
+@_compiled
+def shrink_rows(pixels, alpha, row_edges, column_edges, first, last, colour, weight):  # type: ignore[no-untyped-def]
+    """Average the pixels under each pixel of a smaller picture, exactly: partly covered ones count by their share.
+
+    Args:
+        pixels: uint8 or uint16 [H, 3 * W], code values.
+        alpha: the same dtype [H, W], or [0, 0] for an opaque picture.
+        row_edges: float64 [h + 1], borders of the small picture's rows in rows of the large one; 0 to H.
+        column_edges: float64 [w + 1].
+        first, last: rows [first, last) of the small picture to compute.
+        colour: float32 [h, w, 3], written: mean of the code values, times alpha where there is one.
+        weight: float32 [h, w], written: mean of alpha, or 1.
+    """
+    height, values = pixels.shape
+    width = values // 3
+    opaque = alpha.size == 0
+    column_sums = np.empty(values, np.float32)
+    alpha_sums = np.empty(width, np.float32)
+    for row in range(first, last):
+        top, bottom = row_edges[row], row_edges[row + 1]
+        column_sums[:] = ZERO
+        alpha_sums[:] = ZERO
+        for y in range(int(top), min(int(np.ceil(bottom)), height)):
+            share = np.float32(min(bottom, y + 1) - max(top, y))
+            line = pixels[y]
+            if opaque:
+                for j in range(values):
+                    column_sums[j] += share * np.float32(line[j])
+            else:
+                for x in range(width):
+                    visible = share * np.float32(alpha[y, x])
+                    alpha_sums[x] += visible
+                    column_sums[3 * x] += visible * np.float32(line[3 * x])
+                    column_sums[3 * x + 1] += visible * np.float32(line[3 * x + 1])
+                    column_sums[3 * x + 2] += visible * np.float32(line[3 * x + 2])
+        for column in range(column_edges.size - 1):
+            left, right = column_edges[column], column_edges[column + 1]
+            red, green, blue, visible = ZERO, ZERO, ZERO, ZERO
+            for x in range(int(left), min(int(np.ceil(right)), width)):
+                share = np.float32(min(right, x + 1) - max(left, x))
+                red += share * column_sums[3 * x]
+                green += share * column_sums[3 * x + 1]
+                blue += share * column_sums[3 * x + 2]
+                visible += share * alpha_sums[x]
+            scale = np.float32(1.0 / ((bottom - top) * (right - left)))
+            colour[row, column, 0] = red * scale
+            colour[row, column, 1] = green * scale
+            colour[row, column, 2] = blue * scale
+            weight[row, column] = ONE if opaque else visible * scale
+
+
+@_compiled
+def grade_chunk(source, mapped, white, blend, protect, tone, shares, result):  # type: ignore[no-untyped-def]
+    """Gamma, strength, gate and protection: `x + blend * (1 - p(x)) * (y - x)`, rounded to codes.
+
+    Args:
+        source: uint8 or uint16 [3 * n], x in code values.
+        mapped: float32 [3 * n], y in code values, of any size; changed in place.
+        white: float32, the largest code.
+        blend: float32, strength times gate.
+        protect: float32, 0 to 1.
+        tone: float32 [65536], y^gamma over y in [0, 1]; empty for gamma 1.
+        shares: float32 [3 * n], scratch.
+        result: as `source`, written.
+    """
+    values = source.size
+    for j in range(values):
+        mapped[j] = min(max(mapped[j], ZERO), white)
+    if tone.size > 0:
+        to_index = np.float32(tone.size - 1) / white
+        for j in range(values):
+            mapped[j] = white * tone[np.int32(mapped[j] * to_index + HALF)]
+    if protect > ZERO:
+        scale = blend * protect * SHADOW_FLOOR
+        for x in range(values // 3):
+            luminance = RED * source[3 * x] + GREEN * source[3 * x + 1] + BLUE * source[3 * x + 2]
+            darkness = ONE - luminance / white
+            share = blend - scale / np.sqrt(darkness * darkness + SHADOW_FLOOR * SHADOW_FLOOR)
+            shares[3 * x] = share
+            shares[3 * x + 1] = share
+            shares[3 * x + 2] = share
+    else:
+        shares[:values] = blend
+    for j in range(values):
+        value = np.float32(source[j])
+        result[j] = np.int32(value + shares[j] * (mapped[j] - value) + HALF)
+
+
+@_compiled
+def blend_rows(pixels, enhanced, first, last, white, blend, protect, tone, result):  # type: ignore[no-untyped-def]
+    """Grade an enhanced picture of full size: rows [first, last) of uint8 [H, 3 * W] arrays."""
+    values = pixels.shape[1]
+    mapped = np.empty(3 * CHUNK, np.float32)
+    shares = np.empty(3 * CHUNK, np.float32)
+    for y in range(first, last):
+        for start in range(0, values, 3 * CHUNK):
+            stop = min(start + 3 * CHUNK, values)
+            line = enhanced[y, start:stop]
+            for j in range(stop - start):
+                mapped[j] = np.float32(line[j])
+            grade_chunk(
+                pixels[y, start:stop],
+                mapped[: stop - start],
+                white,
+                blend,
+                protect,
+                tone,
+                shares,
+                result[y, start:stop],
+            )
+
+
+@_compiled
+def map_rows(  # type: ignore[no-untyped-def]
+    pixels, matrix, left, fraction, first, last, white, blend, protect, tone, result
+):
+    """Enlarge an affine map bilinearly, apply it and grade, for rows [first, last).
+
+    Between two rows of the map its coefficients change linearly, so they are enlarged sideways once per chunk and
+    interval, and each pixel costs one multiplication and addition per coefficient more.
+
+    Args:
+        pixels: uint8 or uint16 [H, 3 * W], x in code values.
+        matrix: float32 [terms, h, 3 * w]. With 2 terms y = m0 * x + m1, channel by channel; with 4 terms
+            y = m0 * red + m1 * green + m2 * blue + m3. The last term is in code values.
+        left: int32 [3 * W], for each value the index in a row of the map left of it; below 3 * (w - 1).
+        fraction: float32 [3 * W], how far each value is on the way from there to the next, 0 to 1.
+        first, last: rows to compute.
+        white, blend, protect, tone: as in `grade_chunk`.
+        result: as `pixels`, written.
+    """
+    height, values = pixels.shape
+    terms, map_height, _ = matrix.shape
+    scale = map_height / height
+    above = np.empty((terms, 3 * CHUNK), np.float32)
+    change = np.empty((terms, 3 * CHUNK), np.float32)
+    mapped = np.empty(3 * CHUNK, np.float32)
+    shares = np.empty(3 * CHUNK, np.float32)
+    y = first
+    while y < last:
+        top = int(max((y + 0.5) * scale - 0.5, 0.0))
+        end = y + 1
+        while end < last and int(max((end + 0.5) * scale - 0.5, 0.0)) == top:
+            end += 1
+        bottom = min(top + 1, map_height - 1)
+        for start in range(0, values, 3 * CHUNK):
+            count = min(3 * CHUNK, values - start)
+            for term in range(terms):
+                upper, lower = matrix[term, top], matrix[term, bottom]
+                for j in range(count):
+                    i, part = left[start + j], fraction[start + j]
+                    above[term, j] = upper[i] + part * (upper[i + 3] - upper[i])
+                    change[term, j] = lower[i] + part * (lower[i + 3] - lower[i]) - above[term, j]
+            for row in range(y, end):
+                part = np.float32(max((row + 0.5) * scale - 0.5, 0.0) - top)
+                source = pixels[row, start : start + count]
+                if terms == 2:
+                    for j in range(count):
+                        slope = above[0, j] + part * change[0, j]
+                        mapped[j] = slope * np.float32(source[j]) + (above[1, j] + part * change[1, j])
+                else:
+                    for j in range(count):
+                        mapped[j] = above[3, j] + part * change[3, j]
+                    for term in range(3):
+                        for x in range(count // 3):
+                            channel = np.float32(source[3 * x + term])
+                            shares[3 * x] = channel
+                            shares[3 * x + 1] = channel
+                            shares[3 * x + 2] = channel
+                        for j in range(count):
+                            mapped[j] += (above[term, j] + part * change[term, j]) * shares[j]
+                grade_chunk(
+                    source,
+                    mapped[:count],
+                    white,
+                    blend,
+                    protect,
+                    tone,
+                    shares,
+                    result[row, start : start + count],
+                )
+        y = end

@@ -1,0 +1,67 @@
+"""What a caller may ask of the renderer, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.errors import InvalidParameter
+
+GAMMA_RANGE = (0.3, 3.0)
+
+
+class Detail(StrEnum):
+    """How the network meets the picture."""
+
+    AUTO = "auto"
+    """Whole while the picture is small enough for the model, else guided."""
+
+    WHOLE = "whole"
+    """One pass at full size: exact."""
+
+    GUIDED = "guided"
+    """The network sees a small proxy; its effect is applied to every full-size pixel."""
+
+    TILES = "tiles"
+    """Overlapping tiles, for networks that look only locally: exact."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """The caller's wishes for one picture.
+
+    Attributes:
+        detail: how the network meets the picture; a `Detail` or its text.
+        strength: 0 (the picture as it came) to 1 (all of the network's effect).
+        protect: 0 to 1, how far bright parts of the source keep their own tone.
+        gate: whether pictures that are well exposed already are left alone.
+        gamma: 0.3 to 3, exponent on the network's output; above 1 darkens.
+
+    Raises:
+        InvalidParameter: if a value is outside its range; the message names the range.
+    """
+
+    detail: Detail = Detail.AUTO
+    strength: float = 1.0
+    protect: float = 0.5
+    gate: bool = True
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.detail not in tuple(Detail):
+            allowed = ", ".join(Detail)
+            raise InvalidParameter(f"detail is {self.detail!r}; allowed are {allowed}")
+        object.__setattr__(self, "detail", Detail(self.detail))
+        _check_range("strength", self.strength, 0.0, 1.0)
+        _check_range("protect", self.protect, 0.0, 1.0)
+        _check_range("gamma", self.gamma, *GAMMA_RANGE)
+
+
+def _check_range(name: str, value: float, lowest: float, highest: float) -> None:
+    if not math.isfinite(value) or not lowest <= value <= highest:
+        raise InvalidParameter(f"{name} is {value}; allowed is {lowest:g} to {highest:g}")
+
+
+NEUTRAL = RenderOptions(strength=1.0, protect=0.0, gate=False, gamma=1.0)
+"""The network's effect and nothing else: for benchmarks and evaluation."""

@@ -1,0 +1,94 @@
+"""The pass over the full-size pixels: geometry and memory around the kernels, and compiling them ahead of time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.rendering._affine import AffineMap
+from service.rendering._grade import Grade
+from service.rendering._kernels import blend_rows, map_rows, shrink_rows
+from service.rendering._strips import in_strips
+
+Codes = NDArray[Any]
+"""uint8 or uint16 [H, W, 3]."""
+
+
+def apply_map(pixels: Codes, affine: AffineMap, grade: Grade) -> Codes:
+    """Stretch a map over the picture, apply it and grade: uint8 or uint16 [H, W, 3] to a new array of the kind."""
+    height, width = pixels.shape[:2]
+    white = np.float32(np.iinfo(pixels.dtype).max)
+    terms = affine.terms.astype(np.float32, order="C")
+    terms[-1] *= white
+    if terms.shape[2] == 1:
+        terms = np.repeat(terms, 2, axis=2)  # the kernel reads a neighbour to the right
+    left, fraction = _neighbours(width, terms.shape[2])
+    matrix = terms.reshape(*terms.shape[:2], -1)
+    source = np.ascontiguousarray(pixels).reshape(height, -1)
+    result = np.empty_like(source)
+    in_strips(
+        lambda first, last: map_rows(
+            source, matrix, left, fraction, first, last, white, grade.blend, grade.protect, grade.tone, result
+        ),
+        height,
+        height * width,
+    )
+    return result.reshape(pixels.shape)
+
+
+def blend(pixels: NDArray[np.uint8], enhanced: NDArray[np.uint8], grade: Grade) -> NDArray[np.uint8]:
+    """Grade an enhanced picture of full size, all uint8 [H, W, 3]."""
+    height, width = pixels.shape[:2]
+    source = np.ascontiguousarray(pixels).reshape(height, -1)
+    target = np.ascontiguousarray(enhanced).reshape(height, -1)
+    result = np.empty_like(source)
+    white = np.float32(255)
+    in_strips(
+        lambda first, last: blend_rows(
+            source, target, first, last, white, grade.blend, grade.protect, grade.tone, result
+        ),
+        height,
+        height * width,
+    )
+    return result.reshape(pixels.shape)
+
+
+def _neighbours(width: int, map_width: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """For each of the 3 * width values of a row: index of the value left of it in a row of the map, and how far on.
+
+    Pixel centres are at half-integers in both, and the map's border values reach to the picture's border.
+    """
+    position = (np.arange(width) + 0.5) * (map_width / width) - 0.5
+    position = np.clip(position, 0, map_width - 1)
+    column = np.minimum(position.astype(np.int32), map_width - 2)
+    left = 3 * column[:, None] + np.arange(3, dtype=np.int32)
+    fraction = (position - column).astype(np.float32)
+    return left.ravel().astype(np.int32), np.repeat(fraction, 3)
+
+
+def warm_up() -> None:
+    """Compile every kernel, or read it from the cache, for 8 and 16 bit: some seconds, or a fraction of one.
+
+    Run it once while a container image is built, with `NUMBA_CACHE_DIR` set and writable, and the cache is part of
+    the image; set `NUMBA_CPU_NAME=x86-64-v3` and an empty `NUMBA_CPU_FEATURES` both there and at run time, so that
+    it serves other processors than the builder's.
+    """
+    tone = np.linspace(0, 1, 16, dtype=np.float32)
+    numbers = Grade(np.float32(1), np.float32(0.5), tone)
+    for dtype in (np.uint8, np.uint16):
+        pixels = np.zeros((2, 2, 3), dtype)
+        for terms in (2, 4):
+            apply_map(pixels, AffineMap(np.zeros((terms, 1, 1, 3), np.float32)), numbers)
+        shrink_rows(
+            pixels.reshape(2, 6),
+            pixels[..., 0],
+            np.array([0.0, 2.0]),
+            np.array([0.0, 2.0]),
+            0,
+            1,
+            np.empty((1, 1, 3), np.float32),
+            np.empty((1, 1), np.float32),
+        )
+    blend(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8), numbers)

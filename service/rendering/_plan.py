@@ -1,0 +1,189 @@
+"""The decision how one picture meets one network: pure, and made from sizes alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from service.errors import InvalidParameter, UnsupportedShape
+from service.rendering._options import Detail, RenderOptions
+from service.repository import ModelTraits, SpatialScope
+
+ASPECT_RATIOS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9, 2.0)
+"""Long side to short side of the proxies that pictures of nearly these shapes share, so that they share batches."""
+
+MAX_DISTORTION = 0.12
+"""How far a proxy's aspect ratio may be from the picture's before the picture gets a shape of its own."""
+
+MAX_ELONGATION = 8.0
+"""Long side to short side beyond which a proxy would be too thin for the network to see anything."""
+
+SIDE_STEP = 8
+"""Proxy sides and tile windows are multiples of this, in pixels."""
+
+SMALLEST_PROXY_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Span:
+    """One window along one axis: pixels [start, stop) go in, and of the result [keep_start, keep_stop) is used."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the picture that goes to the network in one pass."""
+
+    rows: Span
+    columns: Span
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """How one picture meets one network.
+
+    Attributes:
+        detail: what is really done; never `auto`.
+        proxy: (height, width) in pixels of the work item that guided rendering sends, else None.
+        windows: for `whole` (exactly one) and `tiles`, the rectangles sent at full size, else empty.
+        through_map: whether the network's effect reaches the pixels as a local affine map. Always so for guided
+            rendering, and for 16-bit pictures, whose depth an 8-bit network output cannot carry.
+        output: the model output to ask for, `enhanced` or `affine`.
+    """
+
+    detail: Detail
+    proxy: tuple[int, int] | None
+    windows: tuple[Window, ...]
+    through_map: bool
+    output: str = "enhanced"
+
+    @property
+    def item_shapes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) of each work item, in order."""
+        if self.proxy is not None:
+            return (self.proxy,)
+        return tuple((window.rows.length, window.columns.length) for window in self.windows)
+
+    @property
+    def item_pixels(self) -> tuple[int, ...]:
+        """What each work item costs, in pixels, for the scheduler's budget."""
+        return tuple(height * width for height, width in self.item_shapes)
+
+    @property
+    def label(self) -> str:
+        """What is done, for the answer: `whole`, `guided`, `tiles`, `whole-affine` or `tiles-affine`.
+
+        The last two are 16-bit pictures: the network runs at full size, and its effect is fitted there.
+        """
+        exact = self.detail is not Detail.GUIDED
+        return f"{self.detail}-affine" if exact and self.through_map else str(self.detail)
+
+
+def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options: RenderOptions) -> RenderPlan:
+    """Decide how a picture of `width` x `height` pixels, `depth_bits` (8 or 16) a channel, meets a model.
+
+    Raises:
+        UnsupportedShape: if a side is shorter than the model accepts, or guided rendering is to be used and the
+            picture is longer than 8:1.
+        InvalidParameter: if tiles are asked of a network that looks at the whole picture.
+    """
+    if min(width, height) < traits.smallest_side:
+        raise UnsupportedShape(
+            f"the picture has {width} x {height} pixels; each side must have at least {traits.smallest_side}"
+        )
+    deep = depth_bits > 8
+    match options.detail:
+        case Detail.TILES:
+            return RenderPlan(Detail.TILES, None, _tiles(width, height, traits), through_map=deep)
+        case Detail.WHOLE:
+            whole = True
+        case Detail.GUIDED:
+            whole = False
+        case Detail.AUTO:
+            whole = width * height <= traits.max_pixels
+    if whole:
+        window = Window(_full(height), _full(width))
+        return RenderPlan(Detail.WHOLE, None, (window,), through_map=deep)
+    proxy = proxy_shape(width, height, traits.working_side)
+    output = "affine" if traits.predicts_affine else "enhanced"
+    return RenderPlan(Detail.GUIDED, proxy, (), through_map=True, output=output)
+
+
+def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:
+    """(height, width) of the proxy: sides multiples of 8, never larger than the picture, few different shapes.
+
+    Raises:
+        UnsupportedShape: if the picture is longer than 8:1, or a side has less than 16 pixels.
+    """
+    long, short = max(width, height), min(width, height)
+    if short < SMALLEST_PROXY_SIDE:
+        raise UnsupportedShape(
+            f"the picture has {width} x {height} pixels; each side must have at least {SMALLEST_PROXY_SIDE}"
+        )
+    if long > MAX_ELONGATION * short:
+        raise UnsupportedShape(
+            f"the picture has {width} x {height} pixels; with detail=guided the long side may have at most "
+            f"{MAX_ELONGATION:g} times the short side"
+        )
+    ratio = _shared_ratio(long / short)
+    proxy_long = _floor(min(working_side, long), SIDE_STEP)
+    proxy_short = SIDE_STEP * round(proxy_long / ratio / SIDE_STEP)
+    proxy_short = max(SMALLEST_PROXY_SIDE, min(proxy_short, _floor(short, SIDE_STEP)))
+    return (proxy_short, proxy_long) if width >= height else (proxy_long, proxy_short)
+
+
+def _shared_ratio(ratio: float) -> float:
+    nearest = min(ASPECT_RATIOS, key=lambda shared: abs(math.log(ratio / shared)))
+    distortion = max(ratio / nearest, nearest / ratio) - 1
+    return nearest if distortion <= MAX_DISTORTION else ratio
+
+
+def _tiles(width: int, height: int, traits: ModelTraits) -> tuple[Window, ...]:
+    if traits.spatial_scope is not SpatialScope.LOCAL:
+        raise InvalidParameter(
+            f"detail=tiles is for networks that look only at a pixel's surroundings; {traits.family} judges the "
+            "whole picture, and tiles would change its look. Use auto, whole or guided"
+        )
+    step = math.lcm(SIDE_STEP, traits.multiple)
+    side = max(_floor(math.isqrt(traits.max_pixels), step), step + _ceil(4 * traits.halo, step))
+    rows = tile_spans(height, side, traits.halo, traits.multiple)
+    columns = tile_spans(width, side, traits.halo, traits.multiple)
+    return tuple(Window(row, column) for row in rows for column in columns)
+
+
+def tile_spans(length: int, window: int, halo: int, multiple: int) -> list[Span]:
+    """Cut an axis of `length` pixels into windows of at most `window` pixels that start at multiples of `multiple`.
+
+    Each kept pixel is at least `halo` pixels away from a cut, so that a network with that receptive-field radius
+    gives what it would give for the whole axis. The picture's own borders are borders of the windows there, and
+    the network pads them as it would pad the whole picture.
+    """
+    if length <= window:
+        return [_full(length)]
+    step = _floor(window - 2 * halo, multiple)
+    last = _ceil(length - window, multiple)
+    starts = [*range(0, last, step), last]
+    stops = [min(start + window, length) for start in starts]
+    cuts = [0, *(start + halo for start in starts[1:]), length]
+    return [Span(start, stop, *keep) for start, stop, keep in zip(starts, stops, pairwise(cuts), strict=True)]
+
+
+def _full(length: int) -> Span:
+    return Span(0, length, 0, length)
+
+
+def _floor(value: int, step: int) -> int:
+    return value // step * step
+
+
+def _ceil(value: int, step: int) -> int:
+    return -(-value // step) * step

@@ -1,0 +1,173 @@
+"""From a picture to the network's work items, and from the network's answers to the finished picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.pictures import Picture, PictureFormat
+from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
+from service.rendering._colour import in_picture_space, speaks_srgb
+from service.rendering._grade import brightness_gate, grade
+from service.rendering._options import RenderOptions
+from service.rendering._pass import apply_map, blend
+from service.rendering._plan import RenderPlan, Window, plan
+from service.rendering._shrink import View, mean_luminance, shrink
+from service.repository import ModelTraits
+
+MEASURING_SIDE = 256
+"""Long side, in pixels, of the view on which light is measured where there is no proxy."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A finished picture and what is reported of it.
+
+    Attributes:
+        picture: the source with new pixels; same size, depth, colour space, alpha and metadata.
+        gate: 0 (left alone, it was well exposed) to 1 (all of the effect); 1 if the gate was off.
+        luminance_before, luminance_after: mean Rec. 709 luminance of the visible pixels' code values, 0 to 1.
+        detail: what was done, `RenderPlan.label`.
+    """
+
+    picture: Picture
+    gate: float
+    luminance_before: float
+    luminance_after: float
+    detail: str
+
+
+def work_items(picture: Picture, plan: RenderPlan) -> list[Pixels]:
+    """What the network is to see of a picture: uint8 [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order."""
+    if plan.proxy is not None:
+        return [picture.srgb(_codes(shrink(picture, plan.proxy), picture))]
+    visible = _visible(picture)
+    return [picture.srgb(_cut(visible, window)) for window in plan.windows]
+
+
+def finish(picture: Picture, plan: RenderPlan, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendered:
+    """Bring the network's effect to every pixel of the picture.
+
+    Args:
+        picture: as given to `work_items`.
+        plan: as given to `work_items`.
+        outputs: the network's answer to each work item, in order: `enhanced`, uint8 [h, w, 3], or for guided
+            rendering also `affine`, FP32 [h, w, 6] or [h, w, 12] as `predicted_affine` defines them.
+        options: strength, protect, gate and gamma; the detail is decided in the plan.
+    """
+    view = shrink(picture, plan.proxy or _measuring_shape(picture))
+    gate = brightness_gate(view) if options.gate else 1.0
+    numbers = grade(options, gate)
+    before = mean_luminance(view.colour, view.weight)
+    if numbers.blend == 0:
+        return Rendered(picture, gate, before, before, plan.label)
+    if plan.through_map:
+        affine = _affine_map(picture, plan, view, outputs)
+        pixels = apply_map(picture.pixels, affine, numbers)
+        small = apply_map(_codes(view, picture), affine, numbers)
+        after = mean_luminance(_unit(small), view.weight)
+    else:
+        pixels = blend(picture.pixels, _enhanced_codes(picture, plan, outputs), numbers)
+        small_view = shrink(replace(picture, pixels=pixels), view.weight.shape)
+        after = mean_luminance(small_view.colour, small_view.weight)
+    return Rendered(replace(picture, pixels=pixels), gate, before, after, plan.label)
+
+
+def render_array(
+    image: Pixels, run: Callable[[Pixels], NDArray[Any]], traits: ModelTraits, options: RenderOptions
+) -> Pixels:
+    """The whole path for one sRGB picture and any network, uint8 [H, W, 3] to the same: for evaluation and tests.
+
+    Args:
+        image: uint8 [H, W, 3], sRGB.
+        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, 6 or 12] for guided rendering.
+        traits: of the network.
+        options: how to render; `NEUTRAL` for the network's effect alone.
+
+    Raises:
+        UnsupportedShape, InvalidParameter: as `plan`.
+    """
+    height, width = image.shape[:2]
+    render_plan = plan(width, height, 8, traits, options)
+    picture = Picture(pixels=image, format=PictureFormat.PNG)
+    outputs = [run(item[None])[0] for item in work_items(picture, render_plan)]
+    return finish(picture, render_plan, outputs, options).picture.pixels
+
+
+def _affine_map(picture: Picture, plan: RenderPlan, view: View, outputs: Sequence[NDArray[Any]]) -> AffineMap:
+    """The network's effect as a map in the picture's colour space."""
+    if plan.proxy is None:
+        source = _visible(picture)
+        seen, enhanced = picture.srgb(source), _unit(_assemble(plan, outputs))
+    else:
+        source = _codes(view, picture)
+        seen = picture.srgb(source)
+        if outputs[0].shape[-1] == 3:
+            enhanced = _unit(outputs[0])
+        else:
+            predicted = predicted_affine(outputs[0])
+            if speaks_srgb(picture):
+                return predicted
+            enhanced = evaluate(predicted, _unit(seen))
+    return fit_affine(_unit(source), in_picture_space(picture, source, seen, enhanced))
+
+
+def _enhanced_codes(picture: Picture, plan: RenderPlan, outputs: Sequence[NDArray[Any]]) -> Pixels:
+    """The network's picture at full size, uint8 [H, W, 3], in the picture's colour space."""
+    enhanced = _assemble(plan, outputs)
+    if speaks_srgb(picture):
+        return enhanced
+    source = _visible(picture)
+    seen = picture.srgb(source)
+    return np.rint(in_picture_space(picture, source, seen, _unit(enhanced)) * 255).astype(np.uint8)
+
+
+def _assemble(plan: RenderPlan, outputs: Sequence[NDArray[Any]]) -> Pixels:
+    """Put the kept parts of the windows together, uint8 [H, W, 3]."""
+    if len(plan.windows) == 1:
+        return outputs[0]
+    corner = plan.windows[-1]
+    result = np.empty((corner.rows.stop, corner.columns.stop, 3), np.uint8)
+    for window, output in zip(plan.windows, outputs, strict=True):
+        rows, columns = window.rows, window.columns
+        result[rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop] = output[
+            rows.keep_start - rows.start : rows.keep_stop - rows.start,
+            columns.keep_start - columns.start : columns.keep_stop - columns.start,
+        ]
+    return result
+
+
+def _cut(pixels: NDArray[Any], window: Window) -> NDArray[Any]:
+    return pixels[window.rows.start : window.rows.stop, window.columns.start : window.columns.stop]
+
+
+def _visible(picture: Picture) -> NDArray[Any]:
+    """The picture's pixels, those that are wholly transparent in its mean visible colour, so that nothing leaks."""
+    if picture.alpha is None or picture.alpha.all():
+        return picture.pixels
+    mean = shrink(picture, _measuring_shape(picture)).mean_colour
+    white = np.iinfo(picture.pixels.dtype).max
+    filling = np.rint(mean * white).astype(picture.pixels.dtype)
+    return np.where(picture.alpha[..., None] == 0, filling, picture.pixels)
+
+
+def _measuring_shape(picture: Picture) -> tuple[int, int]:
+    height, width = picture.pixels.shape[:2]
+    scale = min(1.0, MEASURING_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _codes(view: View, picture: Picture) -> NDArray[Any]:
+    """The view's colours as integers of the picture's depth, [h, w, 3]."""
+    dtype = picture.pixels.dtype
+    return np.rint(view.colour * np.float32(np.iinfo(dtype).max)).astype(dtype)
+
+
+def _unit(codes: NDArray[Any]) -> NDArray[np.float32]:
+    return codes * np.float32(1 / np.iinfo(codes.dtype).max)

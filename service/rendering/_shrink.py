@@ -1,0 +1,76 @@
+"""A picture made small: for the network to look at, and for measuring light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.pictures import Picture
+from service.rendering._kernels import BLUE, GREEN, RED, shrink_rows
+from service.rendering._strips import in_strips
+
+LUMINANCE_WEIGHTS = np.array([RED, GREEN, BLUE], np.float32)
+"""Weights of luminance in Rec. ITU-R BT.709, used on code values."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture seen from afar.
+
+    Attributes:
+        colour: float32 [h, w, 3], 0 to 1, code values in the picture's own colour space: the exact area mean of the
+            visible colour. Where everything is transparent it is the picture's mean colour, so that what is hidden
+            there leaks neither into the network nor into the map.
+        weight: float32 [h, w], 0 to 1, mean alpha; 1 everywhere for an opaque picture.
+    """
+
+    colour: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+    @property
+    def mean_colour(self) -> NDArray[np.float64]:
+        """Mean visible colour, float64 [3], 0 to 1; black if nothing is visible."""
+        return _weighted_mean(self.colour, self.weight)
+
+
+def shrink(picture: Picture, shape: tuple[int, int]) -> View:
+    """Average a picture over the pixels of a smaller one of `shape` = (height, width); aspect ratios may differ."""
+    height, width = picture.pixels.shape[:2]
+    rows, columns = shape
+    colour = np.empty((rows, columns, 3), np.float32)
+    weight = np.empty((rows, columns), np.float32)
+    opaque = picture.alpha is None
+    alpha = np.empty((0, 0), picture.pixels.dtype) if picture.alpha is None else picture.alpha
+    pixels = np.ascontiguousarray(picture.pixels).reshape(height, -1)
+    row_edges, column_edges = np.linspace(0, height, rows + 1), np.linspace(0, width, columns + 1)
+    in_strips(
+        lambda first, last: shrink_rows(pixels, alpha, row_edges, column_edges, first, last, colour, weight),
+        rows,
+        height * width,
+    )
+    white = np.float32(np.iinfo(picture.pixels.dtype).max)
+    colour /= white
+    if not opaque:
+        colour /= np.maximum(weight, np.finfo(np.float32).tiny)[..., None]
+        weight /= white
+        colour[weight == 0] = _weighted_mean(colour, weight)
+    return View(colour, weight)
+
+
+def luminance(colour: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rec. 709 luminance of code values: [..., 3] to [...]."""
+    return colour @ LUMINANCE_WEIGHTS
+
+
+def mean_luminance(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> float:
+    """Mean luminance of visible code values, 0 to 1: `colour` [h, w, 3] counted by `weight` [h, w]."""
+    return float(_weighted_mean(colour, weight) @ LUMINANCE_WEIGHTS)
+
+
+def _weighted_mean(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float64]:
+    total = weight.sum(dtype=np.float64)
+    if total == 0:
+        return np.zeros(3)
+    return np.einsum("hwc,hw->c", colour, weight, dtype=np.float64) / total
