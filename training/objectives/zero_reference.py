@@ -65,9 +65,11 @@ class ZeroReference(Objective):
     def losses(self, image: Tensor) -> dict[str, Tensor]:
         """The four terms, unweighted, their weighted sum `loss`, and the mean `brightness` reached."""
         s = self.settings
-        curves = self.network.curves(image).float()
-        # Eight iterations multiply rounding errors: they run in full precision whatever the network's is.
-        enhanced = apply_curves(image.float(), curves)
+        # Eight iterations multiply rounding errors: they run in full precision whatever the network's is; and in
+        # plain memory layout, where one iteration's three maps lie together.
+        curves = self.network.curves(image).float().contiguous()
+        image = image.contiguous()
+        enhanced = apply_curves(image, curves)
         terms = {
             "smoothness": illumination_smoothness(curves),
             "consistency": spatial_consistency(enhanced, image),
