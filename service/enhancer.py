@@ -13,13 +13,25 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.budget import PixelBudget
 from service.errors import DeadlineExceeded
 from service.inference import LoadedModel, Models
-from service.pictures import Header, Limits, PictureFormat, decode, encode, inspect, negotiate_format
-from service.rendering import Rendered, RenderOptions, RenderPlan, finish, plan, work_items
+from service.pictures import (
+    Header,
+    Limits,
+    Metadata,
+    Picture,
+    PictureFormat,
+    decode,
+    encode,
+    inspect,
+    negotiate_format,
+)
+from service.rendering import Detail, Rendered, RenderOptions, RenderPlan, finish, plan, work_items
 from service.settings import Settings, available_cores
 from service.telemetry import Metrics
 
@@ -37,7 +49,7 @@ class EnhanceOptions(BaseModel):
     version: int | None = Field(None, ge=1)
     """Version of the model; its latest if absent."""
 
-    detail: Literal["auto", "whole", "guided", "tiles"] = "auto"
+    detail: Detail = Detail.AUTO
     """How the picture meets the network: at full size, through a proxy and a local colour map, or in tiles."""
 
     strength: float = Field(1.0, ge=0, le=1)
@@ -58,8 +70,8 @@ class EnhanceOptions(BaseModel):
     quality: int = Field(90, ge=1, le=100)
     """Quality of lossy output formats."""
 
-    metadata: Literal["keep", "strip"] | None = None
-    """`keep` everything, position included; `strip` everything but the colour profile; all but position if absent."""
+    metadata: Metadata = Metadata.WITHOUT_LOCATION
+    """What is kept of EXIF: `keep` all of it, `without_location` all but the place, `strip` none of it."""
 
     @property
     def render(self) -> RenderOptions:
@@ -172,9 +184,7 @@ class Enhancer:
         rendered = await self._render(data, model, render_plan, options, deadline, timings)
         with timings.measure("encode"):
             encoded = await self._in_thread(
-                lambda: encode(
-                    rendered.picture, format=target, quality=options.quality, metadata=options.metadata or "private"
-                )
+                lambda: encode(rendered.picture, format=target, quality=options.quality, metadata=options.metadata)
             )
         self._observe(model, header, rendered, target, timings, len(data))
         return Enhanced(
@@ -201,18 +211,23 @@ class Enhancer:
         timings: Timings,
     ) -> Rendered:
         """Decode, run the network on the work items, which its queue is told to expect meanwhile, and finish."""
+
+        def prepare() -> tuple[Picture, list[NDArray[np.uint8]]]:
+            picture = decode(data, self._limits)
+            return picture, work_items(picture, render_plan)
+
         wanted = (render_plan.output,)
         height, width = render_plan.item_shapes[0]
         with model.queue.expecting((height, width, wanted)) as expectation:
             with timings.measure("decode"):
-                work = await self._in_thread(lambda: work_items(decode(data, self._limits), render_plan))
-            submitted = (model.queue.submit(item[None], wanted, deadline, expectation) for item in work.items)
+                picture, items = await self._in_thread(prepare)
+            submitted = (model.queue.submit(item[None], wanted, deadline, expectation) for item in items)
             outcomes = await asyncio.gather(*submitted)
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         with timings.measure("render"):
             outputs = [outcome.tensors[render_plan.output][0] for outcome in outcomes]
-            return await self._in_thread(finish, work, outputs, options.render)
+            return await self._in_thread(finish, picture, render_plan, outputs, options.render)
 
     async def close(self) -> None:
         """Wait for the codec threads."""

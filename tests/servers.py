@@ -1,0 +1,95 @@
+"""Real `nightlift serve` processes for tests, on free ports of 127.0.0.1."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+START_SECONDS = 60.0
+
+
+@dataclass
+class Server:
+    """One running service."""
+
+    process: subprocess.Popen[str]
+    port: int
+    grpc_port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Where HTTP is served."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def grpc(self) -> str:
+        """Where gRPC is served, as tritonclient wants it."""
+        return f"127.0.0.1:{self.grpc_port}"
+
+    def log_text(self) -> str:
+        """Everything that the process wrote so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Wait until `/readyz` says so.
+
+        Raises:
+            AssertionError: if the process ended, or the time ran out; with what it wrote.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, f"the server ended:\n{self.log_text()}"
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"the server was not ready within {seconds} s:\n{self.log_text()}")
+
+    def stop(self, seconds: float = 30.0) -> int:
+        """Ask it to stop, and give its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def serving(repository: Path, folder: Path, *, wait: bool = True, **settings: object) -> Iterator[Server]:
+    """Run `nightlift serve` over `repository`; `folder` takes its log, `settings` become NIGHTLIFT_* variables."""
+    port, grpc_port = free_port(), free_port()
+    values = {"model_repository": repository, "port": port, "grpc_port": grpc_port, "cpu_threads": 1, **settings}
+    environment = os.environ | {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in values.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"server-{port}.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nightlift.cli", "serve"], env=environment, stdout=out, stderr=out, text=True
+        )
+    server = Server(process, port, grpc_port, log)
+    try:
+        if wait:
+            server.wait_ready()
+        yield server
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

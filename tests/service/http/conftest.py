@@ -1,0 +1,29 @@
+"""One real server for the HTTP tests, with a tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.repositories import make_repository
+from tests.servers import Server, serving
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service with the models `brighten` (the default), `other` and `world` (global), and small limits."""
+    folder = tmp_path_factory.mktemp("http")
+    repository = make_repository(folder / "models", ("brighten", "other"), versions=(1, 2))
+    make_repository(repository, ("world",), scope="global")
+    limits = {"max_body_bytes": 3_000_000, "max_pixels": 4_000_000}
+    with serving(repository, folder, default_model="brighten", **limits) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """An HTTP client of that server."""
+    with httpx.Client(base_url=server.url, timeout=30) as http:
+        yield http

@@ -1,0 +1,213 @@
+"""`POST /enhance` on a real server: what goes in, what comes out, and what is refused how."""
+
+from __future__ import annotations
+
+import io
+import socket
+import struct
+import zlib
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.pictures import dark_scene, decoded, encoded
+from tests.repositories import brightened
+from tests.servers import Server
+
+NEUTRAL = {"protect": 0, "gate": False}
+
+
+def problem(response: httpx.Response, status: int, slug: str) -> dict:
+    """The problem document of an answer, after checking its outside."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document = response.json()
+    assert document["type"] == f"/problems/{slug}"
+    assert document["status"] == status
+    assert document["detail"]
+    return document
+
+
+@pytest.mark.parametrize("size", [(64, 96), (101, 75)])
+def test_raw_body_gives_the_network_s_picture(client: httpx.Client, size: tuple[int, int]) -> None:
+    picture = dark_scene("coffee", size)
+    response = client.post("/enhance", params={**NEUTRAL, "version": 1}, content=encoded(picture))
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "image/png"
+    np.testing.assert_array_equal(decoded(response.content), brightened(picture, 1))
+
+
+def test_form_field_gives_the_same_as_raw_body(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(64, 96)))
+    raw = client.post("/enhance", content=file)
+    form = client.post("/enhance", files={"image": ("photo.txt", file, "text/plain")})
+    assert form.status_code == 200
+    assert form.content == raw.content
+
+
+@pytest.mark.parametrize(
+    ("format", "media_type"), [("jpeg", "image/jpeg"), ("webp", "image/webp"), ("tiff", "image/tiff")]
+)
+def test_answer_has_the_format_of_the_question(client: httpx.Client, format: str, media_type: str) -> None:
+    response = client.post("/enhance", content=encoded(dark_scene(size=(48, 64)), format))
+    assert response.headers["content-type"] == media_type
+    assert Image.open(io.BytesIO(response.content)).size == (64, 48)
+
+
+def test_format_parameter_wins_over_accept(client: httpx.Client) -> None:
+    response = client.post(
+        "/enhance",
+        params={"format": "webp"},
+        headers={"Accept": "image/png"},
+        content=encoded(dark_scene(size=(48, 64))),
+    )
+    assert response.headers["content-type"] == "image/webp"
+
+
+def test_accept_decides_where_it_excludes_the_input_s_format(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(48, 64)))
+    response = client.post("/enhance", headers={"Accept": "image/avif, image/jpeg;q=0.5"}, content=file)
+    assert response.headers["content-type"] == "image/avif"
+    problem(client.post("/enhance", headers={"Accept": "text/html"}, content=file), 406, "not-acceptable")
+
+
+def test_answer_tells_what_was_done(client: httpx.Client) -> None:
+    response = client.post("/enhance", headers={"X-Request-ID": "abc-1"}, content=encoded(dark_scene(size=(48, 64))))
+    headers = response.headers
+    assert headers["x-request-id"] == "abc-1"
+    assert headers["nightlift-model"] == "brighten/2"
+    assert headers["nightlift-detail"].startswith("whole")
+    assert 0 <= float(headers["nightlift-gate"]) <= 1
+    assert float(headers["nightlift-luminance-before"]) < float(headers["nightlift-luminance-after"])
+    assert headers["cache-control"] == "no-store"
+    assert headers["vary"] == "Accept"
+    stages = [part.strip().split(";")[0] for part in headers["server-timing"].split(",")]
+    assert stages == ["read", "decode", "queue", "infer", "render", "encode"]
+
+
+def test_a_request_id_that_could_do_harm_is_replaced(client: httpx.Client) -> None:
+    response = client.post("/enhance", headers={"X-Request-ID": "a b<script>"}, content=b"")
+    assert response.headers["x-request-id"] != "a b<script>"
+
+
+def test_strength_0_gives_the_picture_back(client: httpx.Client) -> None:
+    picture = dark_scene(size=(64, 96))
+    response = client.post("/enhance", params={"strength": 0}, content=encoded(picture))
+    np.testing.assert_array_equal(decoded(response.content), picture)
+
+
+def test_strength_lies_between(client: httpx.Client) -> None:
+    picture = dark_scene(size=(64, 96))
+    params = {**NEUTRAL, "strength": 0.5, "version": 1}
+    response = client.post("/enhance", params=params, content=encoded(picture))
+    expected = (picture.astype(float) + brightened(picture, 1)) / 2
+    assert np.abs(decoded(response.content) - expected).max() <= 1
+
+
+def test_models_and_versions_can_be_chosen(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(48, 64)))
+    response = client.post("/enhance", params={"model": "other", "version": 1}, content=file)
+    assert response.headers["nightlift-model"] == "other/1"
+
+
+def test_guided_and_tiles_can_be_chosen(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(300, 400)))
+    for detail in ("guided", "tiles"):
+        response = client.post("/enhance", params={"detail": detail}, content=file)
+        assert response.headers["nightlift-detail"].startswith(detail)
+
+
+def test_a_large_photo_is_rendered_through_a_proxy(client: httpx.Client) -> None:
+    response = client.post("/enhance", content=encoded(dark_scene(size=(900, 1200)), "jpeg"))
+    assert response.headers["nightlift-detail"].startswith("guided")
+    assert Image.open(io.BytesIO(response.content)).size == (1200, 900)
+
+
+def test_orientation_is_applied_once(client: httpx.Client) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    response = client.post("/enhance", content=encoded(dark_scene(size=(48, 64)), "jpeg", exif=exif))
+    answer = Image.open(io.BytesIO(response.content))
+    assert answer.size == (48, 64)
+    assert answer.getexif().get(0x0112, 1) == 1
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The beginning of a PNG that claims this size."""
+    data = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + data + struct.pack(">I", zlib.crc32(data)) + b"\0" * 64
+
+
+def test_bad_pictures_get_their_problem(client: httpx.Client) -> None:
+    jpeg = encoded(dark_scene(size=(200, 300)), "jpeg")
+    problem(client.post("/enhance", content=b""), 400, "unreadable-picture")
+    problem(client.post("/enhance", content=b"good evening, this is no photo"), 400, "unreadable-picture")
+    problem(client.post("/enhance", content=jpeg[: len(jpeg) // 2]), 400, "unreadable-picture")
+    giant = problem(client.post("/enhance", content=png_header(20000, 20000)), 422, "unsupported-shape")
+    assert "20000" in giant["detail"]
+    problem(client.post("/enhance", content=encoded(dark_scene(size=(8, 64)))), 422, "unsupported-shape")
+    problem(client.post("/enhance", content=b"%PDF-1.7\n" + b"0" * 100), 415, "unsupported-format")
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"strength": 1.5}, "strength"),
+        ({"gamma": 0}, "gamma"),
+        ({"quality": "high"}, "quality"),
+        ({"format": "bmp"}, "format"),
+        ({"detail": "fine"}, "detail"),
+        ({"strenght": 1}, "strenght"),
+    ],
+)
+def test_a_wrong_parameter_is_named(client: httpx.Client, params: dict, named: str) -> None:
+    response = client.post("/enhance", params=params, content=encoded(dark_scene(size=(48, 64))))
+    assert named in problem(response, 422, "invalid-parameter")["detail"]
+
+
+def test_unknown_model_and_version_are_not_found(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(48, 64)))
+    answer = problem(client.post("/enhance", params={"model": "zero"}, content=file), 404, "model-not-found")
+    assert answer["available"] == ["brighten", "other", "world"]
+    problem(client.post("/enhance", params={"model": "../brighten"}, content=file), 404, "model-not-found")
+    problem(client.post("/enhance", params={"version": 9}, content=file), 404, "model-not-found")
+
+
+def test_tiles_are_refused_for_networks_that_see_the_whole_picture(client: httpx.Client) -> None:
+    params = {"model": "world", "detail": "tiles"}
+    problem(
+        client.post("/enhance", params=params, content=encoded(dark_scene(size=(48, 64)))), 422, "invalid-parameter"
+    )
+
+
+def test_broken_forms_are_refused(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(48, 64)))
+    problem(client.post("/enhance", files={"photo": file}), 400, "malformed-request")
+    problem(client.post("/enhance", files=[("image", file), ("image", file)]), 400, "malformed-request")
+    headers = {"Content-Type": "multipart/form-data"}
+    problem(client.post("/enhance", headers=headers, content=b"--x\r\n"), 400, "malformed-request")
+
+
+def test_a_body_over_the_limit_is_refused_and_the_answer_arrives(client: httpx.Client) -> None:
+    problem(client.post("/enhance", content=b"\0" * 5_000_000), 413, "body-too-large")
+
+
+def test_a_body_over_the_limit_without_a_length_is_refused(client: httpx.Client) -> None:
+    chunks = (b"\0" * 100_000 for _ in range(60))
+    problem(client.post("/enhance", content=chunks), 413, "body-too-large")
+
+
+def test_who_waits_for_100_continue_is_refused_before_sending(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(
+            b"POST /enhance HTTP/1.1\r\nHost: x\r\nContent-Length: 99000000\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_time_runs_out(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(400, 600)))
+    problem(client.post("/enhance", headers={"X-Request-Timeout": "0.0001"}, content=file), 504, "deadline-exceeded")
+    problem(client.post("/enhance", headers={"X-Request-Timeout": "soon"}, content=file), 422, "invalid-parameter")

@@ -1,0 +1,71 @@
+"""Probes, listings, metrics, documentation and the page, on a real server."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.pictures import dark_scene, encoded
+
+
+def test_probes(client: httpx.Client) -> None:
+    assert client.get("/livez").json() == {"live": True}
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["models"] == {"brighten": "READY"}
+
+
+def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
+    listing = client.get("/models").json()
+    assert listing["default"] == "brighten"
+    assert [(model["name"], model["version"]) for model in listing["models"]] == [
+        ("brighten", 1),
+        ("brighten", 2),
+        ("other", 1),
+        ("other", 2),
+        ("world", 1),
+    ]
+    assert all(model["ready"] and model["provider"] == "CPUExecutionProvider" for model in listing["models"])
+
+
+def test_metrics_count_requests_by_route_and_errors_by_type(client: httpx.Client) -> None:
+    def count(name: str, **labels: str) -> float:
+        families = text_string_to_metric_families(client.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    before = count("nightlift_requests_total", route="/enhance", code="200")
+    failed = count("nightlift_errors_total", type="unreadable-picture")
+    assert client.post("/enhance", content=encoded(dark_scene(size=(48, 64)))).status_code == 200
+    assert client.post("/enhance", content=b"no").status_code == 400
+    client.get("/no/such/place")
+    assert count("nightlift_requests_total", route="/enhance", code="200") == before + 1
+    assert count("nightlift_errors_total", type="unreadable-picture") == failed + 1
+    assert count("nightlift_requests_total", route="unmatched", code="404") >= 1
+    assert count("nightlift_batch_size_count", model="brighten") >= 1
+    assert count("nightlift_stage_duration_seconds_count", stage="encode", model="brighten") >= 1
+
+
+def test_documentation_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
+    page = client.get("/docs").text
+    assets = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert assets
+    for asset in assets:
+        assert asset.startswith("/"), asset
+        assert client.get(asset).status_code == 200, asset
+    assert "/enhance" in client.get("/openapi.json").json()["paths"]
+
+
+def test_every_problem_type_is_explained(client: httpx.Client) -> None:
+    document = client.post("/enhance", content=b"").json()
+    explained = client.get(document["type"]).json()
+    assert explained["status"] == 400
+    assert explained["grpc_code"] == "INVALID_ARGUMENT"
+
+
+def test_unknown_places_and_methods_are_problems_too(client: httpx.Client) -> None:
+    for response, status in ((client.get("/nothing"), 404), (client.get("/enhance"), 405)):
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
