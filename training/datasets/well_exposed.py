@@ -1,0 +1,46 @@
+"""Photographs of good exposure, chosen from a collection by statistics: stand-ins for pictures that people liked.
+
+DRBN's second stage wants AVA's photographs of high mean opinion score. Where those are not at hand, brackets of
+exposures (SICE's, which Zero-DCE trains on) hold well-exposed shots among the dark and the blown-out ones.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from training.datasets._samples import Sample, list_pictures, register_layout
+
+MEAN_CODES = (95.0, 150.0)
+"""Darkest and brightest mean code value, of 255, of a well-exposed photograph."""
+
+MOST_CLIPPED, MOST_BLACK = 0.02, 0.01
+"""Largest share of blown-out and of black pixels."""
+
+
+@register_layout("well_exposed")
+def well_exposed(root: Path, split: str) -> list[Sample]:
+    """The well-exposed pictures of a folder, field `image`; the split does not matter.
+
+    `<folder>.scenes.csv` beside the folder lists `file`, `scene`, `mean_rgb` (0 to 255), `frac_clipped_hi` and
+    `frac_black` (shares of pixels).
+    """
+    table = root.parent / f"{root.name}.scenes.csv"
+    if not table.is_file():
+        raise FileNotFoundError(f"choosing well-exposed pictures needs their statistics: there is no {table}")
+    with table.open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if _is_well_exposed(row)]
+    pictures = {path.name: path for path in list_pictures(root).values()}
+    missing = [row["file"] for row in rows if row["file"] not in pictures]
+    if missing:
+        raise FileNotFoundError(f"{table.name} lists {missing[0]}, which is not in {root}")
+    return [Sample(Path(row["file"]).stem, {"image": pictures[row["file"]]}, row["scene"]) for row in rows]
+
+
+def _is_well_exposed(row: dict[str, str]) -> bool:
+    darkest, brightest = MEAN_CODES
+    return (
+        darkest <= float(row["mean_rgb"]) <= brightest
+        and float(row["frac_clipped_hi"]) <= MOST_CLIPPED
+        and float(row["frac_black"]) <= MOST_BLACK
+    )
