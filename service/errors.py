@@ -11,6 +11,7 @@ NightliftError
 ├── UnsupportedFormat        415  a picture, but of a kind we do not take
 ├── InvalidParameter         422  an option out of its range
 ├── UnsupportedShape         422  too many pixels, too narrow, too long
+├── UnservableModel          422  a model in the repository that cannot be loaded
 ├── RateLimited              429
 ├── ClientGone               499  only logged: nobody is there to read it
 ├── EngineFailed             500  the network or its device broke during this request
@@ -145,6 +146,15 @@ class UnsupportedShape(NightliftError):
     code = grpc.StatusCode.INVALID_ARGUMENT
     slug = "unsupported-shape"
     title = "The picture's size or shape is not supported"
+
+
+class UnservableModel(NightliftError):
+    """The model was asked to be loaded, and its configuration or its file does not allow that."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    slug = "unservable-model"
+    title = "The model cannot be served"
 
 
 class RateLimited(NightliftError):

@@ -40,8 +40,24 @@ class Settings(BaseSettings):
     required_models: Annotated[tuple[str, ...], NoDecode] = ()
     """Models without which the service is not ready, comma-separated; empty requires the default model alone."""
 
+    model_control: bool = False
+    """Whether clients may load and unload models by `/v2/repository` and its gRPC counterpart."""
+
     device: str = Field("auto", pattern=r"auto|cpu|cuda|cuda:\d+")
     """Where models run whose configuration leaves it open. `auto` takes a CUDA device if one really works."""
+
+    engine: Literal["embedded", "triton"] = "embedded"
+    """Who runs the networks: this service, or a Triton server that serves the same model repository."""
+
+    triton_url: str = "127.0.0.1:18001"
+    """Address of Triton's gRPC port, used with `engine=triton`."""
+
+    engine_isolation: Literal["auto", "process", "none"] = "auto"
+    """Where embedded networks run: `process` gives every device a child process, which can be killed and restarted
+    without losing the service; `none` runs them in this process; `auto` isolates CUDA devices only."""
+
+    inference_timeout: float = Field(90.0, gt=0, le=3600)
+    """Seconds after which one pass of a network counts as hung: its child process is killed and restarted."""
 
     cpu_threads: int = Field(0, ge=0, le=1024)
     """Threads inside one pass of a network on the CPU; 0 takes one a core."""
@@ -51,6 +67,10 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(64 * MIB, ge=1024)
     """Largest request body in bytes, on HTTP and gRPC alike."""
+
+    max_json_bytes: int = Field(2 * MIB, ge=1024)
+    """Largest JSON in requests and answers of `/v2`, in bytes; binary tensors are bounded by `max_body_bytes` alone.
+    Parsing JSON holds the interpreter, some 60 ms for every MiB of numbers, so this bounds how long others wait."""
 
     max_pixels: int = Field(64_000_000, ge=256)
     """Largest picture in pixels, checked from the file's header before anything is decoded."""

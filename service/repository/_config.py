@@ -133,6 +133,15 @@ class ModelConfig:
     proto: Any = None
 
     @property
+    def max_batch_size(self) -> int:
+        """Most pictures that one request may bring; 0 where `dims` hold the batch axis, and bound it."""
+        return int(self.proto.max_batch_size)
+
+    def wire_shape(self, tensor: TensorSpec) -> tuple[int, ...]:
+        """The shape of a tensor as clients send and receive it, with the batch axis; -1 is variable."""
+        return (-1, *tensor.dims) if self.max_batch_size else tensor.dims
+
+    @property
     def platform(self) -> str:
         """Triton's platform string of the backend."""
         return next(platform for platform, backend in PLATFORMS.items() if backend == self.backend)
@@ -221,6 +230,9 @@ def _refusals(proto: Any, folder_name: str) -> Iterator[str]:
         yield "model_repository_agents need Triton"
     if not proto.input or not proto.output:
         yield "at least one input and one output must be declared"
+    rank = 4 - bool(proto.max_batch_size)
+    if any(len(tensor.dims) != rank for tensor in proto.input):
+        yield f"inputs are pictures [N, H, W, 3]: with max_batch_size {proto.max_batch_size} dims must be {rank} long"
     if proto.max_batch_size < 0:
         yield f"max_batch_size is {proto.max_batch_size}; it must be 0 or more"
     preferred = list(proto.dynamic_batching.preferred_batch_size)

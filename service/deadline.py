@@ -1,0 +1,23 @@
+"""Giving work up when its time is over: deadlines are times of `time.monotonic()`, the event loop's own clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from service.errors import DeadlineExceeded
+
+
+@asynccontextmanager
+async def within(deadline: float | None) -> AsyncIterator[None]:
+    """Cancel the block at `deadline`; None is never.
+
+    Raises:
+        DeadlineExceeded: if it was not done by then.
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded("the time allowed for this request ran out before its result was ready") from None

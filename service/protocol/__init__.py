@@ -1,0 +1,34 @@
+"""The Open Inference Protocol without a transport: REST and gRPC are two thin layers over this one plane.
+
+Metadata, statistics and the repository's index are the protocol's own protobuf messages (gRPC sends them as they are,
+REST as their JSON); inference has small values of its own, whose tensors are NumPy arrays over the received bytes.
+"""
+
+from service.protocol._json import to_json
+from service.protocol._messages import (
+    InferenceRequest,
+    InferenceResponse,
+    Parameter,
+    describe,
+    parse_version,
+    refuse_unsupported,
+)
+from service.protocol._plane import ProtocolPlane
+from service.protocol._tensors import DATATYPES, Tensor, bytes_tensor, from_binary, from_numbers, to_binary
+
+__all__ = [
+    "DATATYPES",
+    "InferenceRequest",
+    "InferenceResponse",
+    "Parameter",
+    "ProtocolPlane",
+    "Tensor",
+    "bytes_tensor",
+    "describe",
+    "from_binary",
+    "from_numbers",
+    "parse_version",
+    "refuse_unsupported",
+    "to_binary",
+    "to_json",
+]

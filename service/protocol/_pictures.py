@@ -1,0 +1,81 @@
+"""Encoded pictures in a tensor of BYTES: each goes through the whole enhancement plane, as by `POST /enhance`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from service.enhancer import Enhanced, EnhanceOptions, Enhancer
+from service.errors import InvalidParameter
+from service.inference import ENHANCED, LoadedModel
+from service.protocol._messages import InferenceRequest, InferenceResponse, Parameter, describe
+from service.protocol._raw import check_batch, chosen_outputs
+from service.protocol._tensors import Tensor, bytes_tensor
+
+NAMED_BY_THE_REQUEST = ("model", "version")
+
+
+async def run_pictures(
+    enhancer: Enhancer, model: LoadedModel, tensor: Tensor, request: InferenceRequest, deadline: float | None
+) -> InferenceResponse:
+    """Enhance every picture of `tensor`; the output `enhanced` has its shape.
+
+    The request's parameters are the options, by the names of `EnhanceOptions`. The response's parameters report on
+    the picture (`detail`, `gate`, `luminance_before`, ...); where there are several, with their places: `detail.0`.
+
+    Raises:
+        InvalidParameter: if a parameter is no option, or out of its range.
+        UnsupportedShape: if there are more pictures than the model takes at once.
+        NightliftError: that of the first picture that failed; the others are given up.
+    """
+    check_batch(tensor.array.size, model.config)
+    chosen_outputs(request.outputs, [ENHANCED])
+    options = _options(request, model)
+    tasks = [
+        asyncio.create_task(enhancer.enhance(picture, options, deadline=deadline)) for picture in tensor.array.flat
+    ]
+    try:
+        pictures = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return InferenceResponse(
+        model.name,
+        model.version,
+        request.id,
+        (bytes_tensor(ENHANCED, tensor.shape, [picture.data for picture in pictures]),),
+        _reports(pictures),
+    )
+
+
+def _options(request: InferenceRequest, model: LoadedModel) -> EnhanceOptions:
+    parameters = request.own_parameters
+    for name in NAMED_BY_THE_REQUEST:
+        if name in parameters:
+            raise InvalidParameter(f"{name} is no parameter here: the request itself names the model and its version")
+    try:
+        return EnhanceOptions.model_validate({**parameters, "model": model.name, "version": model.version})
+    except ValidationError as error:
+        raise InvalidParameter(describe(error)) from None
+
+
+def _reports(pictures: Sequence[Enhanced]) -> Mapping[str, Parameter]:
+    if len(pictures) == 1:
+        return _report(pictures[0])
+    return {
+        f"{name}.{place}": value for place, picture in enumerate(pictures) for name, value in _report(picture).items()
+    }
+
+
+def _report(picture: Enhanced) -> dict[str, Parameter]:
+    return {
+        "format": str(picture.format),
+        "width": picture.width,
+        "height": picture.height,
+        "detail": str(picture.detail),
+        "gate": picture.gate,
+        "luminance_before": picture.luminance_before,
+        "luminance_after": picture.luminance_after,
+    }

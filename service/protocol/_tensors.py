@@ -1,0 +1,167 @@
+"""Tensors on the wire: the protocol's datatypes, and both ways between arrays and row-major little-endian bytes.
+
+Elements of BYTES carry their own length: four bytes, little-endian, before each (`binary_tensor_data` extension).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import MalformedRequest
+
+BYTES = "BYTES"
+DATATYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("?"),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    BYTES: np.dtype(object),
+}
+"""The protocol's name of a datatype -> that of its elements in memory; elements of BYTES are `bytes`."""
+
+NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+MAX_RANK = 8
+LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A named array; of BYTES if its dtype is object, every element being `bytes`."""
+
+    name: str
+    array: NDArray[Any]
+
+    @property
+    def datatype(self) -> str:
+        """The protocol's name of the elements' type."""
+        return NAMES[self.array.dtype]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of all axes."""
+        return self.array.shape
+
+
+def from_binary(name: str, datatype: str, shape: Sequence[int], buffer: bytes | memoryview) -> Tensor:
+    """A tensor over `buffer`, which numbers are not copied from: the array is read-only.
+
+    Raises:
+        MalformedRequest: if the datatype is unknown, a dimension is not positive, or the bytes do not fit the shape.
+    """
+    dtype = _dtype(name, datatype)
+    count = _count(name, shape)
+    if datatype == BYTES:
+        return bytes_tensor(name, shape, _split(name, memoryview(buffer), count))
+    expected = count * dtype.itemsize
+    if len(buffer) != expected:
+        raise MalformedRequest(
+            f"tensor {name!r}: {datatype} of shape {list(shape)} has {expected} bytes, and {len(buffer)} were sent"
+        )
+    return Tensor(name, np.frombuffer(buffer, dtype).reshape(shape))
+
+
+def from_numbers(name: str, datatype: str, shape: Sequence[int], values: Sequence[Any]) -> Tensor:
+    """A tensor of numbers, or of true and false, from a list of them, nested or flat.
+
+    Raises:
+        MalformedRequest: as `from_binary`; also if a value is of another type than the datatype, or out of its range.
+    """
+    dtype = _dtype(name, datatype)
+    count = _count(name, shape)
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError, RecursionError):
+        raise MalformedRequest(f"tensor {name!r}: its data is no regular array of numbers") from None
+    if array.size != count:
+        raise MalformedRequest(
+            f"tensor {name!r}: shape {list(shape)} has {count} elements, and {array.size} were sent"
+        )
+    if not _holds(dtype, array):
+        raise MalformedRequest(f"tensor {name!r}: its data holds values that {datatype} does not have")
+    return Tensor(name, array.astype(dtype, copy=False).reshape(shape))
+
+
+def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[bytes]) -> Tensor:
+    """A tensor of BYTES.
+
+    Raises:
+        MalformedRequest: if a dimension is not positive, or the elements do not fit the shape.
+    """
+    count = _count(name, shape)
+    if len(elements) != count:
+        raise MalformedRequest(
+            f"tensor {name!r}: shape {list(shape)} has {count} elements, and {len(elements)} were sent"
+        )
+    array = np.empty(count, object)
+    array[:] = elements
+    return Tensor(name, array.reshape(shape))
+
+
+def to_binary(tensor: Tensor) -> bytes | memoryview:
+    """The tensor's bytes on the wire; those of a contiguous array of numbers are not copied."""
+    if tensor.datatype == BYTES:
+        return b"".join(part for element in tensor.array.flat for part in (LENGTH.pack(len(element)), element))
+    return np.ascontiguousarray(tensor.array).reshape(-1).view(np.uint8).data
+
+
+def _dtype(name: str, datatype: str) -> np.dtype[Any]:
+    if datatype not in DATATYPES:
+        raise MalformedRequest(f"tensor {name!r}: datatype {datatype!r} is not one of {', '.join(DATATYPES)}")
+    return DATATYPES[datatype]
+
+
+def _count(name: str, shape: Sequence[int]) -> int:
+    if not 1 <= len(shape) <= MAX_RANK or min(shape) < 1:
+        raise MalformedRequest(
+            f"tensor {name!r}: shape {list(shape)[:MAX_RANK]} must have 1 to {MAX_RANK} dimensions, all positive"
+        )
+    return math.prod(shape)
+
+
+def _split(name: str, buffer: memoryview, count: int) -> list[bytes]:
+    """The elements of a tensor of BYTES; no more than the buffer can hold are looked for."""
+    elements: list[bytes] = []
+    position = 0
+    while position < len(buffer) and len(elements) < count:
+        start = position + LENGTH.size
+        if start > len(buffer):
+            break
+        position = start + LENGTH.unpack_from(buffer, position)[0]
+        if position > len(buffer):
+            break
+        elements.append(bytes(buffer[start:position]))
+    if position != len(buffer):
+        raise MalformedRequest(
+            f"tensor {name!r}: its {len(buffer)} bytes are not {count} BYTES elements, "
+            "each with its length before it in 4 bytes, little-endian"
+        )
+    return elements
+
+
+def _holds(dtype: np.dtype[Any], array: NDArray[Any]) -> bool:
+    """Whether every value of `array` is one of `dtype`, but for the rounding of floats."""
+    match dtype.kind:
+        case "b":
+            return array.dtype.kind == "b"
+        case "f":
+            return array.dtype.kind in "iuf"
+        case "i" | "u":
+            limits = np.iinfo(dtype)
+            return array.dtype.kind in "iu" and bool(limits.min <= array.min() and array.max() <= limits.max)
+        case _:
+            return False
