@@ -1,4 +1,4 @@
-"""EXIF blocks (EXIF 2.32, section 4.6): read the orientation, clear it, take the location out.
+"""EXIF blocks (EXIF 2.32, section 4.6): read the orientation, take it out, take the location out.
 
 Blocks are changed in place, so that maker notes, whose offsets nobody else knows, survive. A block that
 cannot be parsed counts as absent: it neither turns the picture nor reaches the answer.
@@ -43,9 +43,9 @@ def orientation(block: bytes | None) -> int:
 
 
 def upright(block: bytes | None) -> bytes | None:
-    """The block of the picture once it is turned upright: orientation 1, sides swapped where they are.
+    """The block of the picture once it is turned upright: no orientation, and sides swapped where they are.
 
-    The thumbnail, which shows the picture as it was before, is taken out. None where the block is damaged.
+    The thumbnail, which shows the picture as it was before, is taken out. None where nothing sound is left.
     """
     directory = _parsed(block)
     if directory is None:
@@ -55,28 +55,18 @@ def upright(block: bytes | None) -> bytes | None:
         for part in filter(None, (directory, _linked(directory, EXIF_DIRECTORY))):
             for width, height in _WIDTH_AND_HEIGHT:
                 _swap(changed, part, width, height)
-    _set_upright(changed, directory)
-    result = bytes(_drop_thumbnail(changed, directory))
-    return result if _parsed(result) else None
+    _drop_thumbnail(changed, directory)
+    return without_orientation(bytes(changed))
 
 
-def with_upright_tag(data: bytes) -> bytes:
-    """A TIFF file's bytes with its orientation tag set to 1, so that no decoder turns it."""
-    directory = first_directory(data)
-    if directory.integer(ORIENTATION, 1) == 1:
-        return data
-    changed = bytearray(data)
-    _set_upright(changed, directory)
-    return bytes(changed)
+def without_orientation(block: bytes) -> bytes | None:
+    """A block, or a whole TIFF file, without its orientation; None where nothing sound is left."""
+    return _without(ORIENTATION, block)
 
 
 def without_location(block: bytes) -> bytes | None:
-    """The block without its GPS directory, values included; None where nothing, or nothing sound, is left."""
-    while True:
-        directory = _parsed(block)
-        if directory is None or GPS_DIRECTORY not in directory.entries:
-            return block if directory else None
-        block = _drop_location(directory)
+    """The block without its GPS directory, values included; None where nothing sound is left."""
+    return _without(GPS_DIRECTORY, block)
 
 
 def from_tiff(directory: Directory) -> bytes | None:
@@ -118,13 +108,6 @@ def _read(directory: Directory, position: int) -> Directory | None:
         return None
 
 
-def _set_upright(block: bytearray, directory: Directory) -> None:
-    entry = directory.entries.get(ORIENTATION)
-    if entry is not None and entry.count:
-        block[entry.value_position : entry.value_position + entry.size] = bytes(entry.size)
-        _set_integer(block, directory, ORIENTATION, 1)
-
-
 def _swap(block: bytearray, directory: Directory, first: int, second: int) -> None:
     one, other = directory.integer(first), directory.integer(second)
     if one and other:
@@ -139,21 +122,29 @@ def _set_integer(block: bytearray, directory: Directory, tag: int, value: int) -
     block[entry.value_position : entry.value_position + size] = (value % 256**size).to_bytes(size, order)
 
 
-def _drop_location(directory: Directory) -> bytes:
-    """Blank the GPS directory with its values, and close the gap that its tag leaves."""
+def _without(tag: int, block: bytes) -> bytes | None:
+    while True:
+        directory = _parsed(block)
+        if directory is None or tag not in directory.entries:
+            return block if directory else None
+        block = _drop(tag, directory)
+
+
+def _drop(tag: int, directory: Directory) -> bytes:
+    """Blank the directory that the tag points to, if it does, and close the gap that the tag leaves."""
     block = bytearray(directory.data)
-    gps = _linked(directory, GPS_DIRECTORY)
-    if gps is not None:
-        for value in gps.entries.values():
+    linked = _linked(directory, tag) if tag == GPS_DIRECTORY else None
+    if linked is not None:
+        for value in linked.entries.values():
             block[value.value_position : value.value_position + value.size] = bytes(value.size)
-        block[gps.position : gps.end] = bytes(gps.end - gps.position)
-    start, end = directory.entries[GPS_DIRECTORY].position, directory.end
+        block[linked.position : linked.end] = bytes(linked.end - linked.position)
+    start, end = directory.entries[tag].position, directory.end
     block[start:end] = directory.data[start + 12 : end] + bytes(12)
     block[directory.position : directory.position + 2] = (directory.length - 1).to_bytes(2, directory.order)
     return bytes(block)
 
 
-def _drop_thumbnail(block: bytearray, directory: Directory) -> bytearray:
+def _drop_thumbnail(block: bytearray, directory: Directory) -> None:
     """Unlink the second directory, and cut or blank the thumbnail that it points to."""
     second = _read(directory, directory.next_position)
     if second is not None:
@@ -163,4 +154,3 @@ def _drop_thumbnail(block: bytearray, directory: Directory) -> bytearray:
         elif start and start + length <= len(block):
             block[start : start + length] = bytes(length)
     block[directory.end - 4 : directory.end] = bytes(4)
-    return block

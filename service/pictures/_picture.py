@@ -23,14 +23,14 @@ class Picture:
         format: the format it came in.
         alpha: [H, W] of the same type, not premultiplied, or None.
         icc: the profile of the picture's colour space, known to be usable; None means sRGB.
-        exif: EXIF block without the "Exif" prefix, orientation cleared, thumbnail dropped, location still in.
+        exif: EXIF block without the "Exif" prefix, without orientation and thumbnail, location still in.
         is_grey: one channel in the file: the three of `pixels` are equal, and `encode` writes one.
         subsampling: chroma subsampling of the JPEG it came from, such as "420", or None.
     """
 
-    pixels: NDArray[Any]
+    pixels: NDArray[Any] = field(repr=False)
     format: PictureFormat
-    alpha: NDArray[Any] | None = None
+    alpha: NDArray[Any] | None = field(default=None, repr=False)
     icc: bytes | None = field(default=None, repr=False)
     exif: bytes | None = field(default=None, repr=False)
     is_grey: bool = False

@@ -21,6 +21,7 @@ def read_header(data: bytes) -> Header:
         PictureFormat.HEIC,
         width,
         height,
+        colour="grey" if image.mode in ("L", "LA") else "rgb",
         has_alpha=image.has_alpha,
         icc=image.info.get("icc_profile"),
         exif=bare(image.info.get("exif")),
@@ -29,7 +30,7 @@ def read_header(data: bytes) -> Header:
 
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The file's primary picture."""
-    return _pillow.to_samples(_open(data).to_pillow())
+    return _pillow.to_samples(_open(data).to_pillow(), header)
 
 
 def _open(data: bytes) -> Any:

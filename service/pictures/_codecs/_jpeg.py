@@ -6,6 +6,8 @@ segments are read and written here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import simplejpeg
 
@@ -18,6 +20,7 @@ from service.pictures._header import Colour, Header
 
 _SOI_END, _EOI, _SOS = 2, 0xD9, 0xDA
 _APP1, _APP2 = 0xE1, 0xE2
+_METADATA = {*range(0xE1, 0xEE), 0xFE}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _PROGRESSIVE = {0xC2, 0xCA}
@@ -36,42 +39,27 @@ def read_header(data: bytes) -> Header:
     frame: bytes | None = None
     exif: bytes | None = None
     icc_parts: dict[int, bytes] = {}
-    position = _SOI_END
-    for _ in range(_MAX_SEGMENTS):
-        position = data.index(b"\xff", position)
-        while data[position] == 0xFF:
-            position += 1
-        marker = data[position]
-        position += 1
-        if marker in _WITHOUT_LENGTH or marker == 0:
-            continue
-        length = int.from_bytes(data[position : position + 2], "big")
-        segment = data[position + 2 : position + length]
-        if marker == _EOI or len(segment) != length - 2:
-            raise ValueError("the file ends before its first scan")
-        position += length
+    for marker, start, end in _segments(data):
+        segment = data[start:end]
         if marker in _OTHER_FRAMES:
-            raise UnsupportedFormat(
-                "The file is a lossless or hierarchical JPEG; accepted are baseline and progressive ones."
-            )
+            raise UnsupportedFormat("The file is a lossless or hierarchical JPEG; use a baseline or progressive one.")
         if marker in _FRAMES:
             frame = bytes([marker]) + segment
         elif marker == _APP1 and exif is None and segment.startswith(_EXIF_MARK):
             exif = bare(segment)
         elif marker == _APP2 and segment.startswith(_ICC_MARK):
             icc_parts[segment[len(_ICC_MARK)]] = segment[len(_ICC_MARK) + 2 :]
-        elif marker == _SOS:
-            if frame is None:
-                raise ValueError("a scan comes before the frame")
-            _check_scans(data, position, frame, segment)
-            return _header(frame, exif, b"".join(part for _, part in sorted(icc_parts.items())) or None)
-    raise ValueError(f"more than {_MAX_SEGMENTS} segments before the first scan")
+        elif marker == _SOS and frame is not None:
+            _check_scans(data, end, frame, segment)
+    if frame is None:
+        raise ValueError("a scan comes before the frame")
+    return _header(frame, exif, b"".join(part for _, part in sorted(icc_parts.items())) or None)
 
 
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The first picture of the file. Multi-picture files (MPO) continue after it."""
     if header.colour == "cmyk":
-        return _pillow.read_pixels(data, header)
+        return _pillow.read_pixels(_without_metadata(data), header)
     is_grey = header.colour == "grey"
     pixels = np.empty((header.stored_height, header.stored_width, 1 if is_grey else 3), np.uint8)
     try:
@@ -79,7 +67,7 @@ def read_pixels(data: bytes, header: Header) -> Samples:
     except Exception:
         # simplejpeg calls harmless faults errors too, such as stray bytes between segments. Pillow does not,
         # and refuses what is cut short all the same.
-        return _pillow.read_pixels(data, header)
+        return _pillow.read_pixels(_without_metadata(data), header)
     return Samples(pixels[..., 0] if is_grey else pixels)
 
 
@@ -93,7 +81,38 @@ def write(samples: Samples, extras: Extras) -> bytes:
         colorsubsampling="Gray" if samples.is_grey else extras.subsampling,
     )
     after_jfif = 4 + int.from_bytes(file[4:6], "big")
-    return b"".join((file[:after_jfif], *_segments(extras), memoryview(file)[after_jfif:]))
+    return b"".join((file[:after_jfif], *_metadata(extras), memoryview(file)[after_jfif:]))
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, and start and end of the content, of the segments up to the first scan's, which comes last."""
+    position = _SOI_END
+    for _ in range(_MAX_SEGMENTS):
+        position = data.index(b"\xff", position)
+        while data[position] == 0xFF:
+            position += 1
+        marker = data[position]
+        position += 1
+        if marker in _WITHOUT_LENGTH or marker == 0:
+            continue
+        start, end = position + 2, position + int.from_bytes(data[position : position + 2], "big")
+        if marker == _EOI or not start <= end <= len(data):
+            raise ValueError("the file ends before its first scan")
+        yield marker, start, end
+        if marker == _SOS:
+            return
+        position = end
+    raise ValueError(f"more than {_MAX_SEGMENTS} segments before the first scan")
+
+
+def _without_metadata(data: bytes) -> bytes:
+    """The file with those segments alone that decoding needs: Pillow would parse EXIF and MPO blocks at once."""
+    parts, rest = [data[:_SOI_END]], 0
+    for marker, start, end in _segments(data):
+        rest = end
+        if marker not in _METADATA:
+            parts.append(data[start - 4 : end])
+    return b"".join((*parts, memoryview(data)[rest:]))
 
 
 def _header(frame: bytes, exif: bytes | None, icc: bytes | None) -> Header:
@@ -130,7 +149,7 @@ def _check_scans(data: bytes, position: int, frame: bytes, scan: bytes) -> None:
         raise UnreadablePicture(f"The JPEG has more than {_MAX_SCANS} scans.")
 
 
-def _segments(extras: Extras) -> list[bytes]:
+def _metadata(extras: Extras) -> list[bytes]:
     segments = []
     if extras.exif and len(_EXIF_MARK) + len(extras.exif) <= _LARGEST_SEGMENT:
         segments.append(_segment(_APP1, _EXIF_MARK + extras.exif))

@@ -28,37 +28,30 @@ def open_image(data: bytes, format: PictureFormat) -> Image.Image:
 
 
 def read_pixels(data: bytes, header: Header) -> Samples:
-    """The first frame, whatever Pillow's mode; CMYK is converted to sRGB by `header.icc`."""
+    """The first frame, of 8 bits a channel; CMYK is converted to sRGB by `header.icc`."""
     image = open_image(data, header.format)
     if image.size != (header.stored_width, header.stored_height):
         raise ValueError(f"the header announced {header}, Pillow sees {image.size}")
-    return to_samples(image, header.icc)
+    return to_samples(image, header)
 
 
-def to_samples(image: Image.Image, icc: bytes | None = None) -> Samples:
-    """The samples of a Pillow image of 8 bits a channel."""
+def to_samples(image: Image.Image, header: Header) -> Samples:
+    """The samples of a Pillow image, grey or RGB as the header says."""
     if image.mode.startswith(("I", "F")):
-        raise UnsupportedFormat(
-            f"The picture's samples (Pillow mode {image.mode}) are not supported; use 8 or 16 bits."
-        )
+        raise UnsupportedFormat("The picture's samples are neither 8- nor 16-bit integers.")
     if image.mode == "CMYK":
-        return Samples(np.asarray(cmyk_to_srgb(image, icc)))
-    has_alpha = has_transparency(image)
-    if image.mode in ("1", "L", "LA", "La"):
-        planes = np.asarray(image.convert("LA" if has_alpha else "L"))
-        return _split(planes) if has_alpha else Samples(planes)
-    planes = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
-    return _split(planes) if has_alpha else Samples(planes)
+        return Samples(np.asarray(cmyk_to_srgb(image, header.icc)))
+    mode = "L" if header.colour == "grey" else "RGB"
+    if not has_transparency(image):
+        return Samples(np.asarray(image.convert(mode)))
+    planes = np.asarray(image.convert(mode + "A"))
+    color = planes[..., 0] if mode == "L" else planes[..., :3]
+    return Samples(np.ascontiguousarray(color), np.ascontiguousarray(planes[..., -1]))
 
 
 def has_transparency(image: Image.Image) -> bool:
     """Whether the image has an alpha channel, or a palette entry or colour that stands for transparent."""
     return image.mode in _ALPHA_MODES or "transparency" in image.info
-
-
-def _split(planes: np.ndarray) -> Samples:
-    color = planes[..., 0] if planes.shape[2] == 2 else planes[..., :3]
-    return Samples(np.ascontiguousarray(color), np.ascontiguousarray(planes[..., -1]))
 
 
 def to_image(samples: Samples) -> Image.Image:

@@ -28,7 +28,7 @@ from service.pictures._directories import (
     write_directory,
     write_header,
 )
-from service.pictures._exif import descriptive_tags, from_tiff, orientation, with_upright_tag
+from service.pictures._exif import descriptive_tags, from_tiff, orientation, without_orientation
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Colour, Header
 
@@ -79,7 +79,7 @@ def read_pixels(data: bytes, header: Header) -> Samples:
     """The first page."""
     if header.bits == 8:
         # Pillow would turn the picture upright itself.
-        return _pillow.read_pixels(with_upright_tag(data), header)
+        return _pillow.read_pixels(without_orientation(data) or data, header)
     samples = _opencv.read_pixels(data, header)
     directory = first_directory(data)
     if directory.integer(_PHOTOMETRIC) == _WHITE_IS_ZERO:
@@ -144,7 +144,7 @@ def _sample_bits(directory: Directory) -> int:
         return 16
     if bits in ({1}, {2}, {4}, {8}) and formats <= {1, 4}:
         return 8
-    names = "/".join(str(b) for b in sorted(bits)[:4])
+    names = " and ".join(str(b) for b in sorted(bits)[:4])
     kind = "integers" if formats == {1} else "signed or floating-point numbers"
     raise UnsupportedFormat(f"The TIFF has samples of {names} bits, {kind}; accepted are 8- and 16-bit integers.")
 
