@@ -38,7 +38,8 @@ class DrbnSettings(Settings):
 class DrbnTraining(Objective):
     """Stage 1: every scale's estimate should look like the reference, decimated without a filter, as released.
 
-    Batches have `low` and `high`, sides multiples of 4.
+    Batches have `low` and `high`, sides multiples of 4. (The released code also skips a batch whose loss is a million
+    times the last one's; SSIM is bounded, so there is none.)
     """
 
     def __init__(self, network: nn.Module, settings: DrbnSettings, resources: Mapping[str, Path]) -> None:
