@@ -1,9 +1,9 @@
 """Image file directories (TIFF 6.0, section 2): the structure behind TIFF files and EXIF blocks alike.
 
-Own code, because general parsers copy every value that a directory points to: a block of 64 KB whose 5,000
-entries all point to the same bytes costs them gigabytes. Here nothing is read unless asked for, a directory
-has a bounded number of entries, and all its values together may not be larger than the file. Entries of
-unknown type, and those that point outside of the file, are left out, as cameras write them now and then.
+Own code, because general parsers take a directory apart and write it anew, which breaks maker notes, and copy
+every value. Here nothing is read unless asked for, a directory has a bounded number of entries, and all its
+values together may not be larger than the file. Entries of unknown type, and those that point outside of the
+file, are left out, as cameras write them now and then.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from service.pictures._codecs import _iso_media, _pillow
+from service.pictures._codecs import _pillow
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._exif import bare, orientation
 from service.pictures._formats import PictureFormat
@@ -17,11 +17,9 @@ _SUBSAMPLING = {"444": "4:4:4", "422": "4:2:2"}
 
 
 def read_header(data: bytes) -> Header:
-    """The header by libavif, which parses the boxes and decodes nothing; rotation boxes become an orientation.
-
-    An orientation in the EXIF block does not count (HEIF, ISO/IEC 23008-12, section A.2.1).
-    """
-    image = _pillow.open_image(_iso_media.without_exif(data), PictureFormat.AVIF)
+    """The header by libavif, which parses the boxes and decodes nothing; rotation boxes become an orientation."""
+    image = _pillow.open_image(data, PictureFormat.AVIF)
+    exif = bare(image.info.get("exif"))
     width, height = image.size
     return Header(
         PictureFormat.AVIF,
@@ -30,15 +28,15 @@ def read_header(data: bytes) -> Header:
         colour="grey" if image.mode == "L" else "rgb",
         has_alpha=_pillow.has_transparency(image),
         is_animated=getattr(image, "n_frames", 1) > 1,
-        orientation=orientation(bare(image.info.get("exif"))),
+        orientation=orientation(exif),
         icc=image.info.get("icc_profile"),
-        exif=_iso_media.exif_block(data),
+        exif=exif,
     )
 
 
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The picture, or the first frame of a sequence."""
-    return _pillow.read_pixels(_iso_media.without_exif(data), header)
+    return _pillow.read_pixels(data, header)
 
 
 def write(samples: Samples, extras: Extras) -> bytes:

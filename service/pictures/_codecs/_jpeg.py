@@ -20,7 +20,6 @@ from service.pictures._header import Colour, Header
 
 _SOI_END, _EOI, _SOS = 2, 0xD9, 0xDA
 _APP1, _APP2 = 0xE1, 0xE2
-_METADATA = {*range(0xE1, 0xEE), 0xFE}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _PROGRESSIVE = {0xC2, 0xCA}
@@ -59,7 +58,7 @@ def read_header(data: bytes) -> Header:
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The first picture of the file. Multi-picture files (MPO) continue after it."""
     if header.colour == "cmyk":
-        return _pillow.read_pixels(_without_metadata(data), header)
+        return _pillow.read_pixels(data, header)
     is_grey = header.colour == "grey"
     pixels = np.empty((header.stored_height, header.stored_width, 1 if is_grey else 3), np.uint8)
     try:
@@ -67,7 +66,7 @@ def read_pixels(data: bytes, header: Header) -> Samples:
     except Exception:
         # simplejpeg calls harmless faults errors too, such as stray bytes between segments. Pillow does not,
         # and refuses what is cut short all the same.
-        return _pillow.read_pixels(_without_metadata(data), header)
+        return _pillow.read_pixels(data, header)
     return Samples(pixels[..., 0] if is_grey else pixels)
 
 
@@ -103,16 +102,6 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         position = end
     raise ValueError(f"more than {_MAX_SEGMENTS} segments before the first scan")
-
-
-def _without_metadata(data: bytes) -> bytes:
-    """The file with those segments alone that decoding needs: Pillow would parse EXIF and MPO blocks at once."""
-    parts, rest = [data[:_SOI_END]], 0
-    for marker, start, end in _segments(data):
-        rest = end
-        if marker not in _METADATA:
-            parts.append(data[start - 4 : end])
-    return b"".join((*parts, memoryview(data)[rest:]))
 
 
 def _header(frame: bytes, exif: bytes | None, icc: bytes | None) -> Header:

@@ -20,7 +20,6 @@ _MAX_CHUNKS = 4096
 _MAX_PROFILE_BYTES = 8 * 1024 * 1024
 _COLOURS: dict[int, Colour] = {0: "grey", 2: "rgb", 3: "rgb", 4: "grey", 6: "rgb"}
 _WITH_ALPHA = {4, 6}
-_NEEDED = {b"IHDR", b"PLTE", b"tRNS"}
 # Measured on photos of 0.24 and 12 MP: run-length matching of level 1 is both faster and smaller than full
 # matching at level 1, and twice as fast as level 3 for files of the same size.
 _WRITE_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
@@ -34,7 +33,7 @@ def read_header(data: bytes) -> Header:
     depth, color_type = data[24], data[25]
     if not (width and height):
         raise ValueError(f"a picture of {width}x{height}")
-    chunks = {kind: data[start:end] for kind, start, end in _chunks_before_pixels(data)}
+    chunks = dict(_chunks_before_pixels(data))
     exif = bare(chunks.get(b"eXIf"))
     return Header(
         PictureFormat.PNG,
@@ -54,7 +53,7 @@ def read_pixels(data: bytes, header: Header) -> Samples:
     """The picture; of an animated PNG its default image."""
     has_transparent_color = header.has_alpha and data[25] not in _WITH_ALPHA
     if has_transparent_color and header.bits == 8:
-        return _pillow.read_pixels(_with_needed_chunks(data), header)
+        return _pillow.read_pixels(data, header)
     return _opencv.read_pixels(data, header)
 
 
@@ -73,8 +72,8 @@ def write(samples: Samples, extras: Extras) -> bytes:
     return b"".join((file[:_AFTER_IHDR], *chunks, memoryview(file)[_AFTER_IHDR:])) if chunks else file
 
 
-def _chunks_before_pixels(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, and start and end of the content, of the chunks before the first IDAT."""
+def _chunks_before_pixels(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of the chunks before the first IDAT."""
     position = len(_SIGNATURE)
     for _ in range(_MAX_CHUNKS):
         length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
@@ -83,20 +82,9 @@ def _chunks_before_pixels(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         end = position + 8 + length
         if end + 4 > len(data):
             return  # cut short: its size is judged all the same, and decoding will complain
-        yield kind, position + 8, end
+        yield kind, data[position + 8 : end]
         position = end + 4
     raise ValueError(f"more than {_MAX_CHUNKS} chunks before the pixels")
-
-
-def _with_needed_chunks(data: bytes) -> bytes:
-    """The file without the metadata before the pixels, which Pillow would look into."""
-    needed = [_SIGNATURE]
-    pixels = len(_SIGNATURE)
-    for kind, start, end in _chunks_before_pixels(data):
-        pixels = end + 4
-        if kind in _NEEDED:
-            needed.append(data[start - 8 : pixels])
-    return b"".join((*needed, memoryview(data)[pixels:]))
 
 
 def _profile(chunk: bytes | None) -> bytes | None:

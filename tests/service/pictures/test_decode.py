@@ -171,6 +171,7 @@ def hostile_block() -> bytes:
     return (b"II*\0" + struct.pack("<IH", 8, 5000) + entries + bytes(4)).ljust(65_000, b"\0")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("format", ["JPEG", "CMYK JPEG", "PNG", "WEBP", "AVIF"])
 def test_hostile_exif_costs_no_memory(format: str) -> None:
     image = Image.fromarray(color_pixels())

@@ -16,6 +16,8 @@ from service.pictures import WRITTEN_FORMATS, Limits, decode, encode
 from tests.service.pictures.files import exif_block, pillow_file, png_file, tiff_file
 from tests.service.pictures.profiles import rgb_profile
 
+# pytest resets the filter that the service sets for Pillow's remarks about damaged files.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 LIMITS = Limits(max_pixels=10_000)
 
 
