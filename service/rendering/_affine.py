@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.errors import EngineFailed
+
 RADIUS = 2
 """Windows of the fit are 5 x 5 pixels of the proxy."""
 
@@ -63,15 +65,17 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
             12: a 3 x 4 matrix, row by row: y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3].
 
     Raises:
-        ValueError: if the last axis has another length.
+        EngineFailed: if the last axis has another length, or a coefficient is not finite.
     """
     height, width, count = coefficients.shape
+    if not np.isfinite(coefficients).all():
+        raise EngineFailed("the model predicted an affine map that is not finite")
     if count == 6:
         layout = coefficients.reshape(height, width, 2, 3).transpose(2, 0, 1, 3)
     elif count == 12:
         layout = coefficients.reshape(height, width, 3, 4).transpose(3, 0, 1, 2)
     else:
-        raise ValueError(f"an affine map has 6 or 12 coefficients per place, this one has {count}")
+        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; 6 or 12 are allowed")
     return AffineMap(np.ascontiguousarray(layout, np.float32))
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from service.rendering._options import RenderOptions
 from service.rendering._shrink import View, luminance
 
-DARK = (0.15, 0.25)
+DARK = (0.1, 0.3)
 """Luminance up to which a place is wholly dark, and from which it is not dark at all; smooth between."""
 
 DARK_SHARE = (0.1, 0.4)

@@ -21,7 +21,7 @@ from typing import Any
 import numba
 import numpy as np
 
-CHUNK = 512
+CHUNK = 256
 """Pixels of a row that are worked on at a time."""
 
 RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)
@@ -102,7 +102,7 @@ def grade_chunk(source, mapped, white, blend, protect, tone, shares, result):  #
 
     Args:
         source: uint8 or uint16 [3 * n], x in code values.
-        mapped: float32 [3 * n], y in code values, of any size; changed in place.
+        mapped: float32 [3 * n], y in code values; clipped here (NaN counts as black), changed in place.
         white: float32, the largest code.
         blend: float32, strength times gate.
         protect: float32, 0 to 1.
@@ -111,12 +111,10 @@ def grade_chunk(source, mapped, white, blend, protect, tone, shares, result):  #
         result: as `source`, written.
     """
     values = source.size
-    for j in range(values):
-        mapped[j] = min(max(mapped[j], ZERO), white)
     if tone.size > 0:
         to_index = np.float32(tone.size - 1) / white
         for j in range(values):
-            mapped[j] = white * tone[np.int32(mapped[j] * to_index + HALF)]
+            mapped[j] = white * tone[np.int32(min(max(ZERO, mapped[j]), white) * to_index + HALF)]
     if protect > ZERO:
         scale = blend * protect * SHADOW_FLOOR
         for x in range(values // 3):
@@ -130,7 +128,8 @@ def grade_chunk(source, mapped, white, blend, protect, tone, shares, result):  #
         shares[:values] = blend
     for j in range(values):
         value = np.float32(source[j])
-        result[j] = np.int32(value + shares[j] * (mapped[j] - value) + HALF)
+        target = min(max(ZERO, mapped[j]), white)
+        result[j] = np.int32(value + shares[j] * (target - value) + HALF)
 
 
 @_compiled

@@ -1,0 +1,50 @@
+"""Networks for tests, in NumPy: exact, and with known properties. All take and give uint8 [N, h, w, 3]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from service.repository import ModelTraits, SpatialScope
+
+Pixels = NDArray[np.uint8]
+Network = Callable[[Pixels], Pixels]
+
+POINTWISE = ModelTraits("curve", SpatialScope.LOCAL, halo=0, working_side=256, max_pixels=96 * 96)
+BLURRING = ModelTraits("blur", SpatialScope.LOCAL, halo=7, working_side=256, max_pixels=96 * 96)
+
+
+def curve(function: Callable[[NDArray[Any]], NDArray[Any]]) -> Network:
+    """The same tone curve for every channel; `function` maps 0 to 1 to anything, and is clipped."""
+    table = np.rint(255 * np.clip(function(np.linspace(0, 1, 256)), 0, 1)).astype(np.uint8)
+    return lambda batch: table[batch]
+
+
+def quadratic(rate: float, rounds: int = 8) -> Network:
+    """Zero-DCE's curve with the same rate everywhere, -1 (brightens most) to 1."""
+
+    def iterate(value: NDArray[Any]) -> NDArray[Any]:
+        for _ in range(rounds):
+            value = value + rate * (value * value - value)
+        return value
+
+    return curve(iterate)
+
+
+def blurring(batch: Pixels) -> Pixels:
+    """A receptive field of 15 x 15 with zero padding, as seven 3 x 3 convolutions have, and a curve on it."""
+    weights = np.hanning(17)[1:-1]
+    weights = weights / weights.sum()
+    smooth = batch.astype(np.float64)
+    for axis in (1, 2):
+        smooth = ndimage.correlate1d(smooth, weights, axis=axis, mode="constant")
+    return np.rint(np.clip(3 * smooth - 0.4 * batch, 0, 255)).astype(np.uint8)
+
+
+def identity(batch: Pixels) -> Pixels:
+    """Changes nothing."""
+    return batch
