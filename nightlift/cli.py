@@ -67,13 +67,17 @@ def models(
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe in training/recipes, or a YAML file.")],
     data: Annotated[Path, typer.Option(help="Folder of the training data.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints and curves; runs/RECIPE if absent.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints and curves; runs/RECIPE if absent.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(help="How many devices.", min=1)] = 1,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, ...; the recipe's if absent.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for one a core.", min=0)] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder.")] = False,
-    steps: Annotated[int | None, typer.Option(help="Stop after so many steps; the recipe's number if absent.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Stop after so many steps; the recipe's number if absent.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed; the recipe's if absent.")] = None,
 ) -> None:
     """Train a network from a recipe.
@@ -104,7 +108,9 @@ def export(
     version: Annotated[int | None, typer.Option(help="Version to write; the next one if absent.", min=1)] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the version if it is there.")] = False,
     scores: Annotated[Path | None, typer.Option(help="JSON of `nightlift evaluate`, for the model card.")] = None,
-    from_official: Annotated[bool, typer.Option(help="The file is a checkpoint as its authors published it.")] = False,
+    from_official: Annotated[
+        bool, typer.Option(help="The file is a checkpoint as its authors published it.")
+    ] = False,
 ) -> None:
     """Turn a checkpoint into ONNX and TorchScript models that can be served.
 
