@@ -45,7 +45,7 @@ def train(
         steps, seed, precision: in place of the recipe's.
         device: `auto` takes a CUDA device if there is one.
         devices: number of devices; a batch is shared out among them.
-        threads: CPU threads of torch; None: torch's own choice.
+        threads: CPU threads of torch; None or 0: torch's own choice.
         workers: threads that prepare samples.
         start_from: training checkpoint whose weights to begin with.
         vgg16: weights of the perceptual losses' network; without them these terms are left out, loudly.
@@ -58,7 +58,7 @@ def train(
         FileNotFoundError: a recipe, folder or checkpoint is missing.
         ValueError: the recipe is wrong, does not fit its data or checkpoint, or a loss is not finite.
     """
-    if threads is not None:
+    if threads:
         torch.set_num_threads(threads)
     name = recipe.network if isinstance(recipe, Recipe) else str(recipe)
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
@@ -87,7 +87,7 @@ def train(
         **changes,
         "device": accelerator,
         "devices": devices if devices > 1 else None,
-        "threads": threads,
+        "threads": threads or None,
         "start_from": start_from,
         "vgg16": vgg16,
     }

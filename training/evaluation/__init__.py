@@ -1,0 +1,22 @@
+"""Evaluation: scores of exported models and of checkpoints, beside what brightening without a network reaches."""
+
+from training.evaluation._evaluate import evaluate
+from training.evaluation._metrics import match_mean, psnr, ssim
+from training.evaluation._niqe import NaturalStatistics, load_natural_statistics, niqe
+from training.evaluation._plain import PLAIN, TARGET_MEAN
+from training.evaluation._tables import Evaluation, ModelFacts, Row
+
+__all__ = [
+    "PLAIN",
+    "TARGET_MEAN",
+    "Evaluation",
+    "ModelFacts",
+    "NaturalStatistics",
+    "Row",
+    "evaluate",
+    "load_natural_statistics",
+    "match_mean",
+    "niqe",
+    "psnr",
+    "ssim",
+]

@@ -1,0 +1,125 @@
+"""The things that can be evaluated, all behind one function: uint8 pictures in, uint8 pictures out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from service.repository import ModelRepository, ModelTraits, SpatialScope
+from training import networks
+from training.checkpoints import build_network, load_checkpoint
+
+Pixels = NDArray[np.uint8]
+Run = Callable[[Pixels], Pixels]
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model ready to run.
+
+    Attributes:
+        name: for tables.
+        run: uint8 [N, H, W, 3] -> uint8 [N, H, W, 3].
+        traits: how it may meet a picture.
+        file: what was loaded.
+        options: options of the network of this name in `networks`, where they are known.
+    """
+
+    name: str
+    run: Run
+    traits: ModelTraits
+    file: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file, and of the weights beside it where ONNX keeps them apart."""
+        beside = self.file.with_name(self.file.name + ".data")
+        return self.file.stat().st_size + (beside.stat().st_size if beside.is_file() else 0)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file, 64 hexadecimal digits."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+
+
+def open_model(
+    model: str | Path, repository: Path, *, output_gamma: bool = True, threads: int | None = None
+) -> EvaluatedModel:
+    """A model by its name in the repository, or a checkpoint: ours, or one as its authors published it.
+
+    Args:
+        model: name in the repository, or path of a file.
+        repository: the model repository.
+        output_gamma: whether a checkpoint's results get the gamma with which the network is served. An exported file
+            has it inside.
+        threads: CPU threads; None: one a core.
+
+    Raises:
+        FileNotFoundError: there is neither such a model nor such a file.
+        ValueError: the file is neither.
+    """
+    path = Path(model)
+    if path.is_file():
+        return _from_checkpoint(path, output_gamma)
+    available = ModelRepository(repository).names()
+    if str(model) not in available:
+        raise FileNotFoundError(
+            f"there is no checkpoint {model}, and no such model in {repository} ({', '.join(available) or 'empty'})"
+        )
+    version = ModelRepository(repository).servable(str(model))[-1]
+    torchscript = version.config.backend == "pytorch"
+    run = _run_torchscript(version.path) if torchscript else _run_onnx(version.path, threads)
+    return EvaluatedModel(version.name, run, version.config.traits, version.path)
+
+
+def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
+    try:
+        checkpoint = load_checkpoint(path)
+    except ValueError:
+        checkpoint = networks.load_official(path)
+    spec = networks.spec(checkpoint["network"])
+    traits = ModelTraits(
+        family=spec.name,
+        spatial_scope=SpatialScope(spec.spatial_scope),
+        halo=spec.halo,
+        multiple=spec.multiple,
+        working_side=spec.working_side,
+    )
+    network = build_network(checkpoint)
+    exponent = spec.output_gamma if output_gamma else 1.0
+
+    def run(pictures: Pixels) -> Pixels:
+        image = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 255
+        padded, (height, width) = networks.pad_to_multiple(image, spec.multiple)
+        with torch.inference_mode():
+            enhanced = network(padded)[:, :, :height, :width].clamp(0, 1) ** exponent
+        return (255 * enhanced).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+    return EvaluatedModel(path.stem, run, traits, path, checkpoint["options"])
+
+
+def _run_onnx(path: Path, threads: int | None) -> Run:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda pictures: session.run(["enhanced"], {"image": pictures})[0]
+
+
+def _run_torchscript(path: Path) -> Run:
+    network = torch.jit.load(str(path), map_location="cpu").eval()
+
+    def run(pictures: Pixels) -> Pixels:
+        with torch.inference_mode():
+            answer = network(torch.from_numpy(pictures))
+        return (answer[0] if isinstance(answer, tuple) else answer).numpy()
+
+    return run
