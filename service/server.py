@@ -1,16 +1,18 @@
-"""The running service: HTTP over one runtime, started, drained and stopped in order."""
+"""The running service: HTTP and gRPC over one runtime, started, drained and stopped in order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import socket
 from types import FrameType
 
 import uvicorn
 import uvloop
 
 from service.http import create_app
+from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
 from service.settings import Settings
 
@@ -43,18 +45,24 @@ async def _serve(settings: Settings) -> None:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
         )
-        await DrainingServer(config, runtime).serve()
+        rpc = RpcServer(runtime)
+        await rpc.start()
+        try:
+            await DrainingServer(config, runtime, rpc).serve()
+        finally:
+            await rpc.stop(0)  # also if HTTP's port was taken
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that first says it is not ready, goes on serving for a while, and only then stops.
+    """A uvicorn server that first says it is not ready, serves on for a while, and only then stops, gRPC too.
 
     uvicorn closes its listeners at the signal itself, which loses the requests that a load balancer still sends.
     """
 
-    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+    def __init__(self, config: uvicorn.Config, runtime: Runtime, rpc: RpcServer) -> None:
         super().__init__(config)
         self._runtime = runtime
+        self._rpc = rpc
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain at the first signal; a second one stops at once."""
@@ -65,6 +73,10 @@ class DrainingServer(uvicorn.Server):
         self._runtime.phase = Phase.DRAINING
         logger.info("draining: not ready any more, serving for another %.1f s", delay)
         asyncio.get_running_loop().call_later(delay, self._stop, sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and give the requests under way, on both transports, the same time to finish."""
+        await asyncio.gather(super().shutdown(sockets), self._rpc.stop(self._runtime.settings.drain_timeout))
 
     def _stop(self, sig: int, frame: FrameType | None) -> None:
         self._runtime.phase = Phase.STOPPING

@@ -69,8 +69,9 @@ class Settings(BaseSettings):
     """Largest request body in bytes, on HTTP and gRPC alike."""
 
     max_json_bytes: int = Field(2 * MIB, ge=1024)
-    """Largest JSON in requests and answers of `/v2`, in bytes; binary tensors are bounded by `max_body_bytes` alone.
-    Parsing JSON holds the interpreter, some 60 ms for every MiB of numbers, so this bounds how long others wait."""
+    """Largest JSON in requests and answers of `/v2`, and largest typed contents in gRPC, in bytes; binary tensors are
+    bounded by `max_body_bytes` alone. Parsing numbers one by one holds the interpreter, some 60 ms for every MiB, so
+    this bounds how long others wait."""
 
     max_pixels: int = Field(64_000_000, ge=256)
     """Largest picture in pixels, checked from the file's header before anything is decoded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from tritonclient.grpc import model_config_pb2, service_pb2
@@ -76,7 +76,7 @@ class ProtocolPlane:
         """Every model of the repository with its state."""
         return _metadata.repository_index(await asyncio.to_thread(self._models.index), only_ready)
 
-    async def load(self, name: str, parameters: Mapping[str, object]) -> None:
+    async def load(self, name: str, parameters: Collection[str] = ()) -> None:
         """Load or reload a model, and wait until it is ready.
 
         Raises:

@@ -1,0 +1,81 @@
+"""Where gRPC calls enter and leave: each is counted and timed, and its error becomes a status code, in one place."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from service.errors import NightliftError
+from service.telemetry import Metrics
+
+logger = logging.getLogger("nightlift")
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Maps errors by their attributes, and counts calls beside those of HTTP: route is the method's full name."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        """Wrap the calls that have one request and one answer; streams (of health, of reflection) pass."""
+        handler = await continuation(details)
+        if handler is None or not _is_implemented(handler):
+            return None
+        answer = handler.unary_unary
+        if answer is None:
+            return handler
+
+        async def bounded(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            started = time.monotonic()
+            code = grpc.StatusCode.CANCELLED
+            try:
+                result = await answer(request, context)
+                code = grpc.StatusCode.OK
+                return result
+            except NightliftError as error:
+                code = error.code
+                await self._refuse(context, error)
+            except Exception as error:
+                code = grpc.StatusCode.INTERNAL
+                logger.error("%s failed", details.method, exc_info=error)
+                await self._refuse(context, NightliftError("the failure was logged; the request may be repeated"))
+            finally:
+                self._metrics.requests.labels(details.method, "gRPC", code.name).inc()
+                self._metrics.request_seconds.labels(details.method).observe(time.monotonic() - started)
+
+        return grpc.unary_unary_rpc_method_handler(
+            bounded,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    async def _refuse(self, context: grpc.aio.ServicerContext, error: NightliftError) -> None:
+        """End the call; `retry-after` (seconds) as on HTTP, and in gRPC's own form, which clients' retries obey."""
+        self._metrics.failed(error)
+        if error.retry_after is not None:
+            context.set_trailing_metadata(
+                (
+                    ("retry-after", str(round(error.retry_after))),
+                    ("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))),
+                )
+            )
+        await context.abort(error.code, error.detail)
+
+
+def _is_implemented(handler: grpc.RpcMethodHandler) -> bool:
+    """Whether it is one of ours, all of which are asynchronous; the generated base class has plain functions.
+
+    Those would answer UNIMPLEMENTED too, but log a traceback for every call.
+    """
+    method = handler.unary_unary or handler.unary_stream or handler.stream_stream
+    return inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)

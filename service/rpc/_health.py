@@ -1,0 +1,55 @@
+"""The standard health service: overall, and for every model under its name; always what holds at this moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from service.protocol import ProtocolPlane
+
+Status = health_pb2.HealthCheckResponse
+
+WATCH_SECONDS = 0.25
+
+
+class HealthServicer(health_pb2_grpc.HealthServicer):
+    """Health of the service by the name "" or that of a gRPC service, and of a model by the model's name.
+
+    The service is SERVING while it is ready: its required models are loaded and it is not about to stop.
+    """
+
+    def __init__(self, plane: ProtocolPlane, services: Collection[str]) -> None:
+        self._plane = plane
+        self._overall = {"", *services}
+
+    async def Check(
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
+        """The status at this moment; NOT_FOUND for a name that nobody has."""
+        status = await self._status(request.service)
+        if status == Status.SERVICE_UNKNOWN:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service or model {request.service!r}")
+        return Status(status=status)
+
+    async def Watch(
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """The status now, and whenever it has changed."""
+        last = None
+        while True:
+            status = await self._status(request.service)
+            if status != last:
+                last = status
+                yield Status(status=status)
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _status(self, name: str) -> int:
+        if name in self._overall:
+            return Status.SERVING if self._plane.ready else Status.NOT_SERVING
+        if self._plane.model_ready(name):
+            return Status.SERVING
+        index = await self._plane.repository_index()
+        return Status.NOT_SERVING if any(model.name == name for model in index.models) else Status.SERVICE_UNKNOWN

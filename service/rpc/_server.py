@@ -1,0 +1,75 @@
+"""The gRPC server, put together."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from service.protocol import ProtocolPlane
+from service.rpc._boundary import Boundary
+from service.rpc._health import HealthServicer
+from service.rpc._servicer import InferenceServicer
+from service.runtime import Runtime
+
+logger = logging.getLogger("nightlift")
+
+INFERENCE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+class RpcServer:
+    """gRPC over a runtime whose life somebody else manages.
+
+    Requests are limited to the setting `max_body_bytes`, as on HTTP; answers are not limited. Interceptors for what
+    concerns every call (tracing, keys) go before the boundary, which turns errors into status codes.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        settings = runtime.settings
+        self._address = _address(settings.host, settings.grpc_port)
+        options = [
+            ("grpc.max_receive_message_length", settings.max_body_bytes),
+            ("grpc.max_send_message_length", -1),
+            # Without this, a second server on the same port would start and silently take half of the calls.
+            ("grpc.so_reuseport", 0),
+        ]
+        self._server = grpc.aio.server(interceptors=[Boundary(runtime.metrics)], options=options)
+        plane = ProtocolPlane(runtime)
+        servicer = InferenceServicer(plane, settings.max_json_bytes)
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(plane, (INFERENCE, HEALTH)), self._server)
+        reflection.enable_server_reflection((INFERENCE, HEALTH, reflection.SERVICE_NAME), self._server)
+
+    async def start(self) -> int:
+        """Begin to serve; the port that is listened on.
+
+        Raises:
+            SystemExit: if the port cannot be taken.
+        """
+        try:
+            port = self._server.add_insecure_port(self._address)
+        except RuntimeError:
+            raise SystemExit(f"gRPC cannot listen on {self._address}: is the port taken?") from None
+        await self._server.start()
+        logger.info("gRPC listens on %s", _with_port(self._address, port))
+        return port
+
+    async def stop(self, grace: float) -> None:
+        """Refuse new calls, and give those under way `grace` seconds to finish."""
+        await self._server.stop(grace)
+
+
+def _address(host: str, port: int) -> str:
+    try:
+        return f"[{host}]:{port}" if ipaddress.ip_address(host).version == 6 else f"{host}:{port}"
+    except ValueError:
+        return f"{host}:{port}"
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"{address.rpartition(':')[0]}:{port}"

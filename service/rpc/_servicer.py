@@ -1,0 +1,90 @@
+"""The protocol's service over gRPC: each call is one line over the plane.
+
+What Triton's service has beyond that (shared memory, streams, trace and log settings) answers UNIMPLEMENTED, by
+`Boundary`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from grpc.aio import ServicerContext
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc
+
+from service.protocol import ProtocolPlane, parse_version
+from service.rpc._wire import read_request, write_response
+
+
+class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Serves one plane; errors leave as they are raised and are mapped by `Boundary`.
+
+    Args:
+        plane: what answers.
+        max_typed_bytes: longest typed contents of numbers, in bytes; raw contents are bounded by the message alone.
+    """
+
+    def __init__(self, plane: ProtocolPlane, max_typed_bytes: int) -> None:
+        self._plane = plane
+        self._max_typed_bytes = max_typed_bytes
+
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
+        """True as long as the event loop runs."""
+        return pb.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: ServicerContext) -> pb.ServerReadyResponse:
+        """Whether requests should be sent here."""
+        return pb.ServerReadyResponse(ready=self._plane.ready)
+
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: ServicerContext) -> pb.ModelReadyResponse:
+        """Whether a model can be called."""
+        return pb.ModelReadyResponse(ready=self._plane.model_ready(request.name, parse_version(request.version)))
+
+    async def ServerMetadata(
+        self, request: pb.ServerMetadataRequest, context: ServicerContext
+    ) -> pb.ServerMetadataResponse:
+        """Name, version and extensions."""
+        return self._plane.server_metadata()
+
+    async def ModelMetadata(
+        self, request: pb.ModelMetadataRequest, context: ServicerContext
+    ) -> pb.ModelMetadataResponse:
+        """A model's versions, inputs and outputs."""
+        return self._plane.model_metadata(request.name, parse_version(request.version))
+
+    async def ModelConfig(self, request: pb.ModelConfigRequest, context: ServicerContext) -> pb.ModelConfigResponse:
+        """A model's config.pbtxt."""
+        return pb.ModelConfigResponse(config=self._plane.model_config(request.name, parse_version(request.version)))
+
+    async def ModelStatistics(
+        self, request: pb.ModelStatisticsRequest, context: ServicerContext
+    ) -> pb.ModelStatisticsResponse:
+        """Counters and times of one model, or of all."""
+        return self._plane.statistics(request.name, parse_version(request.version))
+
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: ServicerContext) -> pb.ModelInferResponse:
+        """Run a model; the call's own deadline is honoured, and if its client leaves, its queued work is dropped."""
+        remaining = context.time_remaining()
+        deadline = None if remaining is None else time.monotonic() + remaining
+        response = await self._plane.infer(read_request(request, self._max_typed_bytes), deadline)
+        return write_response(response)
+
+    async def RepositoryIndex(
+        self, request: pb.RepositoryIndexRequest, context: ServicerContext
+    ) -> pb.RepositoryIndexResponse:
+        """Every model of the repository with its state."""
+        return await self._plane.repository_index(request.ready)
+
+    async def RepositoryModelLoad(
+        self, request: pb.RepositoryModelLoadRequest, context: ServicerContext
+    ) -> pb.RepositoryModelLoadResponse:
+        """Load or reload a model."""
+        await self._plane.load(request.model_name, request.parameters)
+        return pb.RepositoryModelLoadResponse()
+
+    async def RepositoryModelUnload(
+        self, request: pb.RepositoryModelUnloadRequest, context: ServicerContext
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Take a model out of service."""
+        await self._plane.unload(request.model_name)
+        return pb.RepositoryModelUnloadResponse()
