@@ -16,7 +16,7 @@ from service.pictures._header import Colour, Header
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _AFTER_IHDR = 33
-_MAX_CHUNKS = 4096
+_MAX_CHUNKS = 100_000
 _MAX_PROFILE_BYTES = 8 * 1024 * 1024
 _COLOURS: dict[int, Colour] = {0: "grey", 2: "rgb", 3: "rgb", 4: "grey", 6: "rgb"}
 _WITH_ALPHA = {4, 6}
@@ -33,8 +33,8 @@ def read_header(data: bytes) -> Header:
     depth, color_type = data[24], data[25]
     if not (width and height):
         raise ValueError(f"a picture of {width}x{height}")
-    chunks = dict(_chunks_before_pixels(data))
-    exif = bare(chunks.get(b"eXIf"))
+    chunks = dict(_chunks(data, until=b"IDAT"))
+    exif = bare(bytes(chunks.get(b"eXIf", b"")))
     return Header(
         PictureFormat.PNG,
         width,
@@ -51,6 +51,9 @@ def read_header(data: bytes) -> Header:
 
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The picture; of an animated PNG its default image."""
+    # OpenCV reserves, and clears, whatever length a chunk claims: 2 GB for a damaged byte.
+    if not any(kind == b"IDAT" for kind, _ in _chunks(data, until=b"IEND")):
+        raise ValueError("there are no pixels")
     has_transparent_color = header.has_alpha and data[25] not in _WITH_ALPHA
     if has_transparent_color and header.bits == 8:
         return _pillow.read_pixels(data, header)
@@ -72,26 +75,27 @@ def write(samples: Samples, extras: Extras) -> bytes:
     return b"".join((file[:_AFTER_IHDR], *chunks, memoryview(file)[_AFTER_IHDR:])) if chunks else file
 
 
-def _chunks_before_pixels(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of the chunks before the first IDAT."""
+def _chunks(data: bytes, until: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and content of the chunks before the first of a kind; ValueError where one leaves the file."""
+    view = memoryview(data)
     position = len(_SIGNATURE)
     for _ in range(_MAX_CHUNKS):
-        length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
-        if kind == b"IDAT":
+        length, kind = int.from_bytes(view[position : position + 4], "big"), bytes(view[position + 4 : position + 8])
+        if kind == until:
             return
         end = position + 8 + length
         if end + 4 > len(data):
-            return  # cut short: its size is judged all the same, and decoding will complain
-        yield kind, data[position + 8 : end]
+            raise ValueError("the file is cut short")
+        yield kind, view[position + 8 : end]
         position = end + 4
-    raise ValueError(f"more than {_MAX_CHUNKS} chunks before the pixels")
+    raise ValueError(f"more than {_MAX_CHUNKS} chunks")
 
 
-def _profile(chunk: bytes | None) -> bytes | None:
+def _profile(chunk: memoryview | None) -> bytes | None:
     """The unpacked profile of an iCCP chunk, or None where it is damaged or absurdly large."""
     if chunk is None:
         return None
-    _, _, rest = chunk.partition(b"\0")
+    _, _, rest = bytes(chunk).partition(b"\0")
     try:
         inflater = zlib.decompressobj()
         profile = inflater.decompress(rest[1:], _MAX_PROFILE_BYTES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import tracemalloc
 
 import numpy as np
@@ -271,6 +272,16 @@ def test_files_cut_short_are_refused(format: str, kept: float) -> None:
     data = pillow_file(random.integers(0, 256, (48, 72, 3), np.uint8), format)
     with pytest.raises(UnreadablePicture, match=r"damaged or cut short"):
         decode(data[: int(kept * len(data))])
+
+
+def test_a_png_chunk_that_claims_gigabytes_is_refused_at_once() -> None:
+    data = bytearray(pillow_file(color_pixels(), "PNG"))
+    position = data.index(b"IDAT") - 4
+    data[position : position + 4] = (0x7FFF_FFF0).to_bytes(4, "big")
+    start = time.perf_counter()
+    with pytest.raises(UnreadablePicture):
+        decode(bytes(data))
+    assert time.perf_counter() - start < 0.2
 
 
 def test_a_png_with_more_pixels_inside_than_announced_stops_at_the_announced_size() -> None:
