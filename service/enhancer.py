@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.budget import PixelBudget
-from service.errors import DeadlineExceeded
+from service.deadline import within
 from service.inference import LoadedModel, Models
 from service.pictures import (
     Header,
@@ -162,7 +162,7 @@ class Enhancer:
             NightliftError: any of its kinds that concern a picture, a model or the time.
         """
         timings = timings or Timings()
-        async with _within(deadline):
+        async with within(deadline):
             model = self.models.get(options.model or self._settings.default_model, options.version)
             with timings.measure("decode"):
                 header = await self._in_thread(inspect, data, self._limits)
@@ -254,13 +254,3 @@ class Enhancer:
         for stage in ("read", "decode", "render", "encode"):
             if stage in timings.seconds:
                 metrics.model(model.name).stage(stage, timings.seconds[stage])
-
-
-@asynccontextmanager
-async def _within(deadline: float | None) -> AsyncIterator[None]:
-    """Give the block up at `deadline`, a time of `time.monotonic()`, which is the event loop's clock too."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            yield
-    except TimeoutError:
-        raise DeadlineExceeded("the time allowed for this request ran out before its picture was ready") from None

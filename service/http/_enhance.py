@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 import time
-from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
 from service.enhancer import Enhanced, EnhanceOptions, Timings
-from service.errors import ClientGone, Draining, InvalidParameter
+from service.errors import Draining
 from service.http._body import FIELD, read_picture
+from service.http._patience import seconds_allowed, unless_gone
 from service.pictures import PictureFormat
 from service.runtime import Phase, Runtime
 
@@ -61,11 +59,11 @@ async def enhance(
     if runtime.phase is Phase.STOPPING:
         raise Draining("the service is shutting down; another instance will take the request")
     started = request.state.started
-    deadline = started + _timeout(x_request_timeout, runtime.settings.request_timeout)
+    deadline = started + seconds_allowed(x_request_timeout, runtime.settings.request_timeout)
     timings = Timings()
     data = await read_picture(request)
     timings.add("read", time.monotonic() - started)
-    enhanced = await _unless_gone(
+    enhanced = await unless_gone(
         request, runtime.enhancer.enhance(data, options, accept=accept, deadline=deadline, timings=timings)
     )
     return Response(enhanced.data, media_type=enhanced.format.media_type, headers=_headers(enhanced))
@@ -83,35 +81,3 @@ def _headers(enhanced: Enhanced) -> dict[str, str]:
         "Nightlift-Luminance-Before": f"{enhanced.luminance_before:.4f}",
         "Nightlift-Luminance-After": f"{enhanced.luminance_after:.4f}",
     }
-
-
-def _timeout(header: str | None, longest: float) -> float:
-    """Seconds allowed: what the client asks for, at most what the service grants."""
-    if header is None:
-        return longest
-    try:
-        seconds = float(header)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise InvalidParameter(f"X-Request-Timeout is {header[:32]!r}; it must be a positive number of seconds")
-    return min(seconds, longest)
-
-
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, Enhanced]) -> Enhanced:
-    """Await `work`, and drop it as soon as the client hangs up."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone("the client closed the connection before its picture was ready")
-        return task.result()
-    finally:
-        for future in (task, gone):
-            future.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -120,9 +120,9 @@ class ProtocolPlane:
             raise MalformedRequest(f"model {model.name!r} has one input, {name!r}; the request's inputs are: {given}")
         tensor = request.inputs[0]
         end = _earliest(deadline, request.timeout, model.config.batching, self._settings.request_timeout)
+        if tensor.datatype == BYTES:
+            return await run_pictures(self._runtime.enhancer, model, tensor, request, end)
         async with within(end):
-            if tensor.datatype == BYTES:
-                return await run_pictures(self._runtime.enhancer, model, tensor, request, end)
             return await run_raw(model, tensor, request, self._settings.max_pixels, end)
 
     def _versions(self, name: str) -> list[LoadedModel]:
