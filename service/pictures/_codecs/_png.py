@@ -16,6 +16,7 @@ from service.pictures._header import Colour, Header
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _AFTER_IHDR = 33
+_MAX_CHUNKS_BEFORE_PIXELS = 4096
 _MAX_CHUNKS = 100_000
 _MAX_PROFILE_BYTES = 8 * 1024 * 1024
 _COLOURS: dict[int, Colour] = {0: "grey", 2: "rgb", 3: "rgb", 4: "grey", 6: "rgb"}
@@ -33,7 +34,7 @@ def read_header(data: bytes) -> Header:
     depth, color_type = data[24], data[25]
     if not (width and height):
         raise ValueError(f"a picture of {width}x{height}")
-    chunks = dict(_chunks(data, until=b"IDAT"))
+    chunks = dict(_chunks(data, until=b"IDAT", most=_MAX_CHUNKS_BEFORE_PIXELS))
     exif = bare(bytes(chunks.get(b"eXIf", b"")))
     return Header(
         PictureFormat.PNG,
@@ -52,7 +53,7 @@ def read_header(data: bytes) -> Header:
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The picture; of an animated PNG its default image."""
     # OpenCV reserves, and clears, whatever length a chunk claims: 2 GB for a damaged byte.
-    if not any(kind == b"IDAT" for kind, _ in _chunks(data, until=b"IEND")):
+    if not any(kind == b"IDAT" for kind, _ in _chunks(data, until=b"IEND", most=_MAX_CHUNKS)):
         raise ValueError("there are no pixels")
     has_transparent_color = header.has_alpha and data[25] not in _WITH_ALPHA
     if has_transparent_color and header.bits == 8:
@@ -75,11 +76,11 @@ def write(samples: Samples, extras: Extras) -> bytes:
     return b"".join((file[:_AFTER_IHDR], *chunks, memoryview(file)[_AFTER_IHDR:])) if chunks else file
 
 
-def _chunks(data: bytes, until: bytes) -> Iterator[tuple[bytes, memoryview]]:
+def _chunks(data: bytes, *, until: bytes, most: int) -> Iterator[tuple[bytes, memoryview]]:
     """Kind and content of the chunks before the first of a kind; ValueError where one leaves the file."""
     view = memoryview(data)
     position = len(_SIGNATURE)
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(most):
         length, kind = int.from_bytes(view[position : position + 4], "big"), bytes(view[position + 4 : position + 8])
         if kind == until:
             return
@@ -88,7 +89,7 @@ def _chunks(data: bytes, until: bytes) -> Iterator[tuple[bytes, memoryview]]:
             raise ValueError("the file is cut short")
         yield kind, view[position + 8 : end]
         position = end + 4
-    raise ValueError(f"more than {_MAX_CHUNKS} chunks")
+    raise ValueError(f"more than {most} chunks")
 
 
 def _profile(chunk: memoryview | None) -> bytes | None:
