@@ -2,9 +2,11 @@
 
 from service.inference._batching import BatchPolicy, Bucket, ClosedBy, Cut, Wait, Waiting, decide
 from service.inference._contract import AFFINE, ENHANCED, IMAGE, Engine, EngineInfo, Runner, Tensors
+from service.inference._faults import Fault, classify
 from service.inference._models import LoadedModel, Models, ModelState, ModelStatus
-from service.inference._placement import cuda_available, devices
+from service.inference._placement import Engines, cuda_available, cuda_devices, devices, isolated
 from service.inference._queue import BatchQueue, Expectation, Outcome, Statistics
+from service.inference._runners import open_runner
 
 __all__ = [
     "AFFINE",
@@ -17,7 +19,9 @@ __all__ = [
     "Cut",
     "Engine",
     "EngineInfo",
+    "Engines",
     "Expectation",
+    "Fault",
     "LoadedModel",
     "ModelState",
     "ModelStatus",
@@ -28,7 +32,11 @@ __all__ = [
     "Tensors",
     "Wait",
     "Waiting",
+    "classify",
     "cuda_available",
+    "cuda_devices",
     "decide",
     "devices",
+    "isolated",
+    "open_runner",
 ]

@@ -50,11 +50,11 @@ class Runner(Protocol):
     info: EngineInfo
 
     def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
-        """Run one pass.
+        """Run one pass; called once more with smaller batches where it runs out of memory.
 
         Args:
             batch: UINT8 [N, H, W, 3], sRGB code values.
-            outputs: the names wanted.
+            outputs: the names wanted, as the pixel contract or the model's configuration has them.
 
         Returns:
             The outputs by name, each with the batch as first axis.
@@ -67,10 +67,19 @@ class Runner(Protocol):
 
 
 class Engine(Protocol):
-    """A model ready to take batches, `concurrency` of them at once."""
+    """A loaded model, wherever it runs."""
 
     info: EngineInfo
-    concurrency: int
+
+    @property
+    def concurrency(self) -> int:
+        """How many batches it takes at once; at least 1. It falls while devices are down."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether a batch sent now would be run now."""
+        ...
 
     async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
         """As `Runner.run`.
@@ -82,5 +91,5 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what runs, then release everything."""
+        """Release everything; the queue has finished what it had."""
         ...

@@ -3,39 +3,87 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.errors import EngineUnavailable
 from service.inference._contract import EngineInfo, Runner, Tensors
+from service.inference._faults import DeviceLost, Fault, run_guarded
+from service.inference._threads import RunnerThread
+from service.telemetry import Metrics
+
+logger = logging.getLogger("nightlift")
+
+PATIENCE = 5.0  # seconds that closing waits for a pass of a network under way
 
 
 class InProcessEngine:
     """An engine over one or more runners of the same model.
 
+    A pass that hangs cannot be stopped from inside its process: its runner is left out, and the model is not ready
+    while all of them hang. After a sticky CUDA fault the model stays unavailable until the service is restarted; the
+    child process placement heals both.
+
     Args:
         runners: at least one; as many batches run at once.
+        timeout: seconds after which a pass counts as hung.
+        metrics: where faults are counted.
     """
 
-    def __init__(self, runners: Sequence[Runner]) -> None:
+    def __init__(self, runners: Sequence[Runner], timeout: float, metrics: Metrics) -> None:
         self.info: EngineInfo = runners[0].info
-        self.concurrency = len(runners)
-        self._runners = list(runners)
-        self._idle = list(runners)
-        self._threads = ThreadPoolExecutor(len(runners), thread_name_prefix="engine")
+        self._runners = [(runner, RunnerThread(f"runner-{runner.info.device}")) for runner in runners]
+        self._idle = list(self._runners)
+        self._hung = 0
+        self._lost = False
+        self._timeout = timeout
+        self._metrics = metrics
+
+    @property
+    def concurrency(self) -> int:
+        """Runners that answer; 1 where none does, so that a batch is sent and refused."""
+        return max(1, len(self._runners) - self._hung)
+
+    @property
+    def ready(self) -> bool:
+        """Whether any runner answers."""
+        return not self._lost and self._hung < len(self._runners)
 
     async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
         """See `Engine.run`; the queue never has more than `concurrency` calls under way."""
-        runner = self._idle.pop()
+        if not self.ready:
+            raise EngineUnavailable("the model's device does not answer; the service must be restarted")
+        runner, thread = self._idle.pop()
+        call = asyncio.wrap_future(thread.submit(lambda: run_guarded(runner, batch, outputs, self._note)))
+        done, _ = await asyncio.wait([call], timeout=self._timeout)
+        if not done:
+            self._hung += 1
+            self._note(Fault.HUNG)
+            call.add_done_callback(lambda late: self._recover(late, runner, thread))
+            raise EngineUnavailable(f"the model did not answer within {self._timeout:g} s")
+        self._idle.append((runner, thread))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, runner.run, batch, outputs)
-        finally:
-            self._idle.append(runner)
+            return call.result()
+        except DeviceLost as error:
+            self._lost = True
+            logger.critical("%s is lost until the service is restarted", self.info.device, exc_info=error)
+            raise EngineUnavailable("the model's device failed; the service must be restarted") from None
 
     async def close(self) -> None:
-        """Wait for what runs, then release the models."""
-        await asyncio.to_thread(self._threads.shutdown)
-        for runner in self._runners:
-            runner.close()
+        """Wait for what runs, then release the models; a hanging pass is left behind."""
+        for runner, thread in self._runners:
+            if await asyncio.to_thread(thread.stop, PATIENCE):
+                runner.close()
+
+    def _recover(self, late: asyncio.Future[Tensors], runner: Runner, thread: RunnerThread) -> None:
+        """A pass that was given up has ended after all."""
+        late.cancelled() or late.exception()  # retrieved: nobody waits for it
+        self._hung -= 1
+        self._idle.append((runner, thread))
+
+    def _note(self, fault: Fault) -> None:
+        logger.error("%s: %s", self.info.device, fault)
+        self._metrics.device_faults.labels(self.info.device, fault).inc()

@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
 from service.errors import ModelNotFound, ModelNotReady, NightliftError
 from service.inference._batching import BatchPolicy
-from service.inference._contract import ENHANCED, Engine
-from service.inference._placement import create_engine
+from service.inference._contract import Engine
+from service.inference._placement import Engines
 from service.inference._queue import BatchQueue
 from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion
 from service.settings import Settings
@@ -81,6 +79,7 @@ class Models:
 
     def __init__(self, repository: ModelRepository, settings: Settings, metrics: Metrics) -> None:
         self.repository = repository
+        self.engines = Engines(settings, metrics)
         self._settings = settings
         self._metrics = metrics
         self._loaded: dict[str, dict[int, LoadedModel]] = {}
@@ -107,13 +106,14 @@ class Models:
         return versions[version]
 
     def state(self, name: str) -> ModelState:
-        """Where a model stands; UNAVAILABLE also if it has never been loaded."""
-        return self._states.get(name, ModelState.UNAVAILABLE)
+        """Where a model stands; UNAVAILABLE also if it has never been loaded, or its engine is down."""
+        state = self._states.get(name, ModelState.UNAVAILABLE)
+        return ModelState.UNAVAILABLE if state is ModelState.READY and not self._answers(name) else state
 
     def ready(self, names: Iterable[str]) -> bool:
-        """Whether every one of these models can be called; False for no names at all."""
+        """Whether every one of these models can be called and its engine is up; False for no names at all."""
         names = list(names)
-        return bool(names) and all(self._loaded.get(name) for name in names)
+        return bool(names) and all(self._answers(name) for name in names)
 
     def loaded(self) -> list[LoadedModel]:
         """Every version in memory, by name and version."""
@@ -127,6 +127,8 @@ class Models:
         for name in sorted({*self.repository.names(), *self._states}):
             versions = sorted(self._loaded.get(name, {})) or [0]
             reason = self._reasons.get(name, "")
+            if not reason and self._loaded.get(name) and not self._answers(name):
+                reason = "the engine is down"
             lines += [ModelStatus(name, version, self.state(name), reason) for version in versions]
         return lines
 
@@ -148,18 +150,19 @@ class Models:
         """
         async with self._locks[name]:
             self._states[name] = ModelState.READY if self._loaded.get(name) else ModelState.LOADING
+            self._metrics.model(name).watch_ready(lambda: self.ready([name]))
             fresh: list[LoadedModel] = []
             try:
                 for source in await asyncio.to_thread(self.repository.servable, name):
                     fresh.append(await self._load_version(source))
-            except Exception as error:
+            except BaseException as error:
                 for model in fresh:
                     await model.close()
                 self._note_failure(name, error)
-                if isinstance(error, NightliftError | ConfigError):
+                if not isinstance(error, Exception) or isinstance(error, NightliftError | ConfigError):
                     raise
-                logger.debug("model %s", name, exc_info=error)
-                raise ConfigError(f"model {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+                logger.error("model %s", name, exc_info=error)
+                raise ConfigError(f"model {name!r} cannot be loaded: {type(error).__name__}; see the log") from error
             replaced = list(self._loaded.get(name, {}).values())
             self._loaded[name] = {model.version: model for model in fresh}
             self._states[name] = ModelState.READY
@@ -177,25 +180,25 @@ class Models:
                 raise ModelNotFound(f"there is no model {name!r}", available=self.repository.names())
             retired = list(self._loaded.pop(name, {}).values())
             self._states[name] = ModelState.UNLOADING
-            self._metrics.model(name).not_ready()
-        await self._retire(retired)
-        self._states[name] = ModelState.UNAVAILABLE
-        self._reasons[name] = "unloaded"
+            await self._retire(retired)
+            self._states[name] = ModelState.UNAVAILABLE
+            self._reasons[name] = "unloaded"
 
     async def close(self) -> None:
         """Finish everything and release all models."""
         models = self.loaded()
         self._loaded.clear()
         await asyncio.gather(*(model.close() for model in models))
+        await self.engines.close()
+
+    def _answers(self, name: str) -> bool:
+        """Whether the latest loaded version's engine is up."""
+        versions = self._loaded.get(name)
+        return versions[max(versions)].engine.ready if versions else False
 
     async def _load_version(self, source: ModelVersion) -> LoadedModel:
         started = time.monotonic()
-        engine = await asyncio.to_thread(create_engine, source, self._settings)
-        try:
-            await _warm(engine, source.config)
-        except BaseException:
-            await engine.close()
-            raise
+        engine = await self.engines.create(source)
         seconds = time.monotonic() - started
         metrics = self._metrics.model(source.name)
         batching = source.config.batching
@@ -228,21 +231,7 @@ class Models:
             if still_loaded is None or still_loaded.engine.info != info:
                 self._metrics.model(model.name).unloaded(model.version, info.provider, info.precision, info.engine)
 
-    def _note_failure(self, name: str, error: Exception) -> None:
+    def _note_failure(self, name: str, error: BaseException) -> None:
         self._reasons[name] = str(error) if isinstance(error, NightliftError | ConfigError) else type(error).__name__
         if not self._loaded.get(name):
             self._states[name] = ModelState.UNAVAILABLE
-            self._metrics.model(name).not_ready()
-
-
-async def _warm(engine: Engine, config: ModelConfig) -> None:
-    """Run the configuration's warm-up samples, or one small picture: what cannot run must not become ready."""
-    random = np.random.default_rng(0)
-    output = (ENHANCED,) if any(tensor.name == ENHANCED for tensor in config.outputs) else (config.outputs[0].name,)
-    shapes = [
-        (sample.count, (sample.batch_size, sample.height, sample.width, 3), sample.random) for sample in config.warmup
-    ]
-    for count, shape, is_random in shapes or [(1, (1, 64, 64, 3), True)]:
-        batch = random.integers(0, 256, shape, np.uint8) if is_random else np.zeros(shape, np.uint8)
-        for _ in range(count):
-            await engine.run(batch, output)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from service.errors import EngineUnavailable
 from service.inference._contract import EngineInfo, Tensors
+from service.inference._onnx_cuda import BoundShape, provider_options
 from service.repository import ConfigError, ModelConfig
 
-CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
-
-# Triton's values of the parameter cudnn_conv_algo_search and of arena_extend_strategy -> ONNX Runtime's words.
-CONVOLUTION_SEARCH = {"0": "EXHAUSTIVE", "1": "HEURISTIC", "2": "DEFAULT"}
-ARENA_STRATEGY = {"0": "kNextPowerOfTwo", "1": "kSameAsRequested"}
-OUT_OF_MEMORY = ("Failed to allocate memory", "out of memory", "OOM", "CUDA_ERROR_OUT_OF_MEMORY")
+CPU = "CPUExecutionProvider"
+SHAPES_KEPT = 16  # sets of bound buffers on a CUDA device, the least recently used given up first
+NO_GRAPH = "-1"
+GRAPH_TYPES = {"UINT8": "tensor(uint8)", "FP32": "tensor(float)", "FP16": "tensor(float16)"}
 
 
 class OnnxRunner:
@@ -32,67 +31,75 @@ class OnnxRunner:
 
     Raises:
         EngineUnavailable: if the provider that the device needs is not there or does not start.
-        ConfigError: if the graph and the configuration disagree about inputs and outputs.
+        ConfigError: if the file cannot be read, or contradicts the configuration.
     """
 
     def __init__(self, path: Path, config: ModelConfig, device: str, threads: int) -> None:
-        providers = _providers(config, device)
-        names = [name for name, _ in providers]
-        missing = set(names) - set(ort.get_available_providers())
-        if missing:
-            raise EngineUnavailable(
-                f"{config.name} needs {sorted(missing)}, and this ONNX Runtime has {ort.get_available_providers()}"
-            )
-        self._session = ort.InferenceSession(
-            str(path),
-            _session_options(config, threads),
-            providers=[name for name, _ in providers],
-            provider_options=[options for _, options in providers],
-        )
-        if self._session.get_providers()[: len(names)] != names:
-            raise EngineUnavailable(
-                f"{config.name} was asked to run on {names}, and ONNX Runtime fell back to "
-                f"{self._session.get_providers()}"
-            )
+        providers = [(CPU, {})] if device == "cpu" else provider_options(config, device)
+        self._config = config
+        self._device = device
+        self._session = _open(path, config, _session_options(config, threads), providers)
         _check_signature(self._session, config)
-        self._input = config.inputs[0].name
-        self._run_options = _run_options(config, device)
-        precision = config.parameters.get("nightlift.precision", "fp32")
-        self.info = EngineInfo("onnxruntime", names[0], device, precision)
+        self._bound: OrderedDict[tuple[tuple[int, ...], tuple[str, ...]], BoundShape] = OrderedDict()
+        self._graphs = {(s.batch_size, s.height, s.width, 3) for s in config.warmup} if config.cuda_graphs else set()
+        self.info = EngineInfo("onnxruntime", providers[0][0], device, config.precision)
 
     def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
-        """See `Runner.run`; running out of memory raises MemoryError."""
-        try:
-            arrays = self._session.run(list(outputs), {self._input: batch}, self._run_options)
-        except Exception as error:
-            if any(sign in str(error) for sign in OUT_OF_MEMORY):
-                raise MemoryError(str(error)) from error
-            raise
+        """See `Runner.run`."""
+        if self._device != "cpu":
+            return self._bind(batch.shape, outputs).run(batch)
+        arrays = self._session.run(outputs, {self._config.inputs[0].name: batch}, self._run_options())
         return dict(zip(outputs, arrays, strict=True))
 
     def close(self) -> None:
         """Drop the session, and with it its arenas."""
+        self._bound.clear()
         del self._session
 
+    def _bind(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> BoundShape:
+        key = (shape, outputs)
+        if key not in self._bound:
+            if len(self._bound) >= SHAPES_KEPT:
+                self._bound.popitem(last=False)
+            options = self._run_options()
+            if self._config.cuda_graphs:
+                # Graphs hold memory for ever, so only the shapes of the warm-up get one; -1 runs without.
+                graph = str(len(self._bound) + 1) if shape in self._graphs else NO_GRAPH
+                options.add_run_config_entry("gpu_graph_id", graph)
+            self._bound[key] = BoundShape(self._session, shape, outputs, self._device, options)
+        self._bound.move_to_end(key)
+        return self._bound[key]
 
-def _providers(config: ModelConfig, device: str) -> list[tuple[str, dict[str, Any]]]:
-    parameters = config.parameters
-    if device == "cpu":
-        return [(CPU, {})]
-    cuda = {
-        "device_id": device.removeprefix("cuda:"),
-        # A search over all algorithms for every new shape costs hundreds of milliseconds: heuristics unless asked.
-        "cudnn_conv_algo_search": CONVOLUTION_SEARCH[parameters.get("cudnn_conv_algo_search", "1")],
-        "arena_extend_strategy": ARENA_STRATEGY[parameters.get("arena_extend_strategy", "1")],
-        "enable_cuda_graph": "1" if config.cuda_graphs else "0",
-    }
-    if "gpu_mem_limit" in parameters:
-        cuda["gpu_mem_limit"] = parameters["gpu_mem_limit"]
-    providers: list[tuple[str, dict[str, Any]]] = [(CUDA, cuda)]
-    if "tensorrt" in config.accelerators:
-        tensorrt = {"device_id": cuda["device_id"], **config.accelerators["tensorrt"]}
-        providers.insert(0, (TENSORRT, tensorrt))
-    return providers
+    def _run_options(self) -> ort.RunOptions:
+        options = ort.RunOptions()
+        shrink = self._config.parameters.get("memory.enable_memory_arena_shrinkage")
+        if shrink:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", shrink)
+        return options
+
+
+def _open(
+    path: Path, config: ModelConfig, options: ort.SessionOptions, providers: list[tuple[str, dict[str, str]]]
+) -> ort.InferenceSession:
+    names = [name for name, _ in providers]
+    if missing := set(names) - set(ort.get_available_providers()):
+        raise EngineUnavailable(
+            f"{config.name} needs {sorted(missing)}, and this ONNX Runtime has {ort.get_available_providers()}"
+        )
+    try:
+        session = ort.InferenceSession(
+            str(path), options, providers=names, provider_options=[options for _, options in providers]
+        )
+    except Exception as error:
+        reason = str(error).replace(str(path), path.name)
+        if names[0] == CPU:
+            raise ConfigError(f"{config.name}: {path.name} cannot be loaded: {reason}") from error
+        raise EngineUnavailable(f"{config.name} does not start on {names[0]}: {reason}") from error
+    if session.get_providers()[: len(names)] != names:
+        raise EngineUnavailable(
+            f"{config.name} was asked to run on {names}, and ONNX Runtime fell back to {session.get_providers()}"
+        )
+    return session
 
 
 def _session_options(config: ModelConfig, threads: int) -> ort.SessionOptions:
@@ -121,16 +128,13 @@ def _session_options(config: ModelConfig, threads: int) -> ort.SessionOptions:
     return options
 
 
-def _run_options(config: ModelConfig, device: str) -> ort.RunOptions:
-    options = ort.RunOptions()
-    shrink = config.parameters.get("memory.enable_memory_arena_shrinkage")
-    if shrink:
-        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", shrink)
-    return options
-
-
 def _check_signature(session: ort.InferenceSession, config: ModelConfig) -> None:
-    graph = {node.name for node in (*session.get_inputs(), *session.get_outputs())}
-    declared = {tensor.name for tensor in (*config.inputs, *config.outputs)}
-    if not declared <= graph or len(session.get_inputs()) != len(config.inputs):
+    graph = {node.name: node.type for node in (*session.get_inputs(), *session.get_outputs())}
+    declared = {tensor.name: tensor.datatype for tensor in (*config.inputs, *config.outputs)}
+    if not declared.keys() <= graph.keys() or len(session.get_inputs()) != len(config.inputs):
         raise ConfigError(f"{config.name}: config.pbtxt declares {sorted(declared)}, the graph has {sorted(graph)}")
+    for name, datatype in declared.items():
+        if graph[name] != GRAPH_TYPES.get(datatype):
+            raise ConfigError(
+                f"{config.name}: config.pbtxt declares {name} as {datatype}, the graph as {graph[name]}"
+            )

@@ -2,48 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import ctypes
+import importlib.util
+from functools import cache
 
 import onnxruntime as ort
 
-from service.inference._contract import Engine, Runner
+from service.inference._contract import Engine
 from service.inference._in_process import InProcessEngine
-from service.inference._onnx import CUDA, OnnxRunner
+from service.inference._onnx_cuda import CUDA
+from service.inference._runners import open_runner
+from service.inference._supervisor import ChildProcessEngine, DeviceSupervisor, Hosted
+from service.inference._triton import TritonEngine, TritonServer
 from service.repository import InstanceGroup, ModelVersion
 from service.settings import Settings, available_cores
+from service.telemetry import Metrics
 
 
-def create_engine(model: ModelVersion, settings: Settings) -> Engine:
-    """Load a model; blocks, so it is called in a thread.
+class Engines:
+    """Makes engines, and owns what they share: the child process of each device, the connection to Triton."""
 
-    Raises:
-        EngineUnavailable: if the device asked for is not there or does not start.
-        ConfigError: if model file and configuration disagree.
-    """
-    create_runner = _runner_factory(model, settings)
-    return InProcessEngine([create_runner(device) for device in devices(model, settings)])
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._threads = settings.cpu_threads or available_cores()
+        self._supervisors: dict[str, DeviceSupervisor] = {}
+        self._triton: TritonServer | None = None
+
+    async def create(self, model: ModelVersion) -> Engine:
+        """Load and warm a model.
+
+        Raises:
+            EngineUnavailable: if the device asked for is not there or does not start.
+            ConfigError: if the model file cannot be read, or contradicts its configuration.
+        """
+        if self._settings.engine == "triton":
+            if self._triton is None:
+                self._triton = TritonServer(self._settings.triton_url)
+            return await TritonEngine.connect(self._triton, model, self._settings.inference_timeout)
+        chosen = devices(model, self._settings)
+        if isolated(chosen, self._settings):
+            return await self._in_child_processes(model, chosen)
+        return await self._in_process(model, chosen)
+
+    async def close(self) -> None:
+        """Release what is shared; every engine has been closed."""
+        if self._triton is not None:
+            await self._triton.close()
+
+    def worker_pids(self) -> dict[str, int]:
+        """Process id of the child process of each device that has one now."""
+        return {device: pid for device, one in self._supervisors.items() if (pid := one.pid) is not None}
+
+    async def _in_process(self, model: ModelVersion, chosen: list[str]) -> Engine:
+        runners = []
+        try:
+            for device in chosen:
+                runners.append(await asyncio.to_thread(open_runner, model, device, self._threads))
+        except BaseException:
+            for runner in runners:
+                runner.close()
+            raise
+        return InProcessEngine(runners, self._settings.inference_timeout, self._metrics)
+
+    async def _in_child_processes(self, model: ModelVersion, chosen: list[str]) -> Engine:
+        instances: list[tuple[DeviceSupervisor, Hosted]] = []
+        try:
+            for device in chosen:
+                supervisor = self._supervisors.setdefault(
+                    device,
+                    DeviceSupervisor(device, self._threads, self._settings.inference_timeout, self._metrics),
+                )
+                instances.append((supervisor, await supervisor.host(model)))
+        except BaseException:
+            for supervisor, hosted in instances:
+                await supervisor.release(hosted)
+            raise
+        return ChildProcessEngine(instances)
 
 
 def devices(model: ModelVersion, settings: Settings) -> list[str]:
     """The device of every instance of a model, `cpu` or `cuda:N`, in the order of its instance groups."""
-    return [device for group in model.config.instances for device in _group_devices(group, settings) * group.count]
+    backend = model.config.backend
+    return [
+        device
+        for group in model.config.instances
+        for device in _group_devices(group, backend, settings) * group.count
+    ]
 
 
-def cuda_available() -> bool:
-    """Whether this ONNX Runtime was built for CUDA; whether a device starts shows when a model loads."""
+def isolated(chosen: list[str], settings: Settings) -> bool:
+    """Whether a model on these devices runs in child processes: a CUDA fault would take this process with it."""
+    if settings.engine_isolation == "auto":
+        return any(device.startswith("cuda") for device in chosen)
+    return settings.engine_isolation == "process"
+
+
+@cache
+def cuda_devices() -> int:
+    """CUDA devices that the driver shows; 0 without a driver. Nothing is opened on them."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def cuda_available(backend: str = "onnxruntime") -> bool:
+    """Whether there is a CUDA device, and the backend's runtime was built for it; loading shows whether it starts."""
+    if not cuda_devices():
+        return False
+    if backend == "pytorch":
+        if importlib.util.find_spec("torch") is None:
+            return False
+        import torch
+
+        return torch.version.cuda is not None
     return CUDA in ort.get_available_providers()
 
 
-def _group_devices(group: InstanceGroup, settings: Settings) -> list[str]:
-    if group.kind == "cpu" or (group.kind == "auto" and settings.device == "cpu"):
+def _group_devices(group: InstanceGroup, backend: str, settings: Settings) -> list[str]:
+    if group.kind == "cpu":
         return ["cpu"]
-    if group.kind == "auto" and settings.device == "auto" and not cuda_available():
-        return ["cpu"]
-    if group.gpus:
-        return [f"cuda:{index}" for index in group.gpus]
-    return [settings.device if settings.device.startswith("cuda:") else "cuda:0"]
-
-
-def _runner_factory(model: ModelVersion, settings: Settings) -> Callable[[str], Runner]:
-    threads = settings.cpu_threads or available_cores()
-    return lambda device: OnnxRunner(model.path, model.config, device, threads)
+    if group.kind == "auto":
+        if settings.device == "cpu" or (settings.device == "auto" and not cuda_available(backend)):
+            return ["cpu"]
+        if settings.device.startswith("cuda:"):
+            return [settings.device]
+    # As in Triton, a group that names no GPU has its instances on every one.
+    return [f"cuda:{index}" for index in group.gpus or range(max(1, cuda_devices()))]

@@ -152,6 +152,11 @@ class ModelConfig:
         return json.loads(self.parameters.get(TRAIT_PREFIX + "scores", "{}"))
 
     @property
+    def precision(self) -> str:
+        """What the network computes in: `fp32` or `fp16`."""
+        return self.parameters.get(TRAIT_PREFIX + "precision", "fp32")
+
+    @property
     def licence(self) -> str:
         """What the weights may be used for, as the exporter wrote it."""
         return self.parameters.get(TRAIT_PREFIX + "licence", "")

@@ -83,6 +83,10 @@ class Metrics:
         self.model_load_seconds = histogram(
             "model_load_seconds", "Time to load and warm a model", ("model",), SECONDS
         )
+        self.worker_restarts = counter("worker_restarts", "Restarts of the child process of a device", "device")
+        self.device_faults = counter(
+            "device_faults", "Faults of a device: crashed, hung, device_lost, out_of_memory", "device", "kind"
+        )
         self.input_bytes = histogram("input_bytes", "Size of uploads", (), tuple(4.0**n * 1024 for n in range(1, 9)))
         self.input_megapixels = histogram("input_megapixels", "Size of pictures", (), MEGAPIXELS)
         self.input_luminance = histogram("input_luminance_ratio", "Mean luminance of pictures received", (), SHARES)
@@ -147,12 +151,11 @@ class ModelMetrics:
         """The model became ready after `seconds`."""
         self._metrics.model_info.labels(self._name, str(version), provider, precision, engine).set(1)
         self._metrics.model_load_seconds.labels(self._name).observe(seconds)
-        self._metrics.model_ready.labels(self._name).set(1)
 
     def unloaded(self, version: int, provider: str, precision: str, engine: str) -> None:
         """The model's version left memory."""
         self._metrics.model_info.remove(self._name, str(version), provider, precision, engine)
 
-    def not_ready(self) -> None:
-        """No version of the model can be called."""
-        self._metrics.model_ready.labels(self._name).set(0)
+    def watch_ready(self, ready: Callable[[], bool]) -> None:
+        """Read whether the model can be called whenever the metrics are scraped."""
+        self._metrics.model_ready.labels(self._name).set_function(ready)

@@ -1,0 +1,207 @@
+"""One child process of a device from its start to its end, as its parent's event loop sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import send_handle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import EngineUnavailable
+from service.inference._contract import Tensors
+from service.inference._faults import Fault
+from service.inference._shared_memory import Slot, align
+from service.inference._worker import AddSlot, Command, Failed, Output, Reply, Run, main
+from service.repository import ConfigError
+
+COPY_IN_THREAD = 1 << 20  # bytes from which copying a batch would hold up the event loop
+KEPT = 64 << 20  # bytes above which a slot is given back to the system after use
+
+
+class ChildFailure(RuntimeError):
+    """A command failed inside the child process; the message is the child's stack."""
+
+
+class ChildProcess:
+    """A running child process; to be made by `start`, on the event loop.
+
+    Attributes:
+        gone: done when the process has ended, with the fault that this was.
+    """
+
+    def __init__(self, process: SpawnProcess, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        self._process = process
+        self._connection = connection
+        self._cause = Fault.CRASHED
+        self._ending = False
+        self._reaping: asyncio.Task[None] | None = None
+        self._calls: dict[int, asyncio.Future[Reply]] = {}
+        self._numbers = itertools.count()
+        self._slots: list[Slot] = []
+        self._idle: list[int] = []
+        self.gone: asyncio.Future[Fault] = loop.create_future()
+        loop.add_reader(connection.fileno(), self._receive)
+
+    @classmethod
+    async def start(cls, device: str) -> ChildProcess:
+        """Start a child process for `device`; it is told of it with every model."""
+        return cls(*await asyncio.to_thread(_spawn, device))
+
+    @property
+    def alive(self) -> bool:
+        """Whether commands can be sent: it has not ended and has not been told to."""
+        return not self._ending
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    async def call(self, command: Command, patience: float) -> tuple[Any, tuple[Fault, ...]]:
+        """Send a command; its result, and the faults met on the way.
+
+        Raises:
+            EngineUnavailable: if the process ends meanwhile, or has no memory for this batch. A process that does not
+                answer within `patience` seconds, or that reports a sticky fault, is killed.
+            ConfigError: if a model cannot be loaded.
+            ChildFailure: if the command broke.
+        """
+        number = next(self._numbers)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._send(number, command)
+        self._calls[number] = future
+        try:
+            async with asyncio.timeout(patience):
+                reply = await future
+        except TimeoutError:
+            self.kill(Fault.HUNG)
+            raise EngineUnavailable(
+                f"the model did not answer within {patience:g} s and is being restarted"
+            ) from None
+        finally:
+            self._calls.pop(number, None)
+        match reply.result:
+            case Failed("unavailable", message):
+                raise EngineUnavailable(message)
+            case Failed("config", message):
+                raise ConfigError(message)
+            case Failed("lost", message):
+                self.kill(Fault.DEVICE_LOST)
+                raise EngineUnavailable("the model's device failed and is being restarted") from ChildFailure(message)
+            case Failed(_, message):
+                raise ChildFailure(message)
+        return reply.result, reply.faults
+
+    async def run(
+        self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], patience: float
+    ) -> tuple[Tensors, tuple[Fault, ...]]:
+        """Run a batch through a slot of shared memory; raises as `call`."""
+        number = self._take_slot()
+        slot = self._slots[number]
+        room = 2 * align(batch.nbytes)  # for outputs of the input's size, behind it
+        if slot.size < room:
+            slot.resize(room)
+        await _copy(slot.view(batch.shape, np.uint8), batch)
+        try:
+            placed, faults = await self.call(Run(runner, number, room, batch.shape, outputs), patience)
+            tensors = {name: await _fetch(slot, output) for name, output in placed.items()}
+        except asyncio.CancelledError:
+            raise  # the child may still write into the slot, which is not used again
+        except Exception:
+            self._give_back(number, room)
+            raise
+        self._give_back(number, room)
+        return tensors, faults
+
+    def kill(self, cause: Fault) -> None:
+        """End the process at once, for this reason."""
+        if not self._ending:
+            self._ending = True
+            self._cause = cause
+            self._process.kill()
+
+    async def close(self) -> None:
+        """End the process and wait for its end; safe to call twice."""
+        self.kill(Fault.CRASHED)
+        await asyncio.shield(self.gone)
+
+    def _take_slot(self) -> int:
+        if self._idle:
+            return self._idle.pop()
+        slot, number = Slot.create(), len(self._slots)
+        self._send(-1, AddSlot(number))
+        send_handle(self._connection, slot.descriptor, self.pid)
+        self._slots.append(slot)
+        return number
+
+    def _give_back(self, number: int, room: int) -> None:
+        if room > KEPT:
+            self._slots[number].resize(0)
+        self._idle.append(number)
+
+    def _send(self, number: int, command: Command) -> None:
+        try:
+            self._connection.send((number, command))
+        except OSError:
+            raise self._ended() from None
+
+    def _receive(self) -> None:
+        try:
+            reply: Reply = self._connection.recv()
+        except (EOFError, OSError):
+            self._end()
+            return
+        future = self._calls.get(reply.call)
+        if future is not None and not future.done():
+            future.set_result(reply)
+
+    def _end(self) -> None:
+        """The pipe was closed: the process has ended, or is about to."""
+        self._ending = True
+        asyncio.get_running_loop().remove_reader(self._connection.fileno())
+        self._connection.close()
+        for future in self._calls.values():
+            if not future.done():
+                future.set_exception(self._ended())
+        self._reaping = asyncio.create_task(self._reap())
+
+    async def _reap(self) -> None:
+        self._process.kill()
+        await asyncio.to_thread(self._process.join)
+        self.gone.set_result(self._cause)
+
+    def _ended(self) -> EngineUnavailable:
+        return EngineUnavailable("the model's worker process ended and is being restarted; try again")
+
+
+def _spawn(device: str) -> tuple[SpawnProcess, Connection]:
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    with theirs:
+        process = context.Process(target=main, args=(theirs,), name=f"nightlift-{device}", daemon=True)
+        process.start()
+    return process, ours
+
+
+async def _copy(target: NDArray[np.generic], source: NDArray[np.generic]) -> None:
+    if source.nbytes < COPY_IN_THREAD:
+        target[...] = source
+    else:
+        await asyncio.to_thread(np.copyto, target, source)
+
+
+async def _fetch(slot: Slot, output: Output) -> NDArray[np.generic]:
+    """An output in memory of its own, so that the slot is free again."""
+    if isinstance(output, np.ndarray):
+        return output
+    fetched = np.empty(output.shape, output.dtype)
+    await _copy(fetched, slot.view(output.shape, output.dtype, output.offset))
+    return fetched

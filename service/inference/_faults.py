@@ -1,0 +1,105 @@
+"""What can go wrong with a device, how it is told from the runtime's words, and what is tried before giving up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import EngineUnavailable
+from service.inference._contract import Runner, Tensors
+
+
+class Fault(StrEnum):
+    """A kind of fault, a label of `nightlift_device_faults_total`."""
+
+    CRASHED = "crashed"
+    """The child process of the device ended by itself."""
+    HUNG = "hung"
+    """A pass of a network did not end within `inference_timeout`."""
+    DEVICE_LOST = "device_lost"
+    """A sticky CUDA error: every later call in the same process fails as well."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """A batch did not fit; the device itself is well."""
+
+
+class DeviceLost(Exception):
+    """A sticky fault: the process that holds the device must be replaced."""
+
+
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|failed to allocate memory|can't allocate memory|bad allocation|std::bad_alloc"
+    r"|CUDA failure 2\b|STATUS_ALLOC_FAILED",
+    re.IGNORECASE,
+)
+
+# cudaErrorIllegalAddress and its like leave the context unusable (CUDA Runtime API, "Error handling"); the numbers
+# are those that ONNX Runtime prints.
+STICKY = re.compile(
+    r"CUDA failure (4|46|21[4-9]|70[02]|71[0-9]|999)\b|illegal memory access|illegal instruction|misaligned address"
+    r"|invalid program counter|invalid address space|hardware stack error|unspecified launch failure"
+    r"|launch timed out|device-side assert|uncorrectable (ECC|NVLink) error|device (was |is )?lost|GPU is lost"
+    r"|fallen off the bus|(CUDNN|CUBLAS)_STATUS_(INTERNAL_ERROR|EXECUTION_FAILED|NOT_INITIALIZED|MAPPING_ERROR)"
+    r"|CUDA error: unknown error|driver shutting down",
+    re.IGNORECASE,
+)
+
+
+def classify(error: BaseException) -> Fault | None:
+    """Tell a device's fault from an ordinary failure (None) of one batch, by the exception's type and words.
+
+    Out of memory is looked for first: cuDNN reports some allocation failures together with an internal error.
+    """
+    text = str(error)
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(text):
+        return Fault.OUT_OF_MEMORY
+    return Fault.DEVICE_LOST if STICKY.search(text) else None
+
+
+def run_guarded(
+    runner: Runner, batch: NDArray[np.uint8], outputs: tuple[str, ...], note: Callable[[Fault], None]
+) -> Tensors:
+    """Run a batch; where it does not fit into memory, run its halves one after the other, once.
+
+    Args:
+        runner, batch, outputs: see `Runner.run`.
+        note: told of every fault, those that were survived included.
+
+    Raises:
+        EngineUnavailable: if the halves do not fit either, or there is only one picture.
+        DeviceLost: after a sticky fault.
+    """
+    try:
+        return _run(runner, batch, outputs, note)
+    except MemoryError:
+        count, height, width, _ = batch.shape
+        if count == 1:
+            raise _too_large(1, height, width) from None
+    half = count // 2
+    try:
+        parts = [_run(runner, part, outputs, note) for part in (batch[:half], batch[half:])]
+    except MemoryError:
+        raise _too_large(count, height, width) from None
+    return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
+
+
+def _run(
+    runner: Runner, batch: NDArray[np.uint8], outputs: tuple[str, ...], note: Callable[[Fault], None]
+) -> Tensors:
+    try:
+        return runner.run(batch, outputs)
+    except Exception as error:
+        fault = classify(error)
+        if fault is None:
+            raise
+        note(fault)
+        raise (MemoryError if fault is Fault.OUT_OF_MEMORY else DeviceLost)(str(error)) from error
+
+
+def _too_large(count: int, height: int, width: int) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"the device has too little memory now for {count} picture(s) of {width} x {height} pixels"
+    )

@@ -1,0 +1,213 @@
+"""Keeps the child process of a device alive, and the engine that runs a model in such processes.
+
+A process that crashes, hangs or loses its device is replaced, and its models are loaded and warmed again. The batches
+it had fail with EngineUnavailable; those behind them wait in their queues until it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import EngineUnavailable
+from service.inference._child_process import ChildProcess
+from service.inference._contract import EngineInfo, Tensors
+from service.inference._faults import Fault
+from service.inference._worker import Load, Unload
+from service.repository import ConfigError, ModelVersion
+from service.telemetry import Metrics
+
+logger = logging.getLogger("nightlift")
+
+LOAD_TIMEOUT = 600.0  # seconds: TensorRT may build an engine
+BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt to start anew; then the device is given up
+
+
+class Hosted:
+    """A model in the child process of a device."""
+
+    def __init__(self, number: int, model: ModelVersion) -> None:
+        self.number = number
+        # Protobuf messages cannot be sent to another process, and nothing there needs this one.
+        self.model = replace(model, config=replace(model.config, proto=None))
+        self.settled = asyncio.Event()
+        """Set while the model can be called, and for good when it never will be again."""
+        self.info: EngineInfo | None = None
+        self.error: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model can be called at this moment."""
+        return self.settled.is_set() and self.error is None
+
+
+class DeviceSupervisor:
+    """The child process of one device, started with its first model and stopped with its last.
+
+    Args:
+        device: `cpu` or `cuda:N`.
+        threads: threads inside one pass on the CPU, where a model does not say itself.
+        timeout: seconds after which a pass of a network counts as hung.
+        metrics: where restarts and faults are counted.
+    """
+
+    def __init__(self, device: str, threads: int, timeout: float, metrics: Metrics) -> None:
+        self.device = device
+        self._threads = threads
+        self._timeout = timeout
+        self._metrics = metrics
+        self._child: ChildProcess | None = None
+        self._hosted: list[Hosted] = []
+        self._watching: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
+        self._numbers = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, None where there is none."""
+        return self._child.pid if self._child is not None and self._child.alive else None
+
+    async def host(self, model: ModelVersion) -> Hosted:
+        """Load a model into the process.
+
+        Raises:
+            EngineUnavailable, ConfigError: if it cannot be; models that are there already are not harmed.
+        """
+        async with self._changing:
+            if self._watching is None or self._watching.done():
+                self._child = await ChildProcess.start(self.device)
+                self._watching = asyncio.create_task(self._watch())
+        self._numbers += 1
+        hosted = Hosted(self._numbers, model)
+        self._hosted.append(hosted)
+        try:
+            await self._load(hosted)
+        except BaseException:
+            await self.release(hosted)
+            raise
+        return hosted
+
+    async def run(self, hosted: Hosted, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+        """Run a batch, when the process is there; raises as `Engine.run`."""
+        if self._child is not None and not self._child.alive and hosted.error is None:
+            hosted.settled.clear()  # the watcher has not noticed yet
+        await hosted.settled.wait()
+        if hosted.error is not None or self._child is None:
+            raise EngineUnavailable(hosted.error or "the model is being unloaded")
+        tensors, faults = await self._child.run(hosted.number, batch, outputs, self._timeout)
+        for fault in faults:
+            self._note(fault)
+        return tensors
+
+    async def release(self, hosted: Hosted) -> None:
+        """Unload a model; the last one ends the process."""
+        self._hosted.remove(hosted)
+        if self._hosted and self._child is not None:
+            with contextlib.suppress(EngineUnavailable):
+                await self._child.call(Unload(hosted.number), LOAD_TIMEOUT)
+            return
+        async with self._changing:
+            if not self._hosted:
+                await self._stop()
+
+    async def _stop(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
+        if self._child is not None:
+            await self._child.close()
+            self._child = None
+
+    async def _load(self, hosted: Hosted) -> None:
+        assert self._child is not None
+        command = Load(hosted.number, hosted.model, self.device, self._threads)
+        hosted.info, _ = await self._child.call(command, LOAD_TIMEOUT)
+        hosted.settled.set()
+
+    async def _watch(self) -> None:
+        """Replace the process whenever it ends, until that is hopeless."""
+        while self._child is not None:
+            fault = await asyncio.shield(self._child.gone)
+            self._note(fault)
+            logger.error("the worker process of %s is gone: %s", self.device, fault)
+            for hosted in self._hosted:
+                hosted.settled.clear()
+            if not await self._restart():
+                self._give_up()
+                return
+
+    async def _restart(self) -> bool:
+        for delay in BACKOFF:
+            await asyncio.sleep(delay)
+            self._metrics.worker_restarts.labels(self.device).inc()
+            self._child = await ChildProcess.start(self.device)
+            for hosted in tuple(self._hosted):
+                try:
+                    await self._load(hosted)
+                except (EngineUnavailable, ConfigError) as error:
+                    if not self._child.alive:
+                        break
+                    hosted.error = f"the model could not be loaded again: {error}"
+                    hosted.settled.set()
+                    logger.error("model %s: %s", hosted.model.name, hosted.error)
+            if self._child.alive:
+                logger.warning("the worker process of %s is back", self.device)
+                return True
+            self._note(await self._child.gone)
+        return False
+
+    def _give_up(self) -> None:
+        logger.critical("the worker process of %s does not come back; restart the service", self.device)
+        for hosted in self._hosted:
+            hosted.error = "the model's device does not come back; the service must be restarted"
+            hosted.settled.set()
+
+    def _note(self, fault: Fault) -> None:
+        self._metrics.device_faults.labels(self.device, fault).inc()
+
+
+class ChildProcessEngine:
+    """One model in the child processes of one or more devices.
+
+    Args:
+        instances: the supervisor and the hosted model, one pair for every batch that may run at once.
+    """
+
+    def __init__(self, instances: Sequence[tuple[DeviceSupervisor, Hosted]]) -> None:
+        info = instances[0][1].info
+        assert info is not None
+        self.info = info
+        self._instances = tuple(instances)
+        self._idle = list(instances)
+
+    @property
+    def concurrency(self) -> int:
+        """Instances that can be called; 1 where none can, so that one batch waits for the first to come back."""
+        return max(1, sum(hosted.ready for _, hosted in self._instances))
+
+    @property
+    def ready(self) -> bool:
+        """Whether any instance can be called."""
+        return any(hosted.ready for _, hosted in self._instances)
+
+    async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+        """See `Engine.run`; instances that can be called are taken before those that are being restarted."""
+        instance = max(self._idle, key=lambda pair: pair[1].ready)
+        self._idle.remove(instance)
+        supervisor, hosted = instance
+        try:
+            return await supervisor.run(hosted, batch, outputs)
+        finally:
+            self._idle.append(instance)
+
+    async def close(self) -> None:
+        """Unload the model everywhere; the queue has finished what it had."""
+        for supervisor, hosted in self._instances:
+            await supervisor.release(hosted)

@@ -1,0 +1,157 @@
+"""Models run by a Triton server that serves the same model repository.
+
+Each model follows the server's word on whether it is ready. A server that goes away is looked for again and again;
+meanwhile batches are refused with EngineUnavailable, and nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput, InferRequestedOutput
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from service.errors import EngineUnavailable
+from service.inference._contract import EngineInfo, Tensors
+from service.repository import ConfigError, ModelVersion
+
+logger = logging.getLogger("nightlift")
+
+POLL_SECONDS = 0.5  # between questions whether a model is ready
+POLL_TIMEOUT = 2.0
+IN_FLIGHT = 2  # batches for each of the server's instances: one computes while the next one travels
+
+# gRPC's own backoff grows to two minutes: a server that is back must be found at once.
+CHANNEL = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+DOWN = {str(code) for code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)}
+NOT_SERVED = {str(code) for code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.RESOURCE_EXHAUSTED)}
+
+
+class TritonServer:
+    """The one connection to a server, shared by all models and reused for as long as the service runs.
+
+    Args:
+        url: `host:port` of its gRPC service.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client: Any = InferenceServerClient(url, channel_args=CHANNEL)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self.client.close()
+
+
+class TritonEngine:
+    """One version of a model on the server; made by `connect`."""
+
+    def __init__(self, server: TritonServer, model: ModelVersion, patience: float) -> None:
+        config = model.config
+        self.info = EngineInfo("triton", server.url, "remote", config.precision, "server")
+        self.concurrency = IN_FLIGHT * sum(group.count for group in config.instances)
+        self.ready = False
+        self._server = server
+        self._model = model
+        self._patience = patience
+        self._input = config.inputs[0].name
+        self._following: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def connect(cls, server: TritonServer, model: ModelVersion, patience: float) -> TritonEngine:
+        """Ask for the model, and go on asking; a server that is not there yet is no error.
+
+        Args:
+            server: the connection.
+            model: which model; its own configuration says what its tensors are.
+            patience: seconds after which a batch is given up.
+
+        Raises:
+            ConfigError: if the server's model has other tensors than the configuration here.
+        """
+        engine = cls(server, model, patience)
+        await engine._ask()
+        if not engine.ready:
+            logger.warning("model %s: Triton at %s does not serve it yet", model.name, server.url)
+        engine._following = asyncio.create_task(engine._follow())
+        return engine
+
+    async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+        """See `Engine.run`."""
+        if not self.ready:
+            raise EngineUnavailable(f"the Triton server does not serve {self._model.name!r} now")
+        tensor = InferInput(self._input, list(batch.shape), "UINT8")
+        tensor.set_data_from_numpy(np.ascontiguousarray(batch))
+        try:
+            result = await self._server.client.infer(
+                self._model.name,
+                [tensor],
+                model_version=str(self._model.version),
+                outputs=[InferRequestedOutput(name) for name in outputs],
+                client_timeout=self._patience,
+            )
+        except InferenceServerException as error:
+            raise self._translated(error) from error
+        return {name: result.as_numpy(name) for name in outputs}
+
+    async def close(self) -> None:
+        """Stop asking; the server keeps its model."""
+        self.ready = False
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+
+    def _translated(self, error: InferenceServerException) -> Exception:
+        """What the queue makes of the server's error: another one than these is logged, and answered with 500."""
+        if error.status() in DOWN:
+            # A full queue is UNAVAILABLE too, and then the next question sets it right again.
+            self.ready = False
+            return EngineUnavailable("the Triton server does not answer, or is overloaded")
+        if error.status() in NOT_SERVED:
+            return EngineUnavailable(f"the Triton server refuses {self._model.name!r} now")
+        return error
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            before = self.ready
+            try:
+                await self._ask()
+            except ConfigError as error:
+                self.ready = False
+                if before:
+                    logger.error("%s", error)
+            if self.ready != before:
+                logger.warning("model %s: Triton is %s", self._model.name, "ready" if self.ready else "not ready")
+
+    async def _ask(self) -> None:
+        client, name, version = self._server.client, self._model.name, str(self._model.version)
+        try:
+            ready = await client.is_model_ready(name, version, client_timeout=POLL_TIMEOUT)
+            if ready and not self.ready:
+                self._check(await client.get_model_metadata(name, version, client_timeout=POLL_TIMEOUT))
+        except InferenceServerException:
+            ready = False
+        self.ready = ready
+
+    def _check(self, metadata: Any) -> None:
+        theirs = {tensor.name: tensor.datatype for tensor in (*metadata.inputs, *metadata.outputs)}
+        config = self._model.config
+        ours = {tensor.name: tensor.datatype for tensor in (*config.inputs, *config.outputs)}
+        if ours != theirs:
+            raise ConfigError(f"{config.name}: config.pbtxt here declares {ours}, the Triton server {theirs}")

@@ -1,0 +1,187 @@
+"""The child process of a device: it loads models and runs batches, and knows nothing of requests.
+
+Commands come through a pipe, pictures through shared memory. Every model has a thread of its own, so that one can be
+loaded while another runs. The process ends when its parent does, which closes the pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import EngineUnavailable
+from service.inference._contract import EngineInfo, Runner, Tensors
+from service.inference._faults import DeviceLost, Fault, run_guarded
+from service.inference._runners import open_runner
+from service.inference._shared_memory import Slot, align
+from service.inference._threads import RunnerThread
+from service.repository import ConfigError, ModelVersion
+
+
+@dataclass(frozen=True)
+class AddSlot:
+    """Take over a new slot, whose file descriptor follows this message."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """Load and warm a model, to be called by the number `runner` from now on."""
+
+    runner: int
+    model: ModelVersion
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Unload:
+    """Finish what the runner has, and release it."""
+
+    runner: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run the batch UINT8 `shape` that lies at the start of a slot of `size` bytes."""
+
+    runner: int
+    slot: int
+    size: int
+    shape: tuple[int, int, int, int]
+    outputs: tuple[str, ...]
+
+
+Command = AddSlot | Load | Unload | Run
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where in the slot an output lies."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    offset: int
+
+
+# An output that has no room in the slot, which was made for outputs of the input's size, goes through the pipe.
+Output = Placed | NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The command failed.
+
+    Attributes:
+        kind: `unavailable` and `config` are told to the caller; `lost` asks for a new process; `failed` is logged.
+        message: what was wrong; for `failed` with its stack.
+    """
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to the command numbered `call`, and the faults met on the way."""
+
+    call: int
+    result: EngineInfo | dict[str, Output] | Failed | None
+    faults: tuple[Fault, ...] = ()
+
+
+def main(connection: Connection) -> None:
+    """Serve commands until the parent closes the pipe, or is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the parent decides when this process ends
+    worker = _Worker(connection)
+    try:
+        while True:
+            worker.take(*connection.recv())
+    except (EOFError, OSError):
+        os._exit(0)  # at once: threads may be deep inside a runtime
+
+
+class _Worker:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = Lock()
+        self._slots: dict[int, Slot] = {}
+        self._threads: dict[int, RunnerThread] = {}
+        self._runners: dict[int, Runner] = {}
+
+    def take(self, call: int, command: Command) -> None:
+        """Begin with a command; its reply is sent when it is done."""
+        match command:
+            case AddSlot(slot):
+                self._slots[slot] = Slot(recv_handle(self._connection))
+            case Load():
+                self._threads[command.runner] = RunnerThread(f"runner-{command.runner}")
+                self._submit(call, command.runner, lambda _: self._load(command))
+            case Run():
+                self._submit(call, command.runner, lambda faults: self._run(command, faults))
+            case Unload(runner):
+                self._submit(call, runner, lambda _: self._unload(runner))
+                if thread := self._threads.pop(runner, None):
+                    thread.stop(0)
+
+    def _submit(self, call: int, runner: int, work: Callable[[list[Fault]], Any]) -> None:
+        if runner in self._threads:
+            self._threads[runner].submit(lambda: self._answer(call, work))
+        else:
+            self._answer(call, work)  # a runner of the process before this one: unloading it is no work
+
+    def _answer(self, call: int, work: Callable[[list[Fault]], Any]) -> None:
+        faults: list[Fault] = []
+        try:
+            result = work(faults)
+        except EngineUnavailable as error:
+            result = Failed("unavailable", error.detail)
+        except ConfigError as error:
+            result = Failed("config", str(error))
+        except DeviceLost as error:
+            result = Failed("lost", str(error))
+        except Exception:
+            result = Failed("failed", traceback.format_exc())
+        with self._sending:
+            self._connection.send(Reply(call, result, tuple(faults)))
+
+    def _load(self, command: Load) -> EngineInfo:
+        runner = open_runner(command.model, command.device, command.threads)
+        self._runners[command.runner] = runner
+        return replace(runner.info, placement="child process")
+
+    def _unload(self, number: int) -> None:
+        runner = self._runners.pop(number, None)  # absent if it could not be loaded
+        if runner is not None:
+            runner.close()
+
+    def _run(self, command: Run, faults: list[Fault]) -> dict[str, Output]:
+        slot = self._slots[command.slot]
+        batch: Any = slot.view(command.shape, np.uint8)
+        tensors = run_guarded(self._runners[command.runner], batch, command.outputs, faults.append)
+        return _place(tensors, slot, align(batch.nbytes), command.size)
+
+
+def _place(tensors: Tensors, slot: Slot, offset: int, size: int) -> dict[str, Output]:
+    """Write the outputs into the slot from `offset` on, as far as there is room."""
+    placed: dict[str, Output] = {}
+    for name, tensor in tensors.items():
+        if offset + tensor.nbytes > size:
+            placed[name] = np.ascontiguousarray(tensor)
+            continue
+        slot.view(tensor.shape, tensor.dtype, offset)[...] = tensor
+        placed[name] = Placed(tensor.shape, tensor.dtype.str, offset)
+        offset = align(offset + tensor.nbytes)
+    return placed
