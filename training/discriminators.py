@@ -68,15 +68,18 @@ class SpectralPatchDiscriminator(nn.Module):
     Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017, for the patches;
     Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, for the norm. Scores are
     unbounded: it is meant for least-squares losses.
+
+    Args:
+        width: channels of the first layer; each further one has twice as many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 64) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
-        for width in (64, 128, 256, 512):
-            layers += [spectral_norm(nn.Conv2d(channels, width, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
-            channels = width
+        for outputs in (width, 2 * width, 4 * width, 8 * width):
+            layers += [spectral_norm(nn.Conv2d(channels, outputs, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+            channels = outputs
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels, 1, 3, padding=1)))
 
     def forward(self, image: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import its file here.
 """
 
 # Importing a layout's file puts it on the list.
-from training.datasets import folders, well_exposed
+from training.datasets import exdark, folders, publishers, well_exposed
 from training.datasets._samples import (
     Sample,
     find_samples,
@@ -23,6 +23,7 @@ __all__ = [
     "Sample",
     "Stream",
     "Transforms",
+    "exdark",
     "find_samples",
     "folders",
     "held_out_batches",
@@ -30,6 +31,7 @@ __all__ = [
     "layout_names",
     "list_pictures",
     "paired_samples",
+    "publishers",
     "read_picture",
     "read_scenes",
     "register_layout",

@@ -57,6 +57,7 @@ class StageBSettings(StageASettings):
         noise: standard deviation of the noise put on made dark pictures, in [0, 1].
         darkness: smallest and largest mean of a dark picture in the data, in [0, 1]; where a made one would lie
             outside, its degradation is scaled.
+        adversary_width: channels of the adversaries' first layer.
     """
 
     synthetic: float = Field(1.0, ge=0)
@@ -64,6 +65,7 @@ class StageBSettings(StageASettings):
     divergence: float = Field(1e-2, ge=0)
     noise: float = Field(0.01, ge=0)
     darkness: tuple[float, float] = (0.014, 0.2)
+    adversary_width: int = Field(64, ge=1)
 
 
 class _Stage(Objective):
@@ -125,8 +127,8 @@ class DRGNStageB(_Stage):
     def __init__(self, network: nn.Module, settings: StageBSettings, resources: Mapping[str, Path]) -> None:
         super().__init__(network)
         self.settings = settings
-        self.dark_discriminator = SpectralPatchDiscriminator()
-        self.degradation_discriminator = SpectralPatchDiscriminator()
+        self.dark_discriminator = SpectralPatchDiscriminator(settings.adversary_width)
+        self.degradation_discriminator = SpectralPatchDiscriminator(settings.adversary_width)
 
     def players(self) -> dict[str, Player]:
         return super().players() | {

@@ -1,0 +1,230 @@
+"""The downstream check, on a made ExDark and a detector made here that finds bright squares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.pictures import encoded
+from training.datasets.exdark import CLASSES, Labelled, LabelledPicture, read_exdark, read_objects
+from training.evaluation.detection import Detection, Detector, evaluate_detection, letterbox, precision
+
+Pixels = NDArray[np.uint8]
+SIDE, CELL = 64, 16
+CELLS = SIDE // CELL
+PEOPLE = CLASSES.index("People")
+BRIGHT_ENOUGH = 0.6
+
+
+def bright_square_detector(
+    file: Path, *, classes: int = len(CLASSES), number: int = PEOPLE, names: str | None = None
+) -> Path:
+    """A detector in YOLOv8's convention: a 64x64 input in cells of 16x16, each a candidate box.
+
+    A cell's score for one class is how far its mean brightness lies above a threshold, doubled.
+    """
+    centres = (np.arange(CELLS, dtype=np.float32) + 0.5) * CELL
+    x, y = np.meshgrid(centres, centres)
+    side = np.full(CELLS**2, CELL, np.float32)
+    boxes = np.stack([x.ravel(), y.ravel(), side, side])[None]
+    constants = {
+        "boxes": boxes,
+        "before": np.zeros((1, number, CELLS**2), np.float32),
+        "after": np.zeros((1, classes - number - 1, CELLS**2), np.float32),
+        "threshold": np.float32(BRIGHT_ENOUGH),
+        "two": np.float32(2),
+        "row": np.array([1, 1, CELLS**2], np.int64),
+        "channels": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["images", "channels"], ["grey"], keepdims=1),
+        helper.make_node("AveragePool", ["grey"], ["cells"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
+        helper.make_node("Reshape", ["cells", "row"], ["brightness"]),
+        helper.make_node("Sub", ["brightness", "threshold"], ["excess"]),
+        helper.make_node("Mul", ["excess", "two"], ["doubled"]),
+        helper.make_node("Relu", ["doubled"], ["score"]),
+        helper.make_node("Concat", ["boxes", "before", "score", "after"], ["output0"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bright_squares",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 4 + classes, CELLS**2])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    if names is not None:
+        helper.set_model_props(model, {"names": names})
+    onnx.checker.check_model(model)
+    onnx.save(model, file)
+    return file
+
+
+def night(height: int, width: int, squares: list[tuple[int, int, int]], light: int) -> Pixels:
+    """Black but for squares (left, top, side) of brightness `light`."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    for left, top, side in squares:
+        picture[top : top + side, left : left + side] = light
+    return picture
+
+
+def write_exdark(root: Path, light: int = 60) -> None:
+    """Three test pictures of several shapes with people, one training picture, in the publisher's layout."""
+    content = {
+        "2015_00001": ((64, 64), [(16, 16, 16), (48, 32, 16)], 3),
+        "2015_00002": ((64, 128), [(32, 0, 32)], 3),
+        "2015_00003": ((128, 64), [(0, 96, 32)], 3),
+        "2015_00004": ((64, 64), [(0, 0, 16)], 1),
+    }
+    (root / "ExDark/People").mkdir(parents=True)
+    (root / "ExDark_Annno/People").mkdir(parents=True)
+    lines = ["Name | Class | Light | In/Out | Train/Val/Test"]
+    for stem, (size, squares, split) in content.items():
+        (root / f"ExDark/People/{stem}.JPG").write_bytes(encoded(night(*size, squares, light), "png"))
+        things = [f"People {left} {top} {side} {side} 0 0 0 0 0 0 0" for left, top, side in squares]
+        (root / f"ExDark_Annno/People/{stem}.jpg.txt").write_text("\n".join(["% bbGt version=3", *things]) + "\n")
+        lines.append(f"{stem}.jpg 11 1 2 {split}")
+    (root / "imageclasslist.txt").write_text("\n".join(lines) + "\n")
+
+
+def brighten(picture: Pixels) -> Pixels:
+    return np.minimum(picture.astype(np.uint16) * 4, 255).astype(np.uint8)
+
+
+def test_enhancement_that_brings_objects_to_light_is_scored_above_the_plain_pictures(tmp_path: Path) -> None:
+    write_exdark(tmp_path)
+    detector = bright_square_detector(tmp_path / "detector.onnx")
+    report = evaluate_detection(detector, tmp_path, brighten, threads=1)
+    assert (report.pictures, report.objects) == (3, 4)
+    assert report.plain.at_half == report.plain.average == 0
+    assert report.enhanced.at_half == pytest.approx(1)
+    assert report.enhanced.average == pytest.approx(1)  # boxes are exact through the letterbox and back
+    assert report.enhanced.by_class == {"People": pytest.approx(1)}
+    assert "| People | 0.0 | 100.0 | +100.0 |" in report.table()
+    assert report.as_dict()["enhanced"]["at_half"] == report.enhanced.at_half
+
+
+def test_enhancement_that_invents_objects_costs_precision(tmp_path: Path) -> None:
+    write_exdark(tmp_path, light=255)
+    detector = bright_square_detector(tmp_path / "detector.onnx")
+
+    def floodlight(picture: Pixels) -> Pixels:
+        return np.full_like(picture, 255)
+
+    report = evaluate_detection(detector, tmp_path, floodlight, threads=1)
+    assert report.plain.at_half == pytest.approx(1)
+    assert report.enhanced.at_half < 0.5
+
+
+def test_only_the_first_pictures_are_scored_where_there_is_a_limit(tmp_path: Path) -> None:
+    write_exdark(tmp_path)
+    detector = bright_square_detector(tmp_path / "detector.onnx")
+    assert evaluate_detection(detector, tmp_path, brighten, limit=1, threads=1).pictures == 1
+
+
+def test_the_files_class_names_are_translated(tmp_path: Path) -> None:
+    names = "{0: 'person', 1: 'zebra', 2: 'dining table'}"
+    file = bright_square_detector(tmp_path / "coco.onnx", classes=3, number=0, names=names)
+    detector = Detector(file, threads=1)
+    assert detector.labels == ["People", None, "Table"]
+    (found,) = detector.detect(night(64, 64, [(16, 32, 16)], 255))
+    assert found.label == "People"
+    assert found.box == pytest.approx((16, 32, 16, 16))
+    assert found.score == pytest.approx(2 * (1 - BRIGHT_ENOUGH))
+
+
+def test_classes_that_exdark_does_not_have_are_dropped(tmp_path: Path) -> None:
+    names = "{0: 'person', 1: 'zebra'}"
+    file = bright_square_detector(tmp_path / "zebras.onnx", classes=2, number=1, names=names)
+    assert Detector(file, threads=1).detect(night(64, 64, [(16, 32, 16)], 255)) == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "names", "complaint"),
+    [(3, None, "no metadata 'names'"), (2, "{0: 'zebra', 1: 'unicorn'}", "none of its classes")],
+)
+def test_a_detector_of_unknown_classes_is_refused(
+    tmp_path: Path, classes: int, names: str | None, complaint: str
+) -> None:
+    file = bright_square_detector(tmp_path / "detector.onnx", classes=classes, number=0, names=names)
+    with pytest.raises(ValueError, match=complaint):
+        Detector(file, threads=1)
+
+
+def test_a_network_that_is_no_detector_is_refused(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "nothing",
+        [value("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [value("y", TensorProto.FLOAT, [1, 3, 8, 8])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), tmp_path / "no.onnx"
+    )
+    with pytest.raises(ValueError, match="one input"):
+        Detector(tmp_path / "no.onnx")
+    with pytest.raises(FileNotFoundError, match="there is no detector"):
+        Detector(tmp_path / "nowhere.onnx")
+
+
+def test_a_letterboxed_picture_keeps_its_proportions() -> None:
+    canvas, scale, left, top = letterbox(np.full((100, 200, 3), 250, np.uint8), 64, 64)
+    assert (canvas.shape, scale, left, top) == ((64, 64, 3), 0.32, 0, 16)
+    assert (canvas[:16] == 114).all()
+    assert (canvas[16:48] == 250).all()
+    assert (canvas[48:] == 114).all()
+
+
+def test_precision_by_hand() -> None:
+    def thing(left: float) -> Labelled:
+        return Labelled("Cat", left, 0, 10, 10)
+
+    def found(left: float, score: float) -> Detection:
+        return Detection("Cat", (left, 0, 10, 10), score)
+
+    picture = LabelledPicture(Path("a.png"), (thing(0), thing(50)))
+    # The surest find is wrong, the next right, one object is missed: recall .5 at precision .5.
+    half = precision([picture], [[found(200, 0.9), found(0, 0.8)]])
+    assert half.at_half == pytest.approx(0.5 * 51 / 101)
+    # A box shifted by 2 of 10 pixels overlaps by 8/12: right up to an overlap of .65.
+    shifted = precision([picture], [[found(2, 0.9), found(52, 0.8)]])
+    assert shifted.at_half == pytest.approx(1)
+    assert shifted.average == pytest.approx(0.4)
+    assert precision([picture], [[]]).at_half == 0
+
+
+def test_exdarks_splits_and_objects(tmp_path: Path) -> None:
+    write_exdark(tmp_path)
+    assert [picture.path.stem for picture in read_exdark(tmp_path, "train")] == ["2015_00004"]
+    test = read_exdark(tmp_path, "test")
+    assert [picture.path.stem for picture in test] == ["2015_00001", "2015_00002", "2015_00003"]
+    assert test[0].objects == (Labelled("People", 16, 16, 16, 16), Labelled("People", 48, 32, 16, 16))
+    (tmp_path / "imageclasslist.txt").unlink()
+    assert len(read_exdark(tmp_path, "test")) == 4
+
+
+def test_what_is_missing_of_exdark_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"ExDark; .* Exclusively-Dark-Image-Dataset"):
+        read_exdark(tmp_path)
+    write_exdark(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no pictures of the split 'val'"):
+        read_exdark(tmp_path, "val")
+    with pytest.raises(ValueError, match="choose one of train, val, test"):
+        read_exdark(tmp_path, "night")
+    (tmp_path / "ExDark_Annno/People/2015_00002.jpg.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"2015_00002\.JPG has no annotation"):
+        read_exdark(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["People 1 2 3", "Unicorn 1 2 3 4 0 0", "People one 2 3 4"])
+def test_a_broken_annotation_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text(f"% bbGt version=3\n{line}\n")
+    with pytest.raises(ValueError, match=r"a\.txt"):
+        read_objects(file)
