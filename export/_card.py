@@ -1,0 +1,225 @@
+"""MODEL_CARD.md and NOTICE: what a stranger should know before using a model, from its records and `families/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from export._families import DataSet, Family, data_sets, family
+from export._records import Record
+from training import networks
+
+RESEARCH_ONLY = "This data was published for research, so the weights come with no grant of commercial use."
+
+
+def licence_line(training: dict[str, Any], name: str) -> str:
+    """One line for listings on what the weights may be used for."""
+    if _is_published(training):
+        return f"Published weights of the authors: {family(name).upstream_terms}."
+    data = "; ".join(data.title.split(",")[0] for data in data_sets(training)) or "data unknown to us"
+    return f"Code Apache-2.0. Weights trained on {data}: research data, no grant of commercial use."
+
+
+def best_scores(scores: dict[str, Any], name: str) -> dict[str, Any]:
+    """The better of a model's rows (whole or guided, by PSNR), rounded, for listings; empty where there is none."""
+    rows = [row for row in scores.get("rows", []) if row["name"] == name and row.get("psnr") is not None]
+    if not rows:
+        return {}
+    best = max(rows, key=lambda row: row["psnr"])
+    digits = {"psnr": 2, "ssim": 3, "psnr_gt_mean": 2, "ssim_gt_mean": 3}
+    return {"data": _data_title(scores), "detail": best["detail"]} | {
+        key: round(best[key], places) for key, places in digits.items()
+    }
+
+
+def model_card(record: Record) -> str:
+    """The model's card in Markdown."""
+    manifest = record.manifest
+    prose, spec = family(manifest["family"]), networks.spec(manifest["family"])
+    sections = [
+        f"# {record.name}",
+        f"{spec.title}, version {record.folder.name}, as {_format_title(manifest)}.",
+        prose.summary.strip().replace("\n", " "),
+        _bullets(_facts(record, prose)),
+        "## Use",
+        f"Brighten photos taken in too little light. The input `image` and the output `enhanced` are sRGB code "
+        f"values, uint8 `[N, H, W, 3]`, sides of at least 16 pixels. {_scope(record)}",
+        "It is no forensic or medical tool: what it shows in the dark is an estimate. Limits:",
+        _bullets(prose.limits),
+        "## Scores",
+        *_scores(record),
+        *_reported(prose),
+        "## Training",
+        *_training(manifest["training"]),
+        "## Exactness",
+        *_exactness(record),
+        "## Licence",
+        *_licence(record, prose),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def notice(record: Record) -> str:
+    """The NOTICE beside the weights, as plain text."""
+    training, prose = record.manifest["training"], family(record.manifest["family"])
+    lines = [f"Model weights: {record.name}", "", *_licence(record, prose)]
+    lines += [f"Trained on: {data.title}. {data.citation}. Terms: {data.terms}." for data in data_sets(training)]
+    return "\n\n".join(line for line in lines if line) + "\n"
+
+
+def _facts(record: Record, prose: Family) -> Iterator[str]:
+    manifest = record.manifest
+    spec = networks.spec(manifest["family"])
+    yield f"Paper: {spec.paper}"
+    if prose.upstream:
+        yield f"Authors' code: <{prose.upstream}>"
+    yield f"Parameters: {manifest['network']['parameters']:,}"
+    file = manifest["file"]
+    yield f"File: `{record.file.name}`, {file['bytes'] / 1000:,.0f} kB, sha256 `{file['sha256']}`"
+    if spec.output_gamma != 1.0:
+        yield f"The output is raised to the power {spec.output_gamma} inside the model, as its author publishes it."
+
+
+def _scope(record: Record) -> str:
+    spec = networks.spec(record.manifest["family"])
+    seen = (
+        f"Every result depends on {spec.halo} pixels around it only, so large pictures may be tiled exactly."
+        if spec.spatial_scope == "local"
+        else "Every result depends on the whole picture, so pictures are never tiled."
+    )
+    pixels = family(spec.name).max_pixels
+    return (
+        f"{seen} Beyond {pixels:,} pixels the service runs it on a proxy with a long side of {spec.working_side} "
+        "pixels and applies its effect at full size (`detail=guided`), unless asked otherwise."
+    )
+
+
+def _scores(record: Record) -> Iterator[str]:
+    if not record.scores:
+        yield "Not measured yet: `nightlift evaluate` measures, `python -m export.card --scores` puts it here."
+        return
+    rows = [
+        (
+            f"**{row['name']}**" if row["name"] == record.manifest["scored_as"] else row["name"],
+            row["detail"],
+            _number(row["psnr"], 2),
+            _number(row["ssim"], 3),
+            _number(row["psnr_gt_mean"], 2),
+            _number(row["ssim_gt_mean"], 3),
+            _number(row["niqe"], 2),
+            _number(row["seconds"], 3),
+        )
+        for row in record.scores["rows"]
+    ]
+    heads = ("", "detail", "PSNR dB", "SSIM", "PSNR, GT-mean", "SSIM, GT-mean", "NIQE", "s a picture")
+    yield f"On {_data_title(record.scores)}; the rows without a network are what any network has to beat."
+    yield _table(heads, rows)
+    costs = [fact for fact in record.scores["models"] if fact["name"] == record.manifest["scored_as"]]
+    for fact in costs:
+        if fact["macs_400x600"]:
+            yield (
+                f"Multiply-accumulates: {fact['macs_256'] / 1e9:.2f} G at 256x256, "
+                f"{fact['macs_400x600'] / 1e9:.2f} G at 400x600."
+            )
+    machine = record.scores["machine"]
+    yield f"Measured on {machine['processor']}, threads: {machine['threads']}. {record.scores['conventions']}"
+
+
+def _reported(prose: Family) -> Iterator[str]:
+    if prose.reported:
+        yield "What others report, by their own conventions:"
+        yield _table(("source", "figures"), [(entry.source, entry.figures) for entry in prose.reported])
+
+
+def _training(training: dict[str, Any]) -> Iterator[str]:
+    if _is_published(training):
+        yield f"The authors' own weights, read from {', '.join(f'`{file}`' for file in training['files'])}."
+        return
+    yield f"```\n{training['command']}\n```"
+    sets = data_sets(training)
+    counts = sum(stream["samples"] for stream in training["data"].values())
+    held_out = sum(stream["held_out"] for stream in training["data"].values())
+    machine = f"{training['processor']}, threads: {training['threads']}"
+    yield _bullets(
+        [
+            f"Recipe: {training['recipe']['title']}, {training['recipe']['precision']}, "
+            f"batches of {training['recipe']['batch_size']}",
+            *(f"Data: {data.title}" for data in sets),
+            f"Pictures: {counts:,} trained on, {held_out:,} held out to choose the checkpoint",
+            f"Steps: {training['steps_done']:,} of {training['steps']:,}, seed {training['seed']}, "
+            f"{training['seconds'] / 60:,.0f} minutes",
+            f"Hardware: {machine if training['device'] == 'cpu' else training['device']}",
+            f"Code: `{training['git_revision']}`",
+            *(
+                f"Chosen: step {best['step']:,}, held-out {best['select']} {best['score']:.4g}"
+                for best in _best(training)
+            ),
+            *(str(note) for note in training.get("notes", [])),
+        ]
+    )
+
+
+def _best(training: dict[str, Any]) -> list[dict[str, Any]]:
+    return [training["best"]] if training.get("best") else []
+
+
+def _exactness(record: Record) -> Iterator[str]:
+    worst = record.parity.worst
+    sizes = {(row.height, row.width) for row in record.parity.differences}
+    yield (
+        f"The file was compared with its network in torch on made pictures of {len(sizes)} sizes from "
+        f"{_size(min(sizes))} to {_size(max(sizes))}, alone and in batches of three: the largest difference is "
+        f"{worst.maximum} code value{'' if worst.maximum == 1 else 's'} of 255, in {worst.share:.3%} of the values "
+        f"where it is largest. `parity.json` has every measurement."
+    )
+
+
+def _licence(record: Record, prose: Family) -> Iterator[str]:
+    training = record.manifest["training"]
+    yield "The code is under the Apache License 2.0. That licence covers the code only."
+    if _is_published(training):
+        yield f"The weights are the authors', under their terms: {prose.upstream_terms}. Do not redistribute them."
+        return
+    sets = data_sets(training)
+    yield _trained_on(sets)
+    yield RESEARCH_ONLY if sets else "What that grants or forbids we cannot say."
+
+
+def _trained_on(sets: Sequence[DataSet]) -> str:
+    if not sets:
+        return "The weights were trained on data that we know nothing about; ask whoever trained them."
+    return "The weights were trained by us on " + "; ".join(f"{data.title} ({data.terms})" for data in sets) + "."
+
+
+def _is_published(training: dict[str, Any]) -> bool:
+    return training.get("source") == "published checkpoint"
+
+
+def _format_title(manifest: dict[str, Any]) -> str:
+    return {"onnx": "ONNX", "torchscript": "TorchScript"}[manifest["format"]]
+
+
+def _data_title(scores: dict[str, Any]) -> str:
+    data = scores["data"]
+    if (data["layout"], data["split"], data["pictures"]) == ("lolv1", "test", 15):
+        return "LOLv1 eval15"
+    return f"{data['pictures']} pictures of {data['layout']}, {data['split']} split"
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _bullets(lines: Sequence[str] | Iterator[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns that are empty throughout are left out."""
+    kept = [i for i in range(len(heads)) if any(row[i] for row in rows)]
+    lines = [[heads[i] for i in kept], ["---"] * len(kept), *([row[i] for i in kept] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

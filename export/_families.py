@@ -1,0 +1,83 @@
+"""What is written by hand about each network and each data set: `families/*.toml`, read and checked."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FOLDER = Path(__file__).with_name("families")
+DATA = "_data"
+
+
+class Reported(BaseModel):
+    """Figures that somebody published about a network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    """Who reports, and on what pictures."""
+    figures: str
+    """What they report, with units."""
+
+
+class Family(BaseModel):
+    """Prose and serving choices for a network; paper and scope come from its `NetworkSpec`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    summary: str
+    """One paragraph: the idea."""
+    upstream: str = ""
+    """Address of the authors' code, where there is one."""
+    upstream_terms: str
+    """Terms of the authors' code and weights."""
+    max_pixels: int = Field(ge=256)
+    """Largest picture, in pixels, that is enhanced whole unless the caller asks."""
+    limits: tuple[str, ...]
+    """What it does badly, a sentence each."""
+    reported: tuple[Reported, ...] = ()
+
+
+class DataSet(BaseModel):
+    """A data set that weights come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    known_as: tuple[str, ...]
+    """Names of layouts and folders by which a training manifest shows it."""
+    title: str
+    citation: str
+    terms: str
+
+
+def family(name: str) -> Family:
+    """What is written about a network.
+
+    Raises:
+        FileNotFoundError: nothing is, and so it cannot be exported with an honest card.
+    """
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise FileNotFoundError(f"nothing is written about {name!r}: {path.name} is missing in {FOLDER.name}/")
+    return Family(**_read(path))
+
+
+def data_sets(training: dict[str, Any]) -> list[DataSet]:
+    """The known data sets that a training manifest names by the layouts and folders of its streams."""
+    layouts = [stream.get("layout") for stream in training.get("recipe", {}).get("data", {}).values()]
+    folders = [Path(stream.get("folder", "")).name for stream in training.get("data", {}).values()]
+    names = {*layouts, *folders}
+    return [data for data in _known_data() if names & set(data.known_as)]
+
+
+@cache
+def _known_data() -> tuple[DataSet, ...]:
+    return tuple(DataSet(**entry) for entry in _read(FOLDER / f"{DATA}.toml").values())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,128 @@
+"""A pixel model as an ONNX file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import onnx
+import onnxslim
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from export._pixel_model import INPUT, OUTPUT, SMALLEST_SIDE, PixelModel
+
+FILE = "model.onnx"
+OPSET = 18  # read by every ONNX Runtime since 1.14, and so by the Triton servers in use
+AXES = ("batch", "height", "width")
+
+# What torch's exporter says about itself and its surroundings on every call.
+EXPECTED_WARNINGS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", r"# The axis name: \w+ will not be used")
+CHATTY_LOGGER = "torch.onnx._internal.exporter._registration"  # "torchvision is not installed", four times
+
+
+def to_onnx(model: PixelModel, facts: Mapping[str, str]) -> bytes:
+    """The model as a checked and simplified ONNX graph with free batch, height and width.
+
+    Args:
+        model: in `eval` mode, on the CPU.
+        facts: written into the file's metadata.
+
+    Raises:
+        onnx.checker.ValidationError: the graph is not valid ONNX.
+        torch.onnx.OnnxExporterError: the network uses what cannot be exported.
+    """
+    with _quiet():
+        parts = _parts(model)
+        proto = onnxslim.slim(_joined(parts))
+    _tidy(proto)
+    onnx.helper.set_model_props(proto, dict(facts))
+    onnx.checker.check_model(proto, full_check=True)
+    return proto.SerializeToString()
+
+
+def _parts(model: PixelModel) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
+    """The graphs before, of, and after the network.
+
+    Exported in one piece, the padded sides would be expressions in the picture's sides, which torch's symbolic
+    arithmetic carries through every layer: slow, and wrong where it takes a side for a multiple already. In parts,
+    the network's sides are plain multiples.
+    """
+    # Two pictures: an example batch of one would be taken for a constant.
+    batch, rows, columns = Dim("batch"), Dim("rows", min=1), Dim("columns", min=1)
+    height, width = Dim("height", min=SMALLEST_SIDE), Dim("width", min=SMALLEST_SIDE)
+    image = torch.zeros(2, 4 * SMALLEST_SIDE - 1, 6 * SMALLEST_SIDE - 1, 3, dtype=torch.uint8)
+    padded = model.before(image)
+    image_axes = {0: batch, 1: height, 2: width}
+    padded_axes = {0: batch, 2: model.before.multiple * rows, 3: model.before.multiple * columns}
+    free_axes = {0: batch, 2: Dim("padded_height", min=SMALLEST_SIDE), 3: Dim("padded_width", min=SMALLEST_SIDE)}
+    return (
+        _export(model.before, {INPUT: image}, [image_axes], "padded"),
+        _export(model.network, {"padded": padded}, [padded_axes], "raw"),
+        _export(model.after, {"raw": padded, INPUT: image}, [free_axes, image_axes], OUTPUT),
+    )
+
+
+def _export(
+    module: nn.Module, inputs: Mapping[str, Tensor], axes: list[dict[int, Any]], output: str
+) -> onnx.ModelProto:
+    program = torch.onnx.export(
+        module.eval(),
+        tuple(inputs.values()),
+        dynamo=True,
+        dynamic_shapes=tuple(axes),
+        input_names=list(inputs),
+        output_names=[output],
+        opset_version=OPSET,
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
+def _joined(parts: tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]) -> onnx.ModelProto:
+    """One graph from `image` to `enhanced`; values inside a part get the part's name in front."""
+    before, network, after = (
+        onnx.compose.add_prefix(part, prefix, rename_inputs=False, rename_outputs=False)
+        for part, prefix in zip(parts, ("before_", "network_", "after_"), strict=True)
+    )
+    joined = onnx.compose.merge_models(before, network, [("padded", "padded")])
+    graph = joined.graph
+    graph.node.extend(after.graph.node)
+    graph.initializer.extend(after.graph.initializer)
+    del graph.output[:]
+    graph.output.extend(after.graph.output)
+    return joined
+
+
+def _tidy(proto: onnx.ModelProto) -> None:
+    """Take out what describes the machine and the moment of the export, and name the axes."""
+    proto.producer_name, proto.producer_version = "nightlift", version("nightlift")
+    proto.doc_string = proto.graph.doc_string = ""
+    del proto.graph.value_info[:]
+    for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for tensor in (*proto.graph.input, *proto.graph.output):
+        # The output's sides are those of the input; the exporter only knows them as an expression of the padding.
+        for axis, name in zip(tensor.type.tensor_type.shape.dim, AXES, strict=False):
+            axis.dim_param = name
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger(CHATTY_LOGGER)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        logger.setLevel(level)

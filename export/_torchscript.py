@@ -1,0 +1,64 @@
+"""A pixel model as a TorchScript file, and the network's weights back out of it.
+
+TorchScript is a compatibility format. Models are scripted, not traced, so that every size and batch takes the same
+code, and they are not frozen: weights stay parameters, which a GPU engine may move, cast or freeze as it likes, and
+from which the network can be restored (`weights_of`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from export._pixel_model import PixelModel
+
+FILE = "model.pt"
+FACTS = "nightlift.json"
+
+DEPRECATIONS = (r"`torch\.jit\.script` is deprecated", r"`torch\.jit\.save` is deprecated")
+LOAD_DEPRECATION = r"`torch\.jit\.load` is deprecated"
+SOURCE_POSITIONS = ".debug_pkl"
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # zip's first moment: the same model gives the same bytes on every day
+
+
+def to_torchscript(model: PixelModel, facts: Mapping[str, str]) -> bytes:
+    """The model as a TorchScript archive; `facts` lie in it as the extra file `nightlift.json`."""
+    archive = io.BytesIO()
+    with warnings.catch_warnings():
+        for message in DEPRECATIONS:
+            warnings.filterwarnings("ignore", message, DeprecationWarning)
+        scripted = torch.jit.script(model)
+        torch.jit.save(scripted, archive, _extra_files={FACTS: json.dumps(dict(facts), indent=2)})
+    return _without_source_positions(archive)
+
+
+def load_torchscript(content: bytes) -> torch.jit.ScriptModule:
+    """A TorchScript archive on the CPU, ready to run."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", LOAD_DEPRECATION, DeprecationWarning)
+        return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
+
+
+def weights_of(content: bytes) -> dict[str, Tensor]:
+    """The state dict of the network inside a TorchScript archive written by `to_torchscript`."""
+    inside = "network."
+    state = load_torchscript(content).state_dict()
+    return {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
+
+
+def _without_source_positions(archive: io.BytesIO) -> bytes:
+    """The same archive without the tables that point into the exporting machine's source files."""
+    result = io.BytesIO()
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(result, "w") as new:
+        for entry in old.infolist():
+            if not entry.filename.endswith(SOURCE_POSITIONS):
+                copy = zipfile.ZipInfo(entry.filename, EARLIEST)
+                copy.compress_type = entry.compress_type
+                new.writestr(copy, old.read(entry))
+    return result.getvalue()
