@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +17,9 @@ DAMPING = 0.6
 Floats = NDArray[np.float32]
 
 
-def in_picture_space(picture: Picture, source: NDArray[Any], seen: NDArray[np.uint8], enhanced: Floats) -> Floats:
+def in_picture_space(
+    picture: Picture, source: NDArray[np.uint8], seen: NDArray[np.uint8], enhanced: Floats
+) -> Floats:
     """What `enhanced` is in the picture's own colour space.
 
     A grey picture stays grey: there the network's luminance counts. Under a colour profile the *change* from `seen`
@@ -28,7 +28,7 @@ def in_picture_space(picture: Picture, source: NDArray[Any], seen: NDArray[np.ui
 
     Args:
         picture: gives the colour space.
-        source: colours of the picture as they are, its dtype [h, w, 3].
+        source: colours of the picture, uint8 [h, w, 3], in its own space.
         seen: the same as the network saw them, uint8 [h, w, 3], sRGB.
         enhanced: what the network made of them, float32 [h, w, 3], sRGB, 0 to 1.
 
@@ -47,26 +47,17 @@ def speaks_srgb(picture: Picture) -> bool:
     return picture.is_srgb and not picture.is_grey
 
 
-def _carried_over(picture: Picture, source: NDArray[Any], seen: NDArray[np.uint8], enhanced: Floats) -> Floats:
+def _carried_over(picture: Picture, source: NDArray[np.uint8], seen: NDArray[np.uint8], enhanced: Floats) -> Floats:
     """Invert `picture.srgb` from `source` on: the colours that it would turn into `enhanced`, where there are any.
 
     The profile's tone curve is inverted exactly, along greys; colours by damped fixed-point rounds.
     """
-    dtype = source.dtype
-    white = np.float32(np.iinfo(dtype).max)
-    codes = np.linspace(0.0, 1.0, 1024, dtype=np.float32)
-    greys = np.rint(np.repeat(codes[None, :, None], 3, axis=2) * white).astype(dtype)
-    tones = luminance(_unit(picture.srgb(greys)))[0]
-    start = source / white
-    tone = np.interp(start, codes, tones)
-    shown = _unit(seen)
+    codes = np.arange(256)
+    tones = picture.srgb(np.repeat(codes[None, :, None], 3, axis=2).astype(np.uint8))[0].mean(axis=1)
+    start = tone = np.interp(source, codes, tones)
+    shown = seen.astype(np.float32)
     for _ in range(CORRECTIONS):
-        tone = np.clip(tone + DAMPING * (enhanced - shown), 0.0, 1.0)
-        estimate = np.interp(tone, tones, codes)
-        shown = _unit(picture.srgb(np.rint(estimate * white).astype(dtype)))
-    begun = np.interp(np.interp(start, codes, tones), tones, codes)
-    return np.clip(start + estimate - begun, 0.0, 1.0).astype(np.float32)
-
-
-def _unit(codes: NDArray[np.uint8]) -> Floats:
-    return codes * np.float32(1 / 255)
+        tone = np.clip(tone + DAMPING * (255 * enhanced - shown), 0, 255)
+        shown = picture.srgb(np.rint(np.interp(tone, tones, codes)).astype(np.uint8)).astype(np.float32)
+    change = np.interp(tone, tones, codes) - np.interp(start, tones, codes)
+    return np.clip((source + change) / 255, 0, 1).astype(np.float32)

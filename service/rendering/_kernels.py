@@ -1,7 +1,7 @@
 """The loops over full-size pixels, compiled: shrink, and the one pass that writes the result.
 
 Measured at 12 megapixels on one core: exact area shrink 6 ms (OpenCV's INTER_AREA 34 ms), map and grade in one pass
-21 ms. All kernels release the GIL and work on a range of rows, so that the callers' own threads split a picture
+25 ms. All kernels release the GIL and work on a range of rows, so that the callers' own threads split a picture
 (`_strips`); numba's parallel backends are not used, because the one that is always there may not be entered by two
 threads at once.
 
@@ -10,7 +10,7 @@ and contiguous loops become vector instructions. Work goes in chunks of `CHUNK` 
 first cache. Strict IEEE order is given up (`fastmath`), NaN and infinity are not.
 
 Compiled code is kept on disk by numba, beside this file or in `NUMBA_CACHE_DIR`, per kind of processor.
-`NUMBA_CPU_NAME=x86-64-v3` makes one cache serve all processors since 2013 at 10 to 20 % less speed.
+`NUMBA_CPU_NAME=x86-64-v3` makes one cache serve all processors with AVX2, at 20 % less speed where there is AVX-512.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)
 """Weights of luminance in Rec. ITU-R BT.709, used on code values."""
 
 SHADOW_FLOOR = np.float32(0.15)
-"""`c` in the protection curve: see `_grade.protection`."""
+"""c in the protection curve, whose form `_grade` explains."""
 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
@@ -105,7 +105,7 @@ def grade_chunk(source, mapped, white, blend, protect, tone, shares, result):  #
         mapped: float32 [3 * n], y in code values; clipped here (NaN counts as black), changed in place.
         white: float32, the largest code.
         blend: float32, strength times gate.
-        protect: float32, 0 to 1.
+        protect: float32, 0 to 1, how far p reaches at white.
         tone: float32 [65536], y^gamma over y in [0, 1]; empty for gamma 1.
         shares: float32 [3 * n], scratch.
         result: as `source`, written.
