@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents."""
+"""Errors as RFC 9457 problem documents, and below `/v2` as the Open Inference Protocol wants them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ MEDIA_TYPE = "application/problem+json"
 
 def problem_response(error: NightliftError, instance: str) -> Response:
     """The answer that tells a client of `error`; `instance` is the path it asked for."""
+    headers = {"Cache-Control": "no-store"}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(round(error.retry_after))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if _is_protocol(instance):
+        return JSONResponse({"error": error.detail}, int(error.status), headers)
     document = {
         "type": f"/problems/{error.slug}",
         "title": error.title,
@@ -28,11 +35,6 @@ def problem_response(error: NightliftError, instance: str) -> Response:
         "instance": instance,
         **error.extensions,
     }
-    headers = {"Cache-Control": "no-store"}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(round(error.retry_after))
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(document, int(error.status), headers, MEDIA_TYPE)
 
 
@@ -50,6 +52,8 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
+        if _is_protocol(request.url.path):
+            return JSONResponse({"error": error.detail}, error.status_code, error.headers)
         document = {"type": "about:blank", "title": error.detail, "status": error.status_code}
         return JSONResponse(document, error.status_code, error.headers, MEDIA_TYPE)
 
@@ -59,6 +63,11 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
         failure = NightliftError("the failure was logged; the request may be repeated")
         metrics.failed(failure)
         return problem_response(failure, request.url.path)
+
+
+def _is_protocol(path: str) -> bool:
+    """Whether a path belongs to the Open Inference Protocol, whose clients expect errors in its own form."""
+    return path == "/v2" or path.startswith("/v2/")
 
 
 def problem_types() -> dict[str, type[NightliftError]]:

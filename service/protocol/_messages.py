@@ -100,4 +100,5 @@ def refuse_unsupported(tensor: str, parameters: Mapping[str, object]) -> None:
 def describe(error: ValidationError) -> str:
     """What pydantic found wrong, in one line."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:8])
+    text = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:8])
+    return text.encode("utf-8", "backslashreplace").decode()  # names may hold halves of surrogate pairs
