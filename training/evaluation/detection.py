@@ -1,57 +1,32 @@
 """Does enhancement help a detector? Mean average precision on ExDark, plain against enhanced.
 
-DED-Net and DRGN both report this. Any detector in ONNX will do that follows the convention of YOLOv8's export:
-
-* one input [N, 3, H, W], float32 RGB in [0, 1], of fixed or dynamic size (then 640 by 640 is used);
-* one output [N, 4 + classes, candidates]: centre x, centre y, width and height in pixels of the input, then a
-  score in [0, 1] for each class;
-* class names in the file's metadata as `names`, a mapping of numbers to names as YOLO exporters write it; without
-  it, a detector of 12 classes is taken to know ExDark's, in the publisher's order.
-
-Pictures are letterboxed: shrunk or enlarged to fit, centred on grey. Suppression of overlapping boxes is OpenCV's,
-precision is pycocotools' (Lin et al., "Microsoft COCO", ECCV 2014).
+DED-Net and DRGN both report this. Any detector will do that `training.evaluation._detector` can read: an ONNX file in
+the convention of YOLOv8's export. Precision is pycocotools' (Lin et al., "Microsoft COCO", ECCV 2014).
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import io
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from service.rendering import NEUTRAL, Detail, render_array
 from training.datasets import read_picture
 from training.datasets.exdark import CLASSES, LabelledPicture, read_exdark
+from training.evaluation._detector import Detection, Detector
+from training.evaluation._models import open_model
 
 Pixels = NDArray[np.uint8]
 Enhance = Callable[[Pixels], Pixels]
-
-DEFAULT_SIDE = 640
-GREY = 114
-SMALLEST_SCORE = 0.001
-LARGEST_OVERLAP = 0.7
-MOST_BOXES = 300
-
-SYNONYMS = {"motorcycle": "Motorbike", "person": "People", "dining table": "Table", "diningtable": "Table"}
-"""Other data sets' names of ExDark's classes."""
-
-
-@dataclass(frozen=True)
-class Detection:
-    """A found object: its class, its box in pixels of the picture (left, top, width, height), its score in [0, 1]."""
-
-    label: str
-    box: tuple[float, float, float, float]
-    score: float
 
 
 @dataclass(frozen=True)
@@ -95,94 +70,51 @@ class DetectionReport:
         return "\n".join(lines)
 
 
-class Detector:
-    """A detector in an ONNX file, in YOLOv8's convention (see the module).
+def evaluate_detector(
+    model: str | Path,
+    detector: Path,
+    data: Path,
+    *,
+    detail: str = "guided",
+    split: str = "test",
+    limit: int | None = None,
+    repository: Path = Path("model_repository"),
+    threads: int | None = None,
+    out: Path | None = None,
+) -> DetectionReport:
+    """Score a detector on ExDark's pictures as they are, and as a model enhances them.
+
+    Args:
+        model: name in the repository (the exported file is run), or a checkpoint, ours or published.
+        detector: ONNX file in YOLOv8's convention.
+        data: ExDark's folder, see `training.datasets.exdark`.
+        detail: how pictures meet the network, `whole` or `guided`; strength 1, no protection, gate or gamma.
+        split: `train`, `val` or `test`.
+        limit: score the first so many pictures only.
+        repository: the model repository.
+        threads: CPU threads; None: one a core.
+        out: folder to write `detection.md` and `detection.json` into.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: its input, output or class names do not follow the convention.
+        FileNotFoundError: the model, the detector or a part of the data is missing.
+        ValueError: a file is no model or detector, or an argument is out of its range.
     """
+    opened = open_model(model, repository, threads=threads)
+    options = replace(NEUTRAL, detail=Detail(detail))
 
-    def __init__(self, file: Path, threads: int = 0) -> None:
-        """
-        Args:
-            file: the ONNX file.
-            threads: CPU threads; 0: the runtime's choice.
-        """
-        if not file.is_file():
-            raise FileNotFoundError(f"there is no detector {file}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4 or len(outputs[0].shape) != 3:
-            shown = [tuple(value.shape) for value in (*inputs, *outputs)]
-            raise ValueError(
-                f"{file.name}: a detector has one input [N,3,H,W] and one output [N,4+classes,n], not {shown}"
-            )
-        self._input = inputs[0].name
-        height, width = inputs[0].shape[2:]
-        self.size = tuple(side if isinstance(side, int) else DEFAULT_SIDE for side in (height, width))
-        self.labels = self._read_labels(file, outputs[0].shape[1])
+    def enhance(picture: Pixels) -> Pixels:
+        return render_array(picture, opened.run, opened.traits, options)
 
-    def detect(self, picture: Pixels) -> list[Detection]:
-        """The objects of ExDark's classes in a picture, uint8 [H, W, 3] RGB."""
-        canvas, scale, left, top = letterbox(picture, *self.size)
-        planes = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-        output = self._session.run(None, {self._input: planes})[0][0].T
-        if output.shape[1] != 4 + len(self.labels):
-            raise ValueError(f"the detector gave {output.shape[1]} values a box, not 4 and {len(self.labels)} scores")
-        classes = output[:, 4:].argmax(axis=1)
-        scores = output[:, 4:].max(axis=1)
-        sizes = output[:, 2:4]
-        corners = output[:, :2] - sizes / 2
-        boxes = np.concatenate([(corners - (left, top)) / scale, sizes / scale], axis=1)
-        kept = cv2.dnn.NMSBoxesBatched(
-            boxes.tolist(), scores.tolist(), classes.tolist(), SMALLEST_SCORE, LARGEST_OVERLAP
-        )
-        best = sorted((int(index) for index in kept), key=lambda index: -scores[index])[:MOST_BOXES]
-        found = []
-        for index in best:
-            label = self.labels[classes[index]]
-            if label is not None:
-                box = tuple(float(value) for value in boxes[index])
-                found.append(Detection(label, (box[0], box[1], box[2], box[3]), float(scores[index])))
-        return found
-
-    def _read_labels(self, file: Path, values: Any) -> list[str | None]:
-        """ExDark's name of each of the detector's classes, None for classes that ExDark does not have."""
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        if "names" in metadata:
-            names = ast.literal_eval(metadata["names"])
-            ordered = [names[number] for number in range(len(names))] if isinstance(names, dict) else list(names)
-        elif values == 4 + len(CLASSES):
-            ordered = list(CLASSES)
-        else:
-            raise ValueError(f"{file.name}: no metadata 'names', and not {len(CLASSES)} classes: what are they?")
-        labels = [_exdark_name(name) for name in ordered]
-        if not any(labels):
-            raise ValueError(f"{file.name}: none of its classes is one of {', '.join(CLASSES)}")
-        return labels
+    report = compare_detections(detector, data, enhance, split=split, limit=limit, threads=threads or 0)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "detection.md").write_text(f"{report.table()}\n")
+        facts = {"model": opened.name, "sha256": opened.sha256, "detail": detail, "detector": detector.name}
+        (out / "detection.json").write_text(json.dumps(facts | report.as_dict(), indent=2) + "\n")
+    return report
 
 
-def letterbox(picture: Pixels, height: int, width: int) -> tuple[Pixels, float, int, int]:
-    """A picture in its proportions, centred on a grey canvas.
-
-    Returns:
-        canvas: uint8 [height, width, 3].
-        scale: canvas pixels a picture pixel.
-        left, top: where the picture begins on the canvas, in pixels.
-    """
-    scale = min(height / picture.shape[0], width / picture.shape[1])
-    rows, columns = round(picture.shape[0] * scale), round(picture.shape[1] * scale)
-    shrunk = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    canvas = np.full((height, width, 3), GREY, np.uint8)
-    canvas[top : top + rows, left : left + columns] = shrunk
-    return canvas, scale, left, top
-
-
-def evaluate_detection(
+def compare_detections(
     detector: Path, data: Path, enhance: Enhance, *, split: str = "test", limit: int | None = None, threads: int = 0
 ) -> DetectionReport:
     """Score a detector on ExDark's pictures as they are, and as `enhance` returns them.
@@ -248,9 +180,3 @@ def precision(pictures: Sequence[LabelledPicture], detections: Sequence[Sequence
     curves = evaluation.eval["precision"][:, :, :, 0, -1]
     by_class = {CLASSES[number - 1]: float(curves[0, :, place].mean()) for place, number in enumerate(present)}
     return Precision(float(curves.mean()), float(curves[0].mean()), by_class)
-
-
-def _exdark_name(name: str) -> str | None:
-    """ExDark's name of a detector's class."""
-    known = {ours.lower(): ours for ours in CLASSES} | SYNONYMS
-    return known.get(name.lower())

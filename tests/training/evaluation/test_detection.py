@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.pictures import encoded
+from training import networks
+from training.checkpoints import save_checkpoint
 from training.datasets.exdark import CLASSES, Labelled, LabelledPicture, read_exdark, read_objects
-from training.evaluation.detection import Detection, Detector, evaluate_detection, letterbox, precision
+from training.evaluation._detector import Detection, Detector, letterbox
+from training.evaluation.detection import compare_detections, evaluate_detector, precision
 
 Pixels = NDArray[np.uint8]
 SIDE, CELL = 64, 16
@@ -99,7 +104,7 @@ def brighten(picture: Pixels) -> Pixels:
 def test_enhancement_that_brings_objects_to_light_is_scored_above_the_plain_pictures(tmp_path: Path) -> None:
     write_exdark(tmp_path)
     detector = bright_square_detector(tmp_path / "detector.onnx")
-    report = evaluate_detection(detector, tmp_path, brighten, threads=1)
+    report = compare_detections(detector, tmp_path, brighten, threads=1)
     assert (report.pictures, report.objects) == (3, 4)
     assert report.plain.at_half == report.plain.average == 0
     assert report.enhanced.at_half == pytest.approx(1)
@@ -116,15 +121,39 @@ def test_enhancement_that_invents_objects_costs_precision(tmp_path: Path) -> Non
     def floodlight(picture: Pixels) -> Pixels:
         return np.full_like(picture, 255)
 
-    report = evaluate_detection(detector, tmp_path, floodlight, threads=1)
+    report = compare_detections(detector, tmp_path, floodlight, threads=1)
     assert report.plain.at_half == pytest.approx(1)
     assert report.enhanced.at_half < 0.5
+
+
+def test_a_model_is_scored_as_it_is_served(tmp_path: Path) -> None:
+    write_exdark(tmp_path)
+    detector = bright_square_detector(tmp_path / "detector.onnx")
+    torch.manual_seed(0)
+    network = networks.create("zero_dce")
+    with torch.no_grad():  # every curve at its brightest: four iterations lift .24 above the detector's threshold
+        network.e_conv7.weight.zero_()
+        network.e_conv7.bias.fill_(-5.0)
+    save_checkpoint(
+        tmp_path / "lamp.pt",
+        {"network": "zero_dce", "options": {}, "state_dict": network.state_dict(), "manifest": {}},
+    )
+    report = evaluate_detector(
+        tmp_path / "lamp.pt", detector, tmp_path, detail="whole", threads=1, out=tmp_path / "out"
+    )
+    assert (report.plain.at_half, report.enhanced.at_half) == (0, pytest.approx(1))
+    written = json.loads((tmp_path / "out/detection.json").read_text())
+    assert written["enhanced"]["at_half"] == pytest.approx(1)
+    assert written["model"] == "lamp"
+    assert (tmp_path / "out/detection.md").read_text().startswith("| 3 pictures, 4 objects |")
+    guided = evaluate_detector(tmp_path / "lamp.pt", detector, tmp_path, threads=1)
+    assert guided.enhanced.at_half > 0.5
 
 
 def test_only_the_first_pictures_are_scored_where_there_is_a_limit(tmp_path: Path) -> None:
     write_exdark(tmp_path)
     detector = bright_square_detector(tmp_path / "detector.onnx")
-    assert evaluate_detection(detector, tmp_path, brighten, limit=1, threads=1).pictures == 1
+    assert compare_detections(detector, tmp_path, brighten, limit=1, threads=1).pictures == 1
 
 
 def test_the_files_class_names_are_translated(tmp_path: Path) -> None:
