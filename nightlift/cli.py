@@ -16,6 +16,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+# What the serving install leaves out -> the extra that brings it.
+EXTRAS = {
+    "lightning_fabric": "training",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxslim": "export",
+    "skimage": "training",
+    "tensorboard": "training",
+    "torch": "training,export",
+    "torchmetrics": "training",
+    "yaml": "training",
+}
+
 
 def main() -> None:
     """Entry point of the `nightlift` command; errors meant for the user are one line, and exit with 2."""
@@ -25,8 +38,11 @@ def main() -> None:
         typer.secho(f"nightlift: {error}", fg="red", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        extra = "training,export" if error.name in {"torch", "lightning_fabric", "onnx", "yaml"} else "test"
-        typer.secho(f'nightlift: {error}; install it with pip install "nightlift[{extra}]"', fg="red", err=True)
+        if error.name not in EXTRAS:
+            raise
+        typer.secho(
+            f'nightlift: {error}; it comes with pip install "nightlift[{EXTRAS[error.name]}]"', fg="red", err=True
+        )
         sys.exit(2)
 
 

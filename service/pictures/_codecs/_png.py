@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -26,6 +27,10 @@ _WITH_ALPHA = {4, 6}
 _WRITE_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
 
+class CutShort(ValueError):
+    """A chunk claims more bytes than the file has."""
+
+
 def read_header(data: bytes) -> Header:
     """The header from the chunks before the pixels."""
     if data[12:16] != b"IHDR":
@@ -34,7 +39,11 @@ def read_header(data: bytes) -> Header:
     depth, color_type = data[24], data[25]
     if not (width and height):
         raise ValueError(f"a picture of {width}x{height}")
-    chunks = dict(_chunks(data, until=b"IDAT", most=_MAX_CHUNKS_BEFORE_PIXELS))
+    chunks: dict[bytes, memoryview] = {}
+    # A file cut short is still judged by the size that it claims; decoding will complain.
+    with suppress(CutShort):
+        for kind, content in _chunks(data, until=b"IDAT", most=_MAX_CHUNKS_BEFORE_PIXELS):
+            chunks[kind] = content
     exif = bare(bytes(chunks.get(b"eXIf", b"")))
     return Header(
         PictureFormat.PNG,
@@ -53,7 +62,7 @@ def read_header(data: bytes) -> Header:
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The picture; of an animated PNG its default image."""
     # OpenCV reserves, and clears, whatever length a chunk claims: 2 GB for a damaged byte.
-    if not any(kind == b"IDAT" for kind, _ in _chunks(data, until=b"IEND", most=_MAX_CHUNKS)):
+    if b"IDAT" not in [kind for kind, _ in _chunks(data, until=b"IEND", most=_MAX_CHUNKS)]:
         raise ValueError("there are no pixels")
     has_transparent_color = header.has_alpha and data[25] not in _WITH_ALPHA
     if has_transparent_color and header.bits == 8:
@@ -77,7 +86,7 @@ def write(samples: Samples, extras: Extras) -> bytes:
 
 
 def _chunks(data: bytes, *, until: bytes, most: int) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and content of the chunks before the first of a kind; ValueError where one leaves the file."""
+    """Kind and content of the chunks before the first of a kind; CutShort where one leaves the file."""
     view = memoryview(data)
     position = len(_SIGNATURE)
     for _ in range(most):
@@ -86,7 +95,7 @@ def _chunks(data: bytes, *, until: bytes, most: int) -> Iterator[tuple[bytes, me
             return
         end = position + 8 + length
         if end + 4 > len(data):
-            raise ValueError("the file is cut short")
+            raise CutShort("the file is cut short")
         yield kind, view[position + 8 : end]
         position = end + 4
     raise ValueError(f"more than {most} chunks")
