@@ -68,7 +68,7 @@ def test_mistakes_are_told_by_place(tmp_path: Path, changes: dict[str, object], 
 
 
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no recipe nope; choose a file, or one of .*zero_dce"):
+    with pytest.raises(FileNotFoundError, match=r"no recipe nope; choose a file, or one of .*zero_dce"):
         load_recipe("nope")
     (tmp_path / "a.yaml").write_text("title: [")
     with pytest.raises(ValueError, match=r"a\.yaml is no YAML"):

@@ -39,7 +39,7 @@ def test_lolv1_in_the_publishers_layout_and_in_other_formats(tmp_path: Path) -> 
 
 
 def test_missing_parts_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         find_samples("folder", tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="our485"):
         find_samples("lolv1", tmp_path)
@@ -47,7 +47,7 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
         find_samples("pairs", tmp_path)
     with pytest.raises(FileNotFoundError, match="has no pictures"):
         find_samples("folder", tmp_path)
-    with pytest.raises(ValueError, match="choose one of.*folder"):
+    with pytest.raises(ValueError, match=r"choose one of.*folder"):
         find_samples("lolv9", tmp_path)
 
 
