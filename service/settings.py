@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     max_pixels: int = Field(64_000_000, ge=256)
     """Largest picture in pixels, checked from the file's header before anything is decoded."""
 
+    max_whole_pixels: int = Field(4_000_000, ge=256)
+    """Largest picture in pixels that may be asked for with detail=whole: a pass needs up to 700 bytes a pixel."""
+
     max_pixels_in_flight: int = Field(256_000_000, ge=256)
     """Most pixels held decoded at one time; further pictures wait for their turn, in order of arrival."""
 
