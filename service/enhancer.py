@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.budget import PixelBudget
 from service.deadline import within
+from service.errors import UnsupportedShape
 from service.inference import LoadedModel, Models
 from service.pictures import (
     Header,
@@ -181,6 +182,7 @@ class Enhancer:
         timings: Timings,
     ) -> Enhanced:
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, options.render)
+        self._check_pass(render_plan)
         rendered = await self._render(data, model, render_plan, options, deadline, timings)
         with timings.measure("encode"):
             encoded = await self._in_thread(
@@ -235,6 +237,15 @@ class Enhancer:
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _check_pass(self, render_plan: RenderPlan) -> None:
+        limit = self._settings.max_whole_pixels
+        if max(render_plan.item_pixels) > limit:
+            raise UnsupportedShape(
+                f"one pass of the network takes at most {limit} pixels, and this picture has more; "
+                "ask for detail=auto or detail=guided",
+                max_whole_pixels=limit,
+            )
 
     def _observe(
         self,

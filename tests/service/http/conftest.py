@@ -17,7 +17,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("http")
     repository = make_repository(folder / "models", ("brighten", "other"), versions=(1, 2))
     make_repository(repository, ("world",), scope="global")
-    limits = {"max_body_bytes": 3_000_000, "max_pixels": 4_000_000}
+    limits = {"max_body_bytes": 3_000_000, "max_pixels": 4_000_000, "max_whole_pixels": 2_000_000}
     with serving(repository, folder, default_model="brighten", **limits) as running:
         yield running
 

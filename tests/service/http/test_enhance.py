@@ -125,6 +125,13 @@ def test_a_large_photo_is_rendered_through_a_proxy(client: httpx.Client) -> None
     assert Image.open(io.BytesIO(response.content)).size == (1200, 900)
 
 
+def test_a_whole_pass_has_a_limit(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(1600, 2200)), "jpeg")
+    answer = problem(client.post("/enhance", params={"detail": "whole"}, content=file), 422, "unsupported-shape")
+    assert "guided" in answer["detail"]
+    assert client.post("/enhance", params={"detail": "guided"}, content=file).status_code == 200
+
+
 def test_orientation_is_applied_once(client: httpx.Client) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
