@@ -111,7 +111,7 @@ class Enhanced:
         format: its format.
         model, version: what answered.
         detail: how it was rendered: `whole`, `guided` or `tiles`.
-        gate: how far the already-bright gate let the enhancement through, 0 to 1.
+        gate: how far the already-bright gate lets the enhancement through, 0 to 1; measured even where it is off.
         luminance_before, luminance_after: mean luminance, 0 to 1.
         width, height: pixels of the upright picture.
         timings: seconds by stage.

@@ -31,7 +31,7 @@ class Rendered:
 
     Attributes:
         picture: the source with new pixels; same size, depth, colour space, alpha and metadata.
-        gate: 0 (left alone, it was well exposed) to 1 (all of the effect); 1 if the gate was off.
+        gate: 0 (it was well exposed: left alone) to 1 (all of the effect), measured whether or not it was applied.
         luminance_before, luminance_after: mean Rec. 709 luminance of the visible pixels' code values, 0 to 1.
         detail: what was done, `RenderPlan.label`.
     """
@@ -65,8 +65,8 @@ def finish(picture: Picture, plan: RenderPlan, outputs: Sequence[NDArray[Any]], 
         options: strength, protect, gate and gamma; the detail is decided in the plan.
     """
     view = shrink(picture, plan.proxy or _measuring_shape(picture))
-    gate = brightness_gate(view) if options.gate else 1.0
-    numbers = grade(options, gate)
+    gate = brightness_gate(view)
+    numbers = grade(options, gate if options.gate else 1.0)
     before = mean_luminance(view.colour, view.weight)
     if numbers.blend == 0:
         return Rendered(picture, gate, before, before, plan.label)

@@ -131,7 +131,7 @@ def test_a_dark_room_with_a_bright_window_counts_as_dark() -> None:
     assert gate_of(image) > 0.9
 
 
-def test_the_gate_falls_smoothly_and_is_one_when_off() -> None:
+def test_the_gate_falls_smoothly_and_is_measured_but_not_applied_when_off() -> None:
     gates = [gate_of(pictures.constant(value)) for value in range(256)]
     assert gates[0] == 1.0
     assert gates[-1] == 0.0
@@ -139,4 +139,7 @@ def test_the_gate_falls_smoothly_and_is_one_when_off() -> None:
     assert np.diff(gates).min() > -0.2
     picture = Picture(pictures.constant(200), PictureFormat.PNG)
     render_plan = plan(96, 64, 8, POINTWISE, NEUTRAL)
-    assert finish(picture, render_plan, work_items(picture, render_plan), NEUTRAL).gate == 1.0
+    brighter = [item + 50 for item in work_items(picture, render_plan)]
+    rendered = finish(picture, render_plan, brighter, NEUTRAL)
+    assert rendered.gate == 0.0
+    assert (rendered.picture.pixels == 250).all()
