@@ -52,7 +52,7 @@ class InferenceRequest:
             InvalidParameter: if it is no whole number, or negative.
         """
         microseconds = self.parameters.get("timeout", 0)
-        if isinstance(microseconds, bool) or not isinstance(microseconds, int) or microseconds < 0:
+        if isinstance(microseconds, bool) or not isinstance(microseconds, int) or not 0 <= microseconds < 2**63:
             raise InvalidParameter(f"timeout is {microseconds!r}; it must be a whole number of microseconds")
         return microseconds / 1e6 or None
 

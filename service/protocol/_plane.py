@@ -39,6 +39,11 @@ class ProtocolPlane:
         """Whether requests should be sent here."""
         return self._runtime.ready
 
+    @property
+    def stopping(self) -> bool:
+        """Whether no new work is taken any more, and what runs is being finished."""
+        return self._runtime.phase is Phase.STOPPING
+
     def model_ready(self, name: str, version: int | None = None) -> bool:
         """Whether a model can be called; False also for one that does not exist."""
         try:
@@ -111,7 +116,7 @@ class ProtocolPlane:
         Raises:
             NightliftError: any of its kinds that concern a request, a model, a picture or the time.
         """
-        if self._runtime.phase is Phase.STOPPING:
+        if self.stopping:
             raise Draining("the service is shutting down; another instance will take the request")
         model = self._models.get(request.model, request.version)
         name = model.config.inputs[0].name

@@ -37,9 +37,9 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """The status now, and whenever it has changed."""
+        """The status now, and whenever it has changed; ends when the service stops, which it must not hold up."""
         last = None
-        while True:
+        while last is None or not self._plane.stopping:
             status = await self._status(request.service)
             if status != last:
                 last = status

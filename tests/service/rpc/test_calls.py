@@ -1,0 +1,174 @@
+"""What only gRPC has: typed contents, deadlines and cancellation of a call, status codes, trailing metadata."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc
+
+from tests.pictures import dark_scene, decoded, encoded
+from tests.repositories import brightened
+from tests.servers import Server
+from tests.service.conftest import MAX_JSON_BYTES
+
+
+@pytest.fixture
+def stub(protocol_server: Server) -> Iterator[service_pb2_grpc.GRPCInferenceServiceStub]:
+    """The generated stub, which adds nothing of its own."""
+    with grpc.insecure_channel(protocol_server.grpc) as channel:
+        yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+def pixels(height: int = 24, width: int = 32) -> NDArray[np.uint8]:
+    """One random picture, uint8 [1, height, width, 3]."""
+    return np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+
+
+def message(model: str, array: NDArray[Any], **contents: Any) -> pb.ModelInferRequest:
+    """A request; with raw contents unless others are given."""
+    request = pb.ModelInferRequest(model_name=model)
+    tensor = request.inputs.add(name="image", datatype="UINT8", shape=array.shape)
+    if contents:
+        for name, values in contents.items():
+            getattr(tensor.contents, name).extend(values)
+    else:
+        request.raw_input_contents.append(array.tobytes())
+    return request
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """One metric of the server, 0 if it is not there yet."""
+    text = httpx.get(f"{server.url}/metrics").text
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+
+
+def test_typed_contents_are_taken(stub: Any) -> None:
+    image = pixels()
+    answer = stub.ModelInfer(message("brighten", image, uint_contents=image.ravel().tolist()))
+    assert [output.name for output in answer.outputs] == ["enhanced", "affine"]
+    assert not answer.outputs[0].HasField("contents")
+    enhanced = np.frombuffer(answer.raw_output_contents[0], np.uint8).reshape(answer.outputs[0].shape)
+    np.testing.assert_array_equal(enhanced, brightened(image, 2))
+
+
+def test_typed_bytes_are_pictures(stub: Any) -> None:
+    dark = dark_scene(size=(40, 48))
+    request = pb.ModelInferRequest(model_name="brighten", id="7")
+    request.inputs.add(name="image", datatype="BYTES", shape=[1]).contents.bytes_contents.append(encoded(dark))
+    request.parameters["strength"].int64_param = 0
+    answer = stub.ModelInfer(request)
+    assert (answer.id, answer.outputs[0].datatype) == ("7", "BYTES")
+    np.testing.assert_array_equal(decoded(answer.raw_output_contents[0][4:]), dark)
+
+
+def refusal(call: Any, request: Any, **options: Any) -> grpc.RpcError:
+    """The error with which a call ends."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request, **options)
+    return caught.value
+
+
+def both_contents() -> pb.ModelInferRequest:
+    request = message("brighten", pixels(), uint_contents=[1])
+    request.raw_input_contents.append(pixels().tobytes())
+    return request
+
+
+def with_parameter(**parameter: Any) -> pb.ModelInferRequest:
+    request = message("brighten", pixels())
+    request.inputs[0].parameters["shared_memory_region"].MergeFrom(pb.InferParameter(**parameter))
+    return request
+
+
+def empty_parameter() -> pb.ModelInferRequest:
+    request = message("brighten", pixels())
+    request.parameters["timeout"].SetInParent()
+    return request
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (message("brighten", pixels(), fp32_contents=[1.0]), "UINT8 belongs into uint_contents, not fp32_contents"),
+        (message("brighten", pixels(), uint_contents=[1, 2]), "and 2 were sent"),
+        (message("brighten", pixels(), uint_contents=[256] * 2304), "values that UINT8 does not have"),
+        (both_contents(), "exclude each other"),
+        (with_parameter(string_param="region"), "shared memory is not supported"),
+        (empty_parameter(), "parameter 'timeout' has no value"),
+        (pb.ModelInferRequest(model_name="brighten"), "the request's inputs are: none"),
+        (pb.ModelInferRequest(model_name="brighten", raw_input_contents=[b"1"]), "1 entries for 0 inputs"),
+    ],
+)
+def test_malformed_messages_are_invalid_arguments(stub: Any, request_: pb.ModelInferRequest, words: str) -> None:
+    error = refusal(stub.ModelInfer, request_)
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert words in error.details()
+
+
+def test_long_typed_contents_are_refused(stub: Any) -> None:
+    image = pixels(300, 300)
+    assert image.size > MAX_JSON_BYTES
+    error = refusal(stub.ModelInfer, message("brighten", image, uint_contents=image.ravel().tolist()))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "send raw_input_contents" in error.details()
+
+
+def test_what_may_be_repeated_says_when(stub: Any) -> None:
+    stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="changing"))
+    error = refusal(stub.ModelInfer, message("changing", pixels()))
+    stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="changing"))
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
+    assert dict(error.trailing_metadata()) == {"retry-after": "2", "grpc-retry-pushback-ms": "2000"}
+
+
+def test_what_is_not_offered_is_unimplemented(stub: Any, protocol_server: Server) -> None:
+    for call, request in (
+        (stub.SystemSharedMemoryStatus, pb.SystemSharedMemoryStatusRequest()),
+        (stub.TraceSetting, pb.TraceSettingRequest()),
+    ):
+        assert refusal(call, request).code() == grpc.StatusCode.UNIMPLEMENTED
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stub.ModelStreamInfer(iter([message("brighten", pixels())])))
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert "Traceback" not in protocol_server.log_text()
+
+
+def test_calls_are_counted_by_method_and_code(stub: Any, protocol_server: Server) -> None:
+    labels = {"route": "/inference.GRPCInferenceService/ModelInfer", "method": "gRPC", "code": "NOT_FOUND"}
+    before = metric(protocol_server, "nightlift_requests_total", **labels)
+    refusal(stub.ModelInfer, message("absent", pixels()))
+    assert metric(protocol_server, "nightlift_requests_total", **labels) == before + 1
+
+
+@pytest.mark.parametrize("leaves", ["by its deadline", "by cancelling"])
+def test_a_client_that_leaves_takes_its_queued_work_along(stub: Any, protocol_server: Server, leaves: str) -> None:
+    def executions() -> int:
+        answer = stub.ModelStatistics(pb.ModelStatisticsRequest(name="slow"))
+        return answer.model_stats[0].execution_count
+
+    ran, dropped = executions(), metric(protocol_server, "nightlift_cancelled_total", at="queue")
+    running = threading.Thread(target=stub.ModelInfer, args=(message("slow", pixels()),))
+    running.start()
+    time.sleep(0.1)
+    if leaves == "by its deadline":
+        error = refusal(stub.ModelInfer, message("slow", pixels()), timeout=0.05)
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    else:
+        call = stub.ModelInfer.future(message("slow", pixels()))
+        time.sleep(0.05)
+        assert call.cancel()
+    running.join()
+    time.sleep(0.1)
+    assert executions() == ran + 1
+    assert metric(protocol_server, "nightlift_cancelled_total", at="queue") == dropped + 1
