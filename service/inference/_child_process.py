@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -31,15 +32,24 @@ class ChildFailure(RuntimeError):
 class ChildProcess:
     """A running child process; to be made by `start`, on the event loop.
 
+    Args:
+        process, connection: the process, and our end of its pipe.
+        ending: called once, as soon as the process is known to end or is told to.
+        note: told of faults that the process survives.
+
     Attributes:
         gone: done when the process has ended, with the fault that this was.
     """
 
-    def __init__(self, process: SpawnProcess, connection: Connection) -> None:
+    def __init__(
+        self, process: SpawnProcess, connection: Connection, ending: Callable[[], None], note: Callable[[Fault], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._process = process
         self._connection = connection
         self._cause = Fault.CRASHED
+        self._announce_end = ending
+        self._note = note
         self._ending = False
         self._reaping: asyncio.Task[None] | None = None
         self._calls: dict[int, asyncio.Future[Reply]] = {}
@@ -50,9 +60,9 @@ class ChildProcess:
         loop.add_reader(connection.fileno(), self._receive)
 
     @classmethod
-    async def start(cls, device: str) -> ChildProcess:
-        """Start a child process for `device`; it is told of it with every model."""
-        return cls(*await asyncio.to_thread(_spawn, device))
+    async def start(cls, device: str, ending: Callable[[], None], note: Callable[[Fault], None]) -> ChildProcess:
+        """Start a child process named after `device`."""
+        return cls(*await asyncio.to_thread(_spawn, device), ending, note)
 
     @property
     def alive(self) -> bool:
@@ -65,8 +75,8 @@ class ChildProcess:
         assert self._process.pid is not None
         return self._process.pid
 
-    async def call(self, command: Command, patience: float) -> tuple[Any, tuple[Fault, ...]]:
-        """Send a command; its result, and the faults met on the way.
+    async def call(self, command: Command, patience: float) -> Any:
+        """Send a command and wait for its result.
 
         Raises:
             EngineUnavailable: if the process ends meanwhile, or has no memory for this batch. A process that does not
@@ -98,11 +108,9 @@ class ChildProcess:
                 raise EngineUnavailable("the model's device failed and is being restarted") from ChildFailure(message)
             case Failed(_, message):
                 raise ChildFailure(message)
-        return reply.result, reply.faults
+        return reply.result
 
-    async def run(
-        self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], patience: float
-    ) -> tuple[Tensors, tuple[Fault, ...]]:
+    async def run(self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], patience: float) -> Tensors:
         """Run a batch through a slot of shared memory; raises as `call`."""
         number = self._take_slot()
         slot = self._slots[number]
@@ -111,7 +119,7 @@ class ChildProcess:
             slot.resize(room)
         await _copy(slot.view(batch.shape, np.uint8), batch)
         try:
-            placed, faults = await self.call(Run(runner, number, room, batch.shape, outputs), patience)
+            placed = await self.call(Run(runner, number, room, batch.shape, outputs), patience)
             tensors = {name: await _fetch(slot, output) for name, output in placed.items()}
         except asyncio.CancelledError:
             raise  # the child may still write into the slot, which is not used again
@@ -119,14 +127,14 @@ class ChildProcess:
             self._give_back(number, room)
             raise
         self._give_back(number, room)
-        return tensors, faults
+        return tensors
 
     def kill(self, cause: Fault) -> None:
         """End the process at once, for this reason."""
         if not self._ending:
-            self._ending = True
             self._cause = cause
             self._process.kill()
+            self._note_end()
 
     async def close(self) -> None:
         """End the process and wait for its end; safe to call twice."""
@@ -137,8 +145,7 @@ class ChildProcess:
         if self._idle:
             return self._idle.pop()
         slot, number = Slot.create(), len(self._slots)
-        self._send(-1, AddSlot(number))
-        send_handle(self._connection, slot.descriptor, self.pid)
+        self._send(-1, AddSlot(number), slot.descriptor)
         self._slots.append(slot)
         return number
 
@@ -147,10 +154,13 @@ class ChildProcess:
             self._slots[number].resize(0)
         self._idle.append(number)
 
-    def _send(self, number: int, command: Command) -> None:
+    def _send(self, number: int, command: Command, descriptor: int | None = None) -> None:
         try:
             self._connection.send((number, command))
+            if descriptor is not None:
+                send_handle(self._connection, descriptor, self.pid)
         except OSError:
+            self._note_end()
             raise self._ended() from None
 
     def _receive(self) -> None:
@@ -159,19 +169,26 @@ class ChildProcess:
         except (EOFError, OSError):
             self._end()
             return
+        for fault in reply.faults:
+            self._note(fault)
         future = self._calls.get(reply.call)
         if future is not None and not future.done():
             future.set_result(reply)
 
     def _end(self) -> None:
         """The pipe was closed: the process has ended, or is about to."""
-        self._ending = True
+        self._note_end()
         asyncio.get_running_loop().remove_reader(self._connection.fileno())
         self._connection.close()
         for future in self._calls.values():
             if not future.done():
                 future.set_exception(self._ended())
         self._reaping = asyncio.create_task(self._reap())
+
+    def _note_end(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._announce_end()
 
     async def _reap(self) -> None:
         self._process.kill()

@@ -24,6 +24,8 @@ class Fault(StrEnum):
     """A sticky CUDA error: every later call in the same process fails as well."""
     OUT_OF_MEMORY = "out_of_memory"
     """A batch did not fit; the device itself is well."""
+    UNREACHABLE = "unreachable"
+    """The Triton server does not answer, or no longer serves the model."""
 
 
 class DeviceLost(Exception):

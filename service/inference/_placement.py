@@ -39,7 +39,7 @@ class Engines:
         """
         if self._settings.engine == "triton":
             if self._triton is None:
-                self._triton = TritonServer(self._settings.triton_url)
+                self._triton = TritonServer(self._settings.triton_url, self._metrics)
             return await TritonEngine.connect(self._triton, model, self._settings.inference_timeout)
         chosen = devices(model, self._settings)
         if isolated(chosen, self._settings):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import EngineUnavailable
-from service.inference._child_process import ChildProcess
+from service.inference._child_process import ChildFailure, ChildProcess
 from service.inference._contract import EngineInfo, Tensors
 from service.inference._faults import Fault
 from service.inference._worker import Load, Unload
@@ -81,7 +81,7 @@ class DeviceSupervisor:
         """
         async with self._changing:
             if self._watching is None or self._watching.done():
-                self._child = await ChildProcess.start(self.device)
+                self._child = await ChildProcess.start(self.device, self._unsettle, self._note)
                 self._watching = asyncio.create_task(self._watch())
         self._numbers += 1
         hosted = Hosted(self._numbers, model)
@@ -95,15 +95,10 @@ class DeviceSupervisor:
 
     async def run(self, hosted: Hosted, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
         """Run a batch, when the process is there; raises as `Engine.run`."""
-        if self._child is not None and not self._child.alive and hosted.error is None:
-            hosted.settled.clear()  # the watcher has not noticed yet
         await hosted.settled.wait()
         if hosted.error is not None or self._child is None:
             raise EngineUnavailable(hosted.error or "the model is being unloaded")
-        tensors, faults = await self._child.run(hosted.number, batch, outputs, self._timeout)
-        for fault in faults:
-            self._note(fault)
-        return tensors
+        return await self._child.run(hosted.number, batch, outputs, self._timeout)
 
     async def release(self, hosted: Hosted) -> None:
         """Unload a model; the last one ends the process."""
@@ -128,7 +123,7 @@ class DeviceSupervisor:
     async def _load(self, hosted: Hosted) -> None:
         assert self._child is not None
         command = Load(hosted.number, hosted.model, self.device, self._threads)
-        hosted.info, _ = await self._child.call(command, LOAD_TIMEOUT)
+        hosted.info = await self._child.call(command, LOAD_TIMEOUT)
         hosted.settled.set()
 
     async def _watch(self) -> None:
@@ -137,21 +132,28 @@ class DeviceSupervisor:
             fault = await asyncio.shield(self._child.gone)
             self._note(fault)
             logger.error("the worker process of %s is gone: %s", self.device, fault)
-            for hosted in self._hosted:
-                hosted.settled.clear()
             if not await self._restart():
                 self._give_up()
                 return
+
+    def _unsettle(self) -> None:
+        """The process ends: batches wait from now on."""
+        for hosted in self._hosted:
+            hosted.settled.clear()
 
     async def _restart(self) -> bool:
         for delay in BACKOFF:
             await asyncio.sleep(delay)
             self._metrics.worker_restarts.labels(self.device).inc()
-            self._child = await ChildProcess.start(self.device)
+            try:
+                self._child = await ChildProcess.start(self.device, self._unsettle, self._note)
+            except OSError as error:
+                logger.error("the worker process of %s cannot be started: %s", self.device, error)
+                continue
             for hosted in tuple(self._hosted):
                 try:
                     await self._load(hosted)
-                except (EngineUnavailable, ConfigError) as error:
+                except (EngineUnavailable, ConfigError, ChildFailure) as error:
                     if not self._child.alive:
                         break
                     hosted.error = f"the model could not be loaded again: {error}"

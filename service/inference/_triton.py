@@ -20,7 +20,9 @@ from tritonclient.utils import InferenceServerException
 
 from service.errors import EngineUnavailable
 from service.inference._contract import EngineInfo, Tensors
+from service.inference._faults import Fault
 from service.repository import ConfigError, ModelVersion
+from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
 
@@ -46,10 +48,12 @@ class TritonServer:
 
     Args:
         url: `host:port` of its gRPC service.
+        metrics: where its failures are counted.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, metrics: Metrics) -> None:
         self.url = url
+        self.metrics = metrics
         self.client: Any = InferenceServerClient(url, channel_args=CHANNEL)
 
     async def close(self) -> None:
@@ -69,6 +73,7 @@ class TritonEngine:
         self._model = model
         self._patience = patience
         self._input = config.inputs[0].name
+        self._doubt = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
     @classmethod
@@ -119,23 +124,27 @@ class TritonEngine:
     def _translated(self, error: InferenceServerException) -> Exception:
         """What the queue makes of the server's error: another one than these is logged, and answered with 500."""
         if error.status() in DOWN:
-            # A full queue is UNAVAILABLE too, and then the next question sets it right again.
-            self.ready = False
+            self._doubt.set()  # it may be down, or its queue full: asked at once
             return EngineUnavailable("the Triton server does not answer, or is overloaded")
         if error.status() in NOT_SERVED:
             return EngineUnavailable(f"the Triton server refuses {self._model.name!r} now")
         return error
 
     async def _follow(self) -> None:
+        """Ask every now and then, and at once when a batch has failed."""
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._doubt.wait(), POLL_SECONDS)
+            self._doubt.clear()
             before = self.ready
             try:
                 await self._ask()
             except ConfigError as error:
                 self.ready = False
-                if before:
-                    logger.error("%s", error)
+                logger.error("%s", error)
+                await asyncio.sleep(POLL_TIMEOUT)
+            if before and not self.ready:
+                self._server.metrics.device_faults.labels("remote", Fault.UNREACHABLE).inc()
             if self.ready != before:
                 logger.warning("model %s: Triton is %s", self._model.name, "ready" if self.ready else "not ready")
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from service.errors import EngineUnavailable
 from service.inference._contract import EngineInfo, Runner, Tensors
-from service.inference._faults import DeviceLost, Fault, run_guarded
+from service.inference._faults import Fault, classify, run_guarded
 from service.inference._runners import open_runner
 from service.inference._shared_memory import Slot, align
 from service.inference._threads import RunnerThread
@@ -85,7 +85,7 @@ class Failed:
 
     Attributes:
         kind: `unavailable` and `config` are told to the caller; `lost` asks for a new process; `failed` is logged.
-        message: what was wrong; for `failed` with its stack.
+        message: what was wrong; for `lost` and `failed` with its stack.
     """
 
     kind: str
@@ -94,7 +94,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to the command numbered `call`, and the faults met on the way."""
+    """The answer to the command numbered `call`, and the faults met on the way that the process survives."""
 
     call: int
     result: EngineInfo | dict[str, Output] | Failed | None
@@ -150,12 +150,12 @@ class _Worker:
             result = Failed("unavailable", error.detail)
         except ConfigError as error:
             result = Failed("config", str(error))
-        except DeviceLost as error:
-            result = Failed("lost", str(error))
-        except Exception:
-            result = Failed("failed", traceback.format_exc())
+        except Exception as error:
+            lost = classify(error) is Fault.DEVICE_LOST
+            result = Failed("lost" if lost else "failed", traceback.format_exc())
         with self._sending:
-            self._connection.send(Reply(call, result, tuple(faults)))
+            survived = tuple(fault for fault in faults if fault is not Fault.DEVICE_LOST)
+            self._connection.send(Reply(call, result, survived))
 
     def _load(self, command: Load) -> EngineInfo:
         runner = open_runner(command.model, command.device, command.threads)

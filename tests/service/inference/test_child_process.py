@@ -1,0 +1,355 @@
+"""The child process of a device: the same answers as in process, and what happens when it dies, hangs or breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import EngineFailed, EngineUnavailable
+from service.inference import AFFINE, ENHANCED, Fault, LoadedModel, Models
+from service.inference import _supervisor as supervisor
+from service.repository import ConfigError, ModelRepository
+from service.settings import Settings
+from service.telemetry import Metrics
+from tests.repositories import brightened, make_repository
+from tests.service.inference.graphs import make_greedy, make_torchscript
+from tests.service.inference.runners import eventually, picture, run
+
+ROOT = Path(__file__).resolve().parents[3]
+WANTED = (ENHANCED,)
+RETURN_SECONDS = 5.0
+"""How soon after a crash the service must be ready again, with room for a busy machine beyond what is promised."""
+
+
+class Service:
+    """Loaded models and their metrics."""
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.metrics = Metrics()
+        self.settings = Settings(
+            model_repository=root, **{"engine_isolation": "process", "device": "cpu", "cpu_threads": 1, **settings}
+        )
+        self.models = Models(ModelRepository(root), self.settings, self.metrics)
+
+    @property
+    def pid(self) -> int:
+        return self.models.engines.worker_pids()["cpu"]
+
+    def model(self, name: str = "brighten") -> LoadedModel:
+        return self.models.get(name)
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"nightlift_{name}", {"device": "cpu", **labels}) or 0.0
+
+
+@asynccontextmanager
+async def serving(root: Path, names: Sequence[str] = ("brighten",), **settings: Any) -> AsyncIterator[Service]:
+    service = Service(root, **settings)
+    try:
+        for name in names:
+            await service.models.load(name)
+        yield service
+    finally:
+        await service.models.close()
+
+
+def random_batch(count: int, height: int, width: int) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
+
+
+def test_same_results_as_in_process(tmp_path: Path) -> None:
+    """Every output bit for bit, at sizes below and above what is copied on the event loop, and back to small."""
+    root = make_repository(tmp_path, affine=True)
+    batches = [random_batch(*shape) for shape in ((1, 16, 17), (3, 64, 48), (2, 900, 1000), (1, 20, 16))]
+
+    async def answers(isolation: str) -> list[dict[str, Any]]:
+        async with serving(root, engine_isolation=isolation) as service:
+            engine = service.model().engine
+            assert engine.info.placement == ("child process" if isolation == "process" else "in process")
+            return [dict(await engine.run(batch, (ENHANCED, AFFINE))) for batch in batches]
+
+    inside, outside = asyncio.run(answers("none")), asyncio.run(answers("process"))
+    for batch, ours, theirs in zip(batches, inside, outside, strict=True):
+        np.testing.assert_array_equal(theirs[ENHANCED], brightened(batch))
+        for name in (ENHANCED, AFFINE):
+            np.testing.assert_array_equal(theirs[name], ours[name])
+            assert theirs[name].dtype == ours[name].dtype
+
+
+def test_an_output_larger_than_the_input_goes_through_the_pipe(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(make_repository(tmp_path, affine=True)) as service:
+            tensors = await service.model().engine.run(random_batch(1, 1, 1), (AFFINE,))
+            assert tensors[AFFINE].shape == (1, 4, 4, 6)
+            assert np.unique(tensors[AFFINE]).tolist() == [0.0, 2.0]
+
+    run(scenario)
+
+
+def test_concurrent_batches_do_not_mix(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, ("one", "two"), extra="instance_group { kind: KIND_CPU count: 2 }")
+
+    async def scenario() -> None:
+        async with serving(root, ("one", "two")) as service:
+            assert service.model("one").engine.concurrency == 2
+            batches = [picture(value, 40 + value) for value in range(60)]
+            tasks = [
+                service.model(("one", "two")[number % 2]).queue.submit(batch, WANTED)
+                for number, batch in enumerate(batches)
+            ]
+            for batch, outcome in zip(batches, await asyncio.gather(*tasks), strict=True):
+                np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(batch))
+
+    run(scenario)
+
+
+def test_killed_under_load_only_the_running_batch_fails(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, ("brighten", "other"), slow=0.05)
+
+    async def scenario() -> None:
+        async with serving(root, ("brighten", "other")) as service:
+            first = service.pid
+            tasks = [asyncio.create_task(service.model().queue.submit(picture(n), WANTED)) for n in range(12)]
+            await asyncio.wait([tasks[0]])
+            os.kill(first, signal.SIGKILL)
+            assert service.models.ready(["brighten", "other"])  # nobody knows yet
+            await eventually(lambda: not service.models.ready(["brighten"]))
+            assert service.models.state("other") == "UNAVAILABLE"
+            assert {line.reason for line in service.models.index()} == {"the engine is down"}
+            assert await eventually(lambda: service.models.ready(["brighten", "other"])) < RETURN_SECONDS
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+            assert len(failed) == 1
+            assert isinstance(failed[0], EngineUnavailable)
+            assert failed[0].retry_after
+            assert service.pid != first
+            assert service.count("worker_restarts_total") == 1
+            assert service.count("device_faults_total", kind=Fault.CRASHED) == 1
+
+    run(scenario)
+
+
+def test_a_hanging_pass_is_ended_by_the_watchdog(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(make_repository(tmp_path), inference_timeout=0.5) as service:
+            os.kill(service.pid, signal.SIGSTOP)
+            with pytest.raises(EngineUnavailable, match=r"0\.5 s"):
+                await service.model().queue.submit(picture(1), WANTED)
+            assert not service.models.ready(["brighten"])
+            outcome = await service.model().queue.submit(picture(1), WANTED)  # waits until it is back
+            np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
+            assert service.count("device_faults_total", kind=Fault.HUNG) == 1
+            assert service.count("device_faults_total", kind=Fault.CRASHED) == 0
+
+    run(scenario)
+
+
+def test_a_batch_that_breaks_the_model_harms_nothing_else(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(make_repository(tmp_path)) as service:
+            pid = service.pid
+            with pytest.raises(EngineFailed):
+                await service.model().queue.submit(random_batch(1, 16, 16)[..., :2], WANTED)
+            await service.model().queue.submit(picture(1), WANTED)
+            assert service.pid == pid
+
+    run(scenario)
+
+
+def test_a_corrupt_model_fails_alone(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, ("brighten", "corrupt"))
+    (root / "corrupt" / "1" / "model.onnx").write_bytes(b"\x08garbage")
+
+    async def scenario() -> None:
+        async with serving(root) as service:
+            pid = service.pid
+            with pytest.raises(ConfigError, match=r"model\.onnx") as error:
+                await service.models.load("corrupt")
+            assert str(tmp_path) not in str(error.value)
+            assert not service.models.ready(["corrupt"])
+            assert service.pid == pid
+            await service.model().queue.submit(picture(1), WANTED)
+
+    run(scenario)
+
+
+def test_the_last_model_takes_the_process_with_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(make_repository(tmp_path, ("one", "two")), ("one", "two")) as service:
+            pid = service.pid
+            await service.models.unload("one")
+            assert service.pid == pid
+            await service.models.unload("two")
+            assert service.models.engines.worker_pids() == {}
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+            await service.models.load("two")
+            await service.model("two").queue.submit(picture(1), WANTED)
+
+    run(scenario)
+
+
+def test_a_process_that_does_not_come_back_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a reload by hand begins anew."""
+    monkeypatch.setattr(supervisor, "BACKOFF", (0.0, 0.01))
+    root = make_repository(tmp_path)
+
+    async def scenario() -> None:
+        async with serving(root) as service:
+            working = sys.executable
+            multiprocessing_context().set_executable("/bin/false")
+            try:
+                os.kill(service.pid, signal.SIGKILL)
+                with pytest.raises(EngineUnavailable, match="being restarted"):
+                    await service.model().engine.run(picture(1), WANTED)
+                with pytest.raises(EngineUnavailable, match="must be restarted"):
+                    await service.model().engine.run(picture(1), WANTED)
+            finally:
+                multiprocessing_context().set_executable(working)
+            assert not service.models.ready(["brighten"])
+            assert service.count("worker_restarts_total") == 2
+            await service.models.load("brighten")
+            assert service.models.ready(["brighten"])
+            await service.model().queue.submit(picture(1), WANTED)
+
+    run(scenario)
+
+
+def multiprocessing_context() -> Any:
+    from multiprocessing import get_context
+
+    return get_context("spawn")
+
+
+def test_a_model_that_is_gone_after_a_crash_fails_alone(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, ("brighten", "deleted"))
+
+    async def scenario() -> None:
+        async with serving(root, ("brighten", "deleted")) as service:
+            (root / "deleted" / "1" / "model.onnx").unlink()
+            os.kill(service.pid, signal.SIGKILL)
+            await eventually(lambda: not service.models.ready(["brighten"]))
+            await eventually(lambda: service.models.ready(["brighten"]))
+            await service.model().queue.submit(picture(1), WANTED)
+            with pytest.raises(EngineUnavailable, match="loaded again"):
+                await service.model("deleted").queue.submit(picture(1), WANTED)
+            assert not service.models.ready(["deleted"])
+
+    run(scenario)
+
+
+CHILD_OF_A_KILLED_PARENT = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from service.inference import Models
+from service.repository import ModelRepository
+from service.settings import Settings
+from service.telemetry import Metrics
+
+async def main():
+    root = Path(sys.argv[1])
+    settings = Settings(model_repository=root, engine_isolation="process", device="cpu")
+    models = Models(ModelRepository(root), settings, Metrics())
+    await models.load("brighten")
+    print(models.engines.worker_pids()["cpu"], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "models")
+    script = tmp_path / "parent.py"
+    script.write_text(CHILD_OF_A_KILLED_PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.run(
+        [sys.executable, script, root], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert parent.returncode == -signal.SIGKILL, parent.stderr
+    child = Path("/proc") / parent.stdout.strip()
+
+    def gone() -> bool:
+        return not child.exists() or "\nState:\tZ" in (child / "status").read_text()
+
+    asyncio.run(eventually(gone))
+
+
+def test_the_child_is_free_of_the_http_stack_and_of_torch(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(make_repository(tmp_path)) as service:
+            libraries = await asyncio.to_thread(Path(f"/proc/{service.pid}/maps").read_text)
+            assert "onnxruntime" in libraries
+            for unwanted in ("libtorch", "httptools", "uvloop", "cv2"):
+                assert unwanted not in libraries
+
+    run(scenario)
+
+
+def test_memory_of_a_large_batch_is_given_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(make_repository(tmp_path)) as service:
+            engine = service.model().engine
+            await engine.run(random_batch(1, 64, 64), WANTED)
+            await engine.run(np.zeros((1, 4000, 4000, 3), np.uint8), WANTED)
+            assert shared_bytes() < 1 << 20
+            tensors = await engine.run(picture(7), WANTED)
+            np.testing.assert_array_equal(tensors[ENHANCED], brightened(picture(7)))
+
+    def shared_bytes() -> int:
+        size = 0
+        for file in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):
+                size += file.stat().st_size if "nightlift-slot" in os.readlink(file) else 0
+        return size
+
+    run(scenario)
+
+
+def test_memory_that_runs_out_halves_the_batch_once(tmp_path: Path) -> None:
+    """With real refusals by ONNX Runtime's allocator, in both placements."""
+    root = make_greedy(tmp_path, "greedy", fits=2)
+
+    async def scenario(isolation: str) -> None:
+        async with serving(root, ["greedy"], engine_isolation=isolation) as service:
+            batch = random_batch(4, 16, 16)
+            outcome = await service.model("greedy").queue.submit(batch, WANTED)
+            np.testing.assert_array_equal(outcome.tensors[ENHANCED], batch)
+            assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 1
+            with pytest.raises(EngineUnavailable, match="too little memory"):
+                await service.model("greedy").queue.submit(random_batch(6, 16, 16), WANTED)
+            assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 3
+            assert service.models.ready(["greedy"])
+
+    run(lambda: scenario("process"))
+    run(lambda: scenario("none"))
+
+
+def test_a_lost_device_and_an_endless_pass_get_a_new_process(tmp_path: Path) -> None:
+    root = make_torchscript(tmp_path, "brighten")
+
+    async def scenario() -> None:
+        async with serving(root, inference_timeout=2.0) as service:
+            for poison, message, kind in ((13, "device failed", Fault.DEVICE_LOST), (14, "2 s", Fault.HUNG)):
+                pid = service.pid
+                with pytest.raises(EngineUnavailable, match=message):
+                    await service.model().queue.submit(picture(poison), WANTED)
+                assert not service.models.ready(["brighten"])
+                outcome = await service.model().queue.submit(picture(12), WANTED)
+                np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(12)))
+                assert service.pid != pid
+                assert service.count("device_faults_total", kind=kind) == 1
+            assert service.count("device_faults_total", kind=Fault.CRASHED) == 0
+
+    run(scenario, 60)

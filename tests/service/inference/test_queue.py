@@ -1,0 +1,272 @@
+"""The queue: who is joined with whom, who is refused, who is forgotten, and that nobody gets another's picture."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import Draining, EngineFailed, EngineUnavailable, QueueFull
+from service.inference import ENHANCED, BatchPolicy, BatchQueue, Outcome
+from service.telemetry import Metrics
+from tests.service.inference.runners import GatedEngine, answer, picture, run
+
+WANTED = (ENHANCED,)
+
+
+async def settle() -> None:
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+class Line:
+    """A queue over a gated engine, with its metrics."""
+
+    def __init__(self, *, concurrency: int = 1, max_count: int = 8, delay: float = 0.0, max_size: int = 0) -> None:
+        self.engine = GatedEngine(concurrency)
+        self.metrics = Metrics()
+        policy = BatchPolicy(max_count, 1_000_000, delay)
+        self.queue = BatchQueue(self.engine, policy, max_size, self.metrics.model("m"))
+
+    def submit(self, value: int, height: int = 16, deadline: float | None = None) -> asyncio.Task[Outcome]:
+        return asyncio.create_task(self.queue.submit(picture(value, height), WANTED, deadline))
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"nightlift_{name}", labels) or 0.0
+
+
+def test_a_free_engine_starts_at_once() -> None:
+    async def scenario() -> None:
+        line = Line()
+        task = line.submit(1)
+        await settle()
+        assert line.engine.running == 1
+        line.engine.let(1)
+        outcome = await task
+        assert answer(outcome.tensors) == 254
+        assert outcome.batch == 1
+
+    run(scenario)
+
+
+def test_what_waits_meanwhile_shares_the_next_batch() -> None:
+    async def scenario() -> None:
+        line = Line()
+        tasks = [line.submit(value) for value in range(6)]
+        await settle()
+        line.engine.let(2)
+        outcomes = await asyncio.gather(*tasks)
+        assert [shape[0] for shape in line.engine.shapes] == [1, 5]
+        assert [outcome.batch for outcome in outcomes] == [1, 5, 5, 5, 5, 5]
+        assert [answer(outcome.tensors) for outcome in outcomes] == [255 - value for value in range(6)]
+
+    run(scenario)
+
+
+def test_every_caller_gets_its_own_picture() -> None:
+    """Hundreds of pictures of three shapes, several batches at once, in random order."""
+
+    async def scenario() -> None:
+        line = Line(concurrency=3, max_count=5)
+        line.engine.let(10_000)
+        random = np.random.default_rng(7)
+        values = random.integers(0, 256, 300)
+        tasks = [line.submit(int(value), int(random.choice([8, 16, 24]))) for value in values]
+        outcomes = await asyncio.gather(*tasks)
+        assert [answer(outcome.tensors) for outcome in outcomes] == [255 - int(value) for value in values]
+        assert line.engine.most_running == 3
+        assert line.queue.statistics.successes == line.queue.statistics.pictures == 300
+
+    run(scenario)
+
+
+def test_no_more_batches_at_once_than_the_engine_takes() -> None:
+    async def scenario() -> None:
+        line = Line(concurrency=2, max_count=1)
+        tasks = [line.submit(value) for value in range(5)]
+        await settle()
+        assert line.engine.running == 2
+        line.engine.concurrency = 1  # a device goes down
+        line.engine.let(2)
+        await settle()
+        assert line.engine.running == 1
+        line.engine.let(3)
+        await asyncio.gather(*tasks)
+
+    run(scenario)
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
+    async def scenario() -> None:
+        line = Line(max_size=2, max_count=1)
+        tasks = [line.submit(value) for value in range(3)]
+        await settle()
+        with pytest.raises(QueueFull) as refused:
+            await line.queue.submit(picture(9), WANTED)
+        assert refused.value.status == 503
+        assert refused.value.retry_after is not None
+        assert refused.value.retry_after >= 1
+        line.engine.let(3)
+        await asyncio.gather(*tasks)
+
+    run(scenario)
+
+
+def test_callers_who_left_are_dropped_before_compute_and_make_room() -> None:
+    async def scenario() -> None:
+        line = Line(max_size=2, max_count=1)
+        running, gone, stays = line.submit(0), line.submit(1), line.submit(2)
+        await settle()
+        gone.cancel()
+        await settle()
+        late = line.submit(3)
+        await settle()
+        line.engine.let(3)
+        outcomes = await asyncio.gather(running, stays, late)
+        assert [answer(outcome.tensors) for outcome in outcomes] == [255, 253, 252]
+        assert len(line.engine.shapes) == 3
+        assert line.metric("cancelled_total", at="queue") == 1
+
+    run(scenario)
+
+
+def test_leaving_during_compute_harms_nobody_else() -> None:
+    async def scenario() -> None:
+        line = Line()
+        tasks = [line.submit(value) for value in (0, 1, 2)]
+        await settle()
+        line.engine.let(1)
+        await settle()
+        tasks[1].cancel()
+        await settle()
+        line.engine.let(1)
+        assert answer((await tasks[2]).tensors) == 253
+        assert line.metric("cancelled_total", at="compute") == 1
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [(EngineUnavailable("down"), EngineUnavailable), (ValueError("/secret/path"), EngineFailed)],
+)
+def test_a_failing_batch_fails_its_callers_only(raised: Exception, seen: type[Exception]) -> None:
+    async def scenario() -> None:
+        line = Line(max_count=2)
+        first = line.submit(0)
+        await settle()
+        second, third = line.submit(1), line.submit(2)
+        fourth = line.submit(3)
+        line.engine.let(1)
+        await first
+        await settle()
+        line.engine.error = raised
+        line.engine.let(1)
+        for task in (second, third):
+            with pytest.raises(seen) as failure:
+                await task
+            assert "secret" not in str(failure.value)
+        line.engine.error = None
+        line.engine.let(1)
+        assert answer((await fourth).tensors) == 252
+        assert line.queue.statistics.failures == 2
+
+    run(scenario)
+
+
+def test_company_in_sight_is_waited_for() -> None:
+    async def scenario() -> None:
+        line = Line(delay=5.0)
+        with line.queue.expecting((16, 24, WANTED)) as expectation:
+            task = line.submit(1)
+            await asyncio.sleep(0.02)
+            assert line.engine.running == 0
+            companion = asyncio.create_task(
+                line.queue.submit(picture(2), WANTED, expectation=expectation)  # its decode is done
+            )
+            await settle()
+        line.engine.let(1)
+        outcomes = await asyncio.gather(task, companion)
+        assert [outcome.batch for outcome in outcomes] == [2, 2]
+
+    run(scenario)
+
+
+def test_company_that_does_not_come_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        line = Line(delay=5.0)
+        with line.queue.expecting((16, 24, WANTED)):  # its decode fails
+            task = line.submit(1)
+            await settle()
+            assert line.engine.running == 0
+        line.engine.let(1)
+        await task
+
+    run(scenario)
+
+
+def test_the_delay_ends_the_waiting() -> None:
+    async def scenario() -> None:
+        line = Line(delay=0.03)
+        line.engine.let(1)
+        with line.queue.expecting((16, 24, WANTED)):
+            outcome = await line.submit(1)
+        assert outcome.queue >= 0.02
+
+    run(scenario)
+
+
+def test_a_clients_own_batch_stays_together() -> None:
+    async def scenario() -> None:
+        line = Line()
+        pixels = np.concatenate([picture(10), picture(20), picture(30)])
+        blocker = line.submit(0)
+        await settle()
+        batch = asyncio.create_task(line.queue.submit(pixels, WANTED))
+        single = line.submit(40)
+        line.engine.let(2)
+        outcome = await batch
+        np.testing.assert_array_equal(outcome.tensors[ENHANCED], np.invert(pixels))
+        assert answer((await single).tensors) == 215
+        assert line.engine.shapes[1][0] == 4
+        await blocker
+
+    run(scenario)
+
+
+def test_close_finishes_what_waits_and_refuses_what_comes() -> None:
+    async def scenario() -> None:
+        line = Line(max_count=1, delay=5.0)
+        with line.queue.expecting((16, 24, WANTED)):
+            tasks = [line.submit(value) for value in range(3)]
+            await settle()
+            closing = asyncio.create_task(line.queue.close())
+            await settle()
+            with pytest.raises(Draining):
+                await line.queue.submit(picture(9), WANTED)
+            line.engine.let(3)
+            outcomes: list[Any] = await asyncio.gather(*tasks)
+            await closing
+        assert [answer(outcome.tensors) for outcome in outcomes] == [255, 254, 253]
+
+    run(scenario)
+
+
+def test_metrics_say_how_long_and_how_many() -> None:
+    async def scenario() -> None:
+        line = Line()
+        tasks = [line.submit(value) for value in range(4)]
+        await settle()
+        assert line.metric("queue_depth", model="m") == 3
+        await asyncio.sleep(0.02)
+        assert line.metric("queue_oldest_seconds", model="m") >= 0.015
+        line.engine.let(2)
+        await asyncio.gather(*tasks)
+        assert line.metric("queue_depth", model="m") == 0
+        assert line.metric("batch_size_sum", model="m") == 4
+        assert line.metric("batch_size_count", model="m") == 2
+        assert line.metric("batches_total", model="m", closed_by="idle") == 2
+
+    run(scenario)
