@@ -105,8 +105,8 @@ def _open(
 def _session_options(config: ModelConfig, threads: int) -> ort.SessionOptions:
     parameters = config.parameters
     options = ort.SessionOptions()
-    options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", threads))
-    options.inter_op_num_threads = int(parameters.get("inter_op_thread_count", 1))
+    options.intra_op_num_threads = _whole(config, "intra_op_thread_count", threads)
+    options.inter_op_num_threads = _whole(config, "inter_op_thread_count", 1)
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = {-1: levels.ORT_ENABLE_BASIC, 1: levels.ORT_ENABLE_EXTENDED}.get(
         config.graph_level, levels.ORT_ENABLE_ALL
@@ -126,6 +126,13 @@ def _session_options(config: ModelConfig, threads: int) -> ort.SessionOptions:
     )
     options.log_severity_level = 3
     return options
+
+
+def _whole(config: ModelConfig, name: str, default: int) -> int:
+    text = config.parameters.get(name, str(default))
+    if not text.isdecimal():
+        raise ConfigError(f"{config.name}: parameter {name} is {text!r}; it must be a whole number")
+    return int(text)
 
 
 def _check_signature(session: ort.InferenceSession, config: ModelConfig) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import Draining, EngineFailed, NightliftError, QueueFull
+from service.errors import DeadlineExceeded, Draining, EngineFailed, NightliftError, QueueFull
 from service.inference._batching import BatchPolicy, Bucket, Cut, Wait, Waiting, decide
 from service.inference._contract import Engine, Tensors
 from service.telemetry import ModelMetrics
@@ -87,13 +87,22 @@ class BatchQueue:
         policy: limits of one batch.
         max_size: entries that may wait; 0 is unbounded.
         metrics: where sizes, waits and rejections are counted.
+        patience: seconds after which an entry that still waits is refused; None is for ever.
     """
 
-    def __init__(self, engine: Engine, policy: BatchPolicy, max_size: int, metrics: ModelMetrics) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        policy: BatchPolicy,
+        max_size: int,
+        metrics: ModelMetrics,
+        patience: float | None = None,
+    ) -> None:
         self.statistics = Statistics()
         self._engine = engine
         self._policy = policy
         self._max_size = max_size
+        self._patience = patience
         self._metrics = metrics
         self._entries: list[_Entry] = []
         self._expected: Counter[Bucket] = Counter()
@@ -121,6 +130,7 @@ class BatchQueue:
 
         Raises:
             QueueFull: if as many entries wait as may.
+            DeadlineExceeded: if it has waited longer than the model's configuration allows.
             Draining: after `close`.
             EngineUnavailable, EngineFailed: what became of the batch.
         """
@@ -136,7 +146,13 @@ class BatchQueue:
         if expectation is not None:
             expectation.end()
         self._pump()
-        return await entry.future
+        if self._patience is None:
+            return await entry.future
+        timer = asyncio.get_running_loop().call_later(self._patience, self._expire, entry)
+        try:
+            return await entry.future
+        finally:
+            timer.cancel()
 
     @contextmanager
     def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
@@ -189,6 +205,13 @@ class BatchQueue:
                     delay = max(0.0, until - time.monotonic())
                     self._timer = asyncio.get_running_loop().call_later(delay, self._pump)
                     return
+
+    def _expire(self, entry: _Entry) -> None:
+        if entry in self._entries and not entry.future.done():
+            self._entries.remove(entry)
+            entry.future.set_exception(
+                DeadlineExceeded(f"the request waited for more than {self._patience:g} s, which its model allows")
+            )
 
     def _ran(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -7,16 +7,17 @@ Every field of `ModelConfig` is honoured, or ignored with a warning, or refused 
 | name, platform, backend, max_batch_size, input, output, default_model_filename | honoured |
 | version_policy, instance_group (kind, count, gpus), model_warmup, parameters | honoured |
 | dynamic_batching: delay, preferred sizes, default_queue_policy | honoured |
-| optimization: graph.level, execution_accelerators, cuda.graphs | honoured |
-| priorities, preserve_ordering, rate_limiter, response_cache, metrics, pinned memory, host_policy | warning |
+| optimization: graph.level, tensorrt among the execution accelerators, cuda.graphs | honoured |
+| priorities, preserve_ordering, rate_limiter, response_cache, metrics, pinned memory, host_policy, labels | warning |
 | ensemble, sequence batching, decoupled transactions, ragged batches, reshape, repository agents | refused |
+| tensors other than the pixel contract's, accelerators other than tensorrt, KIND_MODEL | refused |
 | a field that Triton does not know | refused, with its line |
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,11 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from service.repository._checks import MODEL_FILES, PLATFORMS, ignored, refusals
 from service.repository._traits import ModelTraits, SpatialScope
 
 TRAIT_PREFIX = "nightlift."
 DEFAULT_QUEUE_SIZE = 64
-
-# Triton's name for the way a model is run -> file name inside a version folder.
-MODEL_FILES = {"onnxruntime": "model.onnx", "pytorch": "model.pt"}
-PLATFORMS = {"onnxruntime_onnx": "onnxruntime", "pytorch_libtorch": "pytorch"}
 
 
 class ConfigError(ValueError):
@@ -66,8 +64,8 @@ class Batching:
         asked_for: whether the configuration asks for batches by a delay or by preferred sizes. Without, batches form
             where they pay (on a GPU), and a CPU, already full with one picture, takes one at a time.
         max_queue_size: requests that may wait; 0 is unbounded, as in Triton.
-        default_timeout: seconds that a request may wait where it names no time of its own; None is for ever.
-        allow_timeout_override: whether a request may name its own.
+        default_timeout: seconds after which a request that still waits is refused; None is for ever.
+        allow_timeout_override: whether a request may name a time of its own.
     """
 
     max_batch_size: int = 1
@@ -183,7 +181,7 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def _checked(proto: Any, folder_name: str) -> ModelConfig:
-    for reason in _refusals(proto, folder_name):
+    if reason := next(refusals(proto, folder_name), None):
         raise ConfigError(reason)
     parameters = {key: value.string_value for key, value in proto.parameters.items()}
     backend = proto.backend or PLATFORMS[proto.platform]
@@ -205,78 +203,9 @@ def _checked(proto: Any, folder_name: str) -> ModelConfig:
             for accelerator in proto.optimization.execution_accelerators.gpu_execution_accelerator
         },
         cuda_graphs=proto.optimization.cuda.graphs,
-        warnings=tuple(_warnings(proto)),
+        warnings=tuple(ignored(proto)),
         proto=proto,
     )
-
-
-def _refusals(proto: Any, folder_name: str) -> Iterator[str]:
-    """Reasons why this configuration cannot be served here, the first one being reported."""
-    if proto.name and proto.name != folder_name:
-        yield f"name is {proto.name!r}, but the folder is {folder_name!r}; they must be equal"
-    if proto.backend and proto.backend not in MODEL_FILES:
-        yield f"backend {proto.backend!r} is not embedded here; allowed are {sorted(MODEL_FILES)}"
-    if proto.platform and proto.platform not in PLATFORMS:
-        yield f"platform {proto.platform!r} is not embedded here; allowed are {sorted(PLATFORMS)}"
-    if not proto.backend and not proto.platform:
-        yield f"neither platform nor backend is set; allowed platforms are {sorted(PLATFORMS)}"
-    if proto.backend and proto.platform and PLATFORMS[proto.platform] != proto.backend:
-        yield f"platform {proto.platform!r} and backend {proto.backend!r} contradict each other"
-    for name in ("ensemble_scheduling", "sequence_batching"):
-        if proto.HasField(name):
-            yield f"{name} needs Triton; the embedded engine runs single, stateless models"
-    if proto.model_transaction_policy.decoupled:
-        yield "decoupled transactions need Triton; here every request has one answer"
-    if proto.batch_input or proto.batch_output or any(tensor.allow_ragged_batch for tensor in proto.input):
-        yield "ragged batches mean nothing for pictures; remove batch_input, batch_output and allow_ragged_batch"
-    if any(tensor.HasField("reshape") for tensor in (*proto.input, *proto.output)):
-        yield "reshape is not supported; export the graph with the shape that it serves"
-    if proto.model_repository_agents.agents:
-        yield "model_repository_agents need Triton"
-    if not proto.input or not proto.output:
-        yield "at least one input and one output must be declared"
-    rank = 4 - bool(proto.max_batch_size)
-    if any(len(tensor.dims) != rank for tensor in proto.input):
-        yield f"inputs are pictures [N, H, W, 3]: with max_batch_size {proto.max_batch_size} dims must be {rank} long"
-    if proto.max_batch_size < 0:
-        yield f"max_batch_size is {proto.max_batch_size}; it must be 0 or more"
-    preferred = list(proto.dynamic_batching.preferred_batch_size)
-    if any(size < 1 or size > max(1, proto.max_batch_size) for size in preferred):
-        yield f"preferred_batch_size {preferred} must lie between 1 and max_batch_size {proto.max_batch_size}"
-    if Path(proto.default_model_filename).name != proto.default_model_filename:
-        yield f"default_model_filename {proto.default_model_filename!r} must be a plain file name"
-    for sample in proto.model_warmup:
-        if any(tensor.WhichOneof("input_data_type") == "input_data_file" for tensor in sample.inputs.values()):
-            yield f"warm-up {sample.name!r}: input_data_file is not supported; use zero_data or random_data"
-        if any(len(tensor.dims) != 3 for tensor in sample.inputs.values()):
-            yield f"warm-up {sample.name!r}: dims must be height, width, 3"
-
-
-def _warnings(proto: Any) -> Iterator[str]:
-    """Fields that are set, are harmless, and do nothing here."""
-    batching, optimization = proto.dynamic_batching, proto.optimization
-    if batching.priority_levels or batching.priority_queue_policy:
-        yield "dynamic_batching priorities have no effect: requests are served in order of arrival"
-    if batching.preserve_ordering:
-        yield "preserve_ordering has no effect: every answer goes to its own request"
-    if batching.default_queue_policy.timeout_action == pb.ModelQueuePolicy.DELAY:
-        yield "timeout_action DELAY is treated as REJECT"
-    if any(group.HasField("rate_limiter") for group in proto.instance_group):
-        yield "rate_limiter has no effect"
-    if any(group.passive or group.profile or group.host_policy for group in proto.instance_group):
-        yield "passive, profile and host_policy of instance_group have no effect"
-    if proto.response_cache.enable:
-        yield "response_cache has no effect: pictures are never stored"
-    if proto.HasField("model_metrics") or proto.metric_tags:
-        yield "model_metrics and metric_tags have no effect"
-    if optimization.HasField("input_pinned_memory") or optimization.HasField("output_pinned_memory"):
-        yield "pinned memory flags have no effect: buffers are pinned wherever a GPU is used"
-    if optimization.eager_batching or optimization.gather_kernel_buffer_threshold or optimization.priority:
-        yield "eager_batching, gather_kernel_buffer_threshold and priority of optimization have no effect"
-    if optimization.execution_accelerators.cpu_execution_accelerator:
-        yield "cpu_execution_accelerator has no effect"
-    if proto.model_operations.op_library_filename or proto.cc_model_filenames or proto.runtime:
-        yield "model_operations, cc_model_filenames and runtime have no effect"
 
 
 def _tensor(tensor: Any) -> TensorSpec:
@@ -314,8 +243,6 @@ def _instances(proto: Any) -> tuple[InstanceGroup, ...]:
     kinds = {0: "auto", 1: "gpu", 2: "cpu"}
     groups = []
     for group in proto.instance_group:
-        if group.kind not in kinds:
-            raise ConfigError("instance_group kind KIND_MODEL is not supported; use KIND_CPU, KIND_GPU or KIND_AUTO")
         groups.append(InstanceGroup(kinds[group.kind], max(1, group.count), tuple(group.gpus)))
     return tuple(groups) or (InstanceGroup("auto", 1, ()),)
 

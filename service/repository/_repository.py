@@ -77,4 +77,10 @@ class ModelRepository:
             raise ModelNotFound(
                 f"model {name!r} has no version that its policy serves; present are {sorted(present)}"
             )
-        return [ModelVersion(config, version, folder / str(version) / config.filename) for version in chosen]
+        return [ModelVersion(config, version, _model_file(folder / str(version), config)) for version in chosen]
+
+
+def _model_file(folder: Path, config: ModelConfig) -> Path:
+    """The model's file; where it has weights outside the graph, both lie in a folder that has the file's name."""
+    path = folder / config.filename
+    return path / config.filename if path.is_dir() else path

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.errors import Draining, EngineFailed, EngineUnavailable, QueueFull
+from service.errors import DeadlineExceeded, Draining, EngineFailed, EngineUnavailable, QueueFull
 from service.inference import ENHANCED, BatchPolicy, BatchQueue, Outcome
 from service.telemetry import Metrics
 from tests.service.inference.runners import GatedEngine, answer, picture, run
@@ -24,11 +24,19 @@ async def settle() -> None:
 class Line:
     """A queue over a gated engine, with its metrics."""
 
-    def __init__(self, *, concurrency: int = 1, max_count: int = 8, delay: float = 0.0, max_size: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        concurrency: int = 1,
+        max_count: int = 8,
+        delay: float = 0.0,
+        max_size: int = 0,
+        patience: float | None = None,
+    ) -> None:
         self.engine = GatedEngine(concurrency)
         self.metrics = Metrics()
         policy = BatchPolicy(max_count, 1_000_000, delay)
-        self.queue = BatchQueue(self.engine, policy, max_size, self.metrics.model("m"))
+        self.queue = BatchQueue(self.engine, policy, max_size, self.metrics.model("m"), patience)
 
     def submit(self, value: int, height: int = 16, deadline: float | None = None) -> asyncio.Task[Outcome]:
         return asyncio.create_task(self.queue.submit(picture(value, height), WANTED, deadline))
@@ -268,5 +276,18 @@ def test_metrics_say_how_long_and_how_many() -> None:
         assert line.metric("batch_size_sum", model="m") == 4
         assert line.metric("batch_size_count", model="m") == 2
         assert line.metric("batches_total", model="m", closed_by="idle") == 2
+
+    run(scenario)
+
+
+def test_waiting_longer_than_the_model_allows_is_refused() -> None:
+    async def scenario() -> None:
+        line = Line(max_count=1, patience=0.03)
+        running, waiting = line.submit(0), line.submit(1)
+        with pytest.raises(DeadlineExceeded, match=r"0\.03 s"):
+            await waiting
+        line.engine.let(1)
+        assert answer((await running).tensors) == 255  # what runs already is finished
+        assert len(line.engine.shapes) == 1
 
     run(scenario)

@@ -1,0 +1,217 @@
+"""Loading, swapping and unloading models while others serve."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import Draining, ModelNotFound, ModelNotReady
+from service.inference import ENHANCED, Models, ModelState
+from service.repository import ConfigError, ModelRepository
+from service.settings import Settings
+from service.telemetry import Metrics
+from tests.repositories import brightened, make_repository
+from tests.service.inference.runners import picture, run
+
+WANTED = (ENHANCED,)
+CYCLES = 20
+
+
+@asynccontextmanager
+async def models_of(root: Path, **settings: Any) -> AsyncIterator[Models]:
+    models = Models(
+        ModelRepository(root), Settings(model_repository=root, device="cpu", cpu_threads=1, **settings), Metrics()
+    )
+    try:
+        yield models
+    finally:
+        await models.close()
+
+
+async def gain(models: Models, name: str = "brighten", version: int | None = None) -> int:
+    """What the model multiplies by: its version plus one."""
+    outcome = await models.get(name, version).queue.submit(picture(10), WANTED)
+    return int(outcome.tensors[ENHANCED][0, 0, 0, 0]) // 10
+
+
+def states(models: Models) -> dict[str, str]:
+    return {line.name: str(line.state) for line in models.index()}
+
+
+def test_the_latest_version_answers_unless_one_is_named(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with models_of(make_repository(tmp_path, versions=(1, 3))) as models:
+            await models.load("brighten")
+            assert await gain(models) == 4
+            assert await gain(models, version=1) == 2
+            assert [model.version for model in models.loaded()] == [1, 3]
+            with pytest.raises(ModelNotFound) as error:
+                models.get("brighten", 2)
+            assert error.value.extensions == {"available": [1, 3]}
+
+    run(scenario)
+
+
+def test_unknown_and_unloaded_models_are_told_apart(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with models_of(make_repository(tmp_path)) as models:
+            with pytest.raises(ModelNotFound):
+                models.get("dawn")
+            with pytest.raises(ModelNotReady):
+                models.get("brighten")
+            for change in (models.load, models.unload):
+                with pytest.raises(ModelNotFound):
+                    await change("dawn")
+
+    run(scenario)
+
+
+def test_ready_means_loaded_and_never_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with models_of(make_repository(tmp_path, ("one", "two"))) as models:
+            assert not models.ready([])
+            assert not models.ready(["one"])
+            await models.load("one")
+            assert models.ready(["one"])
+            assert not models.ready(["one", "two"])
+            assert states(models) == {"one": "READY", "two": "UNAVAILABLE"}
+            await models.unload("one")
+            assert not models.ready(["one"])
+            assert models.state("one") is ModelState.UNAVAILABLE
+
+    run(scenario)
+
+
+def test_required_models_first_and_a_broken_one_stops_nobody(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, ("a", "b", "c"))
+    (root / "b" / "config.pbtxt").write_text("nonsense")
+
+    async def scenario() -> None:
+        async with models_of(root) as models:
+            await models.load_all(["c"])
+            assert states(models) == {"a": "READY", "b": "UNAVAILABLE", "c": "READY"}
+            [reason] = [line.reason for line in models.index() if line.name == "b"]
+            assert "nonsense" in reason
+        async with models_of(root, models="a") as models:
+            await models.load_all([])
+            assert states(models) == {"a": "READY", "b": "UNAVAILABLE", "c": "UNAVAILABLE"}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_a_reload_swaps_and_requests_under_way_finish(tmp_path: Path, isolation: str) -> None:
+    root = make_repository(tmp_path, slow=0.05)
+
+    async def scenario() -> None:
+        async with models_of(root, engine_isolation=isolation) as models:
+            await models.load("brighten")
+            old = models.get("brighten")
+            tasks = [asyncio.create_task(old.queue.submit(picture(10), WANTED)) for _ in range(4)]
+            await asyncio.sleep(0)
+            make_repository(root, versions=(2,))
+            await models.load("brighten")
+            assert await gain(models) == 3
+            for outcome in await asyncio.gather(*tasks):
+                np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(10)))
+            assert [model.version for model in models.loaded()] == [1, 2]
+            with pytest.raises(Draining):
+                await old.queue.submit(picture(10), WANTED)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+@pytest.mark.parametrize("broken", ["config.pbtxt", "1/model.onnx"])
+def test_a_failed_reload_keeps_what_was(tmp_path: Path, isolation: str, broken: str) -> None:
+    root = make_repository(tmp_path)
+
+    async def scenario() -> None:
+        async with models_of(root, engine_isolation=isolation) as models:
+            await models.load("brighten")
+            (root / "brighten" / broken).write_bytes(b"garbage")
+            with pytest.raises(ConfigError):
+                await models.load("brighten")
+            assert models.ready(["brighten"])
+            assert await gain(models) == 2
+            assert models.index()[0].reason
+
+    run(scenario)
+
+
+def test_a_model_whose_files_are_gone_keeps_serving_until_it_is_unloaded(tmp_path: Path) -> None:
+    root = make_repository(tmp_path)
+
+    async def scenario() -> None:
+        async with models_of(root) as models:
+            await models.load("brighten")
+            shutil.rmtree(root / "brighten")
+            assert await gain(models) == 2
+            await models.unload("brighten")
+            with pytest.raises(ModelNotReady):
+                models.get("brighten")
+
+    run(scenario)
+
+
+def test_batches_form_on_the_cpu_only_where_asked_for(tmp_path: Path) -> None:
+    async def sizes(root: Path) -> list[int]:
+        async with models_of(root) as models:
+            await models.load("brighten")
+            queue = models.get("brighten").queue
+            outcomes = await asyncio.gather(*(queue.submit(picture(value), WANTED) for value in range(6)))
+            return [outcome.batch for outcome in outcomes]
+
+    assert asyncio.run(sizes(make_repository(tmp_path / "plain"))) == [1] * 6
+    assert asyncio.run(sizes(make_repository(tmp_path / "asked", delay_us=100))) == [1, *[5] * 5]
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_load_cycles_under_traffic(tmp_path: Path, isolation: str) -> None:
+    """Another model answers every request meanwhile, and memory comes to a plateau."""
+    root = make_repository(tmp_path, ("steady", "cycled"), versions=(1, 2))
+
+    async def scenario() -> None:
+        async with models_of(root, engine_isolation=isolation) as models:
+            await models.load("steady")
+            answered = 0
+            running = True
+
+            async def traffic(value: int) -> None:
+                nonlocal answered
+                while running:
+                    outcome = await models.get("steady").queue.submit(picture(value), WANTED)
+                    assert outcome.tensors[ENHANCED][0, 0, 0, 0] == value * 3
+                    answered += 1
+                    await asyncio.sleep(0.001)
+
+            clients = [asyncio.create_task(traffic(value)) for value in (1, 2, 3)]
+            sizes = []
+            for _ in range(CYCLES):
+                before = answered
+                await models.load("cycled")
+                assert await gain(models, "cycled") == 3
+                await models.unload("cycled")
+                sizes.append(await asyncio.to_thread(resident, models))
+                assert answered > before
+            running = False
+            await asyncio.gather(*clients)
+            assert sizes[-1] - sizes[CYCLES // 2] < 8 << 20
+
+    run(scenario, 60)
+
+
+def resident(models: Models) -> int:
+    """Bytes of memory of this process and of its workers."""
+    gc.collect()
+    processes = ["self", *(str(pid) for pid in models.engines.worker_pids().values())]
+    pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in processes)
+    return pages * 4096
