@@ -1,9 +1,11 @@
 """How one picture meets one network: whole, guided by a small proxy, or in tiles; then gamma, strength, protection.
 
 `plan` decides from sizes alone, `work_items` gives what the network is to see, `finish` brings its answers to every
-pixel. All are synchronous and pure, release the GIL in the long loops, and know nothing of engines.
+pixel; for the frames of a video `fit_effect`, `follow` and `apply_effect` take its place. All are synchronous and
+pure, release the GIL in the long loops, and know nothing of engines.
 """
 
+from service.rendering._frames import Effect, apply_effect, fit_effect, follow
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
 from service.rendering._pass import warm_up
 from service.rendering._plan import RenderPlan, plan
@@ -12,10 +14,14 @@ from service.rendering._render import Rendered, finish, render_array, work_items
 __all__ = [
     "NEUTRAL",
     "Detail",
+    "Effect",
     "RenderOptions",
     "RenderPlan",
     "Rendered",
+    "apply_effect",
     "finish",
+    "fit_effect",
+    "follow",
     "plan",
     "render_array",
     "warm_up",

@@ -71,7 +71,7 @@ def finish(picture: Picture, plan: RenderPlan, outputs: Sequence[NDArray[Any]], 
     if numbers.blend == 0:
         return Rendered(picture, gate, before, before, plan.label)
     if plan.through_map:
-        affine = _affine_map(picture, plan, view, outputs)
+        affine = affine_map(picture, plan, view, outputs)
         pixels = apply_map(picture.pixels, affine, numbers)
         small = apply_map(_for_network(view.colour, deep=False), affine, numbers)
         after = mean_luminance(_unit(small), view.weight)
@@ -103,7 +103,7 @@ def render_array(
     return finish(picture, render_plan, outputs, options).picture.pixels
 
 
-def _affine_map(picture: Picture, plan: RenderPlan, view: View, outputs: Sequence[NDArray[Any]]) -> AffineMap:
+def affine_map(picture: Picture, plan: RenderPlan, view: View, outputs: Sequence[NDArray[Any]]) -> AffineMap:
     """The network's effect as a map in the picture's colour space."""
     deep = picture.bits > 8
     if plan.proxy is None:

@@ -1,0 +1,76 @@
+"""Contact sheets: small pictures before and after, side by side, with their names."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from nightlift._files import write_whole
+from nightlift._jobs import FORMATS
+from service.errors import NightliftError
+from service.pictures import decode
+
+PAIRS = 12
+"""On one sheet, in two columns."""
+
+CELL = (280, 210)
+"""Largest width and height of one small picture, in pixels."""
+
+GAP = 12
+LINE = 18
+BACKGROUND, INK = (24, 24, 28), (220, 220, 220)
+
+Pixels = NDArray[np.uint8]
+
+
+def write_contact_sheets(pairs: Sequence[tuple[Path, Path]], out: Path) -> list[Path]:
+    """Write sheets that show each (before, after) pair; returns them.
+
+    Args:
+        pairs: files of pictures. What cannot be read is left out.
+        out: a folder, which gets `contact_sheet_001.jpg` and so on; or a picture, which gets a sheet beside it.
+    """
+    if out.suffix.lower() in FORMATS and not out.is_dir():
+        names = [out.with_name(f"{out.stem}_compared.jpg")]
+    else:
+        names = [out / f"contact_sheet_{number + 1:03}.jpg" for number in range(-(-len(pairs) // PAIRS))]
+    for number, name in enumerate(names):
+        sheet = _sheet(pairs[PAIRS * number : PAIRS * (number + 1)])
+        file = io.BytesIO()
+        Image.fromarray(sheet).save(file, format="jpeg", quality=88)
+        write_whole(name, file.getvalue())
+    return names
+
+
+def _sheet(pairs: Sequence[tuple[Path, Path]]) -> Pixels:
+    columns = min(2, len(pairs))
+    rows = -(-len(pairs) // columns)
+    cell_width, cell_height = 2 * CELL[0] + 2 * GAP, CELL[1] + LINE + GAP
+    sheet = Image.new("RGB", (columns * cell_width + GAP, rows * cell_height + GAP), BACKGROUND)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for number, (before, after) in enumerate(pairs):
+        left = GAP + number % columns * cell_width
+        top = GAP + number // columns * cell_height
+        draw.text((left, top), before.name, INK, font)
+        for place, path in enumerate((before, after)):
+            small = _small(path)
+            if small is not None:
+                sheet.paste(Image.fromarray(small), (left + place * (CELL[0] + GAP), top + LINE))
+    return np.asarray(sheet)
+
+
+def _small(path: Path) -> Pixels | None:
+    """The picture in sRGB, fitted into `CELL`, uint8 [h, w, 3]; None if it cannot be read."""
+    try:
+        picture = decode(path.read_bytes())
+    except (NightliftError, OSError):
+        return None
+    scale = min(CELL[0] / picture.width, CELL[1] / picture.height, 1.0)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.srgb(cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA))

@@ -1,0 +1,153 @@
+"""Frames of a video through ffmpeg's pipes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDE_RANGE = frozenset({"smpte2084", "arib-std-b67"})
+"""Transfer functions of HDR video (PQ and HLG), whose code values are not what the networks know."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a video is before it is decoded.
+
+    Attributes:
+        width, height: of the upright frames, in pixels; both even, as encoders want them.
+        rate: frames a second.
+        frames: about how many there are; 0 if the file does not say.
+    """
+
+    width: int
+    height: int
+    rate: Fraction
+    frames: int
+
+
+def probe(path: Path) -> Clip:
+    """Look at a video's first stream of pictures.
+
+    Raises:
+        FileNotFoundError: there is no such file, or ffmpeg is not installed.
+        ValueError: it is no video, or a kind that is not supported.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    command = [_tool("ffprobe"), "-v", "error", "-select_streams", "v:0", "-show_streams", "-show_format"]
+    outcome = subprocess.run([*command, "-of", "json", str(path)], capture_output=True, text=True, check=False)
+    found = json.loads(outcome.stdout or "{}")
+    if outcome.returncode or not found.get("streams"):
+        raise ValueError(f"{path} is no video: {outcome.stderr.strip() or 'it has no stream of pictures'}")
+    stream = found["streams"][0]
+    if stream.get("color_transfer") in WIDE_RANGE:
+        raise ValueError(f"{path} is an HDR video ({stream['color_transfer']}); only SDR is supported")
+    rate = Fraction(stream["avg_frame_rate"]) if stream["avg_frame_rate"] != "0/0" else Fraction(25)
+    seconds = float(stream.get("duration") or found["format"].get("duration") or 0)
+    turned = any(int(data.get("rotation", 0)) % 180 for data in stream.get("side_data_list", []))
+    width, height = (stream["height"], stream["width"]) if turned else (stream["width"], stream["height"])
+    frames = int(stream.get("nb_frames") or round(seconds * rate))
+    return Clip(width // 2 * 2, height // 2 * 2, rate, frames)
+
+
+@contextmanager
+def reading(path: Path, clip: Clip) -> Iterator[Iterator[Pixels]]:
+    """The frames, upright, uint8 [H, W, 3], sRGB primaries and transfer taken for those of the video (BT.709).
+
+    Raises:
+        ValueError: if ffmpeg cannot decode the video; said after the frames that it could.
+    """
+    command = [
+        *(_tool("ffmpeg"), "-v", "error", "-nostdin", "-i", str(path), "-map", "0:v:0"),
+        *("-vf", f"crop={clip.width}:{clip.height}:0:0", "-fps_mode", "cfr", "-r", str(clip.rate)),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
+    ]
+    with _ffmpeg(command, stdout=subprocess.PIPE) as (process, complain):
+
+        def frames() -> Iterator[Pixels]:
+            assert process.stdout is not None
+            size = clip.height * clip.width * 3
+            while len(data := process.stdout.read(size)) == size:
+                yield np.frombuffer(data, np.uint8).reshape(clip.height, clip.width, 3)
+            if process.wait():
+                raise ValueError(f"{path} cannot be decoded: {complain()}")
+
+        yield frames()
+
+
+@contextmanager
+def writing(path: Path, clip: Clip, source: Path, crf: int) -> Iterator[IO[bytes]]:
+    """Takes frames as bytes, RGB, and writes them as H.264 with the sound of `source`.
+
+    Raises:
+        ValueError: if ffmpeg cannot write the video.
+    """
+    command = [
+        *(_tool("ffmpeg"), "-v", "error", "-nostdin", "-y"),
+        *(
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{clip.width}x{clip.height}",
+            "-r",
+            str(clip.rate),
+            "-i",
+            "-",
+        ),
+        *("-i", str(source), "-map", "0:v", "-map", "1:a?", "-map_metadata", "1", "-c:a", "copy"),
+        *("-vf", "scale=out_color_matrix=bt709", "-colorspace", "bt709", "-color_primaries", "bt709"),
+        *("-color_trc", "bt709", "-c:v", "libx264", "-crf", str(crf), "-pix_fmt", "yuv420p", str(path)),
+    ]
+    with _ffmpeg(command, stdin=subprocess.PIPE) as (process, complain):
+        assert process.stdin is not None
+        try:
+            yield process.stdin
+            process.stdin.close()
+        except BrokenPipeError:
+            process.wait()
+            raise ValueError(f"{path} cannot be written: {complain()}") from None
+        if process.wait():
+            raise ValueError(f"{path} cannot be written: {complain()}")
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(f"videos need {name}, which is not installed: see https://ffmpeg.org/download.html")
+    return found
+
+
+@contextmanager
+def _ffmpeg(command: list[str], **pipes: Any) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
+    """A running ffmpeg, and a function for what it complained of; it is ended if the block ends badly."""
+    with tempfile.TemporaryFile() as complaints:
+
+        def complain() -> str:
+            complaints.seek(0)
+            return complaints.read().decode(errors="replace").strip()[-500:] or "ffmpeg does not say why"
+
+        process = subprocess.Popen(command, stderr=complaints, **pipes)
+        try:
+            yield process, complain
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None and not pipe.closed:
+                    pipe.close()

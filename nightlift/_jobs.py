@@ -1,0 +1,147 @@
+"""What `nightlift enhance` has to do: which picture goes where, and whether that is done already."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FORMATS = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".jpe": "jpeg",
+    ".mpo": "jpeg",
+    ".png": "png",
+    ".webp": "webp",
+    ".avif": "avif",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
+"""Suffix -> format of the answer that is written under it."""
+
+ANSWERED = {".bmp": ".png", ".gif": ".png", ".heic": ".jpg", ".heif": ".jpg"}
+"""Suffixes of formats that are only read -> suffix of the answer."""
+
+SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
+"""Format -> the suffix it is written under where it changes."""
+
+STREAM = Path("-")
+"""Stands for standard input and standard output."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to enhance.
+
+    Attributes:
+        source: file to read, or `STREAM`.
+        target: file to write, or `STREAM`.
+        format: what to ask for; None takes the input's own.
+    """
+
+    source: Path
+    target: Path
+    format: str | None
+
+    @property
+    def done(self) -> bool:
+        """Whether the target is there and not older than the source."""
+        if STREAM in (self.source, self.target) or not self.target.exists():
+            return False
+        return self.target.stat().st_mtime_ns >= self.source.stat().st_mtime_ns
+
+
+def find_jobs(inputs: Sequence[Path], out: Path, format: str | None) -> list[Job]:
+    """The pictures among `inputs`, folders with everything below them, and where each goes.
+
+    One file goes to `out` itself if that has a picture's suffix, else into the folder `out`. What is in one folder
+    goes into `out`, the tree kept; of several inputs, each folder keeps its name there. The suffix decides the
+    format of what is written.
+
+    Args:
+        inputs: files and folders, or `STREAM` alone.
+        out: a file, a folder (made later) or `STREAM`.
+        format: wanted of every answer; None: each as it came.
+
+    Raises:
+        FileNotFoundError: an input is not there.
+        ValueError: the arguments do not go together, or something would be overwritten.
+    """
+    for path in inputs:
+        if path != STREAM and not path.exists():
+            raise FileNotFoundError(f"there is no file or folder {path}")
+    if STREAM in (*inputs, out) or _is_single_file(inputs, out):
+        return [_single(inputs, out, format)]
+    pairs = [pair for path in inputs for pair in _places(path, out, keep_name=len(inputs) > 1)]
+    jobs = [Job(source, *_named(place, format)) for source, place in pairs]
+    jobs = _apart(jobs, dict(pairs))
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        if job.target.resolve() in sources:
+            raise ValueError(f"{job.target} is an input; choose another folder for the results")
+    return jobs
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name says that it is a picture we take."""
+    return path.suffix.lower() in FORMATS.keys() | ANSWERED.keys() and not path.name.startswith(".")
+
+
+def _is_single_file(inputs: Sequence[Path], out: Path) -> bool:
+    return len(inputs) == 1 and inputs[0].is_file() and not out.is_dir() and out.suffix.lower() in FORMATS
+
+
+def _single(inputs: Sequence[Path], out: Path, format: str | None) -> Job:
+    if len(inputs) != 1 or inputs[0].is_dir():
+        raise ValueError("standard input and output take one picture at a time")
+    source = inputs[0]
+    if out != STREAM and out.suffix.lower() not in FORMATS:
+        raise ValueError(f"{out} has no suffix of a picture that is written: {', '.join(FORMATS)}")
+    if STREAM not in (source, out) and out.exists() and out.samefile(source):
+        raise ValueError(f"{out} is the input; choose another name for the result")
+    return Job(source, out, format or FORMATS.get(out.suffix.lower()))
+
+
+def _places(path: Path, out: Path, keep_name: bool) -> Iterator[tuple[Path, Path]]:
+    """(picture, its place below `out` under its own name) for a file or a folder; what `out` holds is left out."""
+    if path.is_file():
+        yield path, out / path.name
+        return
+    base = out / path.resolve().name if keep_name else out
+    for folder, folders, files in os.walk(path):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _same(here / name, out))
+        for name in sorted(files):
+            if is_picture(here / name):
+                yield here / name, base / (here / name).relative_to(path)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
+
+
+def _named(place: Path, format: str | None) -> tuple[Path, str]:
+    """(place with the suffix of what is written there, its format)."""
+    suffix = place.suffix.lower()
+    if format is None:
+        place = place.with_suffix(ANSWERED[suffix]) if suffix in ANSWERED else place
+    elif FORMATS.get(suffix) != format:
+        place = place.with_suffix(SUFFIXES[format])
+    return place, FORMATS[place.suffix.lower()]
+
+
+def _apart(jobs: list[Job], places: dict[Path, Path]) -> list[Job]:
+    """Where two pictures would get one name, those that change their suffix keep the old one before it."""
+    count = Counter(job.target for job in jobs)
+    jobs = [
+        Job(job.source, job.target.with_name(places[job.source].name + job.target.suffix), job.format)
+        if count[job.target] > 1 and job.target != places[job.source]
+        else job
+        for job in jobs
+    ]
+    for target, times in Counter(job.target for job in jobs).items():
+        if times > 1:
+            raise ValueError(f"{times} inputs would be written to {target}; enhance them into separate folders")
+    return jobs

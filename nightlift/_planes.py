@@ -1,0 +1,147 @@
+"""Who enhances: the service's own plane inside this process, or a service somewhere else, behind one interface."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from nightlift.client import AsyncClient, ServiceError
+from service.enhancer import EnhanceOptions
+from service.errors import NightliftError, Unavailable
+from service.runtime import Runtime
+from service.settings import Settings
+
+RETRIES = 4
+"""How often a picture is tried while the engine is busy or being restarted."""
+
+
+class Answer(Protocol):
+    """An enhanced picture: what both planes answer."""
+
+    @property
+    def data(self) -> bytes:
+        """The encoded picture."""
+
+    @property
+    def detail(self) -> str:
+        """How it was rendered."""
+
+    @property
+    def luminance_before(self) -> float:
+        """Mean luminance of the input, 0 to 1."""
+
+    @property
+    def luminance_after(self) -> float:
+        """Mean luminance of the answer, 0 to 1."""
+
+
+class Plane(Protocol):
+    """Turns one encoded picture into another."""
+
+    async def enhance(self, data: bytes, options: Mapping[str, Any]) -> Answer:
+        """Enhance one picture; `options` are those of `POST /enhance`, without those that are None.
+
+        Raises:
+            PictureRefused: if this picture cannot be enhanced; the others may.
+        """
+
+
+class PictureRefused(Exception):
+    """One picture could not be enhanced; the message says why."""
+
+
+@dataclass(frozen=True)
+class PlaneOptions:
+    """Where the work is done.
+
+    Attributes:
+        server: address of a service; None: in this process.
+        api_key: for the service, where it wants one.
+        model: the model to use; None: the default one.
+        model_repository: folder of models for this process; None: the settings'.
+    """
+
+    server: str | None = None
+    api_key: str | None = None
+    model: str | None = None
+    model_repository: Path | None = None
+
+
+def open_plane(options: PlaneOptions) -> AbstractAsyncContextManager[Plane]:
+    """The plane that the options ask for.
+
+    Raises (on entry):
+        ValueError: if the service cannot be reached, or the model cannot be served.
+    """
+    return _remote(options) if options.server else _embedded(options)
+
+
+@asynccontextmanager
+async def open_runtime(options: PlaneOptions) -> AsyncIterator[Runtime]:
+    """The service's runtime in this process, with one model, loaded and warmed.
+
+    Raises (on entry):
+        ValueError: if the model cannot be served.
+    """
+    settings = Settings()
+    model = options.model or settings.default_model
+    changes: dict[str, Any] = {"default_model": model, "models": (model,), "required_models": ()}
+    if options.model_repository:
+        changes["model_repository"] = options.model_repository
+    async with Runtime(settings.model_copy(update=changes)) as runtime:
+        await runtime.loaded()
+        try:
+            runtime.models.get(model)
+        except NightliftError as error:
+            raise ValueError(f"{error}; `nightlift models` lists what there is") from error
+        yield runtime
+
+
+@asynccontextmanager
+async def _embedded(options: PlaneOptions) -> AsyncIterator[Plane]:
+    async with open_runtime(options) as runtime:
+        yield _Embedded(runtime)
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    runtime: Runtime
+
+    async def enhance(self, data: bytes, options: Mapping[str, Any]) -> Answer:
+        wanted = EnhanceOptions(**options)
+        for patience in reversed(range(RETRIES)):
+            try:
+                return await self.runtime.enhancer.enhance(data, wanted)
+            except NightliftError as error:
+                if not patience or not isinstance(error, Unavailable):
+                    raise PictureRefused(str(error)) from error
+                await asyncio.sleep(error.retry_after or 0)
+        raise AssertionError("unreachable")
+
+
+@asynccontextmanager
+async def _remote(options: PlaneOptions) -> AsyncIterator[Plane]:
+    assert options.server is not None
+    async with AsyncClient(options.server, api_key=options.api_key) as client:
+        try:
+            await client.models()
+        except (httpx.HTTPError, httpx.InvalidURL, ServiceError) as error:
+            raise ValueError(f"no service answers at {options.server}: {error}") from error
+        yield _Remote(client)
+
+
+@dataclass(frozen=True)
+class _Remote:
+    client: AsyncClient
+
+    async def enhance(self, data: bytes, options: Mapping[str, Any]) -> Answer:
+        try:
+            return await self.client.enhance(data, **options)
+        except (ServiceError, httpx.HTTPError) as error:
+            raise PictureRefused(str(error) or type(error).__name__) from error

@@ -1,0 +1,41 @@
+"""`nightlift train` and `nightlift evaluate`: what of their flags needs more than handing on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from training import evaluate
+from training.evaluation import Row
+
+
+def data_folders(words: Sequence[str]) -> Path | dict[str, Path]:
+    """One folder for all streams, or folder by stream where the words are `STREAM=FOLDER`.
+
+    Raises:
+        ValueError: if several words do not all name their stream.
+    """
+    if len(words) == 1 and ("=" not in words[0] or Path(words[0]).exists()):
+        return Path(words[0])
+    folders = {stream: Path(folder) for stream, equals, folder in (word.partition("=") for word in words) if equals}
+    if len(folders) != len(words):
+        raise ValueError("several data folders are given as STREAM=FOLDER, each stream once")
+    return folders
+
+
+def run_evaluation(models: Sequence[str], data: Path, options: Mapping[str, Any]) -> None:
+    """Evaluate, saying each row as it is measured, and print the tables.
+
+    Raises:
+        FileNotFoundError, ValueError: as `training.evaluate`.
+    """
+    progress = Console(stderr=True)
+
+    def say(row: Row) -> None:
+        scores = (f"{row.psnr:.2f} dB" if row.psnr is not None else "", f"{row.seconds:.2f} s a picture")
+        progress.print(f"{row.name}, {row.detail}: {', '.join(filter(None, scores))}", highlight=False)
+
+    print(evaluate(list(models), data, on_row=say, **options).to_markdown())

@@ -1,0 +1,104 @@
+"""Moving pictures: what the network does to a frame is averaged with what it did to those before.
+
+A network that sees every frame afresh answers noise with small changes of brightness, which a viewer sees as flicker.
+Its effect is a local affine map, and maps can be averaged, where finished frames cannot: the average is applied to
+the sharp new frame. Where the scene itself changes, the new map wins, and after a cut nothing of the old is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from service.pictures import Picture
+from service.rendering._affine import AffineMap
+from service.rendering._grade import brightness_gate, grade
+from service.rendering._options import RenderOptions
+from service.rendering._pass import apply_map
+from service.rendering._plan import RenderPlan
+from service.rendering._render import affine_map
+from service.rendering._shrink import shrink
+
+CHANGE = (0.15, 0.5)
+"""Change of a place, relative to its brightness, up to which it counts as noise, and from which the new map wins."""
+
+CUT = 0.35
+"""Mean change of the whole view from which a frame counts as the first of a new scene."""
+
+DARKNESS = 0.02
+"""Code value added to brightnesses before changes are put in relation to them; keeps black places quiet."""
+
+WINDOW = 9
+"""Side in proxy pixels of the window over which changes are averaged, so that sensor noise does not count."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a network does to one frame.
+
+    Attributes:
+        affine: its effect as a map.
+        gate: the already-bright gate, 0 to 1.
+        view: float32 [h, w, 3], 0 to 1, the frame at the proxy's size.
+    """
+
+    affine: AffineMap
+    gate: float
+    view: NDArray[np.float32]
+
+
+def fit_effect(frame: Picture, plan: RenderPlan, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Effect:
+    """The network's effect on one frame; arguments as for `finish`, with a plan for detail=guided.
+
+    Raises:
+        ValueError: if the plan is for another detail: then there is no map to average.
+    """
+    if plan.proxy is None:
+        raise ValueError(f"frames are rendered with detail=guided, not {plan.detail}")
+    view = shrink(frame, plan.proxy)
+    gate = brightness_gate(view) if options.gate else 1.0
+    return Effect(affine_map(frame, plan, view, outputs), gate, view.colour)
+
+
+def follow(before: Effect | None, now: Effect, share: float) -> Effect:
+    """The effect for this frame: `share` of its own, the rest of what was applied before.
+
+    An exponential average over time, place by place; a place whose brightness changes by half takes the new map at
+    once, and so does the whole frame after a cut, or if its size is another.
+
+    Args:
+        before: what this function gave for the frame before; None for the first.
+        now: what the network does to this frame alone.
+        share: above 0, at most 1; 1 averages nothing.
+    """
+    if before is None or before.affine.terms.shape != now.affine.terms.shape or before.view.shape != now.view.shape:
+        return now
+    change = scene_change(before.view, now.view)
+    if change.mean() > CUT:
+        return now
+    start, end = CHANGE
+    part = np.clip((change - start) / (end - start), 0.0, 1.0)
+    shares = share + (1 - share) * part * part * (3 - 2 * part)
+    height, width = now.affine.terms.shape[1:3]
+    weight = np.asarray(cv2.resize(shares, (width, height), interpolation=cv2.INTER_AREA), np.float32)[..., None]
+    terms = before.affine.terms + weight * (now.affine.terms - before.affine.terms)
+    gate = before.gate + float(shares.mean()) * (now.gate - before.gate)
+    return Effect(AffineMap(terms), gate, now.view)
+
+
+def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much each place changed, relative to its brightness: float32 [h, w, 3] twice to [h, w], 0 and more."""
+    window = (WINDOW, WINDOW)
+    earlier, later = (cv2.blur(view.mean(axis=2), window, borderType=cv2.BORDER_REFLECT) for view in (before, now))
+    return np.asarray(np.abs(later - earlier) / ((earlier + later) / 2 + DARKNESS), np.float32)
+
+
+def apply_effect(frame: Picture, effect: Effect, options: RenderOptions) -> NDArray[Any]:
+    """Bring an effect to every pixel of a frame: uint8 or uint16 [H, W, 3], as the frame has."""
+    numbers = grade(options, effect.gate)
+    return frame.pixels if numbers.blend == 0 else apply_map(frame.pixels, effect.affine, numbers)
