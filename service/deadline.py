@@ -16,8 +16,11 @@ async def within(deadline: float | None) -> AsyncIterator[None]:
     Raises:
         DeadlineExceeded: if it was not done by then.
     """
+    timer = asyncio.timeout_at(deadline)
     try:
-        async with asyncio.timeout_at(deadline):
+        async with timer:
             yield
     except TimeoutError:
+        if not timer.expired():
+            raise
         raise DeadlineExceeded("the time allowed for this request ran out before its result was ready") from None
