@@ -122,8 +122,7 @@ def onnx_runner(content: bytes) -> Run:
 def night_scenes(height: int, width: int) -> Pixels:
     """Three different pictures uint8 [3, height, width, 3]: a dark room, a brighter one, a lamp in the black.
 
-    They have what real pictures have (gradients, edges, colour, noise, clipped lights), and are the same on every
-    machine.
+    They have what real pictures have: gradients, edges, colour, noise, clipped lights.
     """
     random = np.random.default_rng([height, width])
     rows, columns = np.mgrid[:height, :width] / max(height, width)

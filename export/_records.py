@@ -14,7 +14,7 @@ from export._parity import Parity
 
 MANIFEST, PARITY, SCORES = "manifest.json", "parity.json", "scores.json"
 VERSION = re.compile(r"[1-9][0-9]*")
-FOLDER_BEFORE_NAME = re.compile(r"(?<![\w.])(?:\.{0,2}/)(?:[\w.+-]+/)*(?=[\w.+-])")
+FOLDER_BEFORE_NAME = re.compile(r"(?<![\w.:/])(?:\.{0,2}/)(?:[\w.+-]+/)*(?=[\w.+-])")
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ def changed_files(repository: Path) -> list[str]:
     return lines
 
 
-def remeasure(record: Record) -> Parity:
-    """Measure a model against its network again, at all sizes, and write its parity.json and its card.
+def remeasure(record: Record, sizes: Sequence[tuple[int, int]] = (*SIZES, FULL_SIZE)) -> Parity:
+    """Measure a model against its network again at each (height, width); write its parity.json and its card.
 
     The network is restored from the weights of the TorchScript variant, so the repository is all that is needed.
 
@@ -69,14 +69,14 @@ def remeasure(record: Record) -> Parity:
     """
     content = record.file.read_bytes()
     exported: Run = onnx_runner(content) if record.manifest["format"] == "onnx" else torchscript_runner(content)
-    parity = measure(torch_runner(_restored(record)), exported, (*SIZES, FULL_SIZE))
+    parity = measure(torch_runner(restored(record)), exported, sizes)
     parity.require(str(record.file))
     (record.folder / PARITY).write_text(parity_report(sha256(content), parity), encoding="utf-8")
     describe(read_record(record.folder))
     return parity
 
 
-def _restored(record: Record) -> PixelModel:
+def restored(record: Record) -> PixelModel:
     """The network under the pixel contract, eager, with the weights of the TorchScript variant."""
     spec = networks.spec(record.manifest["family"])
     sibling = f"{record.manifest['scored_as']}{SUFFIX['torchscript']}"

@@ -1,0 +1,41 @@
+"""Every network exports: equal to torch within one code value at odd sizes, alone and in batches, in both formats.
+
+The large ones are exported at a fraction of their width, or one of their two equal halves: the layers and what they
+do with sizes are the same. The Zero-DCE pair is exported by the other tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from torch import nn
+
+from export import PixelModel
+from export._onnx import to_onnx
+from export._parity import measure, onnx_runner, torch_runner, torchscript_runner
+from export._torchscript import to_torchscript
+from tests.export.checkpoints import seeded
+from training import networks
+from training.networks.drgn import FusionNetwork
+
+SIZES = ((101, 75), (16, 16))
+
+SMALL: dict[str, Callable[[], nn.Module]] = {
+    "exdnet": lambda: networks.create("exdnet"),
+    "drbn_perceptual": lambda: networks.create("drbn_perceptual"),  # holds all of `drbn`
+    "drgn": lambda: FusionNetwork(8, groups=1),
+    "ded_net": lambda: networks.create("ded_net", width=8),
+}
+
+
+def test_no_network_is_forgotten() -> None:
+    assert {*SMALL, "drbn", "zero_dce", "zero_dce_improved"} == set(networks.names())
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_exports_within_one_code_value(name: str) -> None:
+    model = PixelModel(seeded(SMALL[name]()), networks.spec(name)).eval()
+    in_torch = torch_runner(model)
+    measure(in_torch, onnx_runner(to_onnx(model, {})), SIZES).require(f"{name} in ONNX")
+    measure(in_torch, torchscript_runner(to_torchscript(model, {})), SIZES).require(f"{name} in TorchScript")
