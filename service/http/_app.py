@@ -11,6 +11,7 @@ from service.http import _enhance, _protocol, _status
 from service.http._middleware import BodyLimit, RequestContext
 from service.http._pages import install_pages
 from service.http._problems import install_problem_handlers
+from service.http._security import SecurityHeaders
 from service.protocol import ProtocolPlane
 from service.runtime import Runtime
 
@@ -34,4 +35,4 @@ def create_app(runtime: Runtime) -> ASGIApp:
     install_pages(app)
     install_problem_handlers(app, runtime.metrics)
     limited = BodyLimit(app, runtime.settings.max_body_bytes, runtime.metrics)
-    return RequestContext(limited, runtime)
+    return SecurityHeaders(RequestContext(limited, runtime))

@@ -1,0 +1,207 @@
+// The page: photos come in, the network's answer is fetched once, and everything after it happens here.
+
+import { Answers } from "./answers.js";
+import { listModels, Problem, useKey } from "./api.js";
+import { Comparison } from "./comparison.js";
+import { Controls } from "./controls.js";
+import { downloadAll, downloadOne } from "./download.js";
+import { grading } from "./grading.js";
+import { Histogram, percent } from "./histogram.js";
+import { watchForFiles } from "./intake.js";
+import { Film } from "./photos.js";
+import { decode, decodePhoto, decodePhotoByService } from "./pixels.js";
+import { duration, showTiming } from "./timing.js";
+import { Viewer } from "./viewer.js";
+
+const MODELS_POLL_MILLISECONDS = 2000;
+
+const $ = (id) => document.getElementById(id);
+const answers = new Answers();
+const controls = new Controls($("controls"));
+const film = new Film($("film"));
+const histogram = new Histogram($("histogram"));
+const viewer = new Viewer({ stage: $("stage"), canvas: $("canvas"), divider: $("divider"), slider: $("position") });
+const comparison = new Comparison($("cards"), (photo, model, signal) =>
+  answers.get(photo, controls.inference(model), signal),
+);
+
+/** What is on the stage: the photo, its size in pixels, and the gate that the service measured. */
+let shown = { photo: null, size: null, gate: 1 };
+let controller = new AbortController();
+
+/** Show a photo, or show it anew after a control changed that the network's answer depends on. */
+async function develop(photo) {
+  controller.abort();
+  const { signal } = (controller = new AbortController());
+  busy("Enhancing …");
+  try {
+    const pending = answers.get(photo, controls.inference(), signal);
+    pending.catch(() => {}); // it is awaited below, and may fail before that
+    const isNew = shown.photo !== photo;
+    if (isNew) await showBefore(photo, await decodePhoto(photo.file, viewer.longestSide, signal), signal);
+    const { blob, report } = await pending;
+    const { bitmap, size } = await decode(blob, viewer.longestSide);
+    if (size.width !== shown.size.width || size.height !== shown.size.height) {
+      // The browser turned the photo otherwise than the service did, whose word counts.
+      await showBefore(photo, await decodePhotoByService(photo.file, viewer.longestSide, signal), signal);
+    }
+    signal.throwIfAborted();
+    histogram.takeAfter(bitmap);
+    viewer.showAfter(bitmap);
+    shown.gate = report.gate;
+    const light = followLight();
+    describe(report);
+    done(`Enhanced in ${duration(report.elapsed)}. Mean light ${percent(light.before)} before, ${percent(light.after)} after.`);
+    if (isNew) viewer.reveal();
+    $("download").disabled = $("download-all").disabled = false;
+  } catch (error) {
+    if (signal.aborted) return;
+    explain(error, () => develop(photo));
+  }
+}
+
+async function showBefore(photo, { bitmap, size }, signal) {
+  signal.throwIfAborted();
+  shown = { photo, size, gate: 1 };
+  histogram.takeBefore(bitmap);
+  viewer.showBefore(bitmap);
+  followLight();
+}
+
+/** Bring strength, protection and gate to everything that shows them: no request, no waiting. */
+function followLight() {
+  comparison.grade(controls.light);
+  if (!shown.photo) return null;
+  const numbers = grading(controls.light, shown.gate);
+  viewer.grade(numbers);
+  const light = histogram.draw(numbers);
+  $("light").textContent = `${percent(light.before)} → ${percent(light.after)}`;
+  return light;
+}
+
+async function compare() {
+  const isOpen = !$("comparison").hidden;
+  $("compare").setAttribute("aria-expanded", isOpen);
+  comparison.stop();
+  if (!isOpen || !film.chosen) return;
+  try {
+    await comparison.run(film.chosen, controls.distinctModels, controls.light);
+  } catch (error) {
+    if (error.name !== "AbortError") explain(error);
+  }
+}
+
+function describe({ model, detail, gate, ...report }) {
+  const { width, height } = shown.size;
+  $("size").textContent = `${width} × ${height}, ${((width * height) / 1e6).toFixed(1)} MP`;
+  $("answered").textContent = model.replace("/", ", version ");
+  $("rendered").textContent = detail;
+  $("gated").textContent = gate > 0.995 ? "dark: gets all of it" : `well lit: gets ${percent(gate)} of it`;
+  showTiming($("timing"), report);
+}
+
+function busy(text) {
+  $("stage").setAttribute("aria-busy", "true");
+  $("message").textContent = text;
+  $("problem").hidden = true;
+}
+
+function done(text) {
+  $("stage").setAttribute("aria-busy", "false");
+  $("message").textContent = text;
+}
+
+/** Say what went wrong; `again`, if given, is offered as a way out. */
+function explain(error, again = null) {
+  done("");
+  if (error instanceof Problem && error.status === 401) askForKey(again);
+  $("problem").hidden = false;
+  $("problem-title").textContent = error.title ?? "Something went wrong";
+  $("problem-detail").textContent = error.message;
+  $("again").hidden = !again;
+  $("again").onclick = again;
+}
+
+function askForKey(again) {
+  $("key-dialog").showModal();
+  $("key-form").onsubmit = (event) => {
+    event.preventDefault();
+    $("key-dialog").close();
+    useKey($("key").value);
+    again?.();
+  };
+}
+
+async function offerModels() {
+  try {
+    controls.offer(await listModels());
+  } catch (error) {
+    explain(error, offerModels);
+    return;
+  }
+  if (controls.models.length === 0) setTimeout(offerModels, MODELS_POLL_MILLISECONDS);
+  $("compare").hidden = controls.distinctModels.length < 2;
+}
+
+async function download() {
+  busy("Making the file …");
+  try {
+    await downloadOne(film.chosen, controls.file);
+    done("Downloaded.");
+  } catch (error) {
+    explain(error, download);
+  }
+}
+
+async function downloadEach() {
+  const { photos } = film;
+  const failures = await downloadAll([...photos], controls.file, (count) => busy(`Making file ${count + 1} of ${photos.length} …`));
+  done(`${photos.length - failures.length} of ${photos.length} downloaded.`);
+  if (failures.length > 0) {
+    const each = failures.map(({ photo, error }) => `${photo.name}: ${error.message}`).join(" · ");
+    explain(new Problem(0, { title: `${failures.length} of ${photos.length} failed`, detail: each }));
+  }
+}
+
+async function trySample(event) {
+  const link = event.currentTarget;
+  event.preventDefault();
+  const blob = await (await fetch(link.href)).blob();
+  film.add([new File([blob], link.href.split("/").pop(), { type: blob.type })]);
+}
+
+film.onchoose = (photo) => {
+  $("welcome").hidden = photo !== null;
+  $("workspace").hidden = photo === null;
+  $("download-all").hidden = film.photos.length < 2;
+  if (!photo) return controller.abort();
+  develop(photo);
+  compare();
+};
+controls.onlight = followLight;
+controls.oninference = () => {
+  if (film.chosen) develop(film.chosen);
+};
+comparison.onchoose = (model) => {
+  controls.choose(model);
+  $("stage").scrollIntoView({ block: "nearest" });
+};
+viewer.onzoom = (scale) => ($("zoom").textContent = `${Math.round(100 * scale)} %`);
+viewer.onlost = () => {
+  shown.photo = null;
+  develop(film.chosen);
+};
+
+watchForFiles([$("file"), $("more")], (files) => film.add(files));
+for (const link of document.querySelectorAll(".samples a")) link.addEventListener("click", trySample);
+$("fit").addEventListener("click", () => viewer.fit());
+$("actual").addEventListener("click", () => viewer.actualSize());
+$("zoom-in").addEventListener("click", () => viewer.zoomIn());
+$("zoom-out").addEventListener("click", () => viewer.zoomOut());
+$("compare").addEventListener("click", () => {
+  $("comparison").hidden = !$("comparison").hidden;
+  compare();
+});
+$("download").addEventListener("click", download);
+$("download-all").addEventListener("click", downloadEach);
+offerModels();

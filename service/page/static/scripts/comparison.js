@@ -1,0 +1,91 @@
+// One photo through every model, side by side; the cards follow strength and protection as the large picture does.
+
+import { grading, gradePixels } from "./grading.js";
+import { decode, decodePhoto, sample } from "./pixels.js";
+import { duration } from "./timing.js";
+
+const CARD_SIDE = 640; // pixels
+const AT_ONCE = 2; // requests, so that the service stays free for others
+
+export class Comparison {
+  /** Called with a model's value in the select when its card was chosen. */
+  onchoose = () => {};
+
+  #cards = [];
+  #controller = null;
+
+  /** `grid` is the element that it fills; `answer(photo, model, signal)` asks for {blob, report}. */
+  constructor(grid, answer) {
+    this.grid = grid;
+    this.answer = answer;
+  }
+
+  /** Show `photo` through `models`, [{value, label}]; the cards' light follows `settings`. */
+  async run(photo, models, settings) {
+    this.stop();
+    this.settings = settings;
+    const { signal } = (this.#controller = new AbortController());
+    this.#cards = models.map((model) => this.#card(model));
+    this.grid.replaceChildren(...this.#cards.map(({ element }) => element));
+    const before = sample((await decodePhoto(photo.file, CARD_SIDE, signal)).bitmap, CARD_SIDE);
+    const waiting = [...this.#cards];
+    const work = async () => {
+      for (let card = waiting.shift(); card && !signal.aborted; card = waiting.shift()) {
+        await this.#fill(card, photo, before, signal);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+  }
+
+  /** Forget the cards, and requests that are under way. */
+  stop() {
+    this.#controller?.abort();
+    this.#cards = [];
+    this.grid.replaceChildren();
+  }
+
+  /** Follow the controls. */
+  grade(settings) {
+    this.settings = settings;
+    for (const card of this.#cards) this.#paint(card);
+  }
+
+  #card(model) {
+    const element = document.createElement("li");
+    const button = document.createElement("button");
+    const canvas = document.createElement("canvas");
+    const name = document.createElement("strong");
+    const note = document.createElement("span");
+    button.type = "button";
+    name.textContent = model.label;
+    note.textContent = "…";
+    button.append(canvas, name, note);
+    button.addEventListener("click", () => this.onchoose(model.value));
+    element.append(button);
+    return { model, element, canvas, note };
+  }
+
+  async #fill(card, photo, before, signal) {
+    try {
+      const { blob, report } = await this.answer(photo, card.model.value, signal);
+      const after = sample((await decode(blob, CARD_SIDE)).bitmap, CARD_SIDE);
+      card.pixels = [before, after];
+      card.gate = report.gate;
+      const network = report.stages.find(({ name }) => name === "infer");
+      card.note.textContent = network ? `network ${duration(network.milliseconds)}` : "";
+      this.#paint(card);
+    } catch (error) {
+      if (error.name !== "AbortError") card.note.textContent = error.message;
+    }
+  }
+
+  #paint({ canvas, pixels, gate }) {
+    if (!pixels) return;
+    const [x, y] = pixels;
+    const { width, height } = x;
+    const result = new ImageData(width, height);
+    gradePixels(x.data, y.data, grading(this.settings, gate), result.data);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    canvas.getContext("2d").putImageData(result, 0, 0);
+  }
+}

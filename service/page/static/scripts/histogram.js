@@ -1,0 +1,59 @@
+// How light is spread over the photo, before and after: two curves over the luminance of code values.
+
+import { gradePixels } from "./grading.js";
+import { sample } from "./pixels.js";
+
+const SAMPLE_SIDE = 400;
+const BINS = 128;
+
+export class Histogram {
+  /** `before` and `after` are SVG paths in a box of BINS x 1, `svg` is around them. */
+  constructor(svg) {
+    this.svg = svg;
+    this.paths = ["before", "after"].map((name) => svg.querySelector(`.${name}`));
+    svg.setAttribute("viewBox", `0 0 ${BINS - 1} 1`);
+  }
+
+  takeBefore(bitmap) {
+    this.before = sample(bitmap, SAMPLE_SIDE).data;
+    this.after = null;
+  }
+
+  takeAfter(bitmap) {
+    this.after = sample(bitmap, SAMPLE_SIDE).data;
+  }
+
+  /** Draw; `grading` as for `gradePixels`. Answers the mean luminance before and after, 0 to 1. */
+  draw(grading) {
+    const graded = new Uint8ClampedArray(this.before.length);
+    gradePixels(this.before, this.after ?? this.before, grading, graded);
+    const spreads = [this.before, graded].map(spread);
+    const highest = Math.max(...spreads.flatMap(({ counts }) => [...counts.subarray(1, BINS - 1)]), 1);
+    spreads.forEach(({ counts }, which) => this.paths[which].setAttribute("d", outline(counts, highest)));
+    const [before, after] = spreads.map(({ mean }) => mean);
+    this.svg.setAttribute("aria-label", `Histogram. Mean light: ${percent(before)} before, ${percent(after)} after`);
+    return { before, after };
+  }
+}
+
+export function percent(share) {
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
+
+/** {counts, mean} of the luminance of RGBA bytes. */
+function spread(pixels) {
+  const counts = new Float32Array(BINS);
+  let sum = 0;
+  for (let i = 0; i < pixels.length; i += 4) {
+    const luminance = 0.2126 * pixels[i] + 0.7152 * pixels[i + 1] + 0.0722 * pixels[i + 2];
+    counts[Math.floor((luminance * BINS) / 256)]++;
+    sum += luminance;
+  }
+  return { counts, mean: sum / (pixels.length / 4) / 255 };
+}
+
+/** Square roots, so that the few bright places of a dark photo are seen; black and white may run over the top. */
+function outline(counts, highest) {
+  const points = [...counts].map((count, bin) => `${bin},${(1 - Math.min(1, Math.sqrt(count / highest))).toFixed(4)}`);
+  return `M0,1L${points.join("L")}L${BINS - 1},1Z`;
+}

@@ -1,0 +1,120 @@
+// Paints the visible part of a photo with WebGL 2: grading a frame costs the GPU one pass over the canvas, whatever
+// the photo's size. `painter_canvas.js` has the same interface.
+
+import { GRADE_SHADER } from "./grading.js";
+
+const VERTICES = `#version 300 es
+  void main() {
+    // One triangle that covers the canvas.
+    gl_Position = vec4(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1, 0, 1);
+  }
+`;
+
+const FRAGMENTS = `#version 300 es
+  precision highp float;
+  uniform sampler2D before, after;
+  uniform vec2 photoSize, corner;
+  uniform float canvasHeight, scale, divider;
+  out vec4 colour;
+  ${GRADE_SHADER}
+
+  void main() {
+    vec2 dot = vec2(gl_FragCoord.x, canvasHeight - gl_FragCoord.y);
+    vec2 place = (dot - corner) / (scale * photoSize);
+    float level = -log2(scale);
+    vec4 x = textureLod(before, place, level);
+    vec3 y = textureLod(after, place, level).rgb;
+    vec3 result = dot.x < divider ? x.rgb : grade(x.rgb, y);
+    bool outside = any(lessThan(place, vec2(0))) || any(greaterThanEqual(place, vec2(1)));
+    float alpha = outside ? 0.0 : x.a;
+    colour = vec4(floor(result * 255.0 + 0.5) / 255.0 * alpha, alpha);
+  }
+`;
+
+const UNIFORMS = ["photoSize", "corner", "canvasHeight", "scale", "divider", "blend", "protect"];
+
+export class WebGLPainter {
+  /** Throws an Error where there is no WebGL 2. */
+  constructor(canvas) {
+    const gl = canvas.getContext("webgl2", { antialias: false, depth: false });
+    if (!gl) throw new Error("no WebGL 2");
+    this.gl = gl;
+    this.longestSide = gl.getParameter(gl.MAX_TEXTURE_SIZE);
+    this.prepare();
+  }
+
+  /** Make what lives on the GPU; again after the context was lost. */
+  prepare() {
+    const { gl } = this;
+    const program = link(gl);
+    gl.useProgram(program);
+    gl.uniform1i(gl.getUniformLocation(program, "before"), 0);
+    gl.uniform1i(gl.getUniformLocation(program, "after"), 1);
+    this.uniform = Object.fromEntries(UNIFORMS.map((name) => [name, gl.getUniformLocation(program, name)]));
+    for (const unit of [gl.TEXTURE0, gl.TEXTURE1]) {
+      gl.activeTexture(unit);
+      gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
+      this.#upload(unit, new ImageData(1, 1));
+    }
+  }
+
+  /** Take the photo, a bitmap that is this painter's to close from now on. */
+  loadBefore(bitmap) {
+    this.size = [bitmap.width, bitmap.height];
+    this.#upload(this.gl.TEXTURE0, bitmap);
+    bitmap.close();
+  }
+
+  /** Take the network's answer, a bitmap of the photo's size, likewise. */
+  loadAfter(bitmap) {
+    this.#upload(this.gl.TEXTURE1, bitmap);
+    bitmap.close();
+  }
+
+  /** Paint; `view` is {scale, left, top} and `divider` a column, all in dots of the canvas. */
+  paint({ scale, left, top }, { blend, protect }, divider) {
+    const { gl, uniform } = this;
+    const { width, height } = gl.canvas;
+    gl.viewport(0, 0, width, height);
+    gl.uniform2f(uniform.photoSize, ...this.size);
+    gl.uniform2f(uniform.corner, left, top);
+    gl.uniform1f(uniform.canvasHeight, height);
+    gl.uniform1f(uniform.scale, scale);
+    gl.uniform1f(uniform.divider, divider);
+    gl.uniform1f(uniform.blend, blend);
+    gl.uniform1f(uniform.protect, protect);
+    // Who zooms in wants to see pixels.
+    const magnify = scale >= 2 ? gl.NEAREST : gl.LINEAR;
+    for (const unit of [gl.TEXTURE0, gl.TEXTURE1]) {
+      gl.activeTexture(unit);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, magnify);
+    }
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  #upload(unit, pixels) {
+    const { gl } = this;
+    gl.activeTexture(unit);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    gl.generateMipmap(gl.TEXTURE_2D);
+  }
+}
+
+function link(gl) {
+  const program = gl.createProgram();
+  for (const [kind, source] of [
+    [gl.VERTEX_SHADER, VERTICES],
+    [gl.FRAGMENT_SHADER, FRAGMENTS],
+  ]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) ?? "no program");
+  return program;
+}
