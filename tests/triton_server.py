@@ -43,7 +43,7 @@ def make_environment() -> Path:
 
 
 class TritonServer:
-    """A running server; a context manager, which waits until it is ready, and stops it.
+    """A running server; a context manager, which waits until it is ready, and ends it.
 
     Args:
         repository: its model repository.
@@ -58,6 +58,7 @@ class TritonServer:
         self._options = tuple(options)
         self._site = make_environment()
         self._backends = folder / "backends"
+        self._memory = f"nightlift-triton-{self.http_port}-"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -85,6 +86,7 @@ class TritonServer:
             "--metrics-address=127.0.0.1",
             f"--metrics-port={self.metrics_port}",
             "--allow-gpu-metrics=false",
+            f"--backend-config=python,shm-region-prefix-name={self._memory}",
             *self._options,
         ]
         libraries = (str(sysconfig.get_config_var("LIBDIR")), str(self._site / "nvidia_pytriton.libs"))
@@ -117,10 +119,12 @@ class TritonServer:
 
     def kill(self) -> None:
         """End it as a crash would, its backends' processes included."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for region in Path("/dev/shm").glob("triton_python_backend_shm_region_*"):
+        for region in Path("/dev/shm").glob(f"{self._memory}*"):
             with suppress(OSError):
                 region.unlink()
 
@@ -144,7 +148,7 @@ class TritonServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.kill()  # a second, where an orderly end takes several
 
 
 def _free_ports(count: int) -> list[int]:

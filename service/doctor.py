@@ -1,0 +1,229 @@
+"""What `nightlift doctor` finds: what is installed, which providers really work, and what each model would run on.
+
+Nothing is believed: every provider is tried with a session, and every model is loaded and warmed where it would run.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+
+import onnxruntime as ort
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from service.errors import NightliftError
+from service.inference import cuda_available, cuda_devices, devices, isolated, open_runner
+from service.repository import ConfigError, ModelRepository, ModelVersion
+from service.settings import Settings, available_cores
+
+# y = x, FLOAT [1]: the smallest graph that makes a provider start.
+IDENTITY = base64.b64decode(
+    "CAgSADo3ChAKAXgSAXkiCElkZW50aXR5EgFnWg8KAXgSCgoICAESBAoCCAFiDwoBeRIKCggIARIECgIIAUIECgAQDQ=="
+)
+PACKAGES = ("nightlift", "onnxruntime", "onnxruntime-gpu", "numpy", "opencv-python-headless", "torch", "pillow-heif")
+# Providers that models here can ask for; others that a build of ONNX Runtime brings along do not matter.
+PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider")
+TRITON_TIMEOUT = 3.0
+
+
+class Level(StrEnum):
+    """How much a finding matters: only problems make the exit status 1."""
+
+    FINE = "fine"
+    NOTE = "note"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, what was found, and what to do about it, if anything."""
+
+    level: Level
+    subject: str
+    text: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, one finding after the other; loading the models takes seconds."""
+    yield from _installed()
+    yield from _hardware()
+    yield from _providers()
+    repository = ModelRepository(settings.model_repository)
+    yield from _repository(repository, settings)
+    if settings.engine == "triton":
+        yield from _triton(repository, settings)
+    else:
+        wanted = {*settings.models, *settings.required} if settings.models else set(repository.names())
+        for name in sorted(wanted.intersection(repository.names())):
+            yield from _model(repository, name, settings)
+
+
+def exit_status(findings: list[Finding]) -> int:
+    """0, or 1 if anything is a problem."""
+    return int(any(finding.level is Level.PROBLEM for finding in findings))
+
+
+def _installed() -> Iterator[Finding]:
+    versions = {name: metadata.version(name) for name in PACKAGES if _is_installed(name)}
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    yield Finding(Level.FINE, "installed", f"Python {platform.python_version()}, {listed}")
+    if {"onnxruntime", "onnxruntime-gpu"} <= versions.keys():
+        yield Finding(
+            Level.PROBLEM,
+            "installed",
+            "onnxruntime and onnxruntime-gpu overwrite each other's files",
+            "pip uninstall onnxruntime onnxruntime-gpu, then install only the one that is wanted",
+        )
+    if "torch" not in versions:
+        yield Finding(Level.NOTE, "installed", "no torch: TorchScript models cannot be served, ONNX models can")
+    if "pillow-heif" not in versions:
+        yield Finding(Level.NOTE, "installed", "no HEIC decoder", 'pip install "nightlift[heic]" to accept HEIC')
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _hardware() -> Iterator[Finding]:
+    yield Finding(Level.FINE, "hardware", f"{available_cores()} CPU core(s) usable, {cuda_devices()} CUDA device(s)")
+    if cuda_devices() and not cuda_available("onnxruntime"):
+        yield Finding(
+            Level.NOTE,
+            "hardware",
+            "there is a CUDA device, and this ONNX Runtime is built for the CPU only",
+            'pip uninstall onnxruntime && pip install "nightlift[gpu]"',
+        )
+
+
+def _providers() -> Iterator[Finding]:
+    for name in PROVIDERS:
+        if name not in ort.get_available_providers():
+            yield Finding(Level.NOTE, name, "not in this build of ONNX Runtime")
+        elif reason := _why_not(name):
+            hopeless = name != "CPUExecutionProvider" and not cuda_devices()
+            advice = (
+                "no CUDA device is visible" if hopeless else "check driver, CUDA and cuDNN against ONNX Runtime's"
+            )
+            yield Finding(Level.NOTE if hopeless else Level.PROBLEM, name, f"does not start: {reason}", advice)
+        else:
+            yield Finding(Level.FINE, name, "works")
+
+
+def _why_not(provider: str) -> str:
+    """Why a provider does not start; empty if it does."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(IDENTITY, options, providers=[provider])
+    except Exception as error:
+        return str(error).partition("\n")[0]
+    return "" if provider in session.get_providers() else f"ONNX Runtime fell back to {session.get_providers()}"
+
+
+def _repository(repository: ModelRepository, settings: Settings) -> Iterator[Finding]:
+    names = repository.names()
+    if not names:
+        yield Finding(
+            Level.PROBLEM,
+            "repository",
+            f"no models in {repository.root}",
+            "set NIGHTLIFT_MODEL_REPOSITORY to a folder in Triton's layout",
+        )
+        return
+    yield Finding(Level.FINE, "repository", f"{len(names)} model(s) in {repository.root}")
+    for name in settings.required:
+        if name not in names:
+            yield Finding(
+                Level.PROBLEM,
+                "repository",
+                f"{name} is required, and not there: the service would never be ready",
+                f"choose one of {', '.join(names)} by NIGHTLIFT_DEFAULT_MODEL or NIGHTLIFT_REQUIRED_MODELS",
+            )
+
+
+def _model(repository: ModelRepository, name: str, settings: Settings) -> Iterator[Finding]:
+    """What a model runs on, why, and whether it really does; its warnings and its licence."""
+    subject = f"model {name}"
+    try:
+        versions = repository.servable(name)
+    except (ConfigError, NightliftError) as error:
+        yield _failure(name, error, settings)
+        return
+    config = versions[-1].config
+    for version in versions:
+        yield _tried(version, settings)
+    for warning in config.warnings:
+        yield Finding(Level.NOTE, subject, warning)
+    if config.licence:
+        yield Finding(Level.NOTE, subject, f"licence: {config.licence}")
+
+
+def _tried(version: ModelVersion, settings: Settings) -> Finding:
+    chosen = devices(version, settings)
+    started = time.monotonic()
+    try:
+        for device in sorted(set(chosen)):
+            runner = open_runner(version, device, settings.cpu_threads or available_cores())
+            provider = runner.info.provider
+            runner.close()
+    except Exception as error:
+        return _failure(version.name, error, settings)
+    place = "in a child process of each device" if isolated(chosen, settings) else "in process"
+    where = f"version {version.version} runs on {', '.join(chosen)} ({provider}) {place}"
+    text = f"{where}, since {_reason(version, settings)}; loaded and warmed in {time.monotonic() - started:.2f} s"
+    return Finding(Level.FINE, f"model {version.name}", text)
+
+
+def _reason(version: ModelVersion, settings: Settings) -> str:
+    """Why a model runs where it does."""
+    kinds = {group.kind for group in version.config.instances}
+    if kinds != {"auto"}:
+        return "its instance_group says so"
+    if settings.device != "auto":
+        return f"NIGHTLIFT_DEVICE is {settings.device}"
+    if cuda_available(version.config.backend):
+        return "a CUDA device is there"
+    return "ONNX Runtime or torch is built for the CPU" if cuda_devices() else "there is no CUDA device"
+
+
+def _failure(name: str, error: Exception, settings: Settings) -> Finding:
+    """A model that cannot be served; without torch, TorchScript variants are only noted."""
+    subject, text = f"model {name}", f"cannot be served: {error}"
+    if name in settings.required:
+        return Finding(Level.PROBLEM, subject, text, "the service will not be ready without it")
+    if "torch" in str(error) and importlib.util.find_spec("torch") is None:
+        return Finding(Level.NOTE, subject, text, "pip install torch, or name the models wanted in NIGHTLIFT_MODELS")
+    return Finding(Level.PROBLEM, subject, text, "repair or remove it; the other models are served without it")
+
+
+def _triton(repository: ModelRepository, settings: Settings) -> Iterator[Finding]:
+    client = InferenceServerClient(settings.triton_url)
+    try:
+        server = client.get_server_metadata(client_timeout=TRITON_TIMEOUT)
+        yield Finding(Level.FINE, "triton", f"{server.name} {server.version} answers at {settings.triton_url}")
+        for name in repository.names():
+            ready = client.is_model_ready(name, client_timeout=TRITON_TIMEOUT)
+            missing = Level.PROBLEM if name in settings.required else Level.NOTE
+            text = f"is served by Triton at {settings.triton_url}" if ready else "is not served by Triton"
+            yield Finding(Level.FINE if ready else missing, f"model {name}", text)
+    except InferenceServerException as error:
+        yield Finding(
+            Level.PROBLEM,
+            "triton",
+            f"does not answer at {settings.triton_url}: {error.message()}",
+            "start it over the same model repository, or set NIGHTLIFT_TRITON_URL to its gRPC port",
+        )
+    finally:
+        client.close()

@@ -1,0 +1,130 @@
+"""A Triton server behind our front end: followed when it goes and comes, and never the cause of a lost request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from service.errors import EngineUnavailable
+from service.http import create_app
+from service.inference import ENHANCED, Fault, Models
+from service.repository import ModelRepository
+from service.runtime import Runtime
+from service.settings import Settings
+from service.telemetry import Metrics
+from tests.pictures import dark_scene, encoded
+from tests.repositories import brightened, make_repository
+from tests.service.inference.runners import eventually, picture, run
+from tests.triton_server import TritonServer
+
+WANTED = (ENHANCED,)
+Small = tuple[TritonServer, Path]
+
+
+def triton_settings(server: TritonServer, root: Path, **more: object) -> Settings:
+    return Settings(
+        model_repository=root, default_model="brighten", engine="triton", triton_url=server.grpc_url, **more
+    )
+
+
+def test_killed_and_restarted_under_load(small_triton: Small, caplog: pytest.LogCaptureFixture) -> None:
+    """Through POST /enhance: every request gets its picture or a clear 503, and readiness goes and comes back."""
+    server, root = small_triton
+    body = encoded(dark_scene(size=(64, 96)), "png")
+
+    async def scenario() -> None:
+        async with Runtime(triton_settings(server, root)) as runtime:
+            await runtime.loaded()
+            transport = httpx.ASGITransport(create_app(runtime))
+            async with httpx.AsyncClient(transport=transport, base_url="http://nightlift", timeout=30) as client:
+                answers: list[httpx.Response] = []
+                running = True
+
+                async def traffic() -> None:
+                    while running:
+                        answers.append(await client.post("/enhance", content=body))
+                        if answers[-1].status_code != 200:
+                            await asyncio.sleep(0.05)
+
+                async def ready() -> bool:
+                    return (await client.get("/readyz")).status_code == 200
+
+                assert await ready()
+                clients = [asyncio.create_task(traffic()) for _ in range(4)]
+                await asyncio.sleep(0.3)
+                await asyncio.to_thread(server.kill)
+                await eventually(lambda: not runtime.ready, 5)
+                assert not await ready()
+                await asyncio.sleep(0.2)
+                server.start()
+                await eventually(lambda: runtime.ready, 40)
+                assert await ready()
+                served = len(answers)
+                await eventually(lambda: len(answers) > served + 8)
+                running = False
+                await asyncio.gather(*clients)
+
+        assert {answer.status_code for answer in answers} == {200, 503}
+        assert answers[-1].status_code == 200
+        for answer in answers:
+            if answer.status_code == 503:
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert answer.json()["type"].endswith("engine-unavailable")
+                assert "retry-after" in answer.headers
+            else:
+                assert answer.headers["content-type"] == "image/png"
+
+    with caplog.at_level(logging.WARNING, logger="nightlift"):
+        run(scenario, 90)
+    assert "Triton is not ready" in caplog.text
+    assert "Triton is ready" in caplog.text
+
+
+def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "models", extra="instance_group { kind: KIND_CPU }")
+    server = TritonServer(root, tmp_path)
+
+    async def scenario() -> None:
+        metrics = Metrics()
+        models = Models(ModelRepository(root), triton_settings(server, root), metrics)
+        await models.load("brighten")
+        assert not models.ready(["brighten"])
+        with pytest.raises(EngineUnavailable, match="'brighten'"):
+            await models.get("brighten").queue.submit(picture(1), WANTED)
+        server.start()
+        await eventually(lambda: models.ready(["brighten"]), 40)
+        outcome = await models.get("brighten").queue.submit(picture(1), WANTED)
+        np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
+        info = models.get("brighten").engine.info
+        assert (info.engine, info.device, info.placement) == ("triton", "remote", "server")
+        await asyncio.to_thread(server.stop)
+        await eventually(lambda: not models.ready(["brighten"]))
+        labels = {"device": "remote", "kind": Fault.UNREACHABLE}
+        assert metrics.registry.get_sample_value("nightlift_device_faults_total", labels) == 1
+        await models.close()
+
+    try:
+        run(scenario, 90)
+    finally:
+        server.stop()
+
+
+def test_batches_cross_the_wire_together(small_triton: Small) -> None:
+    server, root = small_triton
+
+    async def scenario() -> None:
+        models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
+        await models.load("brighten")
+        queue = models.get("brighten").queue
+        outcomes = await asyncio.gather(*(queue.submit(picture(value), WANTED) for value in range(20)))
+        for value, outcome in enumerate(outcomes):
+            np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(value)))
+        assert max(outcome.batch for outcome in outcomes) > 4
+        await models.close()
+
+    run(scenario, 60)
