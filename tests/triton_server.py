@@ -86,7 +86,10 @@ class TritonServer:
             "--metrics-address=127.0.0.1",
             f"--metrics-port={self.metrics_port}",
             "--allow-gpu-metrics=false",
-            f"--backend-config=python,shm-region-prefix-name={self._memory}",
+            *(
+                f"--backend-config={name},shm-region-prefix-name={self._memory}"
+                for name in ("onnxruntime", "pytorch")
+            ),
             *self._options,
         ]
         libraries = (str(sysconfig.get_config_var("LIBDIR")), str(self._site / "nvidia_pytriton.libs"))

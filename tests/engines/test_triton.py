@@ -6,18 +6,15 @@ import asyncio
 import logging
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
 from service.errors import EngineUnavailable
-from service.http import create_app
 from service.inference import ENHANCED, Fault, Models
 from service.repository import ModelRepository
-from service.runtime import Runtime
 from service.settings import Settings
 from service.telemetry import Metrics
-from tests.pictures import dark_scene, encoded
+from tests.engines.traffic import CLIENTS, assert_clear, traffic_on
 from tests.repositories import brightened, make_repository
 from tests.service.inference.runners import eventually, picture, run
 from tests.triton_server import TritonServer
@@ -33,51 +30,27 @@ def triton_settings(server: TritonServer, root: Path, **more: object) -> Setting
 
 
 def test_killed_and_restarted_under_load(small_triton: Small, caplog: pytest.LogCaptureFixture) -> None:
-    """Through POST /enhance: every request gets its picture or a clear 503, and readiness goes and comes back."""
+    """Every request gets its picture or a clear 503, and readiness goes and comes back."""
     server, root = small_triton
-    body = encoded(dark_scene(size=(64, 96)), "png")
 
     async def scenario() -> None:
-        async with Runtime(triton_settings(server, root)) as runtime:
-            await runtime.loaded()
-            transport = httpx.ASGITransport(create_app(runtime))
-            async with httpx.AsyncClient(transport=transport, base_url="http://nightlift", timeout=30) as client:
-                answers: list[httpx.Response] = []
-                running = True
-
-                async def traffic() -> None:
-                    while running:
-                        answers.append(await client.post("/enhance", content=body))
-                        if answers[-1].status_code != 200:
-                            await asyncio.sleep(0.05)
-
-                async def ready() -> bool:
-                    return (await client.get("/readyz")).status_code == 200
-
-                assert await ready()
-                clients = [asyncio.create_task(traffic()) for _ in range(4)]
-                await asyncio.sleep(0.3)
-                await asyncio.to_thread(server.kill)
-                await eventually(lambda: not runtime.ready, 5)
-                assert not await ready()
-                await asyncio.sleep(0.2)
-                server.start()
-                await eventually(lambda: runtime.ready, 40)
-                assert await ready()
-                served = len(answers)
-                await eventually(lambda: len(answers) > served + 8)
-                running = False
-                await asyncio.gather(*clients)
-
-        assert {answer.status_code for answer in answers} == {200, 503}
-        assert answers[-1].status_code == 200
-        for answer in answers:
-            if answer.status_code == 503:
-                assert answer.headers["content-type"] == "application/problem+json"
-                assert answer.json()["type"].endswith("engine-unavailable")
-                assert "retry-after" in answer.headers
-            else:
-                assert answer.headers["content-type"] == "image/png"
+        async with traffic_on(triton_settings(server, root)) as traffic:
+            runtime = traffic.runtime
+            assert await traffic.ready()
+            await eventually(lambda: len(traffic.answers) > 8)
+            await asyncio.to_thread(server.kill)
+            await eventually(lambda: not runtime.ready, 5)
+            assert not await traffic.ready()
+            await eventually(lambda: len(traffic.refused) > 8)
+            server.start()
+            await eventually(lambda: runtime.ready, 40)
+            assert await traffic.ready()
+            refused = len(traffic.refused)
+            served = len(traffic.answers)
+            await eventually(lambda: len(traffic.answers) > served + 8)
+            assert len(traffic.refused) <= refused + CLIENTS
+        assert traffic.answers[-1].status_code == 200
+        assert_clear(traffic.refused)
 
     with caplog.at_level(logging.WARNING, logger="nightlift"):
         run(scenario, 90)
