@@ -14,6 +14,7 @@ import httpx
 from nightlift.client import AsyncClient, ServiceError
 from service.enhancer import EnhanceOptions
 from service.errors import NightliftError, Unavailable
+from service.repository import ModelRepository
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -94,7 +95,12 @@ async def open_runtime(options: PlaneOptions) -> AsyncIterator[Runtime]:
     changes: dict[str, Any] = {"default_model": model, "models": (model,), "required_models": ()}
     if options.model_repository:
         changes["model_repository"] = options.model_repository
-    async with Runtime(settings.model_copy(update=changes)) as runtime:
+    settings = settings.model_copy(update=changes)
+    names = ModelRepository(settings.model_repository).names()
+    if model not in names:
+        choice = ", ".join(names) or "another folder"
+        raise ValueError(f"there is no model {model!r} in {settings.model_repository}; choose {choice}")
+    async with Runtime(settings) as runtime:
         await runtime.loaded()
         try:
             runtime.models.get(model)

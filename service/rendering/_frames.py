@@ -28,7 +28,7 @@ CHANGE = (0.15, 0.5)
 """Change of a place, relative to its brightness, up to which it counts as noise, and from which the new map wins."""
 
 CUT = 0.35
-"""Mean change of the whole view from which a frame counts as the first of a new scene."""
+"""Mean change of the whole view, each place counted as 1 at most, from which a frame counts as the first of a new scene."""
 
 DARKNESS = 0.02
 """Code value added to brightnesses before changes are put in relation to them; keeps black places quiet."""
@@ -79,7 +79,7 @@ def follow(before: Effect | None, now: Effect, share: float) -> Effect:
     if before is None or before.affine.terms.shape != now.affine.terms.shape or before.view.shape != now.view.shape:
         return now
     change = scene_change(before.view, now.view)
-    if change.mean() > CUT:
+    if np.minimum(change, 1.0).mean() > CUT:
         return now
     start, end = CHANGE
     part = np.clip((change - start) / (end - start), 0.0, 1.0)

@@ -1,0 +1,164 @@
+"""`nightlift enhance` as a user runs it: a process of its own, with the real engine or against a real server."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.nightlift.commands import COMMAND, environment, nightlift
+from tests.pictures import constant, dark_scene, decoded, encoded
+from tests.repositories import brightened, make_repository
+from tests.servers import serving
+
+EXACT = ("--protect", "0", "--no-gate")
+PICTURES = 200
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="module")
+def slow_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes some milliseconds a picture, so that a run can be killed half-way."""
+    return make_repository(tmp_path_factory.mktemp("slow"), slow=0.01, max_batch_size=0)
+
+
+def test_a_file_becomes_exactly_what_the_model_answers(repository: Path, tmp_path: Path) -> None:
+    picture = dark_scene(size=(64, 96))
+    (tmp_path / "dark.png").write_bytes(encoded(picture))
+    outcome = nightlift("enhance", tmp_path / "dark.png", "-o", tmp_path / "b.png", *EXACT, repository=repository)
+    assert outcome.returncode == 0, outcome.stderr
+    np.testing.assert_array_equal(decoded((tmp_path / "b.png").read_bytes()), brightened(picture))
+
+
+def test_standard_input_to_standard_output(repository: Path) -> None:
+    picture = dark_scene(size=(64, 96))
+    outcome = nightlift("enhance", "-", *EXACT, repository=repository, stdin=encoded(picture))
+    assert outcome.returncode == 0
+    assert outcome.stderr == b""
+    np.testing.assert_array_equal(decoded(outcome.stdout), brightened(picture))
+
+
+def test_a_server_gives_the_same(repository: Path, tmp_path: Path) -> None:
+    for seed in range(3):
+        (tmp_path / f"in/{seed}").mkdir(parents=True)
+        (tmp_path / f"in/{seed}/dark.png").write_bytes(encoded(dark_scene(size=(64, 96), seed=seed)))
+    (tmp_path / "in/broken.jpg").write_bytes(b"no picture")
+    with serving(repository, tmp_path / "log", default_model="brighten") as server:
+        outcome = nightlift("enhance", tmp_path / "in", "-o", tmp_path / "out", *EXACT, "--server", server.url)
+    assert outcome.returncode == 1
+    assert "broken.jpg: 400:" in outcome.stderr.decode()
+    for seed in range(3):
+        expected = brightened(dark_scene(size=(64, 96), seed=seed))
+        np.testing.assert_array_equal(decoded((tmp_path / f"out/{seed}/dark.png").read_bytes()), expected)
+
+
+def test_a_folder_killed_half_way_is_finished_by_the_next_run(slow_repository: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    formats = ("png", "jpeg", "webp", "bmp", "tiff")
+    for number in range(PICTURES):
+        path = source / f"{number % 7}" / f"{number:03}.{formats[number % len(formats)]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(constant(10 + number % 100, (32, 48)), formats[number % len(formats)]))
+    broken = source / "3" / "003.bmp"
+    broken.write_bytes(broken.read_bytes()[:100])
+    command = [*COMMAND, "enhance", str(source), "-o", str(out), *EXACT]
+    with subprocess.Popen(command, env=environment(slow_repository), stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: len(results(out)) >= 20)
+        process.kill()
+    half = {path: path.stat().st_mtime_ns for path in results(out)}
+    assert 20 <= len(half) < PICTURES - 20
+
+    outcome = nightlift(*command[3:], repository=slow_repository)
+    report = outcome.stderr.decode()
+    assert outcome.returncode == 1
+    assert "003.bmp" in report
+    assert report.count("failed") == 2  # the column's title, and the one line
+    after = {path: path.stat().st_mtime_ns for path in results(out)}
+    assert len(after) == PICTURES - 1
+    assert half.items() <= after.items(), "what was done was done again"
+    assert not list(out.rglob(".*")), "temporary files are left"
+    for path in after:
+        code = 10 + int(path.name[:3]) % 100
+        assert abs(int(decoded(path.read_bytes())[5, 5, 0]) - 2 * code) <= 4  # JPEG and WebP round
+
+
+def test_what_is_done_is_skipped_unless_asked_for(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(encoded(constant(40)))
+    words = ("enhance", tmp_path / "in", "-o", tmp_path / "out", *EXACT)
+    for more, expected in (((), 80), (("--strength", "0"), 80), (("--strength", "0", "--overwrite"), 40)):
+        outcome = nightlift(*words, *more, repository=repository)
+        assert outcome.returncode == 0
+        assert decoded((tmp_path / "out/a.png").read_bytes())[0, 0, 0] == expected
+
+
+def test_contact_sheets_show_before_and_after(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(13):
+        (tmp_path / f"in/{number:02}.png").write_bytes(encoded(constant(60, (210, 280))))
+    out = tmp_path / "out"
+    outcome = nightlift("enhance", tmp_path / "in", "-o", out, *EXACT, "--compare", repository=repository)
+    assert outcome.returncode == 0
+    first, second = (decoded(path.read_bytes()) for path in sorted(out.glob("contact_sheet_*.jpg")))
+    assert first.shape[1] > second.shape[1]  # twelve in two columns, then one alone
+    row = second[150]
+    assert abs(int(row[100, 0]) - 60) <= 2
+    assert abs(int(row[400, 0]) - 120) <= 2
+
+
+def test_watching_takes_pictures_that_come_later_and_ends_by_a_signal(repository: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    command = [*COMMAND, "enhance", str(source), "-o", str(out), *EXACT, "--watch"]
+    with subprocess.Popen(command, env=environment(repository), stderr=subprocess.PIPE) as process:
+        (source / "first.png").write_bytes(encoded(constant(40)))
+        wait_for(lambda: (out / "first.png").exists())
+        (source / "sub").mkdir()
+        (source / "sub/second.png").write_bytes(encoded(constant(50)))
+        (source / "broken.png").write_bytes(b"no picture")
+        wait_for(lambda: (out / "sub/second.png").exists())
+        process.send_signal(signal.SIGTERM)
+        _, report = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"broken.png" in report
+    assert decoded((out / "sub/second.png").read_bytes())[0, 0, 0] == 100
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("a.png",), "say where the results go"),
+        (("a.png", "-o", "out", "--strength", "3"), "less than or equal to 1"),
+        (("a.png", "-o", "out", "--model", "none"), "there is no model 'none'"),
+        (("a.png", "-o", "out", "--server", "http://127.0.0.1:9"), "no service answers at http://127.0.0.1:9"),
+        (("-", "-o", "-", "--watch"), "--watch needs folders"),
+    ],
+)
+def test_wrong_commands_exit_with_2_and_say_why(
+    words: tuple[str, ...], message: str, repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(constant(40)))
+    outcome = nightlift("enhance", *words, repository=repository, stdin=b"", cwd=tmp_path)
+    assert outcome.returncode == 2
+    assert message in " ".join(outcome.stderr.decode().split())
+    assert not (tmp_path / "out").exists()
+
+
+def results(out: Path) -> list[Path]:
+    return [path for path in out.rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)

@@ -1,0 +1,124 @@
+"""Which picture goes where."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nightlift._jobs import STREAM, Job, find_jobs, is_picture
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def placed(jobs: list[Job], root: Path) -> dict[str, tuple[str, str | None]]:
+    return {
+        job.source.relative_to(root).as_posix(): (job.target.relative_to(root).as_posix(), job.format) for job in jobs
+    }
+
+
+def test_a_folder_keeps_its_tree_and_leaves_out_what_is_no_picture(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.JPG", "in/deep/er/b.png", "in/notes.txt", "in/.hidden.png", "in/.thumbs/c.png", "in/d.heic")
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out", None)
+    assert placed(jobs, tmp_path) == {
+        "in/a.JPG": ("out/a.JPG", "jpeg"),
+        "in/d.heic": ("out/d.jpg", "jpeg"),
+        "in/deep/er/b.png": ("out/deep/er/b.png", "png"),
+    }
+
+
+def test_several_folders_keep_their_names(tmp_path: Path) -> None:
+    touch(tmp_path, "one/a.png", "two/a.png", "b.png")
+    jobs = find_jobs([tmp_path / "one", tmp_path / "two", tmp_path / "b.png"], tmp_path / "out", None)
+    assert {target for target, _ in placed(jobs, tmp_path).values()} == {
+        "out/one/a.png",
+        "out/two/a.png",
+        "out/b.png",
+    }
+
+
+def test_a_folder_for_results_inside_the_input_is_no_input(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "in/out/b.png")
+    assert placed(find_jobs([tmp_path / "in"], tmp_path / "in/out", None), tmp_path) == {
+        "in/a.png": ("in/out/a.png", "png")
+    }
+
+
+def test_format_changes_the_suffix_only_where_it_must(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpeg", "in/b.png", "in/c.gif")
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out", "jpeg")
+    assert placed(jobs, tmp_path) == {
+        "in/a.jpeg": ("out/a.jpeg", "jpeg"),
+        "in/b.png": ("out/b.jpg", "jpeg"),
+        "in/c.gif": ("out/c.jpg", "jpeg"),
+    }
+
+
+def test_pictures_that_would_get_one_name_are_kept_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.bmp", "in/a.png", "in/a.gif")
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out", None)
+    assert {name: target for name, (target, _) in placed(jobs, tmp_path).items()} == {
+        "in/a.bmp": "out/a.bmp.png",
+        "in/a.gif": "out/a.gif.png",
+        "in/a.png": "out/a.png",
+    }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "out", "expected"),
+    [
+        (["a.png"], "result.webp", Job(Path("a.png"), Path("result.webp"), "webp")),
+        (["a.png"], "folder", Job(Path("a.png"), Path("folder/a.png"), "png")),
+        (["-"], "-", Job(STREAM, STREAM, None)),
+        (["-"], "result.jpg", Job(STREAM, Path("result.jpg"), "jpeg")),
+        (["a.png"], "-", Job(Path("a.png"), STREAM, None)),
+    ],
+)
+def test_single_pictures_and_streams(
+    inputs: list[str], out: str, expected: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "a.png")
+    assert find_jobs([Path(name) for name in inputs], Path(out), None) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "out", "message"),
+    [
+        (["gone.png"], "out", "there is no file or folder gone.png"),
+        (["a.png"], "a.png", "a.png is the input"),
+        (["in"], "in", "is an input"),
+        (["a.png", "-"], "-", "one picture at a time"),
+        (["in"], "-", "one picture at a time"),
+        (["-"], "out", "no suffix of a picture"),
+        (["in/x.png", "other/x.png"], "out", "2 inputs would be written to out/x.png"),
+    ],
+)
+def test_what_does_not_go_together_is_said(
+    inputs: list[str], out: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "a.png", "in/x.png", "other/x.png")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        find_jobs([Path(name) for name in inputs], Path(out), None)
+
+
+def test_done_is_what_is_there_and_not_older(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "out/a.png")
+    job = Job(tmp_path / "a.png", tmp_path / "out/a.png", "png")
+    assert job.done
+    os.utime(job.source, (2e9, 2e9))
+    assert not job.done
+    job.target.unlink()
+    assert not job.done
+
+
+def test_pictures_are_known_by_their_suffix() -> None:
+    assert [is_picture(Path(name)) for name in ("a.jpg", "A.TIFF", "b.txt", "c", ".d.png")] == [True, True] + 3 * [
+        False
+    ]

@@ -1,0 +1,180 @@
+"""`nightlift video` on clips made here: complete, steady, with sound; and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from nightlift._video import share_of_new
+from tests.nightlift.commands import environment, nightlift
+from tests.pictures import darken, scene
+from tests.repositories import make_repository
+
+RATE = 25
+FRAMES = 30
+CUT_AT = 20
+SIZE = (120, 160)
+NEUTRAL = ("--protect", "0", "--no-gate")
+
+Frames = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that flickers: its gain is between 2 and 3, another for every frame's noise."""
+    root = make_repository(tmp_path_factory.mktemp("repository"), working_side=64)
+    onnx.save(flickering_graph(), root / "brighten/1/model.onnx")
+    return root
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A camera pans across a dark room, with sensor noise, then there is a cut to another; with a tone for sound."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    path = tmp_path_factory.mktemp("clip") / "dark.mp4"
+    frames = [darken(view(number), gain=0.1, seed=number).tobytes() for number in range(FRAMES)]
+    command = [
+        *("ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{SIZE[1]}x{SIZE[0]}"),
+        *("-r", str(RATE), "-i", "-", "-f", "lavfi", "-i", f"sine=frequency=440:duration={FRAMES / RATE}"),
+        *(
+            "-c:v",
+            "libx264",
+            "-crf",
+            "1",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:a",
+            "aac",
+            "-metadata",
+            "title=Night",
+            str(path),
+        ),
+    ]
+    subprocess.run(command, input=b"".join(frames), check=True)
+    return path
+
+
+def test_a_video_is_steady_complete_and_keeps_its_sound(repository: Path, clip: Path, tmp_path: Path) -> None:
+    swing = {}
+    for name, steadiness in (("steady", "0.5"), ("alone", "0")):
+        target = tmp_path / f"{name}.mp4"
+        outcome = nightlift(
+            *("video", clip, target, "--steadiness", steadiness, "--crf", "1", *NEUTRAL), repository=repository
+        )
+        assert outcome.returncode == 0, outcome.stderr.decode()
+        source, result = frames_of(clip), frames_of(target)
+        assert result.shape == source.shape == (FRAMES, *SIZE, 3)
+        gain = result.mean(axis=(1, 2, 3)) / source.mean(axis=(1, 2, 3))
+        assert ((gain > 1.8) & (gain < 3.2)).all()
+        swing[name] = np.abs(np.diff(np.log(gain)))[np.arange(FRAMES - 1) != CUT_AT - 1].mean()
+        # From the first frame after the cut on, nothing of the scene before shows: an unaveraged result.
+        assert abs(float(np.corrcoef(source[CUT_AT].ravel(), result[CUT_AT].ravel())[0, 1])) > 0.98
+    assert swing["alone"] > 0.05, "this network was meant to flicker"
+    assert swing["steady"] < swing["alone"] / 5
+    assert swing["steady"] < 0.015
+
+    streams = probe(tmp_path / "steady.mp4")
+    assert [stream["codec_type"] for stream in streams["streams"]] == ["video", "audio"]
+    assert streams["format"]["tags"]["title"] == "Night"
+    assert not list(tmp_path.glob(".*")), "temporary files are left"
+
+
+def test_a_video_taken_upright_stays_upright(repository: Path, clip: Path, tmp_path: Path) -> None:
+    turned = tmp_path / "turned.mp4"
+    rotate = (
+        "ffmpeg",
+        "-v",
+        "error",
+        "-display_rotation",
+        "90",
+        "-i",
+        str(clip),
+        "-c",
+        "copy",
+        "-t",
+        "0.2",
+        str(turned),
+    )
+    if subprocess.run(rotate, capture_output=True, check=False).returncode:  # before ffmpeg 6
+        old = ("ffmpeg", "-v", "error", "-i", str(clip), "-c", "copy", "-t", "0.2", "-metadata:s:v", "rotate=90")
+        subprocess.run([*old, str(turned)], check=True)
+    outcome = nightlift("video", turned, tmp_path / "out.mp4", *NEUTRAL, repository=repository)
+    assert outcome.returncode == 0, outcome.stderr.decode()
+    assert frames_of(tmp_path / "out.mp4").shape[1:] == (SIZE[1], SIZE[0], 3)
+
+
+@pytest.mark.usefixtures("clip")
+def test_what_is_no_video_is_said_and_nothing_written(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    outcome = nightlift("video", tmp_path / "text.mp4", tmp_path / "out.mp4", repository=repository)
+    assert outcome.returncode == 2
+    assert b"is no video" in outcome.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
+
+
+def test_a_machine_without_ffmpeg_is_told_so(repository: Path, clip: Path, tmp_path: Path) -> None:
+    outcome = nightlift("video", clip, tmp_path / "out.mp4", env=environment(repository, PATH=str(tmp_path)))
+    assert outcome.returncode == 2
+    assert b"videos need ffprobe, which is not installed" in outcome.stderr
+
+
+@pytest.mark.parametrize(("steadiness", "rate", "expected"), [(0, 25, 1.0), (0.5, 25, 0.0769), (1.0, 50, 0.0198)])
+def test_share_of_new_frames(steadiness: float, rate: float, expected: float) -> None:
+    assert share_of_new(steadiness, rate) == pytest.approx(expected, abs=1e-4)
+
+
+def view(number: int) -> Frames:
+    """The well-lit frame: a window that moves over one photo, and from `CUT_AT` on another photo."""
+    photo = scene("coffee" if number < CUT_AT else "astronaut", (SIZE[0] + 40, SIZE[1] + 40))
+    return photo[number : number + SIZE[0], number : number + SIZE[1]]
+
+
+def frames_of(path: Path) -> Frames:
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+    return np.stack(frames)
+
+
+def probe(path: Path) -> dict:
+    command = ("ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", str(path))
+    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def flickering_graph() -> onnx.ModelProto:
+    """enhanced = image * (2 + the fraction of the sum of all code values / 977), clipped."""
+    constants = {
+        "seed": np.array(1 / 977, np.float32),
+        "two": np.array(2, np.float32),
+        "white": np.array(255, np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["codes"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["codes"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "seed"], ["turns"]),
+        helper.make_node("Floor", ["turns"], ["whole"]),
+        helper.make_node("Sub", ["turns", "whole"], ["fraction"]),
+        helper.make_node("Add", ["fraction", "two"], ["gain"]),
+        helper.make_node("Mul", ["codes", "gain"], ["brighter"]),
+        helper.make_node("Min", ["brighter", "white"], ["clipped"]),
+        helper.make_node("Cast", ["clipped"], ["enhanced"], to=TensorProto.UINT8),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "flicker",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info("enhanced", TensorProto.UINT8, ["N", "H", "W", 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
