@@ -100,7 +100,7 @@ def _scores(record: Record) -> Iterator[str]:
         return
     rows = [
         (
-            f"**{row['name']}**" if row["name"] == record.manifest["scored_as"] else row["name"],
+            _row_title(record, row["name"]),
             row["detail"],
             _number(row["psnr"], 2),
             _number(row["ssim"], 3),
@@ -123,6 +123,16 @@ def _scores(record: Record) -> Iterator[str]:
             )
     machine = record.scores["machine"]
     yield f"Measured on {machine['processor']}, threads: {machine['threads']}. {record.scores['conventions']}"
+
+
+def _row_title(record: Record, name: str) -> str:
+    """The model itself in bold; a checkpoint that was measured beside it says what it lacks."""
+    if name == record.manifest["scored_as"]:
+        return f"**{name}**"
+    files = [fact["file"] for fact in record.scores["models"] if fact["name"] == name]
+    if files and files[0].endswith(".pt") and not record.scores["data"].get("output_gamma", True):
+        return f"its checkpoint `{files[0]}` in torch, before the output gamma"
+    return str(name)
 
 
 def _reported(prose: Family) -> Iterator[str]:

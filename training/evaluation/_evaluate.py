@@ -89,7 +89,14 @@ def evaluate(
         if on_row is not None:
             on_row(rows[-1])
     result = Evaluation(
-        data={"layout": layout, "split": split, "holdout": holdout, "seed": seed, "pictures": len(samples)},
+        data={
+            "layout": layout,
+            "split": split,
+            "holdout": holdout,
+            "seed": seed,
+            "pictures": len(samples),
+            "output_gamma": output_gamma,
+        },
         machine=describe_machine(torch.device("cpu"), 1),
         rows=tuple(rows),
         models=tuple(_facts(model) for model in opened),
