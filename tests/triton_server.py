@@ -58,7 +58,6 @@ class TritonServer:
         self._options = tuple(options)
         self._site = make_environment()
         self._backends = folder / "backends"
-        self._memory = f"nightlift-triton-{self.http_port}-"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -86,10 +85,6 @@ class TritonServer:
             "--metrics-address=127.0.0.1",
             f"--metrics-port={self.metrics_port}",
             "--allow-gpu-metrics=false",
-            *(
-                f"--backend-config={name},shm-region-prefix-name={self._memory}"
-                for name in ("onnxruntime", "pytorch")
-            ),
             *self._options,
         ]
         libraries = (str(sysconfig.get_config_var("LIBDIR")), str(self._site / "nvidia_pytriton.libs"))
@@ -124,12 +119,20 @@ class TritonServer:
         """End it as a crash would, its backends' processes included."""
         if self._process is None:
             return
+        memory = self._shared_memory()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for region in Path("/dev/shm").glob(f"{self._memory}*"):
-            with suppress(OSError):
-                region.unlink()
+        for region in memory:
+            region.unlink(missing_ok=True)
+
+    def _shared_memory(self) -> set[Path]:
+        """The named regions that it shares with its backends' processes, and that would outlive it."""
+        assert self._process is not None
+        with suppress(OSError):
+            lines = Path(f"/proc/{self._process.pid}/maps").read_text().splitlines()
+            return {Path(line[line.index("/dev/shm/") :]) for line in lines if "/dev/shm/triton" in line}
+        return set()
 
     def stop(self) -> None:
         """Ask it to end, and wait."""

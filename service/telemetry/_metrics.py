@@ -85,7 +85,7 @@ class Metrics:
         )
         self.worker_restarts = counter("worker_restarts", "Restarts of the child process of a device", "device")
         self.device_faults = counter(
-            "device_faults", "Faults of a device: crashed, hung, device_lost, out_of_memory", "device", "kind"
+            "device_faults", "Faults of a device or of Triton (device `remote`), by kind", "device", "kind"
         )
         self.input_bytes = histogram("input_bytes", "Size of uploads", (), tuple(4.0**n * 1024 for n in range(1, 9)))
         self.input_megapixels = histogram("input_megapixels", "Size of pictures", (), MEGAPIXELS)
