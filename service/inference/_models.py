@@ -96,8 +96,7 @@ class Models:
         """
         versions = self._loaded.get(name)
         if not versions:
-            if name not in self._states and name not in self.repository.names():
-                raise ModelNotFound(f"there is no model {name!r}", available=self.repository.names())
+            self._check_known(name)
             raise ModelNotReady(f"model {name!r} is {self.state(name).lower()}")
         if version is None:
             return versions[max(versions)]
@@ -114,6 +113,11 @@ class Models:
         """Whether every one of these models can be called and its engine is up; False for no names at all."""
         names = list(names)
         return bool(names) and all(self._answers(name) for name in names)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a loaded model's device is beyond repair from inside: the service should be restarted."""
+        return any(model.engine.lost for model in self.loaded())
 
     def loaded(self) -> list[LoadedModel]:
         """Every version in memory, by name and version."""
@@ -148,6 +152,7 @@ class Models:
             ModelNotFound: if the repository has no such model.
             ConfigError, EngineUnavailable: if it cannot be served; what was loaded before keeps serving.
         """
+        self._check_known(name)
         async with self._locks[name]:
             self._states[name] = ModelState.READY if self._loaded.get(name) else ModelState.LOADING
             self._metrics.model(name).watch_ready(lambda: self.ready([name]))
@@ -175,9 +180,8 @@ class Models:
         Raises:
             ModelNotFound: if the repository has no such model.
         """
+        self._check_known(name)
         async with self._locks[name]:
-            if name not in self._loaded and name not in self.repository.names():
-                raise ModelNotFound(f"there is no model {name!r}", available=self.repository.names())
             retired = list(self._loaded.pop(name, {}).values())
             self._states[name] = ModelState.UNLOADING
             await self._retire(retired)
@@ -195,6 +199,11 @@ class Models:
         """Whether the latest loaded version's engine is up."""
         versions = self._loaded.get(name)
         return versions[max(versions)].engine.ready if versions else False
+
+    def _check_known(self, name: str) -> None:
+        """See that a name is a model's before anything is kept under it: clients may send any."""
+        if name not in self._states and name not in self.repository.names():
+            raise ModelNotFound(f"there is no model {name!r}", available=self.repository.names())
 
     async def _load_version(self, source: ModelVersion) -> LoadedModel:
         started = time.monotonic()

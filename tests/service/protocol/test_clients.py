@@ -6,9 +6,9 @@ Both clients have the same methods; `Client` evens out the few differences.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -220,6 +220,11 @@ def test_options_are_checked(client: Client, parameters: dict[str, Any], words: 
         client.infer("brighten", files(encoded(dark_scene(size=(40, 48)))), parameters=parameters)
 
 
+def test_pictures_are_counted_too(client: Client) -> None:
+    with pytest.raises(InferenceServerException, match="at most 4 at once"):
+        client.infer("brighten", files(*[b""] * 5))
+
+
 def test_other_inputs_are_refused(client: Client) -> None:
     with client.refused(INVALID, "has one input, 'image'"):
         client.triton.infer("brighten", [client.tensor(pixels(), name="picture")])
@@ -232,6 +237,8 @@ def test_other_inputs_are_refused(client: Client) -> None:
 def test_what_is_no_picture_is_refused(client: Client) -> None:
     with client.refused(INVALID, ""):
         client.infer("brighten", files(b"no picture at all"))
+    with client.refused(INVALID, ""):
+        client.infer("brighten", files(encoded(dark_scene(size=(40, 48))), b""))
 
 
 @pytest.mark.parametrize(("model", "version"), [("absent", ""), ("brighten", "3")])
@@ -296,24 +303,32 @@ def test_what_cannot_be_loaded_says_why(client: Client) -> None:
         client.triton.load_model("absent")
 
 
-def test_requests_that_cannot_wait_are_refused(client: Client, protocol_server: Server) -> None:
-    """One runs, one waits, one is refused at once; and one that waits longer than it may is given up."""
-    others = [Client(client.kind, protocol_server) for _ in range(2)]
-    threads = [threading.Thread(target=other.infer, args=("slow", pixels())) for other in others]
-    threads[0].start()
-    time.sleep(0.1)
+def test_a_request_is_given_up_when_its_time_is_over(client: Client) -> None:
     began = time.monotonic()
     with client.refused(LATE, "time allowed"):
         client.infer("slow", pixels(), timeout=20_000)
-    assert time.monotonic() - began < 0.25
-    threads[1].start()
-    time.sleep(0.05)
-    with client.refused(FULL, "1 requests are waiting"):
-        client.infer("slow", pixels())
-    for thread in threads:
-        thread.join()
-    for other in others:
-        other.triton.close()
+    assert time.monotonic() - began < 0.2
+
+
+def test_what_the_queue_cannot_hold_is_refused(client: Client, protocol_server: Server) -> None:
+    """Of four at once, one runs, one waits, and two are refused."""
+
+    def call() -> str:
+        other = Client(client.kind, protocol_server)
+        try:
+            other.infer("slow", pixels())
+            return "done"
+        except InferenceServerException as error:
+            return str(error)
+        finally:
+            other.triton.close()
+
+    client.infer("slow", pixels())  # what others began here is over
+    with ThreadPoolExecutor(4) as threads:
+        results = [future.result() for future in [threads.submit(call) for _ in range(4)]]
+    refused = [result for result in results if result != "done"]
+    assert len(refused) == 2
+    assert all(f"[{SIGNS[client.kind][FULL]}] 1 requests are waiting" in result for result in refused)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -75,13 +75,13 @@ def test_reflection_describes_every_service(channel: grpc.Channel) -> None:
 
 def test_a_service_that_stops_says_so_serves_on_and_finishes(tmp_path: Path) -> None:
     """At the signal health turns, calls are still taken during the delay, and what runs at the end is finished."""
-    repository = make_repository(tmp_path / "models", ("slow",), slow=0.3)
+    repository = make_repository(tmp_path / "models", ("slow",), slow=0.2)
     image = np.full((1, 24, 32, 3), 40, np.uint8)
     request = pb.ModelInferRequest(model_name="slow", raw_input_contents=[image.tobytes()])
     request.inputs.add(name="image", datatype="UINT8", shape=image.shape)
     answers: list[Any] = []
     with (
-        serving(repository, tmp_path, default_model="slow", drain_delay=1.0) as server,
+        serving(repository, tmp_path, default_model="slow", drain_delay=0.7) as server,
         grpc.insecure_channel(server.grpc) as channel,
     ):
         inference = service_pb2_grpc.GRPCInferenceServiceStub(channel)
