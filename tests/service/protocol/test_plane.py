@@ -1,0 +1,89 @@
+"""What the plane decides by itself: when to give up, what goes on without its caller, and what stopping refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.errors import Draining
+from service.protocol import InferenceRequest, ProtocolPlane, Tensor
+from service.protocol._plane import _earliest
+from service.repository import Batching
+from service.runtime import Phase, Runtime
+from service.settings import Settings
+from tests.repositories import make_repository
+
+
+@pytest.mark.parametrize(
+    ("call", "timeout", "batching", "expected"),
+    [
+        (None, None, Batching(), 60),
+        (30, None, Batching(), 30),
+        (90, None, Batching(), 60),
+        (30, 5, Batching(), 5),
+        (2, 5, Batching(), 2),
+        (None, 90, Batching(), 60),
+        (None, None, Batching(default_timeout=10), 10),
+        (None, 5, Batching(default_timeout=10), 5),
+        (None, 20, Batching(default_timeout=10), 10),
+        (None, 5, Batching(default_timeout=10, allow_timeout_override=False), 10),
+    ],
+)
+def test_a_request_is_given_up_at_the_earliest_of_all_limits(
+    call: float | None, timeout: float | None, batching: Batching, expected: float
+) -> None:
+    now = time.monotonic()
+    end = _earliest(None if call is None else now + call, timeout, batching, longest=60)
+    assert end - now == pytest.approx(expected, abs=1)
+
+
+def request() -> InferenceRequest:
+    """One dark picture for the model `brighten`."""
+    return InferenceRequest("brighten", None, (Tensor("image", np.full((1, 16, 16, 3), 40, np.uint8)),))
+
+
+def test_a_load_goes_on_without_its_caller(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path, ("brighten", "later"))
+
+    async def leave() -> None:
+        chosen = Settings(
+            model_repository=repository, default_model="brighten", models=("brighten",), model_control=True
+        )
+        async with Runtime(chosen) as runtime:
+            await runtime.loaded()
+            plane = ProtocolPlane(runtime)
+            assert not plane.model_ready("later")
+            call = asyncio.create_task(plane.load("later"))
+            await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            for _ in range(2000):
+                if plane.model_ready("later"):
+                    return
+                await asyncio.sleep(0.01)
+            raise AssertionError("the model was never loaded")
+
+    asyncio.run(leave())
+
+
+def test_a_service_that_stops_refuses_new_work_and_one_that_drains_takes_it(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path)
+
+    async def stop() -> None:
+        async with Runtime(Settings(model_repository=repository, default_model="brighten")) as runtime:
+            await runtime.loaded()
+            plane = ProtocolPlane(runtime)
+            runtime.phase = Phase.DRAINING
+            assert not plane.ready
+            assert not plane.model_ready("brighten")
+            assert (await plane.infer(request())).outputs[0].array.min() == 80
+            runtime.phase = Phase.STOPPING
+            with pytest.raises(Draining):
+                await plane.infer(request())
+
+    asyncio.run(stop())
