@@ -6,13 +6,17 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 TEST_PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: serve test lint format parity clean
+.PHONY: serve test test-ray lint format parity clean
 
 serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
 
 test: .venv/testing ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-ray: .venv/testing ## run the job of `nightlift bulk` on a local Ray, which is installed for it
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
+	$(BIN)/python -m pytest tests/nightlift/bulk_on_ray.py $(PYTEST_ARGS)
 
 lint: .venv/testing ## check style and types
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -117,7 +118,7 @@ async def _run(order: Order, jobs: list[Job]) -> int:
     if jobs and jobs[0].target != STREAM:
         console.print(tally.table())
     for source, message in list(tally.failures.items())[:SHOWN_FAILURES]:
-        console.print(f"[red]failed[/red] {source}: {message}", highlight=False, soft_wrap=True)
+        console.print(f"[red]failed[/red] {escape(f'{source}: {message}')}", highlight=False, soft_wrap=True)
     if len(tally.failures) > SHOWN_FAILURES:
         console.print(f"and {len(tally.failures) - SHOWN_FAILURES} more")
     if interrupted:
@@ -182,7 +183,7 @@ def _jobs_now(order: Order, console: Console) -> list[Job]:
     try:
         return find_jobs(order.inputs, order.out, order.options.get("format"))
     except (FileNotFoundError, ValueError) as error:  # the folder changes while we look; so may the reason
-        console.print(f"[yellow]{error}[/yellow]")
+        console.print(f"[yellow]{escape(str(error))}[/yellow]")
         return []
 
 
@@ -205,7 +206,7 @@ async def _compare(order: Order, jobs: Iterable[Job], console: Console) -> None:
         (job.source, job.target) for job in jobs if STREAM not in (job.source, job.target) and job.target.exists()
     ]
     for sheet in await asyncio.to_thread(write_contact_sheets, pairs, order.out):
-        console.print(f"before and after: {sheet}", highlight=False, soft_wrap=True)
+        console.print(f"before and after: {escape(str(sheet))}", highlight=False, soft_wrap=True)
 
 
 @asynccontextmanager

@@ -75,13 +75,28 @@ def find_jobs(inputs: Sequence[Path], out: Path, format: str | None) -> list[Job
     if STREAM in (*inputs, out) or _is_single_file(inputs, out):
         return [_single(inputs, out, format)]
     pairs = [pair for path in inputs for pair in _places(path, out, keep_name=len(inputs) > 1)]
-    jobs = [Job(source, *_named(place, format)) for source, place in pairs]
+    jobs = [Job(source, *find_place(place, format)) for source, place in pairs]
     jobs = _apart(jobs, dict(pairs))
     sources = {job.source.resolve() for job in jobs}
     for job in jobs:
         if job.target.resolve() in sources:
             raise ValueError(f"{job.target} is an input; choose another folder for the results")
     return jobs
+
+
+def find_place(place: Path, format: str | None) -> tuple[Path, str]:
+    """(a picture's place with the suffix of what is written there, its format).
+
+    Args:
+        place: of the picture, under its own name.
+        format: wanted of the answer; None: the picture's own, or what stands for it where that is only read.
+    """
+    suffix = place.suffix.lower()
+    if format is None:
+        place = place.with_suffix(ANSWERED[suffix]) if suffix in ANSWERED else place
+    elif FORMATS.get(suffix) != format:
+        place = place.with_suffix(SUFFIXES[format])
+    return place, FORMATS[place.suffix.lower()]
 
 
 def is_picture(path: Path) -> bool:
@@ -120,16 +135,6 @@ def _places(path: Path, out: Path, keep_name: bool) -> Iterator[tuple[Path, Path
 
 def _same(one: Path, other: Path) -> bool:
     return other.exists() and one.samefile(other)
-
-
-def _named(place: Path, format: str | None) -> tuple[Path, str]:
-    """(place with the suffix of what is written there, its format)."""
-    suffix = place.suffix.lower()
-    if format is None:
-        place = place.with_suffix(ANSWERED[suffix]) if suffix in ANSWERED else place
-    elif FORMATS.get(suffix) != format:
-        place = place.with_suffix(SUFFIXES[format])
-    return place, FORMATS[place.suffix.lower()]
 
 
 def _apart(jobs: list[Job], places: dict[Path, Path]) -> list[Job]:

@@ -1,14 +1,19 @@
-"""The table of `nightlift models`."""
+"""What `nightlift models` and `nightlift doctor` print."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from service.doctor import Finding, Level
 from service.errors import NightliftError
 from service.repository import ConfigError, ModelRepository
+
+MARKS = {Level.FINE: "[green]fine[/green]", Level.NOTE: "[yellow]note[/yellow]", Level.PROBLEM: "[red]problem[/red]"}
 
 
 def print_models(root: Path, default: str) -> None:
@@ -34,3 +39,17 @@ def print_models(root: Path, default: str) -> None:
                 " / ".join(str(scores.get(key, "–")) for key in ("psnr", "ssim", "psnr_gt_mean")),
             )
     Console().print(table)
+
+
+def print_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Print findings as they come, each with its advice, and give them back."""
+    console = Console(highlight=False)
+    seen = []
+    for finding in findings:
+        seen.append(finding)
+        console.print(
+            f"{MARKS[finding.level]}  [bold]{finding.subject}[/bold]: {escape(finding.text)}", soft_wrap=True
+        )
+        if finding.advice:
+            console.print(f"      → {escape(finding.advice)}", soft_wrap=True)
+    return seen

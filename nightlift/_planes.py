@@ -66,12 +66,14 @@ class PlaneOptions:
         api_key: for the service, where it wants one.
         model: the model to use; None: the default one.
         model_repository: folder of models for this process; None: the settings'.
+        threads: for the network, and for codecs, in this process; 0: the settings'.
     """
 
     server: str | None = None
     api_key: str | None = None
     model: str | None = None
     model_repository: Path | None = None
+    threads: int = 0
 
 
 def open_plane(options: PlaneOptions) -> AbstractAsyncContextManager[Plane]:
@@ -95,6 +97,8 @@ async def open_runtime(options: PlaneOptions) -> AsyncIterator[Runtime]:
     changes: dict[str, Any] = {"default_model": model, "models": (model,), "required_models": ()}
     if options.model_repository:
         changes["model_repository"] = options.model_repository
+    if options.threads:
+        changes |= {"cpu_threads": options.threads, "codec_threads": options.threads}
     settings = settings.model_copy(update=changes)
     names = ModelRepository(settings.model_repository).names()
     if model not in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,8 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxslim": "export",
+    "pyarrow": "ray",
+    "ray": "ray",
     "skimage": "training",
     "tensorboard": "training",
     "torch": "training,export",
@@ -62,8 +64,7 @@ def serve(
     from service.server import run
     from service.settings import Settings
 
-    flags = {"host": host, "port": port, "grpc_port": grpc_port, "model_repository": model_repository}
-    run(Settings(**{name: value for name, value in flags.items() if value is not None}))  # type: ignore[arg-type]
+    run(Settings(**_given(host=host, port=port, grpc_port=grpc_port, model_repository=model_repository)))
 
 
 @app.command()
@@ -77,8 +78,23 @@ def models(
     from nightlift._listing import print_models
     from service.settings import Settings
 
-    settings = Settings(**({"model_repository": model_repository} if model_repository else {}))  # type: ignore[arg-type]
+    settings = Settings(**_given(model_repository=model_repository))
     print_models(settings.model_repository, settings.default_model)
+
+
+@app.command()
+def doctor(
+    model_repository: flags.Repository = None,
+) -> None:
+    """Say what is installed, which devices really work, and what each model would run on; exit code 1 on problems.
+
+    Example: `nightlift doctor`
+    """
+    from nightlift._listing import print_findings
+    from service.doctor import examine, exit_status
+    from service.settings import Settings
+
+    raise typer.Exit(exit_status(print_findings(examine(Settings(**_given(model_repository=model_repository))))))
 
 
 @app.command()
@@ -92,12 +108,10 @@ def enhance(
     protect: flags.Protect = 0.5,
     gate: flags.Gate = True,
     gamma: flags.Gamma = 1.0,
-    detail: Annotated[flags.Detail, typer.Option(help="How pictures meet the network.")] = "auto",
-    format: Annotated[
-        flags.Format | None, typer.Option(help="Format to write; each picture's own if absent.")
-    ] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of lossy formats.")] = 90,
-    metadata: Annotated[flags.Metadata, typer.Option(help="What is kept of EXIF.")] = "without_location",
+    detail: flags.Detail = "auto",
+    format: flags.Format = None,
+    quality: flags.Quality = 90,
+    metadata: flags.Metadata = "without_location",
     workers: Annotated[int, typer.Option("--workers", "-w", min=0, help="Pictures at a time; 0: cores + 1.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Do again what is done.")] = False,
     watch: Annotated[bool, typer.Option(help="Then wait for more pictures, until Ctrl-C.")] = False,
@@ -119,21 +133,21 @@ def enhance(
 
     if out is None and inputs != [Path("-")]:
         raise typer.BadParameter("say where the results go", param_hint="--out")
-    wanted = {
-        "model": model,
-        "detail": detail,
-        "strength": strength,
-        "protect": protect,
-        "gate": gate,
-        "gamma": gamma,
-        "format": format,
-        "quality": quality,
-        "metadata": metadata,
-    }
+    options = _given(
+        model=model,
+        detail=detail,
+        strength=strength,
+        protect=protect,
+        gate=gate,
+        gamma=gamma,
+        format=format,
+        quality=quality,
+        metadata=metadata,
+    )
     order = Order(
         tuple(inputs),
         out or Path("-"),
-        {name: value for name, value in wanted.items() if value is not None},
+        options,
         PlaneOptions(server, api_key, model, model_repository),
         workers,
         overwrite,
@@ -167,6 +181,54 @@ def video(
 
     plane = PlaneOptions(model=model, model_repository=model_repository)
     run(VideoOrder(source, target, plane, guided(strength, protect, gate, gamma), steadiness, crf))
+
+
+@app.command()
+def bulk(
+    source: Annotated[str, typer.Argument(help="Folder or bucket: a path, s3://, gs://, hdfs://.")],
+    target: Annotated[str, typer.Argument(help="Folder or bucket to write, the tree kept.")],
+    model: flags.Model = None,
+    strength: flags.Strength = 1.0,
+    protect: flags.Protect = 0.5,
+    gate: flags.Gate = True,
+    gamma: flags.Gamma = 1.0,
+    detail: flags.Detail = "auto",
+    format: flags.Format = None,
+    quality: flags.Quality = 90,
+    metadata: flags.Metadata = "without_location",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: as many as the cluster has room for.")] = 0,
+    cpus: Annotated[float, typer.Option(min=0, help="Cores a worker.")] = 1.0,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs a worker; may be a fraction.")] = 0.0,
+    server: flags.Server = None,
+    api_key: flags.ApiKey = None,
+    model_repository: flags.Repository = None,
+) -> None:
+    """Enhance a folder or bucket on a Ray cluster; what is done is skipped. Needs the extra `ray`.
+
+    Exit codes: 0 all is well, 1 some failed, 2 the command was wrong.
+
+    Example: `nightlift bulk s3://photos/dark s3://photos/bright --cpus 4`
+    """
+    from nightlift._planes import PlaneOptions
+    from nightlift.bulk import BulkOrder, enhance_bulk
+
+    options = _given(
+        model=model,
+        detail=detail,
+        strength=strength,
+        protect=protect,
+        gate=gate,
+        gamma=gamma,
+        format=format,
+        quality=quality,
+        metadata=metadata,
+    )
+    plane = PlaneOptions(server, api_key, model, model_repository)
+    report = enhance_bulk(BulkOrder(source, target, options, plane, workers, cpus, gpus))
+    for name, reason in report.failures.items():
+        typer.echo(f"failed {name}: {reason}", err=True)
+    typer.echo(f"{report.enhanced} enhanced, {report.done} already done, {len(report.failures)} failed")
+    raise typer.Exit(1 if report.failures else 0)
 
 
 @app.command()
@@ -312,6 +374,11 @@ def export(
     else:
         raise typer.BadParameter("only published checkpoints come in several files", param_hint="CHECKPOINTS")
     typer.echo(report)
+
+
+def _given(**flags: Any) -> dict[str, Any]:
+    """The flags that were given, by name; the others are left to whoever has the defaults."""
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ CHANGE = (0.15, 0.5)
 """Change of a place, relative to its brightness, up to which it counts as noise, and from which the new map wins."""
 
 CUT = 0.35
-"""Mean change of the whole view, each place counted as 1 at most, from which a frame counts as the first of a new scene."""
+"""Mean change of all places, each at most 1, from which a frame counts as the first of a new scene."""
 
 DARKNESS = 0.02
 """Code value added to brightnesses before changes are put in relation to them; keeps black places quiet."""

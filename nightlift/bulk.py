@@ -1,0 +1,177 @@
+"""Enhancing many pictures on many machines: a Ray Data job over a folder or a bucket.
+
+    nightlift bulk s3://photos/dark s3://photos/bright
+
+The job lists the pictures, leaves out those that are done, and hands the names to workers. Each worker is a process
+with the service's own plane in it (the same engine, rendering and codecs as behind `POST /enhance`), which reads,
+enhances and writes several pictures at once. Pictures never pass through Ray's object store, and a broken one becomes
+a line of the report. Addresses are folders, or what pyarrow reads: s3://, gs://, hdfs://.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import posixpath
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.data
+from pyarrow import fs
+
+from nightlift._files import write_whole
+from nightlift._jobs import find_place, is_picture
+from nightlift._planes import PictureRefused, Plane, PlaneOptions, open_plane
+
+BATCH = 32
+"""Names that a worker is handed at a time."""
+
+AT_ONCE = 4
+"""Pictures of a batch that a worker has under way at one time, so that reading, codecs and network overlap."""
+
+
+@dataclass(frozen=True)
+class BulkOrder:
+    """What the job is to do.
+
+    Attributes:
+        source, target: folders or addresses of buckets.
+        options: of `POST /enhance`, without those that are left to the service.
+        plane: where the work is done: in the workers, or by a service that they call.
+        workers: processes; 0: one for every `cpus` of the cluster.
+        cpus: cores that a worker gets; it runs its network on as many threads.
+        gpus: GPUs that a worker gets; may be a fraction.
+    """
+
+    source: str
+    target: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    plane: PlaneOptions = field(default_factory=PlaneOptions)
+    workers: int = 0
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the pictures.
+
+    Attributes:
+        enhanced: how many were enhanced now.
+        done: how many had been done before.
+        failures: name -> why, of those that could not be enhanced.
+    """
+
+    enhanced: int
+    done: int
+    failures: dict[str, str]
+
+
+def enhance_bulk(order: BulkOrder) -> Report:
+    """Run the job on the Ray cluster that this process is connected to, or on a local one.
+
+    Raises:
+        FileNotFoundError: if the source is not there.
+        ValueError: if it has no picture, or a name would be written twice.
+    """
+    names = list_pictures(order.source)
+    if not names:
+        raise ValueError(f"there is no picture in {order.source}")
+    format = order.options.get("format")
+    places = {name: find_place(Path(name), format)[0].as_posix() for name in names}
+    if len(set(places.values())) < len(places):
+        raise ValueError("two pictures would be written under one name; enhance them into separate folders")
+    there = list_pictures(order.target, missing_is_empty=True)
+    todo = [name for name in names if places[name] not in there or there[places[name]] < names[name]]
+    if not todo:
+        return Report(0, len(names), {})
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody unless it is asked for
+    ray.init(ignore_reinit_error=True, logging_level=logging.WARNING)
+    workers = order.workers or max(1, int(ray.cluster_resources().get("CPU", 1) // order.cpus))
+    rows = ray.data.from_items([{"name": name} for name in todo], override_num_blocks=min(len(todo), 4 * workers))
+    outcome = rows.map_batches(
+        Worker,
+        fn_constructor_args=(order,),
+        batch_size=BATCH,
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(todo))),
+        num_cpus=order.cpus,
+        num_gpus=order.gpus or None,
+    ).take_all()
+    failures = {row["name"]: row["failure"] for row in outcome if row["failure"]}
+    return Report(len(outcome) - len(failures), len(names) - len(todo), failures)
+
+
+class Worker:
+    """One process's part: an enhancement plane on an event loop of its own, called by Ray with batches of names."""
+
+    def __init__(self, order: BulkOrder) -> None:
+        self._order = order
+        self._source, self._source_root = fs.FileSystem.from_uri(_address(order.source))
+        self._target, self._target_root = fs.FileSystem.from_uri(_address(order.target))
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._stack = AsyncExitStack()
+        plane = replace(order.plane, threads=order.plane.threads or max(1, round(order.cpus)))
+        self._plane: Plane = self._wait(self._stack.enter_async_context(open_plane(plane)))
+
+    def __call__(self, batch: dict[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Enhance the named pictures: `name` in; `name` and `failure` ("" for none) out."""
+        names = [str(name) for name in batch["name"]]
+        return {"name": names, "failure": self._wait(self._all(names))}
+
+    async def _all(self, names: Sequence[str]) -> list[str]:
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(name: str) -> str:
+            async with gate:
+                try:
+                    await self._one(name)
+                except (PictureRefused, OSError) as error:
+                    return str(error) or type(error).__name__
+                return ""
+
+        return list(await asyncio.gather(*(one(name) for name in names)))
+
+    async def _one(self, name: str) -> None:
+        place, format = find_place(Path(name), self._order.options.get("format"))
+        data = await asyncio.to_thread(self._read, name)
+        answer = await self._plane.enhance(data, {**self._order.options, "format": format})
+        await asyncio.to_thread(self._write, place.as_posix(), answer.data)
+
+    def _read(self, name: str) -> bytes:
+        with self._source.open_input_stream(posixpath.join(self._source_root, name)) as file:
+            return file.read()
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Buckets show a file when it is complete; folders get it under a passing name first."""
+        path = posixpath.join(self._target_root, name)
+        if not isinstance(self._target, fs.LocalFileSystem):
+            with self._target.open_output_stream(path) as file:
+                file.write(data)
+            return
+        write_whole(Path(path), data)
+
+    def _wait(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def list_pictures(address: str, *, missing_is_empty: bool = False) -> dict[str, int]:
+    """Names of all pictures below an address, relative to it, sorted -> time of last change in nanoseconds.
+
+    Raises:
+        FileNotFoundError: if it is not there, unless `missing_is_empty`.
+    """
+    system, root = fs.FileSystem.from_uri(_address(address))
+    found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=missing_is_empty))
+    names = {posixpath.relpath(entry.path, root): entry.mtime_ns or 0 for entry in found if entry.is_file}
+    return {name: names[name] for name in sorted(names) if is_picture(Path(name))}
+
+
+def _address(text: str) -> str:
+    return text if "://" in text else Path(text).resolve().as_uri()
