@@ -95,7 +95,7 @@ def export_checkpoint(
     command = f"nightlift export {checkpoint}"
     content = load_checkpoint(checkpoint)
     target = _Target(repository, name or content["network"], tuple(formats), version, overwrite)
-    return _export(_Origin(command, (checkpoint,), content), target, scores, full_size)
+    return _export(_Origin.of(command, (checkpoint,), content), target, scores, full_size)
 
 
 def import_official(
@@ -124,7 +124,7 @@ def import_official(
     content = load_official(files, network)
     command = f"nightlift export --from-official {' '.join(str(path) for path in files)}"
     target = _Target(repository, name or f"{content['network']}_official", tuple(formats), version, overwrite)
-    return _export(_Origin(command, files, content), target, scores, full_size)
+    return _export(_Origin.of(command, files, content), target, scores, full_size)
 
 
 def describe(record: Record) -> None:
@@ -153,11 +153,12 @@ class _Origin:
     command: str
     files: tuple[Path, ...]
     checkpoint: dict[str, Any]
+    sha256: str
 
-    @property
-    def sha256(self) -> str:
-        """One hash over all files."""
-        return sha256(b"".join(path.read_bytes() for path in self.files))
+    @classmethod
+    def of(cls, command: str, files: tuple[Path, ...], checkpoint: dict[str, Any]) -> _Origin:
+        """With one hash over all files, taken now: a running training may replace them during an export."""
+        return cls(command, files, checkpoint, sha256(b"".join(path.read_bytes() for path in files)))
 
 
 @dataclass(frozen=True)
