@@ -45,12 +45,12 @@ class ProtocolPlane:
         return self._runtime.phase is Phase.STOPPING
 
     def model_ready(self, name: str, version: int | None = None) -> bool:
-        """Whether a model can be called; False also for one that does not exist."""
+        """Whether a model can be called and its engine is up; False also for one that does not exist."""
         try:
-            self._models.get(name, version)
+            model = self._models.get(name, version)
         except NightliftError:
             return False
-        return self._runtime.phase is Phase.SERVING
+        return model.engine.ready and self._runtime.phase is Phase.SERVING
 
     def server_metadata(self) -> service_pb2.ServerMetadataResponse:
         """Name, version and extensions."""
