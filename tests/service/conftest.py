@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from hypothesis import settings
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.repositories import make_repository
 from tests.servers import Server, serving
@@ -41,3 +43,10 @@ def protocol_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         required_models="brighten,unbatched,slow,changing",
     ) as running:
         yield running
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """One metric of the server, 0 if it is not there yet."""
+    text = httpx.get(f"{server.url}/metrics").text
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())

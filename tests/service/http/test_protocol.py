@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from service.settings import Settings
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened, make_repository
 from tests.servers import Server
-from tests.service.conftest import MAX_BODY_BYTES, MAX_JSON_BYTES
+from tests.service.conftest import MAX_BODY_BYTES, MAX_JSON_BYTES, metric
 
 INFER = "/v2/models/brighten/infer"
 
@@ -153,6 +155,26 @@ def test_what_may_be_repeated_says_when(http: httpx.Client) -> None:
     answer = http.post("/v2/models/changing/infer", json=json_request())
     http.post("/v2/repository/models/changing/load").raise_for_status()
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+def test_a_client_that_hangs_up_takes_its_queued_work_along(http: httpx.Client, protocol_server: Server) -> None:
+    def executions() -> int:
+        return http.get("/v2/models/slow/stats").json()["model_stats"][0]["execution_count"]
+
+    def run() -> None:
+        httpx.post(f"{protocol_server.url}/v2/models/slow/infer", json=json_request(), timeout=30).raise_for_status()
+
+    run()  # what others began here is over
+    ran, dropped = executions(), metric(protocol_server, "nightlift_cancelled_total", at="queue")
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(run)
+        time.sleep(0.1)
+        with pytest.raises(httpx.ReadTimeout):
+            http.post("/v2/models/slow/infer", json=json_request(), timeout=0.1)
+        running.result()
+    time.sleep(0.1)
+    assert executions() == ran + 1
+    assert metric(protocol_server, "nightlift_cancelled_total", at="queue") == dropped + 1
 
 
 def test_the_index_may_be_of_ready_models_alone(http: httpx.Client) -> None:

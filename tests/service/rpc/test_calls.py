@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened
 from tests.servers import Server
-from tests.service.conftest import MAX_JSON_BYTES
+from tests.service.conftest import MAX_JSON_BYTES, metric
 
 
 @pytest.fixture
@@ -44,13 +42,6 @@ def message(model: str, array: NDArray[Any], **contents: Any) -> pb.ModelInferRe
     else:
         request.raw_input_contents.append(array.tobytes())
     return request
-
-
-def metric(server: Server, name: str, **labels: str) -> float:
-    """One metric of the server, 0 if it is not there yet."""
-    text = httpx.get(f"{server.url}/metrics").text
-    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
 
 
 def test_typed_contents_are_taken(stub: Any) -> None:
