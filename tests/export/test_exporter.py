@@ -93,7 +93,7 @@ def test_card_tells_what_the_manifest_knows(exported: Exported) -> None:
         "20 minutes",
         "a processor",
         "no VGG16 weights were given",
-        "from part 1 of SICE",
+        "SICE part 1",
         "Not measured yet",
         "no grant of commercial use",
     ):
