@@ -81,6 +81,11 @@ class Engine(Protocol):
         """Whether a batch sent now would be run now."""
         ...
 
+    @property
+    def lost(self) -> bool:
+        """Whether only a restart of the service can bring it back."""
+        ...
+
     async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
         """As `Runner.run`.
 

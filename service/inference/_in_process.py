@@ -38,7 +38,7 @@ class InProcessEngine:
         self._runners = [(runner, RunnerThread(f"runner-{runner.info.device}")) for runner in runners]
         self._idle = list(self._runners)
         self._hung = 0
-        self._lost = False
+        self.lost = False
         self._timeout = timeout
         self._metrics = metrics
 
@@ -50,7 +50,7 @@ class InProcessEngine:
     @property
     def ready(self) -> bool:
         """Whether any runner answers."""
-        return not self._lost and self._hung < len(self._runners)
+        return not self.lost and self._hung < len(self._runners)
 
     async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
         """See `Engine.run`; the queue never has more than `concurrency` calls under way."""
@@ -68,7 +68,7 @@ class InProcessEngine:
         try:
             return call.result()
         except DeviceLost as error:
-            self._lost = True
+            self.lost = True
             logger.critical("%s is lost until the service is restarted", self.info.device, exc_info=error)
             raise EngineUnavailable("the model's device failed; the service must be restarted") from None
 

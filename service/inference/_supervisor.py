@@ -40,6 +40,7 @@ class Hosted:
         """Set while the model can be called, and for good when it never will be again."""
         self.info: EngineInfo | None = None
         self.error: str | None = None
+        self.lost = False
 
     @property
     def ready(self) -> bool:
@@ -169,6 +170,7 @@ class DeviceSupervisor:
         logger.critical("the worker process of %s does not come back; restart the service", self.device)
         for hosted in self._hosted:
             hosted.error = "the model's device does not come back; the service must be restarted"
+            hosted.lost = True
             hosted.settled.set()
 
     def _note(self, fault: Fault) -> None:
@@ -198,6 +200,11 @@ class ChildProcessEngine:
     def ready(self) -> bool:
         """Whether any instance can be called."""
         return any(hosted.ready for _, hosted in self._instances)
+
+    @property
+    def lost(self) -> bool:
+        """Whether all devices were given up."""
+        return all(hosted.lost for _, hosted in self._instances)
 
     async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
         """See `Engine.run`; instances that can be called are taken before those that are being restarted."""

@@ -69,6 +69,7 @@ class TritonEngine:
         self.info = EngineInfo("triton", server.url, "remote", config.precision, "server")
         self.concurrency = IN_FLIGHT * sum(group.count for group in config.instances)
         self.ready = False
+        self.lost = False
         self._server = server
         self._model = model
         self._patience = patience

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import numpy as np
+import uvloop
 from numpy.typing import NDArray
 
 from service.inference import ENHANCED, EngineInfo, Tensors
@@ -44,6 +45,7 @@ class GatedEngine:
     def __init__(self, concurrency: int = 1) -> None:
         self.concurrency = concurrency
         self.ready = True
+        self.lost = False
         self.error: Exception | None = None
         self.shapes: list[tuple[int, ...]] = []
         self.running = 0
@@ -82,8 +84,8 @@ async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> fl
 
 
 def run(scenario: Callable[[], Awaitable[None]], seconds: float = 30.0) -> None:
-    """Run a coroutine on an event loop of its own, for a bounded time."""
-    asyncio.run(asyncio.wait_for(scenario(), seconds))
+    """Run a coroutine for a bounded time, on an event loop such as the service has."""
+    uvloop.run(asyncio.wait_for(scenario(), seconds))
 
 
 def picture(value: int, height: int = 16, width: int = 24) -> NDArray[np.uint8]:

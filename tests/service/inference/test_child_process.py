@@ -22,7 +22,7 @@ from service.repository import ConfigError, ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
 from tests.repositories import brightened, make_repository
-from tests.service.inference.graphs import make_greedy, make_torchscript
+from tests.service.inference.graphs import make_fragile, make_greedy
 from tests.service.inference.runners import eventually, picture, run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -217,9 +217,11 @@ def test_a_process_that_does_not_come_back_is_given_up(tmp_path: Path, monkeypat
             finally:
                 multiprocessing_context().set_executable(working)
             assert not service.models.ready(["brighten"])
+            assert service.models.lost
             assert service.count("worker_restarts_total") == 2
             await service.models.load("brighten")
             assert service.models.ready(["brighten"])
+            assert not service.models.lost
             await service.model().queue.submit(picture(1), WANTED)
 
     run(scenario)
@@ -337,11 +339,11 @@ def test_memory_that_runs_out_halves_the_batch_once(tmp_path: Path) -> None:
 
 
 def test_a_lost_device_and_an_endless_pass_get_a_new_process(tmp_path: Path) -> None:
-    root = make_torchscript(tmp_path, "brighten")
+    root = make_fragile(tmp_path)
 
     async def scenario() -> None:
-        async with serving(root, inference_timeout=2.0) as service:
-            for poison, message, kind in ((13, "device failed", Fault.DEVICE_LOST), (14, "2 s", Fault.HUNG)):
+        async with serving(root, inference_timeout=1.0) as service:
+            for poison, message, kind in ((13, "device failed", Fault.DEVICE_LOST), (14, "1 s", Fault.HUNG)):
                 pid = service.pid
                 with pytest.raises(EngineUnavailable, match=message):
                     await service.model().queue.submit(picture(poison), WANTED)

@@ -91,6 +91,7 @@ def test_a_lost_device_stays_lost() -> None:
                 await engine.run(picture(1), WANTED)
         assert runner.sizes == [1]
         assert not engine.ready
+        assert engine.lost
         assert faults(metrics, Fault.DEVICE_LOST) == 1
         await engine.close()
 
