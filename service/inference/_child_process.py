@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -193,6 +194,7 @@ class ChildProcess:
     async def _reap(self) -> None:
         self._process.kill()
         await asyncio.to_thread(self._process.join)
+        atexit.unregister(self._process.kill)
         self.gone.set_result(self._cause)
 
     def _ended(self) -> EngineUnavailable:
@@ -205,6 +207,8 @@ def _spawn(device: str) -> tuple[SpawnProcess, Connection]:
     with theirs:
         process = context.Process(target=main, args=(theirs,), name=f"nightlift-{device}", daemon=True)
         process.start()
+    # Should we ever end without having closed it: multiprocessing would ask it to end, which it ignores, and wait.
+    atexit.register(process.kill)
     return process, ours
 
 

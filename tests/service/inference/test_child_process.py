@@ -250,7 +250,7 @@ def test_a_model_that_is_gone_after_a_crash_fails_alone(tmp_path: Path) -> None:
     run(scenario)
 
 
-CHILD_OF_A_KILLED_PARENT = """
+PARENT = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from service.inference import Models
@@ -264,22 +264,31 @@ async def main():
     models = Models(ModelRepository(root), settings, Metrics())
     await models.load("brighten")
     print(models.engines.worker_pids()["cpu"], flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
+    exec(sys.argv[2])
 
 if __name__ == "__main__":
     asyncio.run(main())
 """
 
 
-def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL), ("sys.exit(3)", 3), ("os._exit(4)", 4)],
+)
+def test_the_child_ends_with_its_parent(tmp_path: Path, ending: str, status: int) -> None:
     root = make_repository(tmp_path / "models")
     script = tmp_path / "parent.py"
-    script.write_text(CHILD_OF_A_KILLED_PARENT)
+    script.write_text(PARENT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     parent = subprocess.run(
-        [sys.executable, script, root], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, script, root, ending],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
-    assert parent.returncode == -signal.SIGKILL, parent.stderr
+    assert parent.returncode == status, parent.stderr
     child = Path("/proc") / parent.stdout.strip()
 
     def gone() -> bool:
