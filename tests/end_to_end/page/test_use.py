@@ -1,0 +1,188 @@
+"""Photos go in and come out: many at once, by every way in, with zoom, comparison and downloads."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+import service.page
+from docs.make_samples import make_samples
+from tests.end_to_end.page.visitor import Visitor, difference
+from tests.pictures import dark_scene, decoded, encoded
+
+DARK = dark_scene("coffee", (240, 360))
+PNG = encoded(DARK)
+JPEG = encoded(dark_scene("chelsea", (200, 300)), "jpeg", quality=90)
+
+
+def test_dropped_and_pasted_photos_queue_up(visitor: Visitor, page: Page) -> None:
+    visitor.send("drop", ("one.png", PNG), ("two.jpg", JPEG))
+    visitor.send("paste", ("three.png", PNG))
+    photos = page.locator("#film li")
+    assert photos.count() == 3
+    assert len(visitor.requests) == 2  # only those that are looked at
+    page.get_by_role("button", name="two.jpg", exact=True).click()
+    visitor.wait()
+    assert page.locator("#size").inner_text() == "300 × 200, 0.1 MP"
+    page.get_by_role("button", name="Remove two.jpg").click()
+    visitor.wait()
+    assert photos.count() == 2
+    for name in ("one.png", "three.png"):
+        page.get_by_role("button", name=f"Remove {name}").click()
+    expect(page.locator("#welcome")).to_be_visible()
+    assert len(visitor.requests) == 3
+
+
+def test_the_divider_follows_mouse_and_keyboard(visitor: Visitor, page: Page) -> None:
+    visitor.add(("one.png", PNG))
+    position = page.locator("#position")
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.3, middle, steps=4)
+    page.mouse.up()
+    dragged = float(position.input_value())
+    assert 20 < dragged < 45
+    position.press("ArrowLeft")
+    assert float(position.input_value()) == dragged - 0.5
+    position.press("Home")
+    assert difference(visitor.seen(240, 360), visitor.service(PNG)) <= 2
+
+
+def test_zoom_and_pan_by_wheel_buttons_and_keys(visitor: Visitor, page: Page) -> None:
+    visitor.add(("one.png", PNG))
+    fitting = visitor.zoom
+    stage = page.locator("#stage")
+    stage.hover(position={"x": 100, "y": 100})
+    page.mouse.wheel(0, -600)
+    expect(stage).to_have_class("zoomed")
+    assert visitor.zoom > 3 * fitting
+    divider = page.locator("#position").input_value()
+    picture = page.locator("#canvas").screenshot()
+    page.mouse.down()
+    page.mouse.move(400, 500, steps=3)
+    page.mouse.up()
+    assert page.locator("#canvas").screenshot() != picture, "dragging moves a photo that exceeds its stage"
+    assert page.locator("#position").input_value() == divider
+    page.locator("#fit").click()
+    assert visitor.zoom == fitting
+    page.locator("#position").press("1")
+    assert visitor.zoom == 100
+    page.locator("#position").press("+")
+    assert visitor.zoom == 150
+    for _ in range(4):
+        page.locator("#zoom-in").click()
+    moved = page.locator("#canvas").screenshot()
+    page.locator("#position").press("Shift+ArrowLeft")
+    assert page.locator("#canvas").screenshot() != moved
+    stage.dblclick(position={"x": 50, "y": 50})
+    assert visitor.zoom == fitting
+
+
+def test_all_models_side_by_side_follow_the_light(visitor: Visitor, page: Page) -> None:
+    visitor.add(("one.png", PNG))
+    page.get_by_role("button", name="Compare all models").click()
+    cards = page.locator("#cards li")
+    expect(cards).to_have_count(4)
+    for card in cards.all():
+        expect(card).to_contain_text("network")
+    assert len(visitor.requests) == 4  # one of the four was there already
+    bright = [mean_of(page, index) for index in range(4)]
+    assert bright[1] > 1.1 * bright[0], "version 2 gives more light than version 1"
+    visitor.set(strength=0)
+    assert len({mean_of(page, index) for index in range(4)}) == 1
+    assert len(visitor.requests) == 4
+    cards.filter(has_text="glow, version 2").get_by_role("button").click()
+    visitor.wait()
+    assert page.locator("[name=model]").input_value() == "glow/2"
+    expect(page.locator("#answered")).to_have_text("glow, version 2")
+
+
+def test_light_time_and_facts_are_told(visitor: Visitor, page: Page) -> None:
+    visitor.add(("one.png", PNG))
+    before, after = page.locator("#light").inner_text().split(" → ")
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    for told, pixels in ((before, DARK), (after, visitor.service(PNG))):
+        assert abs(float(told.removesuffix(" %")) - 100 * (pixels @ weights).mean() / 255) < 1
+    assert before in str(page.locator("#histogram").get_attribute("aria-label"))
+    assert len(str(page.locator("#histogram .after").get_attribute("d"))) > 500
+    stages = [item.split()[0] for item in page.locator("#timing li").all_inner_texts()]
+    assert stages == ["Receive", "Decode", "Wait", "Network", "Render", "Encode", "Transfer"]
+    expect(page.locator("#answered")).to_have_text("brighten, version 2")
+    expect(page.locator("#rendered")).to_have_text("whole")
+
+
+def test_download_gives_what_the_service_gives(visitor: Visitor, page: Page, tmp_path: Path) -> None:
+    visitor.add(("holiday.jpg", JPEG))
+    visitor.set(strength=60, protect=20)
+    for format, name in (("", "holiday-bright.jpg"), ("png", "holiday-bright.png"), ("webp", "holiday-bright.webp")):
+        visitor.set(format=format)
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name="Download", exact=True).click()
+        assert waiting.value.suggested_filename == name
+        waiting.value.save_as(tmp_path / name)
+        expected = visitor.answer(JPEG, strength=0.6, protect=0.2, **({"format": format} if format else {}))
+        assert (tmp_path / name).read_bytes() == expected
+
+
+def test_download_all_names_what_failed_and_packs_the_rest(visitor: Visitor, page: Page, tmp_path: Path) -> None:
+    visitor.add(("a.png", PNG), ("a.png", PNG), ("broken.png", PNG[:200]), ("ü.jpg", JPEG))
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download all").click()
+    waiting.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["a-bright.png", "a-bright-2.png", "ü-bright.jpg"]
+        assert archive.read("a-bright-2.png") == visitor.answer(PNG)
+    expect(page.get_by_role("alert")).to_contain_text("1 of 4 failed")
+    expect(page.get_by_role("alert")).to_contain_text("broken.png")
+
+
+def test_what_is_no_picture_is_explained_and_does_not_stop_the_next(visitor: Visitor, page: Page) -> None:
+    visitor.add(("notes.txt", b"These are just a few words, no picture at all."))
+    alert = page.get_by_role("alert")
+    expect(alert).to_be_visible()
+    problem = page.request.post(
+        visitor.url + "/enhance", data="These are just a few words, no picture at all."
+    ).json()
+    expect(alert).to_contain_text(problem["detail"])
+    visitor.add(("one.png", PNG), more=True)
+    expect(alert).to_be_hidden()
+    assert difference(visitor.seen(240, 360)[:, :170], DARK[:, :170]) == 0
+
+
+def test_a_lost_connection_is_explained_and_can_be_tried_again(visitor: Visitor, page: Page) -> None:
+    page.context.set_offline(True)
+    visitor.add(("one.png", PNG))
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#message")).to_contain_text("Enhanced")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_samples_are_small_dark_and_what_the_script_makes(visitor: Visitor, page: Page, tmp_path: Path) -> None:
+    made = make_samples(tmp_path)
+    for path in made:
+        kept = (service.page.STATIC / "samples" / path.name).read_bytes()
+        assert len(kept) < 60_000
+        assert np.abs(decoded(kept).astype(int) - decoded(path.read_bytes())).mean() < 1
+    links = page.locator(".samples a")
+    assert links.count() == len(made)
+    links.first.click()
+    expect(page.locator("#message")).to_contain_text("Enhanced")
+    expect(page.locator("#size")).to_contain_text("600 × 400")
+
+
+def mean_of(page: Page, card: int) -> float:
+    """Mean of what a card of the comparison shows."""
+    data = page.locator("#cards canvas").nth(card).evaluate("(canvas) => canvas.toDataURL().split(',')[1]")
+    return float(np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).mean())
