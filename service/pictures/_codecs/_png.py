@@ -24,7 +24,12 @@ _COLOURS: dict[int, Colour] = {0: "grey", 2: "rgb", 3: "rgb", 4: "grey", 6: "rgb
 _WITH_ALPHA = {4, 6}
 # Measured on photos of 0.24 and 12 MP: run-length matching of level 1 is both faster and smaller than full
 # matching at level 1, and twice as fast as level 3 for files of the same size.
-_WRITE_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+_WRITE_OPTIONS = [
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    # One filter for all rows takes half the time of choosing among five; photos come out 5 % larger to 15 % smaller.
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+]
 
 
 class CutShort(ValueError):
