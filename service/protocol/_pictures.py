@@ -30,7 +30,7 @@ async def run_pictures(
         UnsupportedShape: if there are more pictures than the model takes at once.
         NightliftError: that of the first picture that failed; the others are given up.
     """
-    check_batch(tensor.array.size, model.config)
+    check_batch(tensor.array.size, most=max(1, model.config.max_batch_size))
     chosen_outputs(request.outputs, [ENHANCED])
     options = _options(request, model)
     tasks = [

@@ -56,16 +56,15 @@ def chosen_outputs(wanted: Sequence[str], available: Sequence[str]) -> tuple[str
     return tuple(wanted or available)
 
 
-def check_batch(count: int, config: ModelConfig) -> None:
+def check_batch(count: int, most: int) -> None:
     """Check how many pictures one request brings.
 
     Raises:
-        UnsupportedShape: if there are more than the model's `max_batch_size`.
+        UnsupportedShape: if there are more than `most`.
     """
-    if config.max_batch_size and count > config.max_batch_size:
+    if count > most:
         raise UnsupportedShape(
-            f"the request brings {count} pictures, and {config.name!r} takes at most {config.max_batch_size} at once",
-            max_batch_size=config.max_batch_size,
+            f"the request brings {count} pictures, and the model takes at most {most} at once", max_batch_size=most
         )
 
 
@@ -78,7 +77,8 @@ def _check_shape(shape: tuple[int, ...], config: ModelConfig, max_pixels: int) -
             f"input {config.inputs[0].name!r} has shape {list(shape)}; {list(expected)} is expected"
         )
     count, height, width, _ = shape
-    check_batch(count, config)
+    if config.max_batch_size:  # with 0 the batch axis is one of the tensor's own, and pixels alone limit it
+        check_batch(count, config.max_batch_size)
     if min(height, width) < config.traits.smallest_side:
         raise UnsupportedShape(
             f"a picture of {width} x {height} pixels is too narrow; "
