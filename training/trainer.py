@@ -25,12 +25,13 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from training._average import Average
+from training._inputs import Inputs
 from training._journal import Journal
 from training._precision import prepare_method
 from training.checkpoints import load_checkpoint, save_checkpoint
-from training.datasets import Sample, Stream, held_out_batches
+from training.datasets import Sample
 from training.objectives import Objective, Player
-from training.recipe import DataRecipe, OptimizerRecipe, Recipe
+from training.recipe import OptimizerRecipe, Recipe
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Trainer:
             workers: threads that prepare samples.
 
         Raises:
-            ValueError: the recipe's optimisers are not the objective's players.
+            ValueError: the recipe does not fit its data, or its optimisers are not the objective's players.
         """
         self.fabric = fabric
         self.recipe = recipe
@@ -84,33 +85,8 @@ class Trainer:
         self.best: dict[str, Any] | None = None
         self.losses: dict[str, float] = {}
 
-        first = next(iter(recipe.data))
-        training, held_out = splits[first]
-        self.steps = recipe.total_steps(len(training))
-        fields = {name: _fields(name, part, splits[name][0][0]) for name, part in recipe.data.items()}
-        given = [field for names in fields.values() for field in names]
-        if len(set(given)) < len(given):
-            raise ValueError(f"two streams give the same name in the batch: {', '.join(given)}; set `fields`")
-        self.streams = {
-            name: Stream(
-                splits[name][0],
-                part.transforms,
-                fields[name],
-                part.batch_size or recipe.batch_size,
-                recipe.seed,
-                workers,
-            )
-            for name, part in recipe.data.items()
-        }
-        transforms = recipe.data[first].transforms
-        if recipe.validation is not None and recipe.validation.resize is not None:
-            size = recipe.validation.resize
-            transforms = transforms.model_copy(update={"resize": None if size == "native" else size})
-        limit = recipe.validation.limit if recipe.validation else 0
-        self._held_out = list(held_out_batches(held_out[:limit], transforms, fields[first], recipe.batch_size))
-        shown = list(held_out_batches((held_out or training)[:4], transforms, fields[first], 4))
-        self._preview = self._to_device(shown[0])
-
+        self.inputs = Inputs(recipe, splits, workers)
+        self.steps = recipe.total_steps(self.inputs.epoch)
         self.players = objective.players()
         if set(self.players) != set(recipe.optimizers):
             raise ValueError(
@@ -148,13 +124,15 @@ class Trainer:
 
     def _run(self, end: int, journal: Journal) -> None:
         recipe = self.recipe
+        rank, world = self.fabric.global_rank, self.fabric.world_size
         began = time.monotonic() - self.seconds
         sums: dict[str, Tensor] = {}
         self.objective.train()
         while self.step < end:
             rates = self._set_rates()
-            torch.manual_seed(_mixed_seed(recipe.seed, self.step, self.fabric.global_rank))
-            losses = self.objective.step(self._batch(self.step), self._update)
+            torch.manual_seed(_mixed_seed(recipe.seed, self.step, rank))
+            batch = self.inputs.batch(self.step, rank, world)
+            losses = self.objective.step(self._to_device(batch), self._update)
             if self.average is not None:
                 self.average.update()
             for name, value in losses.items():
@@ -175,22 +153,15 @@ class Trainer:
                 self._validate(journal)
             if self._due(recipe.preview_every, self.steps):
                 with self._for_inference():
-                    journal.pictures(self.step, self.objective.preview(self._preview))
+                    journal.pictures(self.step, self.objective.preview(self._to_device(self.inputs.preview)))
             if self._due(recipe.checkpoint_every, end):
                 self._save()
 
     def _due(self, every: int, end: int) -> bool:
         return self.step % every == 0 or self.step == end
 
-    def _batch(self, step: int) -> dict[str, Tensor]:
-        """The step's batch on this device, float in [0, 1]."""
-        rank, world = self.fabric.global_rank, self.fabric.world_size
-        batch: dict[str, Tensor] = {}
-        for stream in self.streams.values():
-            batch |= stream.batch(step, rank, world)
-        return self._to_device(batch)
-
     def _to_device(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A batch of code values on this device, float in [0, 1]."""
         layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
         return {
             name: value.to(self.fabric.device).to(torch.float32, memory_format=layout) / 255
@@ -229,7 +200,7 @@ class Trainer:
         totals: dict[str, float] = {}
         count = 0
         with self._for_inference():
-            for batch in self._held_out:
+            for batch in self.inputs.held_out:
                 size = len(next(iter(batch.values())))
                 for name, value in self.objective.validate(self._to_device(batch)).items():
                     totals[name] = totals.get(name, 0.0) + float(value) * size
@@ -348,18 +319,6 @@ class Trainer:
             (self.out / "run.json").write_text(json.dumps(complete, indent=2) + "\n")
         self.fabric.barrier()
         return TrainingResult(best if self.recipe.validation else final, complete)
-
-
-def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:
-    """Name in the batch -> field of the sample."""
-    fields = recipe.fields or {field: field for field in sample.files}
-    for field in fields.values():
-        if field not in sample.files:
-            raise ValueError(
-                f"data.{name}.fields: the layout {recipe.layout!r} has no field {field!r}, "
-                f"only {', '.join(sample.files)}"
-            )
-    return fields
 
 
 def _optimizer(recipe: OptimizerRecipe, player: Player) -> torch.optim.Optimizer:

@@ -1,0 +1,83 @@
+"""The pictures of a training: batches by step, held-out batches, and a few to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from training.datasets import Sample, Stream, held_out_batches
+from training.recipe import DataRecipe, Recipe
+
+PREVIEWS = 4
+"""Number of sample pictures in the log."""
+
+
+class Inputs:
+    """All streams of a recipe together.
+
+    Attributes:
+        epoch: number of training samples in the first stream.
+        held_out: batches of whole held-out pictures, uint8 [N, 3, H, W] by name.
+        preview: a batch of whole pictures, held-out ones if there are any.
+    """
+
+    def __init__(
+        self, recipe: Recipe, splits: Mapping[str, tuple[Sequence[Sample], Sequence[Sample]]], workers: int
+    ) -> None:
+        """
+        Args:
+            recipe: the checked recipe.
+            splits: (training, held-out) samples by stream.
+            workers: threads that prepare samples.
+
+        Raises:
+            ValueError: a stream lacks a field, or two give the same name in the batch.
+        """
+        fields = {name: _fields(name, part, splits[name][0][0]) for name, part in recipe.data.items()}
+        given = [field for names in fields.values() for field in names]
+        if len(set(given)) < len(given):
+            raise ValueError(f"two streams give the same name in the batch: {', '.join(given)}; set `fields`")
+        self._streams = [
+            Stream(
+                splits[name][0],
+                part.transforms,
+                fields[name],
+                part.batch_size or recipe.batch_size,
+                recipe.seed,
+                workers,
+            )
+            for name, part in recipe.data.items()
+        ]
+
+        first = next(iter(recipe.data))
+        training, held_out = splits[first]
+        self.epoch = len(training)
+        transforms = recipe.data[first].transforms
+        if recipe.validation is not None:
+            held_out = held_out[: recipe.validation.limit]
+            if recipe.validation.resize is not None:
+                size = None if recipe.validation.resize == "native" else recipe.validation.resize
+                transforms = transforms.model_copy(update={"resize": size})
+        self.held_out = list(held_out_batches(held_out, transforms, fields[first], recipe.batch_size))
+        shown = (held_out or training)[:PREVIEWS]
+        self.preview = next(held_out_batches(shown, transforms, fields[first], PREVIEWS))
+
+    def batch(self, step: int, rank: int, world: int) -> dict[str, Tensor]:
+        """This device's share of a step's batch, uint8 [N, 3, H, W] by name."""
+        batch: dict[str, Tensor] = {}
+        for stream in self._streams:
+            batch |= stream.batch(step, rank, world)
+        return batch
+
+
+def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:
+    """Name in the batch -> field of the sample."""
+    fields = recipe.fields or {field: field for field in sample.files}
+    for field in fields.values():
+        if field not in sample.files:
+            raise ValueError(
+                f"data.{name}.fields: the layout {recipe.layout!r} has no field {field!r}, "
+                f"only {', '.join(sample.files)}"
+            )
+    return fields
