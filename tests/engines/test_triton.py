@@ -53,7 +53,7 @@ def test_killed_and_restarted_under_load(small_triton: Small, caplog: pytest.Log
         assert_clear(traffic.refused)
 
     with caplog.at_level(logging.WARNING, logger="nightlift"):
-        run(scenario, 90)
+        run(scenario)
     assert "Triton is not ready" in caplog.text
     assert "Triton is ready" in caplog.text
 
@@ -82,7 +82,7 @@ def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -
         await models.close()
 
     try:
-        run(scenario, 90)
+        run(scenario)
     finally:
         server.stop()
 
@@ -100,4 +100,4 @@ def test_batches_cross_the_wire_together(small_triton: Small) -> None:
         assert max(outcome.batch for outcome in outcomes) > 4
         await models.close()
 
-    run(scenario, 60)
+    run(scenario)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from service.runtime import Runtime
 from service.settings import Settings
 from tests.engines.traffic import CLIENTS, assert_clear, traffic_on
 from tests.repositories import make_repository
 from tests.service.inference.runners import eventually, run
 
-RETURN_SECONDS = 5.0
+RETURN_SECONDS = 20.0
+"""A quiet machine takes one or two; the limit leaves room for one on which much else runs."""
 
 
 def test_killed_under_load(tmp_path: Path) -> None:
@@ -30,15 +32,21 @@ def test_killed_under_load(tmp_path: Path) -> None:
                 served = len(traffic.answers)
                 await eventually(lambda served=served: len(traffic.answers) > served + CLIENTS)
                 os.kill(runtime.models.engines.worker_pids()["cpu"], signal.SIGKILL)
-                await eventually(lambda: not runtime.ready)
-                assert not await traffic.ready()
-                assert await eventually(lambda: runtime.ready) < RETURN_SECONDS
+                # It may be back before a busy machine lets us look.
+                await eventually(lambda kills=kills: not runtime.ready or restarts(runtime) == kills)
+                await eventually(lambda kills=kills: runtime.ready and restarts(runtime) == kills, RETURN_SECONDS)
                 assert await traffic.ready()
                 assert len(traffic.refused) <= kills  # batches of one: at most the one that ran
         assert_clear(traffic.refused)
         assert traffic.answers[-1].status_code == 200
 
-    run(scenario, 60)
+    run(scenario)
+
+
+def restarts(runtime: Runtime) -> float:
+    """How often the worker process was started anew."""
+    name, labels = "nightlift_worker_restarts_total", {"device": "cpu"}
+    return runtime.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 def test_the_service_stops_while_its_worker_hangs(tmp_path: Path) -> None:
@@ -60,4 +68,4 @@ def test_the_service_stops_while_its_worker_hangs(tmp_path: Path) -> None:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
-    run(scenario, 60)
+    run(scenario)

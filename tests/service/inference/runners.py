@@ -74,7 +74,7 @@ class GatedEngine:
         self.ready = False
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+async def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> float:
     """Wait until `condition` holds; the seconds that it took."""
     started = time.monotonic()
     while not condition():
@@ -83,7 +83,7 @@ async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> fl
     return time.monotonic() - started
 
 
-def run(scenario: Callable[[], Awaitable[None]], seconds: float = 30.0) -> None:
+def run(scenario: Callable[[], Awaitable[None]], seconds: float = 90.0) -> None:
     """Run a coroutine for a bounded time, on an event loop such as the service has."""
     uvloop.run(asyncio.wait_for(scenario(), seconds))
 

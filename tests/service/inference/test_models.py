@@ -205,7 +205,7 @@ def test_load_cycles_under_traffic(tmp_path: Path, isolation: str) -> None:
             assert answered > CYCLES
             assert sizes[-1] - sizes[CYCLES // 2] < 8 << 20
 
-    run(scenario, 60)
+    run(scenario)
 
 
 def resident(models: Models) -> int:
