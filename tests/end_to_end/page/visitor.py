@@ -59,7 +59,7 @@ class Visitor:
 
     def wait(self) -> None:
         """Wait until the photo has been enhanced, or it has been said why not."""
-        expect(self.page.locator("#stage")).to_have_attribute("aria-busy", "false", timeout=20_000)
+        expect(self.page.locator("#stage")).to_have_attribute("aria-busy", "false")
 
     def set(self, **controls: float | str | bool) -> None:
         """Move controls: sliders to their positions, lists to values, boxes to on or off."""

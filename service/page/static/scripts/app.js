@@ -79,16 +79,13 @@ function followLight() {
   return light;
 }
 
-async function compare() {
+function compare() {
   const isOpen = !$("comparison").hidden;
   $("compare").setAttribute("aria-expanded", isOpen);
   comparison.stop();
   if (!isOpen || !film.chosen) return;
-  try {
-    await comparison.run(film.chosen, controls.distinctModels, controls.light);
-  } catch (error) {
-    if (error.name !== "AbortError") explain(error);
-  }
+  comparison.run(film.chosen, controls.distinctModels, controls.light);
+  comparison.mark(controls.model);
 }
 
 function describe({ model, detail, gate, ...report }) {
@@ -180,6 +177,7 @@ film.onchoose = (photo) => {
 };
 controls.onlight = followLight;
 controls.oninference = () => {
+  comparison.mark(controls.model);
   if (film.chosen) develop(film.chosen);
 };
 comparison.onchoose = (model) => {
@@ -201,6 +199,7 @@ $("zoom-out").addEventListener("click", () => viewer.zoomOut());
 $("compare").addEventListener("click", () => {
   $("comparison").hidden = !$("comparison").hidden;
   compare();
+  $("comparison").scrollIntoView({ block: "nearest" });
 });
 $("download").addEventListener("click", download);
 $("download-all").addEventListener("click", downloadEach);

@@ -27,7 +27,8 @@ export class Comparison {
     const { signal } = (this.#controller = new AbortController());
     this.#cards = models.map((model) => this.#card(model));
     this.grid.replaceChildren(...this.#cards.map(({ element }) => element));
-    const before = sample((await decodePhoto(photo.file, CARD_SIDE, signal)).bitmap, CARD_SIDE);
+    const before = decodePhoto(photo.file, CARD_SIDE, signal).then(({ bitmap }) => sample(bitmap, CARD_SIDE));
+    before.catch(() => {}); // each card says so
     const waiting = [...this.#cards];
     const work = async () => {
       for (let card = waiting.shift(); card && !signal.aborted; card = waiting.shift()) {
@@ -50,6 +51,11 @@ export class Comparison {
     for (const card of this.#cards) this.#paint(card);
   }
 
+  /** Say which model the large picture shows. */
+  mark(value) {
+    for (const { model, button } of this.#cards) button.setAttribute("aria-pressed", model.value === value);
+  }
+
   #card(model) {
     const element = document.createElement("li");
     const button = document.createElement("button");
@@ -62,14 +68,14 @@ export class Comparison {
     button.append(canvas, name, note);
     button.addEventListener("click", () => this.onchoose(model.value));
     element.append(button);
-    return { model, element, canvas, note };
+    return { model, element, button, canvas, note };
   }
 
   async #fill(card, photo, before, signal) {
     try {
       const { blob, report } = await this.answer(photo, card.model.value, signal);
       const after = sample((await decode(blob, CARD_SIDE)).bitmap, CARD_SIDE);
-      card.pixels = [before, after];
+      card.pixels = [await before, after];
       card.gate = report.gate;
       const network = report.stages.find(({ name }) => name === "infer");
       card.note.textContent = network ? `network ${duration(network.milliseconds)}` : "";

@@ -49,6 +49,11 @@ export class Controls {
     return [...new Map(this.models.toReversed().map((model) => [model.variant, model])).values()].reverse();
   }
 
+  /** The chosen model's value in the list: its name, or name/version. */
+  get model() {
+    return this.elements.model.value;
+  }
+
   /** {strength, protect, gate}: 0 to 1, and whether it is on. */
   get light() {
     const { strength, protect, gate } = this.elements;
@@ -56,7 +61,7 @@ export class Controls {
   }
 
   /** The parameters of a request that the network's answer depends on; of another `model` than the chosen one. */
-  inference(model = this.elements.model.value) {
+  inference(model = this.model) {
     const [name, version] = model.split("/");
     return { model: name, version, detail: this.elements.detail.value, gamma: this.elements.gamma.value };
   }
