@@ -43,6 +43,11 @@ class Runtime:
         self._loading: asyncio.Task[None] | None = None
 
     @property
+    def live(self) -> bool:
+        """Whether nothing is broken that only a new process can mend."""
+        return not self.models.lost
+
+    @property
     def ready(self) -> bool:
         """Whether the required models can be called and the service is not about to stop."""
         return self.phase is Phase.SERVING and self.models.ready(self.settings.required)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from importlib.metadata import version
 from types import FrameType
 
 import uvicorn
@@ -15,6 +16,7 @@ from service.http import create_app
 from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
 from service.settings import Settings
+from service.telemetry import configure_logging, start_tracing, stop_tracing
 
 logger = logging.getLogger("nightlift")
 
@@ -26,10 +28,16 @@ def run(settings: Settings) -> None:
 
     Raises:
         SystemExit: if a port cannot be taken.
+        ValueError: if traces are asked for and their extra is not installed.
     """
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s")
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(_serve(settings))
+    configure_logging(settings.log_level, settings.log_format)
+    if settings.trace_endpoint:
+        start_tracing(settings.trace_endpoint, settings.trace_ratio, version("nightlift"))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            uvloop.run(_serve(settings))
+    finally:
+        stop_tracing()
 
 
 async def _serve(settings: Settings) -> None:
@@ -68,16 +76,18 @@ class DrainingServer(uvicorn.Server):
         """Begin to drain at the first signal; a second one stops at once."""
         delay = self._runtime.settings.drain_delay
         if self._runtime.phase is not Phase.SERVING or not delay:
-            self._stop(sig, frame)
+            self._stop()
             return
         self._runtime.phase = Phase.DRAINING
         logger.info("draining: not ready any more, serving for another %.1f s", delay)
-        asyncio.get_running_loop().call_later(delay, self._stop, sig, frame)
+        asyncio.get_running_loop().call_later(delay, self._stop)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and give the requests under way, on both transports, the same time to finish."""
         await asyncio.gather(super().shutdown(sockets), self._rpc.stop(self._runtime.settings.drain_timeout))
 
-    def _stop(self, sig: int, frame: FrameType | None) -> None:
+    def _stop(self) -> None:
+        # Not uvicorn's own way, which ends by raising the signal again: a drained service has ended well, with 0.
+        self.force_exit = self.should_exit
+        self.should_exit = True
         self._runtime.phase = Phase.STOPPING
-        super().handle_exit(sig, frame)

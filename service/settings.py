@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     """Model that answers requests which name none."""
 
     models: Annotated[tuple[str, ...], NoDecode] = ()
-    """Models to load, comma-separated; empty loads every model in the repository."""
+    """Models to load, comma-separated; empty loads every model in the repository but TorchScript variants."""
 
     required_models: Annotated[tuple[str, ...], NoDecode] = ()
     """Models without which the service is not ready, comma-separated; empty requires the default model alone."""
@@ -97,6 +97,16 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
+
+    log_format: Literal["text", "json"] = "text"
+    """How log lines are written: for people, or as JSON with the ids of request and trace."""
+
+    trace_endpoint: str = ""
+    """Where traces go by OTLP over HTTP, such as `http://collector:4318/v1/traces`; empty makes none. Needs the extra
+    `tracing`."""
+
+    trace_ratio: float = Field(1.0, ge=0, le=1)
+    """Share of the traces begun here that is kept; a decision that comes with a request is followed."""
 
     @field_validator("models", "required_models", mode="before")
     @classmethod

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import time
-import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,9 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import BodyTooLarge
 from service.http._problems import problem_response
 from service.runtime import Phase, Runtime
-from service.telemetry import Metrics
+from service.telemetry import Metrics, recorded
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 DISCARD_SECONDS = 2.0
 
 
@@ -35,33 +31,29 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.monotonic()
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-        scope["state"]["started"] = started
-        status = 499
+        answered = False
+        with recorded(self.metrics, "http", scope["method"], Headers(scope=scope)) as record:
+            scope.setdefault("state", {}).update(request_id=record.request_id, started=record.started)
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                if self.runtime.phase is not Phase.SERVING:
-                    headers["Connection"] = "close"
-            await send(message)
+            async def send_with_id(message: Message) -> None:
+                nonlocal answered
+                if message["type"] == "http.response.start":
+                    answered = True
+                    record.code = str(message["status"])
+                    headers = MutableHeaders(scope=message)
+                    headers["X-Request-ID"] = record.request_id
+                    if self.runtime.phase is not Phase.SERVING:
+                        headers["Connection"] = "close"
+                await send(message)
 
-        try:
-            await self.app(scope, receive, send_with_id)
-        except Exception:
-            # The error was logged and answered where it was turned into a problem document.
-            if status == 499:
-                raise
-        finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            self.metrics.requests.labels(route, scope["method"], str(status)).inc()
-            self.metrics.request_seconds.labels(route).observe(time.monotonic() - started)
+            try:
+                await self.app(scope, receive, send_with_id)
+            except Exception:
+                # The error was logged and answered where it was turned into a problem document.
+                if not answered:
+                    raise
+            finally:
+                record.route = getattr(scope.get("route"), "path", "unmatched")
 
 
 class BodyLimit:

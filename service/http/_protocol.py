@@ -65,10 +65,11 @@ def _takes(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
-@router.get("/health/live", summary="Whether the process answers")
-async def live() -> dict[str, bool]:
-    """200 as long as the event loop runs."""
-    return {"live": True}
+@router.get("/health/live", summary="Whether the process should be left running")
+async def live(request: Request) -> Response:
+    """As `/livez`."""
+    is_live = _plane(request).live
+    return JSONResponse({"live": is_live}, 200 if is_live else 503)
 
 
 @router.get("/health/ready", summary="Whether requests should be sent here")

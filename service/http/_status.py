@@ -10,16 +10,17 @@ from fastapi.responses import JSONResponse, Response
 
 from service.errors import NightliftError
 from service.http._problems import problem_types
-from service.inference import LoadedModel
+from service.inference import LoadedModel, ModelState
 from service.runtime import Runtime
 
 router = APIRouter()
 
 
-@router.get("/livez", summary="Whether the process answers")
-async def livez() -> dict[str, bool]:
-    """200 as long as the event loop runs."""
-    return {"live": True}
+@router.get("/livez", summary="Whether the process should be left running", responses={503: {}})
+async def livez(request: Request) -> Response:
+    """200 as long as the event loop runs; 503 if a model's device is lost for good, which only a restart mends."""
+    runtime: Runtime = request.app.state.runtime
+    return JSONResponse({"live": runtime.live}, 200 if runtime.live else 503)
 
 
 @router.get("/readyz", summary="Whether requests should be sent here", responses={503: {}})
@@ -36,10 +37,10 @@ async def readyz(request: Request) -> Response:
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
-    """The text exposition format."""
+    """The text exposition format, or OpenMetrics with exemplars where `Accept` asks for it."""
     runtime: Runtime = request.app.state.runtime
-    body, media_type = await asyncio.to_thread(runtime.metrics.expose)
-    return Response(body, headers={"Content-Type": media_type})
+    body, media_type = await asyncio.to_thread(runtime.metrics.expose, request.headers.get("accept", ""))
+    return Response(body, headers={"Content-Type": media_type, "Vary": "Accept"})
 
 
 @router.get("/models", summary="Which models there are")
@@ -53,7 +54,7 @@ async def models(request: Request) -> dict[str, Any]:
             "name": status.name,
             "version": status.version or None,
             "state": str(status.state),
-            "ready": (status.name, status.version) in loaded,
+            "ready": status.state is ModelState.READY,
         }
         if status.reason:
             entry["reason"] = status.reason

@@ -137,13 +137,30 @@ class Models:
         return lines
 
     async def load_all(self, first: Iterable[str]) -> None:
-        """Load the models of the settings (or all), those named `first` before the others; failures are logged."""
-        wanted = list(self._settings.models) or self.repository.names()
+        """Load the models of the settings, those named `first` before the others; failures are logged.
+
+        Where the settings name none, all are loaded but TorchScript variants in an embedded engine: they would bring
+        torch and a second copy of every network into memory. They are there to be named.
+        """
+        wanted = self._settings.models or await asyncio.to_thread(self._by_default)
         for name in dict.fromkeys([*first, *wanted]):
             try:
                 await self.load(name)
             except (NightliftError, ConfigError) as error:
                 logger.error("model %s cannot be loaded: %s", name, error)
+
+    def _by_default(self) -> tuple[str, ...]:
+        names = []
+        for name in self.repository.names():
+            try:
+                backend = self.repository.config(name).backend
+            except ConfigError as error:
+                self._note_failure(name, error)
+                logger.error("model %s cannot be served: %s", name, error)
+                continue
+            if backend == "onnxruntime" or self._settings.engine == "triton":
+                names.append(name)
+        return tuple(names)
 
     async def load(self, name: str) -> None:
         """Load or reload a model: all versions that its policy serves, warmed.

@@ -35,6 +35,11 @@ class ProtocolPlane:
         self._changes: set[asyncio.Task[None]] = set()
 
     @property
+    def live(self) -> bool:
+        """Whether nothing is broken that only a new process can mend."""
+        return self._runtime.live
+
+    @property
     def ready(self) -> bool:
         """Whether requests should be sent here."""
         return self._runtime.ready

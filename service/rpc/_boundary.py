@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
 
 from service.errors import NightliftError
-from service.telemetry import Metrics
+from service.telemetry import Metrics, recorded
 
 logger = logging.getLogger("nightlift")
 
@@ -36,22 +35,20 @@ class Boundary(grpc.aio.ServerInterceptor):
             return handler
 
         async def bounded(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            started = time.monotonic()
-            code = grpc.StatusCode.CANCELLED
-            try:
-                result = await answer(request, context)
-                code = grpc.StatusCode.OK
-                return result
-            except NightliftError as error:
-                code = error.code
-                await self._refuse(context, error)
-            except Exception as error:
-                code = grpc.StatusCode.INTERNAL
-                logger.error("%s failed", details.method, exc_info=error)
-                await self._refuse(context, NightliftError("the failure was logged; the request may be repeated"))
-            finally:
-                self._metrics.requests.labels(details.method, "gRPC", code.name).inc()
-                self._metrics.request_seconds.labels(details.method).observe(time.monotonic() - started)
+            with recorded(self._metrics, "grpc", "gRPC", _texts(context.invocation_metadata())) as record:
+                record.route = details.method
+                try:
+                    result = await answer(request, context)
+                    record.code = grpc.StatusCode.OK.name
+                    return result
+                except NightliftError as error:
+                    record.code = error.code.name
+                    await self._refuse(context, error)
+                except Exception as error:
+                    record.code = grpc.StatusCode.INTERNAL.name
+                    logger.error("%s failed", details.method, exc_info=error)
+                    failure = NightliftError("the failure was logged; the request may be repeated")
+                    await self._refuse(context, failure)
 
         return grpc.unary_unary_rpc_method_handler(
             bounded,
@@ -70,6 +67,11 @@ class Boundary(grpc.aio.ServerInterceptor):
                 )
             )
         await context.abort(error.code, error.detail)
+
+
+def _texts(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
+    """The call's metadata without its binary entries."""
+    return {key: value for key, value in metadata or () if isinstance(value, str)}
 
 
 def _is_implemented(handler: grpc.RpcMethodHandler) -> bool:

@@ -29,8 +29,8 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self._max_typed_bytes = max_typed_bytes
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
-        """True as long as the event loop runs."""
-        return pb.ServerLiveResponse(live=True)
+        """True as long as the event loop runs and no model's device is lost for good."""
+        return pb.ServerLiveResponse(live=self._plane.live)
 
     async def ServerReady(self, request: pb.ServerReadyRequest, context: ServicerContext) -> pb.ServerReadyResponse:
         """Whether requests should be sent here."""

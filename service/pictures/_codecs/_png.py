@@ -47,8 +47,7 @@ def read_header(data: bytes) -> Header:
     chunks: dict[bytes, memoryview] = {}
     # A file cut short is still judged by the size that it claims; decoding will complain.
     with suppress(CutShort):
-        for kind, content in _chunks(data, until=b"IDAT", most=_MAX_CHUNKS_BEFORE_PIXELS):
-            chunks[kind] = content
+        chunks.update(_chunks(data, until=b"IDAT", most=_MAX_CHUNKS_BEFORE_PIXELS))
     exif = bare(bytes(chunks.get(b"eXIf", b"")))
     return Header(
         PictureFormat.PNG,
