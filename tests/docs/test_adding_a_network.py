@@ -23,14 +23,18 @@ def test_the_document_works_as_it_stands(tmp_path: Path) -> None:
     photos = tmp_path / "data/photos"
     photos.mkdir(parents=True)
     for name in SCENES:
-        (photos / f"{name}_dark.png").write_bytes(encoded(dark_scene(name, (96, 128))))
-        (photos / f"{name}.png").write_bytes(encoded(scene(name, (96, 128))))
+        (photos / f"{name}_dark.png").write_bytes(encoded(dark_scene(name, (48, 64))))
+        (photos / f"{name}.png").write_bytes(encoded(scene(name, (48, 64))))
     tools = tmp_path / "tools"
     tools.mkdir()
     for name, words in (("nightlift", "-m nightlift.cli"), ("python", "")):
         (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
         (tools / name).chmod(0o755)
-    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path)}
+    environment = os.environ | {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PYTHONPATH": str(tmp_path),
+        "OMP_NUM_THREADS": "1",
+    }
 
     for block in blocks(ROOT / "docs/adding_a_network.md"):
         if block.file:
@@ -42,7 +46,7 @@ def test_the_document_works_as_it_stands(tmp_path: Path) -> None:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=600,
+                timeout=900,
             )
             assert outcome.returncode == 0, f"{block.text}\n{outcome.stdout[-2000:]}\n{outcome.stderr[-3000:]}"
 

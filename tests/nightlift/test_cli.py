@@ -1,0 +1,106 @@
+"""The command itself: quick help, completion, and flags that agree with the service and with training."""
+
+from __future__ import annotations
+
+import inspect
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import export
+import training
+from nightlift import _flags, cli, client
+from nightlift._training import data_folders
+from service.enhancer import EnhanceOptions
+from service.pictures import WRITTEN_FORMATS, Metadata
+from service.rendering import Detail
+from tests.nightlift.commands import environment, nightlift
+from tests.repositories import make_repository
+
+HELP_SECONDS = 0.5
+
+
+def choices(annotated: object) -> set[object]:
+    """The texts that an annotated flag allows."""
+    kind = get_args(annotated)[0]
+    return {text for part in (kind, *get_args(kind)) for text in get_args(part) if isinstance(text, str)}
+
+
+def test_help_is_quick_and_imports_no_engine() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    outcome = nightlift("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert outcome.returncode == 0
+    assert all(name in outcome.stdout.decode() for name in ("serve", "enhance", "video", "bulk", "train", "doctor"))
+    # Of its processor's time: the clock depends on who else is busy.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < HELP_SECONDS
+
+
+def test_flags_allow_what_the_service_allows() -> None:
+    assert choices(_flags.Detail) == set(Detail)
+    assert choices(_flags.Format) == set(WRITTEN_FORMATS)
+    assert choices(_flags.Metadata) == set(Metadata)
+    for command in (cli.enhance, cli.bulk):
+        given = inspect.signature(command).parameters
+        for name, field in EnhanceOptions.model_fields.items():
+            if name != "version":
+                assert given[name].default == field.default, name
+    assert set(client.Options.__annotations__) == set(EnhanceOptions.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("command", "function", "renamed"),
+    [
+        (cli.train, training.train, {"stop_after", "progress"}),
+        (cli.export, export.export_checkpoint, {"checkpoint", "repository", "formats"}),
+        (
+            cli.evaluate,
+            training.evaluate,
+            {"details", "repository", "output_gamma", "with_niqe", "niqe_parameters", "on_row"},
+        ),
+    ],
+)
+def test_flags_cover_what_the_functions_take(command: object, function: object, renamed: set[str]) -> None:
+    flags = set(inspect.signature(command).parameters)  # type: ignore[arg-type]
+    assert set(inspect.signature(function).parameters) - renamed <= flags  # type: ignore[arg-type]
+
+
+def test_data_is_one_folder_or_one_for_each_stream(tmp_path: Path) -> None:
+    assert data_folders(["data/LOLv1"]) == Path("data/LOLv1")
+    assert data_folders(["a=x", "b=y"]) == {"a": Path("x"), "b": Path("y")}
+    assert data_folders(["a=x"]) == {"a": Path("x")}
+    (tmp_path / "odd=name").mkdir()
+    assert data_folders([str(tmp_path / "odd=name")]) == tmp_path / "odd=name"
+    with pytest.raises(ValueError, match="STREAM=FOLDER"):
+        data_folders(["x", "y"])
+
+
+def test_models_and_doctor_look_at_the_repository(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path)
+    listed = nightlift("models", repository=repository)
+    assert listed.returncode == 0
+    assert "brighten (default)" in listed.stdout.decode()
+    found = nightlift("doctor", repository=repository)
+    assert found.returncode == 0, found.stdout.decode()
+    assert "model brighten: version 1 runs on cpu" in found.stdout.decode()
+    (repository / "brighten/1/model.onnx").write_bytes(b"no model")
+    assert nightlift("doctor", repository=repository).returncode == 1
+
+
+def test_shells_complete_subcommands() -> None:
+    asked = environment(_NIGHTLIFT_COMPLETE="complete_bash", COMP_WORDS="nightlift enh", COMP_CWORD="1")
+    script = "import sys; sys.argv = ['nightlift']; from nightlift.cli import main; main()"
+    outcome = subprocess.run([sys.executable, "-c", script], env=asked, capture_output=True, text=True, check=False)
+    assert outcome.stdout.split() == ["enhance"]
+
+
+def test_mistakes_are_one_line(tmp_path: Path) -> None:
+    outcome = nightlift("train", "no_such_recipe", "--data", tmp_path)
+    assert outcome.returncode == 2
+    message = outcome.stderr.decode()
+    assert message.startswith("nightlift: there is no recipe no_such_recipe")
+    assert "Traceback" not in message
