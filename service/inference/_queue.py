@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from service.errors import DeadlineExceeded, Draining, EngineFailed, NightliftError, QueueFull
 from service.inference._batching import BatchPolicy, Bucket, Cut, Wait, Waiting, decide
 from service.inference._contract import Engine, Tensors
-from service.telemetry import ModelMetrics
+from service.telemetry import ModelMetrics, record_batch
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,11 @@ class BatchQueue:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._seconds_per_entry = 0.0
-        metrics.watch_queue(lambda: len(self._entries), self._oldest_wait)
+        metrics.watch_queue(
+            lambda: len(self._entries),
+            lambda: sum(entry.waiting.pixels for entry in list(self._entries)),
+            self._oldest_wait,
+        )
 
     async def submit(
         self,
@@ -146,13 +150,9 @@ class BatchQueue:
         if expectation is not None:
             expectation.end()
         self._pump()
-        if self._patience is None:
-            return await entry.future
-        timer = asyncio.get_running_loop().call_later(self._patience, self._expire, entry)
-        try:
-            return await entry.future
-        finally:
-            timer.cancel()
+        outcome = await self._outcome(entry)
+        record_batch(outcome.queue, outcome.infer, outcome.batch)
+        return outcome
 
     @contextmanager
     def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
@@ -180,6 +180,15 @@ class BatchQueue:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await asyncio.sleep(0.001)
+
+    async def _outcome(self, entry: _Entry) -> Outcome:
+        if self._patience is None:
+            return await entry.future
+        timer = asyncio.get_running_loop().call_later(self._patience, self._expire, entry)
+        try:
+            return await entry.future
+        finally:
+            timer.cancel()
 
     def _pump(self) -> None:
         """Hand as many batches to the engine as it has room for; called whenever anything has changed."""

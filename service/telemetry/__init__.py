@@ -1,5 +1,17 @@
-"""What the service tells its operators: metrics and logs."""
+"""What the service tells its operators: metrics, logs and traces."""
 
+from service.telemetry._logs import configure_logging
 from service.telemetry._metrics import Metrics, ModelMetrics
+from service.telemetry._requests import recorded
+from service.telemetry._tracing import record_batch, span, start_tracing, stop_tracing
 
-__all__ = ["Metrics", "ModelMetrics"]
+__all__ = [
+    "Metrics",
+    "ModelMetrics",
+    "configure_logging",
+    "record_batch",
+    "recorded",
+    "span",
+    "start_tracing",
+    "stop_tracing",
+]

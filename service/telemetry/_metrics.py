@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from service.telemetry._devices import DeviceCollector
 
 if TYPE_CHECKING:
     from service.errors import NightliftError
 
 logger = logging.getLogger("nightlift")
+
+disable_created_metrics()  # a second series for every counter and histogram, which no query here reads
 
 # 1 ms to 60 s, dense around what an interactive user notices.
 SECONDS = (
@@ -38,9 +50,20 @@ SECONDS = (
     30.0,
     60.0,
 )
+# Every other code of gRPC says that the request was at fault.
+GRPC_CLASSES = {
+    "OK": "2xx",
+    "UNKNOWN": "5xx",
+    "DEADLINE_EXCEEDED": "5xx",
+    "INTERNAL": "5xx",
+    "UNAVAILABLE": "5xx",
+    "DATA_LOSS": "5xx",
+}
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 PIXELS = tuple(65_536 * 4**step for step in range(7))
 SHARES = tuple(step / 20 for step in range(1, 20))
+# Shares of a picture: most have hardly any blown-out pixels, and that is where to look closely.
+CLIPPED = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 48, 64)
 
 
@@ -50,6 +73,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        DeviceCollector(self.registry)
 
         def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"nightlift_{name}", text, labels, buckets=buckets, registry=self.registry)
@@ -62,9 +86,9 @@ class Metrics:
 
         self.requests = counter("requests", "Requests answered", "route", "method", "code")
         self.request_seconds = histogram(
-            "request_duration_seconds", "Time from headers to last byte", ("route",), SECONDS
+            "request_duration_seconds", "Time from headers to last byte", ("route", "code_class"), SECONDS
         )
-        self.in_progress = gauge("requests_in_progress", "Requests being served", "route")
+        self.in_progress = gauge("requests_in_progress", "Requests being served", "transport")
         self.stage_seconds = histogram("stage_duration_seconds", "Time spent by stage", ("stage", "model"), SECONDS)
         self.errors = counter("errors", "Errors by problem type", "type")
         self.rejected = counter("rejected", "Requests refused before any work was done on them", "reason")
@@ -75,6 +99,7 @@ class Metrics:
         self.batch_pixels = histogram("batch_pixels", "Pixels in a pass of the network", ("model",), PIXELS)
         self.batches = counter("batches", "Passes of the network, by why their batch was cut", "model", "closed_by")
         self.queue_depth = gauge("queue_depth", "Requests waiting for a model", "model")
+        self.queue_pixels = gauge("queue_pixels", "Pixels waiting for a model", "model")
         self.queue_oldest = gauge("queue_oldest_seconds", "Longest present wait for a model", "model")
         self.model_info = gauge(
             "model_info", "1 for a loaded model", "model", "version", "provider", "precision", "engine"
@@ -91,7 +116,18 @@ class Metrics:
         self.input_megapixels = histogram("input_megapixels", "Size of pictures", (), MEGAPIXELS)
         self.input_luminance = histogram("input_luminance_ratio", "Mean luminance of pictures received", (), SHARES)
         self.output_luminance = histogram("output_luminance_ratio", "Mean luminance of pictures sent", (), SHARES)
+        self.output_clipped = histogram(
+            "output_clipped_ratio", "Share of pixels sent with a channel at its maximum", (), CLIPPED
+        )
         self.pictures = counter("pictures", "Pictures enhanced", "model", "format", "detail")
+
+        gauge("build_info", "1 for the version that runs", "version").labels(version("nightlift")).set(1)
+
+    def answered(self, route: str, method: str, code: str, seconds: float, trace_id: str) -> None:
+        """Count and time a request; a trace id becomes the exemplar of its bucket."""
+        exemplar = {"trace_id": trace_id} if trace_id else None
+        self.requests.labels(route, method, code).inc(exemplar=exemplar)
+        self.request_seconds.labels(route, _code_class(code)).observe(seconds, exemplar)
 
     def failed(self, error: NightliftError) -> None:
         """Count an error that is about to be told to a caller."""
@@ -103,9 +139,10 @@ class Metrics:
         """The metrics of one model, its label filled in."""
         return ModelMetrics(self, name)
 
-    def expose(self) -> tuple[bytes, str]:
-        """The text exposition, and its media type."""
-        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+    def expose(self, accept: str = "") -> tuple[bytes, str]:
+        """The exposition and its media type: OpenMetrics, with exemplars, if `accept` asks for it, else text."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self.registry), media_type
 
 
 class ModelMetrics:
@@ -115,9 +152,10 @@ class ModelMetrics:
         self._metrics = metrics
         self._name = name
 
-    def watch_queue(self, depth: Callable[[], int], oldest: Callable[[], float]) -> None:
-        """Read depth (requests) and longest wait (seconds) whenever the metrics are scraped."""
+    def watch_queue(self, depth: Callable[[], int], pixels: Callable[[], int], oldest: Callable[[], float]) -> None:
+        """Read depth (requests), pixels and longest wait (seconds) whenever the metrics are scraped."""
         self._metrics.queue_depth.labels(self._name).set_function(depth)
+        self._metrics.queue_pixels.labels(self._name).set_function(pixels)
         self._metrics.queue_oldest.labels(self._name).set_function(oldest)
 
     def batch(self, count: int, pixels: int, closed_by: str) -> None:
@@ -159,3 +197,10 @@ class ModelMetrics:
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Read whether the model can be called whenever the metrics are scraped."""
         self._metrics.model_ready.labels(self._name).set_function(ready)
+
+
+def _code_class(code: str) -> str:
+    """`2xx` to `5xx`, for HTTP's statuses and gRPC's names alike, so that one query covers both transports."""
+    if code.isdecimal():
+        return f"{code[0]}xx"
+    return GRPC_CLASSES.get(code, "4xx")

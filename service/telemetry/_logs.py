@@ -1,0 +1,40 @@
+"""Logs on standard error: text for people, or one JSON object a line, with the ids of the request they belong to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+from service.telemetry._requests import current_request
+
+TEXT = "%(asctime)s %(levelname)-7s %(message)s"
+
+
+def configure_logging(level: str, format: Literal["text", "json"]) -> None:
+    """Send every log line of the process to standard error; `level` is the name of the least severity shown."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if format == "json" else logging.Formatter(TEXT))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: `time` (ISO 8601, UTC), `level`, `logger`, `message`, and what is known of the request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (request := current_request()) is not None:
+            line["request_id"] = request.request_id
+            if request.trace_id:
+                line["trace_id"] = request.trace_id
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

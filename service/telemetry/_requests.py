@@ -1,0 +1,67 @@
+"""One record of each request, on either transport: its ids for logs, its span, and its metrics at the end."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal
+
+from service.telemetry._metrics import Metrics
+from service.telemetry._tracing import server_span
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+@dataclass
+class RequestRecord:
+    """What is known of a request while it runs.
+
+    Attributes:
+        method: HTTP's method, or `gRPC`.
+        request_id: the client's `x-request-id` if it is harmless, else a new one.
+        trace_id: 32 hex digits of the trace that it belongs to, or empty.
+        started: `time.monotonic()` when its headers had come.
+        route: the route's template, never the path itself.
+        code: HTTP's status, or the name of gRPC's; until it is answered, that of a client that has gone.
+    """
+
+    method: str
+    request_id: str
+    trace_id: str
+    code: str
+    route: str = "unmatched"
+    started: float = field(default_factory=time.monotonic)
+
+
+_current: ContextVar[RequestRecord | None] = ContextVar("request", default=None)
+
+
+def current_request() -> RequestRecord | None:
+    """The request that the calling task works for."""
+    return _current.get()
+
+
+@contextmanager
+def recorded(
+    metrics: Metrics, transport: Literal["http", "grpc"], method: str, headers: Mapping[str, str]
+) -> Iterator[RequestRecord]:
+    """Record a request around its handling, which fills in `route` and `code`; `headers` have lower-case names."""
+    given = headers.get("x-request-id", "")
+    request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    with server_span(method, headers) as span, metrics.in_progress.labels(transport).track_inprogress():
+        record = RequestRecord(method, request_id, span.trace_id, "499" if transport == "http" else "CANCELLED")
+        token = _current.set(record)
+        try:
+            yield record
+        finally:
+            _current.reset(token)
+            seconds = time.monotonic() - record.started
+            metrics.answered(record.route, method, record.code, seconds, record.trace_id)
+            span.end_as(
+                f"{method} {record.route}", {"nightlift.request_id": request_id, "nightlift.code": record.code}
+            )

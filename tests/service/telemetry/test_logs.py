@@ -1,0 +1,47 @@
+"""JSON logs: valid, one line an event, with the ids of the request."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from service.telemetry import Metrics, recorded
+from service.telemetry._logs import JsonFormatter
+
+
+def record(message: str, *arguments: object, exc_info: object = None) -> logging.LogRecord:
+    return logging.LogRecord("nightlift", logging.ERROR, __file__, 1, message, arguments, exc_info)  # type: ignore[arg-type]
+
+
+def test_a_line_is_one_object_whatever_it_says() -> None:
+    text = JsonFormatter().format(record('two\nlines and "%s"', "Dämmerung"))
+    assert "\n" not in text
+    line = json.loads(text)
+    assert line["message"] == 'two\nlines and "Dämmerung"'
+    assert line["level"] == "error"
+    assert line["time"].endswith("+00:00")
+    assert "request_id" not in line
+
+
+def test_lines_within_a_request_name_it_and_its_trace() -> None:
+    trace = "a" * 32
+    headers = {"x-request-id": "one", "traceparent": f"00-{trace}-{'b' * 16}-00"}
+    with recorded(Metrics(), "http", "GET", headers):
+        line = json.loads(JsonFormatter().format(record("inside")))
+    assert (line["request_id"], line["trace_id"]) == ("one", trace)
+    assert "request_id" not in json.loads(JsonFormatter().format(record("after")))
+
+
+def test_malformed_ids_are_not_taken_over() -> None:
+    headers = {"x-request-id": "a\nb", "traceparent": f"00-{'0' * 32}-{'b' * 16}-00"}
+    with recorded(Metrics(), "http", "GET", headers) as request:
+        assert request.request_id != "a\nb"
+        assert request.trace_id == ""
+
+
+def test_exceptions_are_kept() -> None:
+    try:
+        raise ValueError("lost")
+    except ValueError as error:
+        line = json.loads(JsonFormatter().format(record("failed", exc_info=(ValueError, error, error.__traceback__))))
+    assert "ValueError: lost" in line["exception"]

@@ -1,0 +1,74 @@
+"""What the metrics say of requests, and what the set of them is."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.telemetry import Metrics, recorded
+
+EXPECTED = {
+    "batch_pixels",
+    "batch_size",
+    "batches",
+    "build_info",
+    "cancelled",
+    "device_faults",
+    "device_memory_total_bytes",
+    "device_memory_used_bytes",
+    "device_utilization_ratio",
+    "errors",
+    "input_bytes",
+    "input_luminance_ratio",
+    "input_megapixels",
+    "model_info",
+    "model_load_seconds",
+    "model_ready",
+    "output_clipped_ratio",
+    "output_luminance_ratio",
+    "pictures",
+    "queue_depth",
+    "queue_oldest_seconds",
+    "queue_pixels",
+    "rejected",
+    "request_duration_seconds",
+    "requests",
+    "requests_in_progress",
+    "stage_duration_seconds",
+    "worker_restarts",
+}
+
+
+def test_the_set_of_metrics_is_the_documented_one() -> None:
+    families = text_string_to_metric_families(Metrics().expose()[0].decode())
+    names = {family.name for family in families}
+    assert {name.removeprefix("nightlift_") for name in names if name.startswith("nightlift_")} == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("transport", "code", "expected"),
+    [
+        ("http", "200", "2xx"),
+        ("http", "503", "5xx"),
+        ("grpc", "OK", "2xx"),
+        ("grpc", "NOT_FOUND", "4xx"),
+        ("grpc", "UNAVAILABLE", "5xx"),
+        ("grpc", "CANCELLED", "4xx"),
+    ],
+)
+def test_both_transports_share_the_classes_of_codes(transport: str, code: str, expected: str) -> None:
+    metrics = Metrics()
+    with recorded(metrics, transport, "POST", {}) as record:  # type: ignore[arg-type]
+        assert metrics.registry.get_sample_value("nightlift_requests_in_progress", {"transport": transport}) == 1
+        record.route, record.code = "/enhance", code
+    labels = {"route": "/enhance", "code_class": expected}
+    assert metrics.registry.get_sample_value("nightlift_request_duration_seconds_count", labels) == 1
+    assert metrics.registry.get_sample_value("nightlift_requests_in_progress", {"transport": transport}) == 0
+
+
+def test_a_request_that_ends_without_an_answer_counts_as_one_whose_client_has_gone() -> None:
+    metrics = Metrics()
+    with pytest.raises(RuntimeError), recorded(metrics, "http", "POST", {}):
+        raise RuntimeError
+    labels = {"route": "unmatched", "method": "POST", "code": "499"}
+    assert metrics.registry.get_sample_value("nightlift_requests_total", labels) == 1
