@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -37,6 +38,9 @@ from service.settings import Settings, available_cores
 from service.telemetry import Metrics, span
 
 T = TypeVar("T")
+
+TILES_AT_ONCE = 4
+"""Tiles of one picture that wait for the network together: one picture must not fill the queue for all others."""
 
 CLIPPED_STEP = 16
 """Every so many rows and columns are looked at for clipped pixels: 0.5 ms for 12 megapixels."""
@@ -227,8 +231,9 @@ class Enhancer:
         with model.queue.expecting((height, width, wanted)) as expectation:
             with timings.measure("decode"):
                 picture, items = await self._in_thread(prepare)
-            submitted = (model.queue.submit(item[None], wanted, deadline, expectation) for item in items)
-            outcomes = await asyncio.gather(*submitted)
+            outcomes = await _a_few_at_once(
+                [partial(model.queue.submit, item[None], wanted, deadline, expectation) for item in items]
+            )
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         with timings.measure("render"):
@@ -276,3 +281,19 @@ def _clipped(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> float:
     """Share of the pixels [H, W, 3] that have a channel at its maximum, in a sample."""
     sample = pixels[::CLIPPED_STEP, ::CLIPPED_STEP]
     return float((sample == np.iinfo(pixels.dtype).max).any(axis=-1).mean())
+
+
+async def _a_few_at_once(work: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """The results in order; the first failure gives up the rest."""
+    turn = asyncio.Semaphore(TILES_AT_ONCE)
+
+    async def take_turn(start: Callable[[], Awaitable[T]]) -> T:
+        async with turn:
+            return await start()
+
+    tasks = [asyncio.create_task(take_turn(start)) for start in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -13,10 +13,11 @@ from tests.servers import Server, serving
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service with the models `brighten` (the default), `other` and `world` (global), and small limits."""
+    """A service with the models `brighten` (the default), `other`, `world` (global), `tiny` (small tiles); small limits."""
     folder = tmp_path_factory.mktemp("http")
     repository = make_repository(folder / "models", ("brighten", "other"), versions=(1, 2))
     make_repository(repository, ("world",), scope="global")
+    make_repository(repository, ("tiny",), max_pixels=64 * 64, max_queue_size=5)
     limits = {"max_body_bytes": 3_000_000, "max_pixels": 4_000_000, "max_whole_pixels": 2_000_000}
     with serving(repository, folder, default_model="brighten", **limits) as running:
         yield running

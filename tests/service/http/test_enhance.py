@@ -119,6 +119,14 @@ def test_guided_and_tiles_can_be_chosen(client: httpx.Client) -> None:
         assert response.headers["nightlift-detail"].startswith(detail)
 
 
+def test_more_tiles_than_the_queue_holds_are_no_trouble(client: httpx.Client) -> None:
+    file = encoded(dark_scene(size=(300, 400)))
+    whole = client.post("/enhance", params={"model": "tiny", "detail": "whole"}, content=file)
+    tiles = client.post("/enhance", params={"model": "tiny", "detail": "tiles"}, content=file)
+    assert tiles.status_code == 200, tiles.text
+    np.testing.assert_array_equal(decoded(tiles.content), decoded(whole.content))
+
+
 def test_a_large_photo_is_rendered_through_a_proxy(client: httpx.Client) -> None:
     response = client.post("/enhance", content=encoded(dark_scene(size=(900, 1200)), "jpeg"))
     assert response.headers["nightlift-detail"].startswith("guided")
@@ -177,7 +185,7 @@ def test_a_wrong_parameter_is_named(client: httpx.Client, params: dict, named: s
 def test_unknown_model_and_version_are_not_found(client: httpx.Client) -> None:
     file = encoded(dark_scene(size=(48, 64)))
     answer = problem(client.post("/enhance", params={"model": "zero"}, content=file), 404, "model-not-found")
-    assert answer["available"] == ["brighten", "other", "world"]
+    assert answer["available"] == ["brighten", "other", "tiny", "world"]
     problem(client.post("/enhance", params={"model": "../brighten"}, content=file), 404, "model-not-found")
     problem(client.post("/enhance", params={"version": 9}, content=file), 404, "model-not-found")
 

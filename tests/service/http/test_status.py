@@ -26,6 +26,7 @@ def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
         ("brighten", 2),
         ("other", 1),
         ("other", 2),
+        ("tiny", 1),
         ("world", 1),
     ]
     assert all(model["ready"] and model["provider"] == "CPUExecutionProvider" for model in listing["models"])
