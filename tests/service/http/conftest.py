@@ -13,7 +13,7 @@ from tests.servers import Server, serving
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service with the models `brighten` (the default), `other`, `world` (global), `tiny` (small tiles); small limits."""
+    """A service with the models `brighten` (the default), `other`, `world` (global) and `tiny` (tiles)."""
     folder = tmp_path_factory.mktemp("http")
     repository = make_repository(folder / "models", ("brighten", "other"), versions=(1, 2))
     make_repository(repository, ("world",), scope="global")
