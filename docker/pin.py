@@ -1,4 +1,4 @@
-"""Write docker/requirements.txt: what the images install, pinned to what the environment at hand has been tested with.
+"""Write docker/requirements.txt: what the images install, pinned to what the tests here ran with.
 
 Run it after `make test`: `.venv/bin/python docker/pin.py`.
 """
@@ -15,7 +15,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
-HEADER = "# What the images install: the extra `tracing` with everything below it, pinned. Written by docker/pin.py.\n"
+HEADER = (
+    "# What the images install: the extra `tracing` with everything below it, pinned. Written by docker/pin.py.\n"
+)
 
 
 def closure(roots: list[Requirement]) -> set[str]:

@@ -1,0 +1,92 @@
+"""The files of deployment, checked by the programs that they are for, and against each other."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from service.settings import Settings
+from tests.docker.conftest import DOCKER, ROOT, run
+
+ALERTS = yaml.safe_load((DOCKER / "prometheus" / "rules" / "alerts.yml").read_text())
+NAMES = [rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_dockerfiles_are_clean() -> None:
+    run("hadolint", "docker/Dockerfile", "docker/Dockerfile.cuda")
+
+
+def test_prometheus_takes_its_configuration() -> None:
+    run("promtool", "check", "config", DOCKER / "prometheus" / "prometheus.yml")
+
+
+def test_alertmanager_takes_its_configuration() -> None:
+    run("amtool", "check-config", DOCKER / "alertmanager" / "alertmanager.yml")
+
+
+@pytest.mark.parametrize("name", ["tests.yml", "tests_of_days.yml"])
+def test_alerts_fire_where_they_should_and_nowhere_else(name: str) -> None:
+    run("promtool", "test", "rules", DOCKER / "prometheus" / name)
+
+
+@pytest.mark.parametrize("alert", NAMES)
+def test_every_alert_has_a_test_that_fires_it_and_an_entry_in_the_runbook(alert: str) -> None:
+    texts = [(DOCKER / "prometheus" / name).read_text() for name in ("tests.yml", "tests_of_days.yml")]
+    cases = [case for text in texts for case in yaml.safe_load(text)["tests"]]
+    checks = [check for case in cases for check in case["promql_expr_test"] if f'"{alert}"' in check["expr"]]
+    assert {check["exp_samples"][0]["value"] for check in checks} >= {1}
+    assert f"\n## {alert}\n" in (ROOT / "docs" / "runbook.md").read_text()
+
+
+def test_the_runbook_has_no_entry_without_an_alert() -> None:
+    assert set(re.findall(r"^## (Nightlift\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.M)) == set(NAMES)
+
+
+def test_metrics_that_rules_read_exist() -> None:
+    from service.telemetry import Metrics
+
+    names = set(re.findall(r"^# TYPE (\w+)", Metrics().expose()[0].decode(), re.M))
+    for path in (DOCKER / "prometheus" / "rules").glob("*.yml"):
+        for metric in set(re.findall(r"(?<![\w:])nightlift_\w+(?=[\[{ ])", path.read_text())):
+            assert {metric, re.sub(r"_(bucket|sum|count)$", "", metric)} & names, f"{metric} in {path.name}"
+
+
+def test_the_grace_of_compose_covers_draining() -> None:
+    front_end, settings = COMPOSE["x-front-end"], COMPOSE["x-front-end-settings"]
+    drains = float(settings["NIGHTLIFT_DRAIN_DELAY"]) + float(settings["NIGHTLIFT_DRAIN_TIMEOUT"])
+    assert float(front_end["stop_grace_period"].removesuffix("s")) > drains
+
+
+def test_compose_sets_only_settings_that_exist() -> None:
+    known = {f"NIGHTLIFT_{name.upper()}" for name in Settings.model_fields}
+    for name, service in COMPOSE["services"].items():
+        given = {key for key in service.get("environment", {}) if key.startswith("NIGHTLIFT_")}
+        assert given <= known, name
+
+
+def test_pinned_requirements_are_those_of_the_environment() -> None:
+    wanted = {line.partition("==")[0] for line in load(DOCKER / "pin.py").pinned().splitlines()[1:]}
+    kept = (DOCKER / "requirements.txt").read_text().splitlines()[1:]
+    assert {line.partition("==")[0] for line in kept} == wanted, "run docker/pin.py"
+
+
+def test_dashboards_are_those_that_their_script_writes() -> None:
+    import json
+
+    for name, content in load(DOCKER / "grafana" / "make_dashboards.py").dashboards().items():
+        assert json.loads((DOCKER / "grafana" / "dashboards" / name).read_text()) == content, name
