@@ -24,6 +24,7 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxslim": "export",
+    "pycocotools": "training",
     "pyarrow": "ray",
     "ray": "ray",
     "skimage": "training",
@@ -293,19 +294,36 @@ def evaluate(
     detail: Annotated[
         list[str] | None, typer.Option(help="whole or guided: how pictures meet networks; both if absent.")
     ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="ONNX object detector as YOLOv8 exports: score it on ExDark, plain and enhanced."),
+    ] = None,
     niqe: Annotated[bool, typer.Option(help="Measure NIQE too, which needs no references.")] = False,
     plain: Annotated[bool, typer.Option(help="Begin with the input and methods without a network.")] = True,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for one a core.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.md and evaluation.json.")] = None,
     model_repository: flags.Repository = None,
 ) -> None:
-    """Measure models against references, beside brightening without a network.
+    """Measure models against references, beside brightening without a network; or by what a detector then finds.
 
     Example: `nightlift evaluate zero_dce --data data/LOLv1 --out runs/evaluation`
     """
-    from nightlift._training import run_evaluation
+    from nightlift._training import run_detection, run_evaluation
     from service.settings import Settings
 
+    if detector is not None:
+        run_detection(
+            models,
+            detector,
+            data,
+            details=tuple(detail or ("guided",)),
+            split=split,
+            limit=limit,
+            threads=threads or None,
+            repository=model_repository or Settings().model_repository,
+            out=out,
+        )
+        return
     options = {
         "layout": layout,
         "split": split,

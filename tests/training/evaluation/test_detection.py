@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from nightlift.cli import app
 from tests.pictures import encoded
 from training import networks
 from training.checkpoints import save_checkpoint
@@ -257,3 +258,15 @@ def test_a_broken_annotation_is_named(tmp_path: Path, line: str) -> None:
     file.write_text(f"% bbGt version=3\n{line}\n")
     with pytest.raises(ValueError, match=r"a\.txt"):
         read_objects(file)
+
+
+def test_the_command_prints_and_writes_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_exdark(tmp_path)
+    detector = bright_square_detector(tmp_path / "detector.onnx")
+    weights = networks.create("zero_dce").state_dict()
+    checkpoint = {"network": "zero_dce", "options": {}, "state_dict": weights, "manifest": {}}
+    save_checkpoint(tmp_path / "new.pt", checkpoint)
+    words = ["evaluate", str(tmp_path / "new.pt"), "--detector", str(detector), "--data", str(tmp_path)]
+    app([*words, "--detail", "whole", "--limit", "2", "--out", str(tmp_path / "out")], standalone_mode=False)
+    assert "| 2 pictures, 3 objects | plain | enhanced | gain |" in capsys.readouterr().out
+    assert (tmp_path / "out/new_whole/detection.json").is_file()
