@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from service.settings import Settings
+from service.telemetry import Metrics
 from tests.docker.conftest import DOCKER, ROOT, run
 
 ALERTS = yaml.safe_load((DOCKER / "prometheus" / "rules" / "alerts.yml").read_text())
@@ -23,6 +26,7 @@ def load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look themselves up there
     spec.loader.exec_module(module)
     return module
 
@@ -58,8 +62,6 @@ def test_the_runbook_has_no_entry_without_an_alert() -> None:
 
 
 def test_metrics_that_rules_read_exist() -> None:
-    from service.telemetry import Metrics
-
     names = set(re.findall(r"^# TYPE (\w+)", Metrics().expose()[0].decode(), re.M))
     for path in (DOCKER / "prometheus" / "rules").glob("*.yml"):
         for metric in set(re.findall(r"(?<![\w:])nightlift_\w+(?=[\[{ ])", path.read_text())):
@@ -86,7 +88,27 @@ def test_pinned_requirements_are_those_of_the_environment() -> None:
 
 
 def test_dashboards_are_those_that_their_script_writes() -> None:
-    import json
-
     for name, content in load(DOCKER / "grafana" / "make_dashboards.py").dashboards().items():
         assert json.loads((DOCKER / "grafana" / "dashboards" / name).read_text()) == content, name
+
+
+@pytest.mark.parametrize("overlay", ["base", "overlays/cpu", "overlays/gpu", "overlays/triton"])
+def test_kubernetes_takes_every_overlay(overlay: str, tmp_path: Path) -> None:
+    rendered = run("kubectl", "kustomize", DOCKER / "kubernetes" / overlay)
+    (tmp_path / "all.yml").write_text(rendered)
+    # Kinds of operators (ServiceMonitor, InferenceService) have no schema in Kubernetes itself.
+    kinds = [document for document in yaml.safe_load_all(rendered) if ".coreos.com" not in document["apiVersion"]]
+    kinds = [document for document in kinds if "kserve" not in document["apiVersion"]]
+    assert "Deployment" in {document["kind"] for document in kinds}
+    (tmp_path / "core.yml").write_text(yaml.safe_dump_all(kinds))
+    run("kubernetes-validate", "--strict", tmp_path / "core.yml")
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])
+def test_kubernetes_waits_longer_than_the_service_drains(overlay: str) -> None:
+    documents = yaml.safe_load_all(run("kubectl", "kustomize", DOCKER / "kubernetes" / "overlays" / overlay))
+    (front,) = (d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == "nightlift")
+    pod = front["spec"]["template"]["spec"]
+    settings = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
+    drains = float(settings["NIGHTLIFT_DRAIN_DELAY"]) + float(settings["NIGHTLIFT_DRAIN_TIMEOUT"])
+    assert pod["terminationGracePeriodSeconds"] > drains
