@@ -14,7 +14,7 @@ from service.inference._contract import EngineInfo, Tensors
 from service.inference._onnx_cuda import BoundShape, provider_options
 from service.repository import ConfigError, ModelConfig
 
-ort.disable_telemetry_events()  # some builds of ONNX Runtime report their use; this service reports to its operator only
+ort.disable_telemetry_events()  # some builds report their use; this service reports to its operator only
 
 CPU = "CPUExecutionProvider"
 SHAPES_KEPT = 16  # sets of bound buffers on a CUDA device, the least recently used given up first
