@@ -99,6 +99,35 @@ def doctor(
 
 
 @app.command()
+def bench(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models to measure; the default model if absent.")
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT, may be repeated; 600x400 and 4000x3000.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Turns of each contestant.", min=1)] = 9,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write; the terminal if absent.")] = None,
+    model_repository: flags.Repository = None,
+) -> None:
+    """Measure the service, JPEG to JPEG in process, beside the bare codec and the bare network.
+
+    Example: `nightlift bench zero_dce_improved --size 4000x3000`
+    """
+    from benchmarks import run
+    from nightlift._sizes import parse_size
+    from service.settings import Settings
+
+    settings = Settings(**_given(model_repository=model_repository))
+    sizes = [parse_size(text) for text in size or ("600x400", "4000x3000")]
+    table = run(settings, models or [settings.default_model], sizes, rounds)
+    if out is None:
+        typer.echo(table)
+    else:
+        out.write_text(table + "\n", encoding="utf-8")
+
+
+@app.command()
 def enhance(
     inputs: Annotated[list[Path], typer.Argument(help="Files, folders (with all below them), or - for stdin.")],
     out: Annotated[

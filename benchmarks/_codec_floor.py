@@ -1,0 +1,135 @@
+"""The service's path, JPEG to JPEG in process, beside the codec that nobody can avoid and the bare network.
+
+All three take turns on the same picture in the same run, so that what else the machine does falls on each alike; the
+medians and their ratio are reported. The floor is one thread of simplejpeg: decoding the input and encoding our
+output at quality 90, 4:2:0. The bare network is the engine on pixels of the shape that the service sends it, without
+codec or rendering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import onnxruntime as ort
+import simplejpeg
+from numpy.typing import NDArray
+
+from service.enhancer import EnhanceOptions
+from service.rendering import RenderOptions, plan
+from service.runtime import Runtime
+from service.settings import Settings, available_cores
+
+QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One picture size with one model; times are medians in seconds."""
+
+    model: str
+    width: int
+    height: int
+    detail: str
+    codec: float
+    network: float
+    service: float
+
+    @property
+    def ratio(self) -> float:
+        """The service's time in multiples of the codec floor."""
+        return self.service / self.codec
+
+    @property
+    def ratio_to_sum(self) -> float:
+        """The service's time in multiples of codec floor and bare network together."""
+        return self.service / (self.codec + self.network)
+
+
+async def measure(
+    settings: Settings, models: Sequence[str], sizes: Sequence[tuple[int, int]], rounds: int
+) -> list[Measurement]:
+    """Measure every model at every (width, height), `rounds` times in turns after one round to warm up.
+
+    Raises:
+        ModelNotFound, ModelNotReady: if a model cannot be loaded.
+    """
+    wanted = settings.model_copy(update={"models": tuple(models), "required_models": tuple(models)})
+    async with Runtime(wanted) as runtime:
+        await runtime.loaded()
+        return [await _measure_one(runtime, model, size, rounds) for model in models for size in sizes]
+
+
+async def _measure_one(runtime: Runtime, model: str, size: tuple[int, int], rounds: int) -> Measurement:
+    width, height = size
+    picture = night_scene(width, height)
+    file = simplejpeg.encode_jpeg(picture, quality=QUALITY, colorsubsampling="420")
+    loaded = runtime.models.get(model)
+    chosen = plan(width, height, 8, loaded.config.traits, RenderOptions())
+    item = np.zeros((1, *chosen.item_shapes[0], 3), np.uint8)
+    answer = simplejpeg.decode_jpeg((await runtime.enhancer.enhance(file, EnhanceOptions(model=model))).data)
+
+    async def codec() -> None:
+        simplejpeg.decode_jpeg(file)
+        simplejpeg.encode_jpeg(answer, quality=QUALITY, colorsubsampling="420")
+
+    async def network() -> None:
+        await loaded.engine.run(item, (chosen.output,))
+
+    async def service() -> None:
+        await runtime.enhancer.enhance(file, EnhanceOptions(model=model))
+
+    times = await _in_turns([codec, network, service], rounds)
+    return Measurement(model, width, height, chosen.label, *times)
+
+
+async def _in_turns(steps: Sequence[Callable[[], Awaitable[None]]], rounds: int) -> list[float]:
+    times: list[list[float]] = [[] for _ in steps]
+    for turn in range(rounds + 1):
+        for step, taken in zip(steps, times, strict=True):
+            started = time.perf_counter()
+            await step()
+            if turn:
+                taken.append(time.perf_counter() - started)
+    return [median(taken) for taken in times]
+
+
+def night_scene(width: int, height: int) -> NDArray[np.uint8]:
+    """A dark picture with structure at every scale and a little noise, so that its JPEG is of a photo's size."""
+    random = np.random.default_rng(0)
+    scene = np.zeros((height, width, 3), np.float32)
+    for step in (512, 128, 32, 8):
+        coarse = random.random((height // step + 2, width // step + 2, 3), np.float32)
+        rows = np.linspace(0, coarse.shape[0] - 1.001, height).astype(int)
+        columns = np.linspace(0, coarse.shape[1] - 1.001, width).astype(int)
+        scene += coarse[rows][:, columns] * (step / 512) ** 0.5
+    scene *= 60 / scene.max()
+    scene += random.normal(0, 1.5, scene.shape).astype(np.float32)
+    return np.clip(np.rint(scene), 0, 255).astype(np.uint8)
+
+
+def to_markdown(measurements: Sequence[Measurement]) -> str:
+    """A table with the machine's facts below it."""
+    lines = [
+        "| model | picture | rendered | codec, ms | network, ms | service, ms | x codec | x (codec + network) |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {one.model} | {one.width}x{one.height} | {one.detail} "
+        f"| {1000 * one.codec:.1f} | {1000 * one.network:.1f} | {1000 * one.service:.1f} "
+        f"| {one.ratio:.2f} | {one.ratio_to_sum:.2f} |"
+        for one in measurements
+    ]
+    machine = f"{platform.processor() or platform.machine()}, {available_cores()} cores"
+    facts = f"Python {platform.python_version()}, ONNX Runtime {ort.__version__}, {machine}"
+    return "\n".join([*lines, "", f"JPEG to JPEG in process, one request at a time, medians of turns; {facts}."])
+
+
+def run(settings: Settings, models: Sequence[str], sizes: Sequence[tuple[int, int]], rounds: int) -> str:
+    """`measure` on an event loop of its own, as Markdown."""
+    return to_markdown(asyncio.run(measure(settings, models, sizes, rounds)))
