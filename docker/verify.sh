@@ -41,7 +41,7 @@ build=(--build); [ "${BUILD:-1}" = 1 ] || build=(--no-build)
 base=$(docker image inspect "${PYTHON_IMAGE:-python:3.12-slim}" --format '{{.Size}}')
 size=$(docker image inspect nightlift:local --format '{{.Size}}')
 echo "image: $(((size - base) / 1000000)) MB above its base"
-(((size - base) < 650000000)) || fail "the image is too large"
+(((size - base) < 450000000)) || fail "the image is too large"
 
 say "a photo comes back enhanced"
 "${compose[@]}" exec -T nightlift python -c '
