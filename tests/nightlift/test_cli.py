@@ -13,7 +13,9 @@ import pytest
 
 import export
 import training
-from nightlift import _flags, cli, client
+from nightlift import _commands as commands
+from nightlift import client
+from nightlift._commands import _flags
 from nightlift._training import data_folders
 from service.enhancer import EnhanceOptions
 from service.pictures import WRITTEN_FORMATS, Metadata
@@ -44,7 +46,7 @@ def test_flags_allow_what_the_service_allows() -> None:
     assert choices(_flags.Detail) == set(Detail)
     assert choices(_flags.Format) == set(WRITTEN_FORMATS)
     assert choices(_flags.Metadata) == set(Metadata)
-    for command in (cli.enhance, cli.bulk):
+    for command in (commands.enhance, commands.bulk):
         given = inspect.signature(command).parameters
         for name, field in EnhanceOptions.model_fields.items():
             if name != "version":
@@ -55,10 +57,10 @@ def test_flags_allow_what_the_service_allows() -> None:
 @pytest.mark.parametrize(
     ("command", "function", "renamed"),
     [
-        (cli.train, training.train, {"stop_after", "progress"}),
-        (cli.export, export.export_checkpoint, {"checkpoint", "repository", "formats"}),
+        (commands.train, training.train, {"stop_after", "progress"}),
+        (commands.export, export.export_checkpoint, {"checkpoint", "repository", "formats"}),
         (
-            cli.evaluate,
+            commands.evaluate,
             training.evaluate,
             {"details", "repository", "output_gamma", "with_niqe", "niqe_parameters", "on_row"},
         ),

@@ -1,0 +1,108 @@
+"""Flags that several commands share, each once. Nothing is imported here that the help does not need.
+
+A group of flags is a frozen dataclass. A command takes it as one argument and is decorated with `with_groups`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from nightlift._planes import PlaneOptions
+
+Repository = Annotated[
+    Path | None, typer.Option(help="Folder of models in Triton's layout; NIGHTLIFT_MODEL_REPOSITORY.")
+]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="Model to use; the default model if absent.")]
+Detail = Annotated[
+    Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="How pictures meet the network.")
+]
+Format = Annotated[
+    Literal["jpeg", "png", "webp", "avif", "tiff"] | None,
+    typer.Option("--format", help="Format to write; each picture's own if absent."),
+]
+Metadata = Annotated[
+    Literal["keep", "without_location", "strip"], typer.Option("--metadata", help="What is kept of EXIF.")
+]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How far the enhancement goes, in pictures and videos alike."""
+
+    model: Model = None
+    strength: Annotated[float, typer.Option(min=0, max=1, help="How much of the enhancement is applied.")] = 1.0
+    protect: Annotated[float, typer.Option(min=0, max=1, help="How far lamps and skies keep their tone.")] = 0.5
+    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Enhance pictures less that are bright already.")] = (
+        True
+    )
+    gamma: Annotated[float, typer.Option(min=0.3, max=3, help="Exponent on the result; below 1 brightens.")] = 1.0
+
+
+@dataclass(frozen=True)
+class Rendering(Look):
+    """The parameters of `POST /enhance`."""
+
+    detail: Detail = "auto"
+    format: Format = None
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of lossy formats.")] = 90
+    metadata: Metadata = "without_location"
+
+    def options(self) -> dict[str, Any]:
+        """The parameters by name, without those that are left to the service."""
+        return given(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the work is done: in this process, or by a service."""
+
+    server: Annotated[str | None, typer.Option(help="URL of a service that does the work; else this process.")] = None
+    api_key: Annotated[
+        str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="For the server, where it wants one.")
+    ] = None
+    model_repository: Repository = None
+
+    def plane(self, model: str | None) -> PlaneOptions:
+        """What opens the plane for a model."""
+        from nightlift._planes import PlaneOptions
+
+        return PlaneOptions(self.server, self.api_key, model, self.model_repository)
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of its dataclass arguments as flags of their own, in their place."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in groups:
+            kinds = get_type_hints(groups[name], include_extras=True)
+            parameters += [
+                parameter.replace(name=field.name, default=field.default, annotation=kinds[field.name])
+                for field in fields(groups[name])
+            ]
+        else:
+            parameters.append(parameter.replace(annotation=hints[name]))
+
+    @functools.wraps(command)
+    def flat(**flags: Any) -> None:
+        for name, group in groups.items():
+            flags[name] = group(**{field.name: flags.pop(field.name) for field in fields(group)})
+        command(**flags)
+
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return flat
+
+
+def given(**flags: Any) -> dict[str, Any]:
+    """The flags that were given, by name; the others are left to whoever has the defaults."""
+    return {name: value for name, value in flags.items() if value is not None}

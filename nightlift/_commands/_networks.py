@@ -1,0 +1,157 @@
+"""`train`, `evaluate` and `export`, which need the extras `training` and `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from nightlift._commands._flags import Repository
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe in training/recipes, or a YAML file.")],
+    data: Annotated[
+        list[str], typer.Option(help="Folder of the training data; STREAM=FOLDER, repeated, for several streams.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints and curves; runs/RECIPE if absent.")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU if there is one.")
+    ] = "auto",
+    devices: Annotated[int, typer.Option(help="How many devices.", min=1)] = 1,
+    precision: Annotated[
+        Literal["32-true", "bf16-mixed", "16-mixed"] | None, typer.Option(help="The recipe's if absent.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 for one a core.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Threads that prepare samples.", min=0)] = 0,
+    start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
+    vgg16: Annotated[Path | None, typer.Option(help="Weights of VGG-16, for perceptual losses.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from last.ckpt in the output folder, if it is there.")] = True,
+    steps: Annotated[
+        int | None, typer.Option(help="Stop after so many steps; the recipe's number if absent.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; the recipe's if absent.")] = None,
+) -> None:
+    """Train a network from a recipe.
+
+    Example: `nightlift train zero_dce --data data/zero_dce_train`
+    """
+    from nightlift._training import data_folders
+    from training import train as run
+
+    run(
+        recipe,
+        data_folders(data),
+        out or Path("runs") / Path(recipe).stem,
+        device=device,
+        devices=devices,
+        precision=precision,
+        threads=threads,
+        workers=workers,
+        start_from=start_from,
+        vgg16=vgg16,
+        resume=resume,
+        steps=steps,
+        seed=seed,
+    )
+
+
+def evaluate(
+    models: Annotated[list[str], typer.Argument(help="Names in the model repository, or checkpoints.")],
+    data: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    layout: Annotated[str, typer.Option(help="Layout of the folder; folder: pictures without references.")] = "lolv1",
+    split: Annotated[Literal["train", "test"], typer.Option(help="Part of the data set.")] = "test",
+    holdout: Annotated[float, typer.Option(min=0, max=1, help="Only this share, as training holds out.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the hold-out.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures, spread over the set.")] = None,
+    detail: Annotated[
+        list[str] | None, typer.Option(help="whole or guided: how pictures meet networks; both if absent.")
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="ONNX object detector as YOLOv8 exports: score it on ExDark, plain and enhanced."),
+    ] = None,
+    niqe: Annotated[bool, typer.Option(help="Measure NIQE too, which needs no references.")] = False,
+    plain: Annotated[bool, typer.Option(help="Begin with the input and methods without a network.")] = True,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 for one a core.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.md and evaluation.json.")] = None,
+    model_repository: Repository = None,
+) -> None:
+    """Measure models against references, beside brightening without a network; or by what a detector then finds.
+
+    Example: `nightlift evaluate zero_dce --data data/LOLv1 --out runs/evaluation`
+    """
+    from nightlift._training import run_detection, run_evaluation
+    from service.settings import Settings
+
+    if detector is not None:
+        run_detection(
+            models,
+            detector,
+            data,
+            details=tuple(detail or ("guided",)),
+            split=split,
+            limit=limit,
+            threads=threads or None,
+            repository=model_repository or Settings().model_repository,
+            out=out,
+        )
+        return
+    options: dict[str, Any] = {
+        "layout": layout,
+        "split": split,
+        "holdout": holdout,
+        "seed": seed,
+        "limit": limit,
+        "details": tuple(detail or ("whole", "guided")),
+        "with_niqe": niqe,
+        "plain": plain,
+        "threads": threads or None,
+        "repository": model_repository or Settings().model_repository,
+        "out": out,
+    }
+    run_evaluation(models, data, options)
+
+
+def export(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="A training checkpoint; or a published one, in several files if need be.")
+    ],
+    to: Annotated[Path, typer.Option(help="Model repository to write into.")] = Path("model_repository"),
+    name: Annotated[str | None, typer.Option(help="Name of the model; the network's if absent.")] = None,
+    version: Annotated[int | None, typer.Option(help="Version to write; the next one if absent.", min=1)] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the version if it is there.")] = False,
+    format: Annotated[list[str] | None, typer.Option(help="onnx or torchscript; both if absent.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="JSON of `nightlift evaluate`, for the model card.")] = None,
+    full_size: Annotated[bool, typer.Option(help="Compare with torch at 400x600 too.")] = True,
+    from_official: Annotated[
+        bool, typer.Option(help="The file is a checkpoint as its authors published it.")
+    ] = False,
+    network: Annotated[
+        str | None, typer.Option(help="With --from-official: our name of the network, if several fit.")
+    ] = None,
+) -> None:
+    """Turn a checkpoint into ONNX and TorchScript models that can be served.
+
+    Example: `nightlift export runs/zero_dce/final.pt --to model_repository`
+    """
+    from export import export_checkpoint, import_official
+
+    options: dict[str, Any] = {
+        "formats": format or ["onnx", "torchscript"],
+        "name": name,
+        "version": version,
+        "overwrite": overwrite,
+        "scores": scores,
+        "full_size": full_size,
+    }
+    if from_official:
+        report = import_official(checkpoints, to, network=network, **options)
+    elif len(checkpoints) == 1:
+        report = export_checkpoint(checkpoints[0], to, **options)
+    else:
+        raise typer.BadParameter("only published checkpoints come in several files", param_hint="CHECKPOINTS")
+    typer.echo(report)

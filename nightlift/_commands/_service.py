@@ -1,0 +1,82 @@
+"""`serve`, and the commands that look at what it would serve: `models`, `doctor`, `bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nightlift._commands._flags import Repository, given
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; NIGHTLIFT_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port, 0 for a free one; NIGHTLIFT_PORT.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="gRPC port; NIGHTLIFT_GRPC_PORT.")] = None,
+    model_repository: Repository = None,
+) -> None:
+    """Run the service. Every setting is an environment variable NIGHTLIFT_*; these flags win over them.
+
+    Example: `nightlift serve --port 8080`
+    """
+    from service.server import run
+    from service.settings import Settings
+
+    run(Settings(**given(host=host, port=port, grpc_port=grpc_port, model_repository=model_repository)))
+
+
+def models(
+    model_repository: Repository = None,
+) -> None:
+    """List the models of a repository with their measured scores.
+
+    Example: `nightlift models`
+    """
+    from nightlift._listing import print_models
+    from service.settings import Settings
+
+    settings = Settings(**given(model_repository=model_repository))
+    print_models(settings.model_repository, settings.default_model)
+
+
+def doctor(
+    model_repository: Repository = None,
+) -> None:
+    """Say what is installed, which devices really work, and what each model would run on; exit code 1 on problems.
+
+    Example: `nightlift doctor`
+    """
+    from nightlift._listing import print_findings
+    from service.doctor import examine, exit_status
+    from service.settings import Settings
+
+    raise typer.Exit(exit_status(print_findings(examine(Settings(**given(model_repository=model_repository))))))
+
+
+def bench(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models to measure; the default model if absent.")
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT, may be repeated; 600x400 and 4000x3000.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Turns of each contestant.", min=1)] = 9,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write; the terminal if absent.")] = None,
+    model_repository: Repository = None,
+) -> None:
+    """Measure the service, JPEG to JPEG in process, beside the bare codec and the bare network.
+
+    Example: `nightlift bench zero_dce_improved --size 4000x3000`
+    """
+    from benchmarks import run
+    from nightlift._sizes import parse_size
+    from service.settings import Settings
+
+    settings = Settings(**given(model_repository=model_repository))
+    sizes = [parse_size(text) for text in size or ("600x400", "4000x3000")]
+    table = run(settings, models or [settings.default_model], sizes, rounds)
+    if out is None:
+        typer.echo(table)
+    else:
+        out.write_text(table + "\n", encoding="utf-8")
