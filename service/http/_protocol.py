@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from service.errors import BodyTooLarge, ClientGone, MalformedRequest, UnsupportedFormat
 from service.http._patience import seconds_allowed, unless_gone
 from service.http._wire import HEADER_LENGTH, read_header_length, read_request, write_response
-from service.protocol import ProtocolPlane, describe, parse_version, to_json
+from service.protocol import DATATYPES, ProtocolPlane, describe, parse_version, to_json
 from service.runtime import Runtime
 
 INLINE_BYTES = 64 * 1024
@@ -28,12 +28,58 @@ ERROR = {
         }
     },
 }
-TENSORS = {"application/json": {"schema": {"type": "object"}}, "application/octet-stream": {}}
+PARAMETERS = {"type": "object", "additionalProperties": {"type": ["boolean", "number", "string"]}}
+OUTPUT = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "parameters": PARAMETERS},
+    "required": ["name"],
+}
+INPUT = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1},
+        "datatype": {"enum": list(DATATYPES)},
+        "parameters": PARAMETERS,
+        "data": {"type": "array"},
+    },
+    "required": ["name", "shape", "datatype"],
+}
+REQUEST = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "parameters": PARAMETERS,
+        "inputs": {"type": "array", "items": INPUT},
+        "outputs": {"type": "array", "items": OUTPUT},
+    },
+    "required": ["inputs"],
+}
 INFER: dict[str, Any] = {
     "summary": "Run a model",
     "response_class": Response,
-    "responses": {200: {"description": "The outputs", "content": TENSORS}},
-    "openapi_extra": {"requestBody": {"required": True, "content": TENSORS}},
+    "responses": {
+        200: {
+            "description": "The outputs",
+            "content": {"application/json": {"schema": {"type": "object"}}, "application/octet-stream": {}},
+        }
+    },
+}
+INFER_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": REQUEST}, "application/octet-stream": {}},
+    }
+}
+VERSION = {
+    "parameters": [
+        {
+            "name": "version",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"},
+        }
+    ]
 }
 
 T = TypeVar("T")
@@ -92,42 +138,43 @@ async def all_statistics(request: Request) -> dict[str, Any]:
 
 
 @router.get("/models/{model}", summary="A model's inputs and outputs")
-@router.get("/models/{model}/versions/{version}", summary="A model's inputs and outputs")
-async def model_metadata(request: Request, model: str, version: str = "") -> dict[str, Any]:
+@router.get("/models/{model}/versions/{version}", summary="A model's inputs and outputs", openapi_extra=VERSION)
+async def model_metadata(request: Request, model: str) -> dict[str, Any]:
     """The encoded pictures that the input also takes, as BYTES, are not listed."""
-    return to_json(_plane(request).model_metadata(model, parse_version(version)))
+    return to_json(_plane(request).model_metadata(model, _version(request)))
 
 
 @router.get("/models/{model}/ready", summary="Whether a model can be called")
-@router.get("/models/{model}/versions/{version}/ready", summary="Whether a model can be called")
-async def model_ready(request: Request, model: str, version: str = "") -> Response:
+@router.get(
+    "/models/{model}/versions/{version}/ready", summary="Whether a model can be called", openapi_extra=VERSION
+)
+async def model_ready(request: Request, model: str) -> Response:
     """200 if so, 404 if there is no such model, else 503."""
     plane = _plane(request)
-    plane.model_metadata(model, parse_version(version))
-    is_ready = plane.model_ready(model, parse_version(version))
+    plane.model_metadata(model, _version(request))
+    is_ready = plane.model_ready(model, _version(request))
     return JSONResponse({"name": model, "ready": is_ready}, 200 if is_ready else 503)
 
 
 @router.get("/models/{model}/config", summary="A model's configuration")
-@router.get("/models/{model}/versions/{version}/config", summary="A model's configuration")
-async def model_config(request: Request, model: str, version: str = "") -> dict[str, Any]:
+@router.get("/models/{model}/versions/{version}/config", summary="A model's configuration", openapi_extra=VERSION)
+async def model_config(request: Request, model: str) -> dict[str, Any]:
     """Triton's ModelConfig in JSON."""
-    return to_json(_plane(request).model_config(model, parse_version(version)))
+    return to_json(_plane(request).model_config(model, _version(request)))
 
 
 @router.get("/models/{model}/stats", summary="A model's statistics")
-@router.get("/models/{model}/versions/{version}/stats", summary="A model's statistics")
-async def statistics(request: Request, model: str, version: str = "") -> dict[str, Any]:
+@router.get("/models/{model}/versions/{version}/stats", summary="A model's statistics", openapi_extra=VERSION)
+async def statistics(request: Request, model: str) -> dict[str, Any]:
     """Counters and times since the model was loaded."""
-    return to_json(_plane(request).statistics(model, parse_version(version)))
+    return to_json(_plane(request).statistics(model, _version(request)))
 
 
-@router.post("/models/{model}/infer", **INFER)
-@router.post("/models/{model}/versions/{version}/infer", **INFER)
+@router.post("/models/{model}/infer", openapi_extra=INFER_BODY, **INFER)
+@router.post("/models/{model}/versions/{version}/infer", openapi_extra=INFER_BODY | VERSION, **INFER)
 async def infer(
     request: Request,
     model: str,
-    version: str = "",
     inference_header_content_length: Annotated[
         str | None, Header(description="Bytes of JSON before binary tensors; 0 if the body is one picture")
     ] = None,
@@ -139,7 +186,7 @@ async def infer(
     header_length = read_header_length(inference_header_content_length)
     body = await _read_body(request)
     answer, json_length = await unless_gone(
-        request, _infer(request, body, header_length, model, version, request.state.started + allowed)
+        request, _infer(request, body, header_length, model, request.state.started + allowed)
     )
     headers = {"Cache-Control": "no-store"}
     if json_length is None:
@@ -177,11 +224,17 @@ def _plane(request: Request) -> ProtocolPlane:
     return request.app.state.protocol
 
 
+def _version(request: Request) -> int | None:
+    """The version that the path names, if it does; no parameter, or the shorter path would take it in its query."""
+    return parse_version(request.path_params.get("version", ""))
+
+
 async def _infer(
-    request: Request, body: bytes, header_length: int | None, model: str, version: str, deadline: float
+    request: Request, body: bytes, header_length: int | None, model: str, deadline: float
 ) -> tuple[bytes, int | None]:
     """Parse, run, and write the answer; long JSON is handled in a thread."""
     limit = request.app.state.runtime.settings.max_json_bytes
+    version = request.path_params.get("version", "")
     json_bytes = len(body) if header_length is None else header_length
     parsed, binary = await _off_loop(
         json_bytes > INLINE_BYTES, lambda: read_request(body, header_length, model, version, limit)

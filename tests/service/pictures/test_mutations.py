@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
-import pillow_heif
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,47 +11,11 @@ from PIL import Image
 
 from service.errors import NightliftError
 from service.pictures import WRITTEN_FORMATS, Limits, decode, encode
-from tests.service.pictures.files import exif_block, pillow_file, png_file, tiff_file
-from tests.service.pictures.profiles import rgb_profile
+from tests.service.pictures.seeds import SEEDS
 
 # pytest resets the filter that the service sets for Pillow's remarks about damaged files.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 LIMITS = Limits(max_pixels=10_000)
-
-
-def _heic(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    pillow_heif.from_pillow(image).save(file, quality=50)
-    return file.getvalue()
-
-
-def _seeds() -> dict[str, bytes]:
-    random = np.random.default_rng(7)
-    color = random.integers(0, 256, (18, 24, 3), np.uint8)
-    deep = random.integers(0, 65536, (18, 24, 3), np.uint16)
-    image, extras = Image.fromarray(color), {"exif": exif_block(6), "icc_profile": rgb_profile()}
-    return {
-        "jpeg": pillow_file(color, "JPEG", **extras),
-        "jpeg progressive": pillow_file(color, "JPEG", progressive=True),
-        "jpeg cmyk": pillow_file(image.convert("CMYK"), "JPEG"),
-        "mpo": pillow_file(image, "MPO", save_all=True, append_images=[image]),
-        "png": pillow_file(color, "PNG", **extras),
-        "png palette": pillow_file(image.quantize(8), "PNG", transparency=3),
-        "png 16": png_file(deep, 2),
-        "webp": pillow_file(color, "WEBP", **extras),
-        "webp lossy": pillow_file(color, "WEBP", lossless=False),
-        "webp animated": pillow_file(image, "WEBP", save_all=True, append_images=[image.rotate(180)]),
-        "avif": pillow_file(color, "AVIF", **extras),
-        "tiff": pillow_file(color, "TIFF", exif=exif_block(3), icc_profile=rgb_profile()),
-        "tiff lzw": pillow_file(color, "TIFF", compression="tiff_lzw"),
-        "tiff 16": tiff_file(deep, photometric="rgb", compression="zlib"),
-        "bmp": pillow_file(color, "BMP"),
-        "gif": pillow_file(image, "GIF", save_all=True, append_images=[image.rotate(180)]),
-        "heic": _heic(image),
-    }
-
-
-SEEDS = _seeds()
 
 
 @st.composite

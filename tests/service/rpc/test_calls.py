@@ -53,6 +53,17 @@ def test_typed_contents_are_taken(stub: Any) -> None:
     np.testing.assert_array_equal(enhanced, brightened(image, 2))
 
 
+def test_bytes_that_are_no_message_are_the_callers_fault(protocol_server: Server) -> None:
+    route = "/inference.GRPCInferenceService/ModelInfer"
+    counted = {"route": route, "code": "INVALID_ARGUMENT"}
+    before = metric(protocol_server, "nightlift_requests_total", **counted)
+    with grpc.insecure_channel(protocol_server.grpc) as channel, pytest.raises(grpc.RpcError) as error:
+        channel.unary_unary(route)(b"\x0a\xff\xff\xff")
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "cannot be parsed" in error.value.details()
+    assert metric(protocol_server, "nightlift_requests_total", **counted) == before + 1
+
+
 def test_typed_bytes_are_pictures(stub: Any) -> None:
     dark = dark_scene(size=(40, 48))
     request = pb.ModelInferRequest(model_name="brighten", id="7")
