@@ -24,6 +24,15 @@ RELATIVE_EPSILON = 1e-3
 ABSOLUTE_EPSILON = 1e-6
 """Keeps black places defined: there variance and mean are zero."""
 
+OVERSHOOT = np.float32(0.5 / 255)
+"""How far the map of one place may lie above that of its neighbour, in the neighbour's colour: half a code."""
+
+RESOLVED = np.float32(0.5 / 255)
+"""Smallest difference between neighbours, code values, that says anything about a slope: they are rounded to codes."""
+
+EDGE = np.float32(4.5 / 255)
+"""Difference between neighbours, code values, from which there is an edge between them and no ramp."""
+
 Floats = NDArray[np.float32]
 
 
@@ -44,7 +53,8 @@ def fit_affine(source: Floats, target: Floats) -> AffineMap:
     """Fit the map that takes `source` to `target`, both float32 [h, w, 3], code values from 0 to 1.
 
     Per channel, in windows of 5 x 5 with reflected border, a = cov / (var + 1e-3 * mean^2 + 1e-6) and
-    b = mean_target - a * mean_source; then a and b are averaged over the same windows.
+    b = mean_target - a * mean_source; then a and b are averaged over the same windows, and slopes limited
+    (`_limited`).
     """
     target = np.clip(target, 0.0, 1.0)
     mean = _box(source)
@@ -53,7 +63,7 @@ def fit_affine(source: Floats, target: Floats) -> AffineMap:
     covariance = _box(source * target) - mean * target_mean
     slope = covariance / (variance + RELATIVE_EPSILON * mean * mean + ABSOLUTE_EPSILON)
     offset = target_mean - slope * mean
-    return AffineMap(np.stack([_box(slope), _box(offset)]))
+    return AffineMap(_limited(source, _box(slope), _box(offset)))
 
 
 def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
@@ -87,6 +97,43 @@ def evaluate(affine: AffineMap, source: Floats) -> Floats:
         return np.asarray(slopes[0] * source + offset, np.float32)
     mixed = sum(slope * source[..., channel, None] for channel, slope in enumerate(slopes))
     return np.asarray(mixed + offset, np.float32)
+
+
+def _limited(source: Floats, slope: Floats, offset: Floats) -> Floats:
+    """Make slopes flat enough that no map leads past its neighbours' results; each keeps its value at its own place.
+
+    Near black a strong curve rises by a hundred codes from one code to the next, and much less after that. Between a
+    steep map and the flatter one beside it, pixels of one colour would get darker on the way: a slow ramp came out
+    as a saw, by up to 14 codes. So the slope is at most that of the line to each neighbour's result: the limiter by
+    which difference schemes stay monotone (van Leer, "Towards the Ultimate Conservative Difference Scheme II", 1974),
+    but for half a code, without which noise would be taken for ramps. Beside edges slopes stay, for there the steep
+    map is what keeps the dark side dark. On LOL's eval15 all scores rise a little (+0.004 to
+    +0.011 dB, +.002 to +.004 SSIM).
+
+    Args:
+        source: float32 [h, w, 3], code values from 0 to 1.
+        slope: float32 [h, w, 3].
+        offset: float32 [h, w, 3].
+
+    Returns:
+        float32 [2, h, w, 3], slopes and offsets.
+    """
+    value = slope * source + offset
+    limit, largest = np.full_like(slope, np.inf), np.zeros_like(slope)
+    for axis in (0, 1):
+        before, after = [slice(None)] * 3, [slice(None)] * 3
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        first, second = tuple(before), tuple(after)
+        run = source[second] - source[first]
+        length = np.abs(run)
+        rise = np.sign(run) * (value[second] - value[first]) + OVERSHOOT
+        steepest = np.where(length > RESOLVED, rise / np.maximum(length, RESOLVED), np.inf)
+        for place in (first, second):
+            limit[place] = np.minimum(limit[place], steepest)
+            largest[place] = np.maximum(largest[place], length)
+    limit[largest > EDGE] = np.inf
+    flat = np.minimum(slope, np.maximum(limit, 0))
+    return np.stack([flat, value - flat * source])
 
 
 def _box(values: Floats) -> Floats:
