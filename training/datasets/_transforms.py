@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.datasets._darkening import Darkening, darken
+
 Pixels = NDArray[np.uint8]
 Side = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -67,6 +69,7 @@ class Transforms(_Words):
         crop: (height, width), or one number: random crop; smaller pictures are extended by reflection.
         flips: mirror images.
         exposure: random light and noise on the dark views.
+        darkening: dark views made of well-lit ones.
     """
 
     resize: Side | tuple[Side, Side] | None = None
@@ -74,6 +77,7 @@ class Transforms(_Words):
     crop: Side | tuple[Side, Side] | None = None
     flips: Flips = Flips()
     exposure: Exposure | None = None
+    darkening: Darkening | None = None
 
 
 def read_picture(path: Path, resize: int | tuple[int, int] | None = None) -> Pixels:
@@ -116,6 +120,10 @@ def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.
         for name in words.exposure.fields:
             if name in result:
                 result[name] = _relight(result[name], words.exposure, random)
+    if words.darkening is not None and random.random() < words.darkening.probability:
+        for name in words.darkening.fields:
+            if name in result:
+                result[name] = darken(result[name], words.darkening, random)
     return result
 
 

@@ -6,26 +6,34 @@ may leave [0, 1]; whoever serves or measures clamps. Sides must be multiples of 
 """
 
 # Importing a network's file puts it on the list.
-from training.networks import ded_net, drbn, drgn, exdnet, zero_dce, zero_dce_improved
+from training.networks import ded_net, drbn, drgn, exdnet, nightlift, zero_dce, zero_dce_improved
+from training.networks._affine import STEP, apply_affine, as_codes, enlarge, proxy_size, shrink
 from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
 from training.networks._padding import pad_to_multiple
 from training.networks._registry import NetworkSpec, create, names, register, spec
 
 __all__ = [
+    "STEP",
     "NetworkSpec",
     "OfficialLayout",
+    "apply_affine",
     "apply_curves",
+    "as_codes",
     "create",
     "ded_net",
     "drbn",
     "drgn",
+    "enlarge",
     "exdnet",
     "load_official",
     "names",
+    "nightlift",
     "pad_to_multiple",
+    "proxy_size",
     "register",
     "register_official",
+    "shrink",
     "spec",
     "zero_dce",
     "zero_dce_improved",

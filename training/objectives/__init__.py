@@ -5,7 +5,7 @@ its file here.
 """
 
 # Importing an objective's file puts it on the list.
-from training.objectives import ded_net, drbn, drgn, exdnet, zero_reference
+from training.objectives import ded_net, drbn, drgn, exdnet, nightlift, zero_reference
 from training.objectives._base import (
     Batch,
     Objective,
@@ -30,6 +30,7 @@ __all__ = [
     "drgn",
     "exdnet",
     "frozen",
+    "nightlift",
     "objective_settings",
     "register_objective",
     "zero_reference",

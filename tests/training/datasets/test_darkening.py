@@ -1,0 +1,76 @@
+"""The sensor model: light, noise, colour and rounding as its words say, and the same for the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tests.pictures import constant, scene
+from training.datasets import Transforms
+from training.datasets._darkening import Darkening, darken
+from training.datasets._transforms import transform
+
+QUIET = {
+    "tone": (2.2, 2.2),
+    "balance": 0.0,
+    "electrons": (1e9, 1e9),
+    "read_noise": (0.0, 0.0),
+    "jpeg": 0.0,
+}
+
+
+def words(**changes: object) -> Darkening:
+    return Darkening.model_validate(QUIET | changes)
+
+
+def test_the_light_is_a_share_of_the_linear_light() -> None:
+    dark = darken(constant(200, (32, 32)), words(gain=(0.2, 0.2)), np.random.default_rng(0))
+    assert np.unique(dark).tolist() == [round(200 * 0.2 ** (1 / 2.2))]
+
+
+def test_shot_noise_follows_the_electrons() -> None:
+    """At gain 1 and n electrons at white, the linear light's deviation is the root of light / n."""
+    view = constant(128, (200, 200))
+    light = (128 / 255) ** 2.2
+    noisy = darken(view, words(gain=(1.0, 1.0), electrons=(2000.0, 2000.0)), np.random.default_rng(0))
+    deviation = ((noisy / 255.0) ** 2.2).std()
+    assert deviation == pytest.approx(np.sqrt(light / 2000), rel=0.05)
+
+
+def test_read_noise_stays_where_there_is_no_light() -> None:
+    black = constant(0, (64, 64))
+    assert darken(black, words(), np.random.default_rng(0)).max() == 0
+    assert darken(black, words(electrons=(1000.0, 1000.0), read_noise=(5.0, 5.0)), np.random.default_rng(0)).max() > 0
+
+
+def test_the_white_balance_moves_red_and_blue_only() -> None:
+    dark = darken(constant(200, (8, 8)), words(gain=(0.2, 0.2), balance=0.3), np.random.default_rng(3))
+    red, green, blue = dark[0, 0].tolist()
+    assert green == round(200 * 0.2 ** (1 / 2.2))
+    assert red != green != blue
+
+
+def test_compression_changes_a_photo_and_keeps_its_look() -> None:
+    view = scene("coffee", (64, 96))
+    changed = words(gain=(0.5, 0.5), jpeg=1.0, quality=(75, 75))
+    plain = darken(view, words(gain=(0.5, 0.5)), np.random.default_rng(0)).astype(int)
+    compressed = darken(view, changed, np.random.default_rng(0)).astype(int)
+    assert 0 < np.abs(compressed - plain).mean() < 8
+
+
+def test_a_recipe_darkens_the_named_view_and_leaves_its_share_alone() -> None:
+    view = scene("coffee", (48, 64))
+    recipe = Transforms.model_validate({"darkening": {"probability": 0.5, "gain": [0.05, 0.1], "fields": ["dark"]}})
+    means = []
+    for seed in range(40):
+        result = transform({"dark": view, "bright": view}, recipe, np.random.default_rng(seed))
+        assert np.array_equal(result["bright"], view)
+        means.append(result["dark"].mean() / view.mean())
+    assert 10 <= sum(mean == 1 for mean in means) <= 30
+    assert max(mean for mean in means if mean < 1) < 0.5
+
+
+def test_without_light_is_refused() -> None:
+    with pytest.raises(ValidationError, match="greater than 0"):
+        words(gain=(0.0, 0.5))

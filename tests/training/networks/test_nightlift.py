@@ -1,0 +1,114 @@
+"""The house network: its map is the one that the service applies, and it begins by changing nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from service.pictures import Picture, PictureFormat
+from service.rendering import NEUTRAL, Detail, RenderOptions, render_array
+from service.repository import ModelTraits
+from tests.pictures import dark_scene
+from training import networks
+from training.networks.nightlift import Nightlift
+
+TRAITS = ModelTraits("nightlift", working_side=256, predicts_affine=True)
+
+
+@pytest.fixture(scope="module")
+def network() -> Nightlift:
+    """A small one with random weights, strong enough for a lively map."""
+    torch.manual_seed(5)
+    built = networks.create("nightlift", width=6)
+    assert isinstance(built, Nightlift)
+    for last in (built.light, built.head):
+        nn.init.normal_(last.weight, 0.0, 0.1)
+    return built.eval()
+
+
+def as_tensor(picture: np.ndarray) -> Tensor:
+    return torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
+
+
+def test_parameters_stay_within_the_budget() -> None:
+    assert sum(value.numel() for value in networks.create("nightlift").parameters()) <= 200_000
+
+
+@pytest.mark.parametrize("size", [(16, 16), (101, 75), (37, 50), (16, 120), (300, 450)])
+def test_any_size_passes(network: Nightlift, size: tuple[int, int]) -> None:
+    image = torch.rand(2, 3, *size)
+    with torch.inference_mode():
+        assert network(image).shape == image.shape
+
+
+@pytest.mark.parametrize("size", [(400, 600), (3000, 4000), (4000, 3000), (24, 40), (512, 512), (1600, 2000)])
+def test_the_proxy_is_the_services_own(size: tuple[int, int]) -> None:
+    """For aspect ratios that guided rendering does not snap to another."""
+    from service.rendering._plan import proxy_shape
+
+    assert networks.proxy_size(*size, 256) == proxy_shape(size[1], size[0], 256)
+
+
+def test_a_proxy_passes_as_it_is() -> None:
+    proxy = torch.randint(0, 256, (1, 3, 168, 256)) / 255
+    network = networks.create("nightlift")
+    assert torch.allclose(network.look(proxy), proxy, atol=1e-6)  # type: ignore[operator]
+
+
+def test_shrinking_takes_the_services_area_means() -> None:
+    from service.rendering._shrink import shrink
+
+    image = dark_scene("coffee", (101, 75))
+    expected = shrink(Picture(image, PictureFormat.PNG), (32, 24)).colour
+    result = networks.shrink(as_tensor(image), 32, 24)[0].permute(1, 2, 0).numpy()
+    assert np.abs(result - expected).max() < 1e-5
+
+
+def test_the_service_applies_the_map_as_the_network_does(network: Nightlift) -> None:
+    image = dark_scene("coffee", (200, 300))
+
+    def predict(pictures: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network.affine(as_tensor(pictures[0])).permute(0, 2, 3, 1).numpy()
+
+    options = RenderOptions(detail=Detail.GUIDED, strength=1, protect=0, gate=False)
+    assert options == NEUTRAL.__class__(**{**vars(NEUTRAL), "detail": Detail.GUIDED})
+    served = render_array(image, predict, TRAITS, options).astype(float)
+    with torch.inference_mode():
+        ours = 255 * network(as_tensor(image))[0].permute(1, 2, 0).clamp(0, 1).numpy()
+    assert np.abs(ours - image).mean() > 2
+    assert np.abs(served - ours).max() < 1
+
+
+def test_without_training_grey_pictures_stay_as_they_are() -> None:
+    network = networks.create("nightlift", width=6)
+    for last in (network.light, network.head):
+        nn.init.zeros_(last.weight)
+    image = torch.rand(1, 1, 64, 96).expand(1, 3, 64, 96)
+    with torch.inference_mode():
+        assert (network(image) - image).abs().max() < 0.005
+
+
+def test_pooling_takes_texture_from_luminance_alone() -> None:
+    """At full pooling, noise in the blue channel alone moves all channels alike, and little."""
+    network = networks.create("nightlift", width=6)
+    for last in (network.light, network.head):
+        nn.init.zeros_(last.weight)
+    nn.init.constant_(network.head.bias[28:32], 20.0)  # the eighth term of each of four pixels
+    image = torch.full((1, 3, 64, 96), 0.4)
+    image[:, 2] += 0.1 * torch.randn(64, 96)
+    with torch.inference_mode():
+        result = network.affine(image)[0]
+    matrix = result.reshape(3, 4, 64, 96)[:, :3]
+    assert torch.allclose(matrix[0], matrix[1], atol=1e-4)
+    assert torch.allclose(matrix[:, 2], torch.full((3, 64, 96), 0.114), atol=0.002)
+
+
+def test_without_pooling_the_map_mixes_no_colours() -> None:
+    network = networks.create("nightlift", width=6, pooled=False)
+    with torch.inference_mode():
+        matrix = network.affine(torch.rand(1, 3, 32, 48)).reshape(3, 4, 32, 48)[:, :3]
+    off_diagonal = matrix[~torch.eye(3, dtype=torch.bool)]
+    assert off_diagonal.abs().max() == 0

@@ -1,0 +1,95 @@
+"""Pairs from exposure brackets: the dark shots of a sequence, and its well-exposed one.
+
+Brackets show what LOL's rooms do not: landscapes, streets, skies, lamps, people. A camera that moved between two
+shots would teach blur, so pairs are only taken where the two show the same: their brightnesses, ranked, agree. Ranks
+are the same under every tone curve.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.datasets._samples import Sample, list_pictures, register_layout
+
+WELL_EXPOSED = (95.0, 150.0)
+"""Mean code values of 255 between which a shot may be a reference; the one nearest to their middle is taken."""
+
+MOST_CLIPPED = 0.03
+"""Largest share of blown-out pixels in a reference."""
+
+DARK = (4.0, 0.65)
+"""Least mean code value of a dark shot, and its largest mean as a share of the reference's."""
+
+LEAST_AGREEMENT = 0.95
+"""Least rank correlation of the two shots' brightness over the pixels that are not black in the dark one."""
+
+THUMBNAIL = 96
+
+
+@register_layout("brackets")
+def brackets(root: Path, split: str) -> list[Sample]:
+    """Pairs `low` and `high` from a folder of exposure sequences; the split does not matter.
+
+    `<folder>.scenes.csv` beside the folder lists `file`, `scene` (the sequence), `mean_rgb` (0 to 255) and
+    `frac_clipped_hi` (share of pixels).
+    """
+    table = root.parent / f"{root.name}.scenes.csv"
+    if not table.is_file():
+        raise FileNotFoundError(f"pairing the shots of exposure sequences needs their list: there is no {table}")
+    pictures = {path.name: path for path in list_pictures(root).values()}
+    sequences: dict[str, list[dict[str, str]]] = defaultdict(list)
+    with table.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["file"] not in pictures:
+                raise FileNotFoundError(f"{table.name} lists {row['file']}, which is not in {root}")
+            sequences[row["scene"]].append(row)
+    return [
+        Sample(low.stem, {"low": low, "high": high}, scene)
+        for scene, rows in sequences.items()
+        for low, high in _pairs(rows, pictures)
+    ]
+
+
+def _pairs(rows: list[dict[str, str]], pictures: dict[str, Path]) -> list[tuple[Path, Path]]:
+    """(dark shot, reference) of one sequence."""
+    darkest, brightest = WELL_EXPOSED
+    references = [
+        row
+        for row in rows
+        if darkest <= float(row["mean_rgb"]) <= brightest and float(row["frac_clipped_hi"]) <= MOST_CLIPPED
+    ]
+    if not references:
+        return []
+    reference = min(references, key=lambda row: abs(float(row["mean_rgb"]) - (darkest + brightest) / 2))
+    least, share = DARK
+    wanted = [row for row in rows if least <= float(row["mean_rgb"]) <= share * float(reference["mean_rgb"])]
+    if not wanted:
+        return []
+    view = _thumbnail(pictures[reference["file"]])
+    return [
+        (pictures[row["file"]], pictures[reference["file"]])
+        for row in wanted
+        if agreement(_thumbnail(pictures[row["file"]]), view) >= LEAST_AGREEMENT
+    ]
+
+
+def agreement(dark: NDArray[np.float32], bright: NDArray[np.float32]) -> float:
+    """Rank correlation of two shots' brightness [h, w] where neither is black nor blown out; 0 if that is nowhere."""
+    visible = (dark > 2) & (bright < 250)
+    if visible.sum() < visible.size // 10:
+        return 0.0
+    one, other = (shot[visible].argsort().argsort().astype(np.float64) for shot in (dark, bright))
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _thumbnail(path: Path) -> NDArray[np.float32]:
+    """Brightness float32 [96, 96], 0 to 255."""
+    with Image.open(path) as file:
+        file.draft("L", (THUMBNAIL, THUMBNAIL))
+        return np.asarray(file.convert("F").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))

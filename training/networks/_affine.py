@@ -1,0 +1,101 @@
+"""Local affine colour maps: seeing a picture small, and bringing a map that was made there to every pixel.
+
+The same arithmetic as the service's guided rendering: exact area means on the way down, half-pixel centres and
+linear interpolation on the way up. Sides are unknown while a graph is exported, so nothing here branches on them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+STEP = 8
+"""Sides of a proxy are multiples of this, in pixels."""
+
+SHORTEST = 16
+"""Shortest side of a proxy, in pixels."""
+
+
+def proxy_size(height: int, width: int, side: int, step: int = STEP) -> tuple[int, int]:
+    """(height, width) of a picture shrunk so that its long side has `side` pixels or less.
+
+    Multiples of `step`, at least 16, and never more than the picture has; its sides are at least 16.
+    """
+    longest = _larger(height, width)
+    long = _smaller(longest, side) // step * step
+    return _along(height, longest, long, step), _along(width, longest, long, step)
+
+
+def shrink(image: Tensor, height: int, width: int) -> Tensor:
+    """Exact area means: float [N, C, H, W] to [N, C, height, width], neither side larger than before."""
+    rows = _area_weights(image.shape[2], height, image)
+    columns = _area_weights(image.shape[3], width, image)
+    return torch.matmul(torch.matmul(rows, image), columns.t())
+
+
+def as_codes(image: Tensor) -> Tensor:
+    """Rounded to multiples of 1/255, as a picture is that an engine is given."""
+    return torch.round(image * 255.0) / 255.0
+
+
+def enlarge(coefficients: Tensor, height: int, width: int) -> Tensor:
+    """Stretch a map over a picture: float [N, C, h, w] to [N, C, height, width]."""
+    return F.interpolate(coefficients, size=[height, width], mode="bilinear", align_corners=False)
+
+
+def apply_affine(coefficients: Tensor, image: Tensor) -> Tensor:
+    """Apply a map to a picture of the same size.
+
+    Args:
+        coefficients: float [N, 6, H, W], slopes of red, green, blue, then their offsets; or [N, 12, H, W], a 3 x 4
+            matrix row by row: `y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3]`.
+        image: float [N, 3, H, W], code values in [0, 1].
+
+    Returns:
+        float [N, 3, H, W], which may leave [0, 1].
+    """
+    if coefficients.shape[1] == 6:
+        return coefficients[:, :3] * image + coefficients[:, 3:]
+    red, green, blue = image[:, 0:1], image[:, 1:2], image[:, 2:3]
+    return (
+        coefficients[:, 0::4] * red
+        + coefficients[:, 1::4] * green
+        + coefficients[:, 2::4] * blue
+        + coefficients[:, 3::4]
+    )
+
+
+def local_mean(image: Tensor, radius: int) -> Tensor:
+    """Means over windows of `2 * radius + 1` pixels, at the border over what there is of them."""
+    window = 2 * radius + 1
+    return F.avg_pool2d(image, window, stride=1, padding=radius, count_include_pad=False)
+
+
+def _area_weights(length: int, shorter: int, like: Tensor) -> Tensor:
+    """float [shorter, length]: the share of each pixel in each pixel of the shrunk axis; rows sum to 1."""
+    edges = torch.arange(shorter + 1, device=like.device, dtype=torch.float32) * (length / shorter)
+    start = torch.arange(length, device=like.device, dtype=torch.float32)
+    ends = torch.minimum(edges[1:].unsqueeze(1), start + 1)
+    overlap = (ends - torch.maximum(edges[:-1].unsqueeze(1), start)).clamp(min=0.0)
+    return (overlap / overlap.sum(dim=1, keepdim=True)).to(like.dtype)
+
+
+def _along(side: int, longest: int, long: int, step: int, shortest: int = SHORTEST) -> int:
+    """One side of the proxy: scaled, rounded to a multiple of `step`, at least 16, at most what the picture has."""
+    scaled = (2 * side * long + step * longest) // (2 * step * longest) * step
+    return _smaller(_larger(scaled, shortest), side // step * step)
+
+
+def _larger(one: int, other: int) -> int:
+    if torch.jit.is_scripting():
+        return max(one, other)
+    else:
+        return torch.sym_max(one, other)
+
+
+def _smaller(one: int, other: int) -> int:
+    if torch.jit.is_scripting():
+        return min(one, other)
+    else:
+        return torch.sym_min(one, other)

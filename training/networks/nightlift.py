@@ -1,0 +1,179 @@
+"""Nightlift's own network: it sees a picture small, and answers with a local affine colour map of it.
+
+What the service needs of a network is not a picture but a map (`service.rendering`): coefficients that say, place by
+place, how a pixel's colour becomes the enhanced one. This network predicts them directly, as HDRnet does (Gharbi et
+al., "Deep Bilateral Learning for Real-Time Image Enhancement", SIGGRAPH 2017), on a proxy of at most 256 pixels, and
+is trained through the rendering at full size (the idea of Wu et al., "Fast End-to-End Trainable Guided Filter", CVPR
+2018), so that it learns what the map does to pixels it has not seen: noise among them.
+
+Around the local mean m of the proxy, with x the pixel, the enhanced pixel is
+
+    y = gain * m + offset + contrast * ((1 - pooling) * texture + pooling * w . texture),   texture = gain * (x - m)
+
+Gains and offsets are the three channels'; contrast and pooling are one number a place. The first part is light, the
+second texture. Contrast below 1 is what guided filters do to noise; pooling takes texture from luminance alone
+(weights w of Rec. BT.601) and so drops colour noise, most of which is not in the scene. Written out, y is affine in
+x: a 3 x 4 matrix for each pixel of the proxy.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.networks._affine import apply_affine, as_codes, enlarge, local_mean, proxy_size, shrink
+from training.networks._registry import NetworkSpec, register
+
+SIDE = 256
+"""Long side of the proxy in pixels."""
+
+LUMINANCE = (0.299, 0.587, 0.114)
+RADIUS = 1
+"""The local mean is taken over 3 x 3 pixels of the proxy."""
+
+TERMS = 8
+"""Predicted for each pixel: three gains, three offsets, contrast, pooling."""
+
+LOG_SCALE = 64.0
+"""Dark code values are spread by log(1 + 64 x)."""
+
+LOG_GAIN, OFFSET, CONTRAST = 4.0, 0.25, 1.25
+"""Largest size of a gain's logarithm, of an offset, and of contrast."""
+
+SPEC = NetworkSpec(
+    name="nightlift",
+    title="Nightlift",
+    paper="ours; docs/house_network.md",
+    recipe="nightlift",
+    spatial_scope="global",
+    halo=0,
+    multiple=1,
+    smallest_side=16,
+    working_side=SIDE,
+    predicts_affine=12,
+)
+
+
+@register(SPEC)
+class Nightlift(nn.Module):
+    """float [N, 3, H, W] in [0, 1] -> enhanced, the same shape, which may leave [0, 1]; sides of at least 16.
+
+    Args:
+        width: features at half the proxy's resolution; a quarter has twice, an eighth two and two thirds as many.
+        side: long side of the proxy in pixels.
+        pooled: whether texture may be pooled over colours; without, the map has no mixing of colours.
+    """
+
+    def __init__(self, width: int = 24, side: int = SIDE, pooled: bool = True) -> None:
+        super().__init__()
+        self.side = side
+        self.pooled = pooled
+        # As attributes, for scripts see no constants of their module.
+        self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
+        self.radius = RADIUS
+        half, quarter, eighth = width, 2 * width, 8 * width // 3
+        self.stem = nn.Conv2d(4 * 7, half, 3, padding=1)
+        self.fine = Block(half)
+        self.to_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
+        self.middle = Block(quarter)
+        self.to_eighth = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1)
+        self.coarse = nn.ModuleList([Block(eighth), Block(eighth, dilation=2)])
+        self.scene = Scene(eighth)
+        self.light = nn.Linear(eighth, 3)
+        self.from_eighth = nn.Conv2d(eighth, quarter, 1)
+        self.middle_again = Block(quarter)
+        self.from_quarter = nn.Conv2d(quarter, half, 1)
+        self.fine_again = Block(half)
+        self.head = nn.Conv2d(half, 4 * TERMS, 3, padding=1)
+        for last in (self.light, self.head):
+            nn.init.normal_(last.weight, 0.0, 0.01)
+            assert last.bias is not None
+            nn.init.zeros_(last.bias)
+        self.register_buffer("luminance", torch.tensor(LUMINANCE).reshape(1, 3, 1, 1), persistent=False)
+        self.luminance: Tensor
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        return self.render(self.affine(self.look(image)), image)
+
+    def look(self, image: Tensor) -> Tensor:
+        """The proxy of a picture: [N, 3, H, W] -> [N, 3, h, w], rounded to code values as the service's is."""
+        height, width = proxy_size(image.shape[2], image.shape[3], self.side)
+        return as_codes(shrink(image, height, width))
+
+    def render(self, coefficients: Tensor, image: Tensor) -> Tensor:
+        """A map [N, 12, h, w] of any size, applied to a picture [N, 3, H, W]."""
+        return apply_affine(enlarge(coefficients, image.shape[2], image.shape[3]), image)
+
+    def affine(self, proxy: Tensor) -> Tensor:
+        """The map of a proxy: [N, 3, h, w], sides multiples of 8, in [0, 1] -> [N, 12, h, w] (`apply_affine`)."""
+        logarithm = torch.log1p(self.log_scale * proxy) / 4.0
+        seen = torch.cat([proxy, logarithm, logarithm.amax(dim=1, keepdim=True)], dim=1)
+        fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
+        middle = self.middle(F.relu(self.to_quarter(fine)))
+        coarse = F.relu(self.to_eighth(middle))
+        for block in self.coarse:
+            coarse = block(coarse)
+        coarse, scene = self.scene(coarse)
+        middle = self.middle_again(middle + _twice(self.from_eighth(coarse)))
+        fine = self.fine_again(fine + _twice(self.from_quarter(middle)))
+        terms = F.pixel_shuffle(self.head(fine), 2).to(proxy.dtype)
+        light = self.light(scene).to(proxy.dtype)[:, :, None, None]
+        return self._compose(terms, light, proxy)
+
+    def _compose(self, terms: Tensor, light: Tensor, proxy: Tensor) -> Tensor:
+        """From the predicted terms [N, 8, h, w] and the scene's log gains [N, 3, 1, 1] to the map."""
+        logarithm = 10.0 * (terms[:, 0:3] + light)
+        gain = torch.exp(self.log_gain * torch.tanh(logarithm / self.log_gain))
+        offset = self.offset * torch.tanh(terms[:, 3:6])
+        contrast = self.contrast * torch.sigmoid(terms[:, 6:7] + 1.4)  # begins at 1
+        slope = contrast * gain
+        pooling = torch.sigmoid(terms[:, 7:8] - 1.0)
+        if not self.pooled:
+            pooling = torch.zeros_like(pooling)
+        shared = pooling * self.luminance * slope
+        own = (1.0 - pooling) * slope
+        mean = local_mean(proxy, self.radius)
+        level = gain * mean + offset
+        base = level - (shared * mean).sum(dim=1, keepdim=True) - own * mean
+        rows: list[Tensor] = []
+        for channel in range(3):
+            for colour in range(3):
+                part = shared[:, colour : colour + 1]
+                rows.append(part + own[:, colour : colour + 1] if colour == channel else part)
+            rows.append(base[:, channel : channel + 1])
+        return local_mean(torch.cat(rows, dim=1), 1)
+
+
+class Block(nn.Module):
+    """A 3x3 convolution around which the features pass unchanged; by dilation it looks further."""
+
+    def __init__(self, features: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(features, features, 3, padding=dilation, dilation=dilation)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[N, features, H, W], the same shape again."""
+        return features + F.relu(self.first(features))
+
+
+class Scene(nn.Module):
+    """What is known of the whole picture, told to every place: a gain and a shift for each feature."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(2 * features, features)
+        self.tell = nn.Linear(features, 2 * features)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, features, H, W] -> the same, and the scene's features [N, features]."""
+        statistics = torch.cat([features.mean(dim=[2, 3]), features.amax(dim=[2, 3])], dim=1)
+        scene = F.relu(self.read(statistics))
+        gain, shift = self.tell(scene)[:, :, None, None].chunk(2, dim=1)
+        return F.relu(features * (1.0 + gain) + shift), scene
+
+
+def _twice(features: Tensor) -> Tensor:
+    """Twice as large, each pixel four times."""
+    return F.interpolate(features, scale_factor=2.0, mode="nearest")
