@@ -11,6 +11,7 @@ service asks for; everything else raises at once.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ class Client:
     Args:
         url: where the service is.
         api_key: sent as a bearer token, where the service wants one.
+        verify: for https: True for the authorities that the system trusts, False for anybody, or an `ssl.SSLContext`
+            with an authority, or a client's certificate, of your own.
         timeout: seconds for one attempt.
         retries: how many times a refusal that may pass is tried again.
         transport: for tests, an httpx transport.
@@ -100,13 +103,19 @@ class Client:
         url: str = "http://127.0.0.1:8000",
         *,
         api_key: str | None = None,
+        verify: bool | ssl.SSLContext = True,
         timeout: float = 90.0,
         retries: int = 4,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._retries = retries
         self._http = httpx.Client(
-            base_url=url, headers=_headers(api_key), timeout=timeout, transport=transport, follow_redirects=True
+            base_url=url,
+            headers=_headers(api_key),
+            verify=verify,
+            timeout=timeout,
+            transport=transport,
+            follow_redirects=True,
         )
 
     def enhance(self, picture: bytes | Path, **options: Unpack[Options]) -> Enhanced:
@@ -163,13 +172,19 @@ class AsyncClient:
         url: str = "http://127.0.0.1:8000",
         *,
         api_key: str | None = None,
+        verify: bool | ssl.SSLContext = True,
         timeout: float = 90.0,
         retries: int = 4,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._retries = retries
         self._http = httpx.AsyncClient(
-            base_url=url, headers=_headers(api_key), timeout=timeout, transport=transport, follow_redirects=True
+            base_url=url,
+            headers=_headers(api_key),
+            verify=verify,
+            timeout=timeout,
+            transport=transport,
+            follow_redirects=True,
         )
 
     async def enhance(self, picture: bytes | Path, **options: Unpack[Options]) -> Enhanced:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.access import charge_pixels
 from service.budget import PixelBudget
 from service.deadline import within
 from service.errors import UnsupportedShape
@@ -176,6 +177,7 @@ class Enhancer:
             with timings.measure("decode"):
                 header = await self._in_thread(inspect, data, self._limits)
             target = negotiate_format(options.format, accept, header.format)
+            charge_pixels(header.pixels)
             async with self._budget.hold(header.pixels):
                 return await self._enhance(data, header, target, model, options, deadline, timings)
 

@@ -86,7 +86,7 @@ class Unauthenticated(NightliftError):
 
 
 class Forbidden(NightliftError):
-    """The caller is known, but may not do this; or nobody may, by setting."""
+    """The caller's key is good for other things only; or nobody may do this, by setting."""
 
     status = HTTPStatus.FORBIDDEN
     code = grpc.StatusCode.PERMISSION_DENIED
@@ -158,13 +158,16 @@ class UnservableModel(NightliftError):
 
 
 class RateLimited(NightliftError):
-    """The caller sends more than its key allows."""
+    """The caller sends more than its key, or its address, is allowed; `retry_after` says until when."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     slug = "rate-limited"
     title = "Too many requests"
-    retry_after = 1.0
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class ClientGone(NightliftError):

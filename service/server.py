@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
+from service.access import TlsFiles, open_gate
 from service.http import create_app
 from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
@@ -23,12 +24,17 @@ logger = logging.getLogger("nightlift")
 KEEP_ALIVE_SECONDS = 65  # above the usual idle time of proxies, which must be the ones to close
 
 
+LAST_REQUEST_SECONDS = 1.0
+"""How long open connections may still bring a request once no new ones are taken. Each is closed by its answer."""
+
+
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; returns when everything has been finished and released.
 
     Raises:
         SystemExit: if a port cannot be taken.
-        ValueError: if traces are asked for and their extra is not installed.
+        ValueError: if traces are asked for and their extra is not installed; or if the files of keys or of TLS cannot
+            be used.
     """
     configure_logging(settings.log_level, settings.log_format)
     if settings.trace_endpoint:
@@ -41,19 +47,24 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    tls = TlsFiles.of(settings)
     async with Runtime(settings) as runtime:
+        gate = open_gate(settings, runtime.metrics)
         config = uvicorn.Config(
-            create_app(runtime),
+            create_app(runtime, gate),
             host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
+            ssl_context_factory=(lambda *_: tls.renewing_context()) if tls else None,
             lifespan="off",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
         )
-        rpc = RpcServer(runtime)
+        rpc = RpcServer(runtime, gate, tls)
         await rpc.start()
         try:
             await DrainingServer(config, runtime, rpc).serve()
@@ -83,7 +94,18 @@ class DrainingServer(uvicorn.Server):
         asyncio.get_running_loop().call_later(delay, self._stop)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, and give the requests under way, on both transports, the same time to finish."""
+        """Stop listening, and give the requests under way, on both transports, the same time to finish.
+
+        Whoever was connected in time is answered: uvicorn would close, unread, what waits to be accepted and what a
+        client is just writing to a connection that looks idle.
+        """
+        await asyncio.sleep(0)  # the loop has just accepted whatever was waiting
+        for server in self.servers:
+            server.close()
+        logger.info("closed: no new connection is taken; what runs is finished")
+        end = asyncio.get_running_loop().time() + LAST_REQUEST_SECONDS
+        while self.server_state.connections and not self.force_exit and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
         await asyncio.gather(super().shutdown(sockets), self._rpc.stop(self._runtime.settings.drain_timeout))
 
     def _stop(self) -> None:

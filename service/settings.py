@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/*\s]+$")]
 
 
 class Settings(BaseSettings):
@@ -95,6 +98,40 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(25.0, ge=0, le=3600)
     """Seconds that running requests get to finish once no new connection is taken."""
 
+    keys_file: Path | None = None
+    """File of API keys, made by `nightlift keys create`; with it, every call but probes, page and documentation needs
+    a key. Changes are picked up within a second. Without it the service is open to everybody who can reach it."""
+
+    metrics_open: bool = True
+    """Whether `/metrics` is open to everybody; else it needs a key with the scope `metrics`."""
+
+    rate_limit: float = Field(0.0, ge=0)
+    """Most requests a second, for each key, or each client address where there are no keys; 0 is no limit. Keys may
+    have limits of their own."""
+
+    rate_burst: int = Field(0, ge=0)
+    """Requests that may come at once within `rate_limit`; 0 takes one second's worth."""
+
+    rate_megapixels: float = Field(0.0, ge=0)
+    """Most megapixels a minute, counted in the same way; 0 is no limit. A minute's worth may come at once."""
+
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` and `X-Forwarded-Proto` are
+    believed."""
+
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Origins such as `https://app.example`, comma-separated, whose pages may call the service from a browser."""
+
+    tls_certificate: Path | None = None
+    """PEM file of the certificate and its chain; with it and `tls_key`, HTTP and gRPC speak TLS alone. Renewed files
+    are picked up with the next connection."""
+
+    tls_key: Path | None = None
+    """PEM file of the certificate's private key, without a password."""
+
+    tls_client_ca: Path | None = None
+    """PEM file of the authority by which every client's certificate must be signed; without it clients need none."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
 
@@ -108,10 +145,20 @@ class Settings(BaseSettings):
     trace_ratio: float = Field(1.0, ge=0, le=1)
     """Share of the traces begun here that is kept; a decision that comes with a request is followed."""
 
-    @field_validator("models", "required_models", mode="before")
+    @field_validator("models", "required_models", "trusted_proxies", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Settings:
+        if not self.metrics_open and self.keys_file is None:
+            raise ValueError("NIGHTLIFT_METRICS_OPEN=false needs NIGHTLIFT_KEYS_FILE: nobody could read the metrics")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("NIGHTLIFT_TLS_CERTIFICATE and NIGHTLIFT_TLS_KEY go together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("NIGHTLIFT_TLS_CLIENT_CA needs NIGHTLIFT_TLS_CERTIFICATE and NIGHTLIFT_TLS_KEY")
+        return self
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -7,19 +7,24 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from service.access import Gate
 from service.http import _enhance, _protocol, _status
+from service.http._admission import Admission
 from service.http._middleware import BodyLimit, RequestContext
+from service.http._origins import allow_origins
 from service.http._pages import install_pages
 from service.http._problems import install_problem_handlers
 from service.http._security import SecurityHeaders
 from service.protocol import ProtocolPlane
 from service.runtime import Runtime
 
+ROUTERS = (_enhance.router, _status.router, _protocol.router)
 DESCRIPTION = "Low-light image enhancement: a dark photo goes in, a bright, clean, colour-true photo comes out."
 
 
-def create_app(runtime: Runtime) -> ASGIApp:
-    """The ASGI application over a runtime whose life somebody else manages."""
+def create_app(runtime: Runtime, gate: Gate | None = None) -> ASGIApp:
+    """The ASGI application over a runtime whose life somebody else manages; without a gate everybody may call."""
+    settings = runtime.settings
     app = FastAPI(
         title="Nightlift",
         description=DESCRIPTION,
@@ -29,10 +34,11 @@ def create_app(runtime: Runtime) -> ASGIApp:
     )
     app.state.runtime = runtime
     app.state.protocol = ProtocolPlane(runtime)
-    app.include_router(_enhance.router)
-    app.include_router(_status.router)
-    app.include_router(_protocol.router)
+    for router in ROUTERS:
+        app.include_router(router)
     install_pages(app)
     install_problem_handlers(app, runtime.metrics)
-    limited = BodyLimit(app, runtime.settings.max_body_bytes, runtime.metrics)
-    return SecurityHeaders(RequestContext(limited, runtime))
+    routes = [route for router in ROUTERS for route in router.routes]
+    admitted = Admission(app, gate, runtime.metrics, settings.metrics_open, routes) if gate else app
+    limited = BodyLimit(admitted, settings.max_body_bytes, runtime.metrics)
+    return SecurityHeaders(allow_origins(RequestContext(limited, runtime), settings.cors_origins))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 
 from fastapi import FastAPI, Request
@@ -22,9 +23,9 @@ def problem_response(error: NightliftError, instance: str) -> Response:
     """The answer that tells a client of `error`; `instance` is the path it asked for."""
     headers = {"Cache-Control": "no-store"}
     if error.retry_after is not None:
-        headers["Retry-After"] = str(round(error.retry_after))
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = 'Bearer realm="nightlift"'
     if _is_protocol(instance):
         return JSONResponse({"error": error.detail}, int(error.status), headers)
     document = {

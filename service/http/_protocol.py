@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from service.errors import BodyTooLarge, ClientGone, MalformedRequest, UnsupportedFormat
+from service.http._origins import refuse_foreign_pages
 from service.http._patience import seconds_allowed, unless_gone
 from service.http._wire import HEADER_LENGTH, read_header_length, read_request, write_response
 from service.protocol import DATATYPES, ProtocolPlane, describe, parse_version, to_json
@@ -205,6 +206,7 @@ async def repository_index(request: Request) -> list[dict[str, Any]]:
 @router.post("/repository/models/{model}/load", summary="Load or reload a model", openapi_extra=_takes(ChangeRequest))
 async def load(request: Request, model: str) -> Response:
     """Answers when the model is ready; only where the setting `model_control` is on."""
+    refuse_foreign_pages(request, request.app.state.runtime.settings.cors_origins)
     change = await _read_json(request, ChangeRequest)
     await _plane(request).load(model, change.parameters)
     return Response()
@@ -215,6 +217,7 @@ async def load(request: Request, model: str) -> Response:
 )
 async def unload(request: Request, model: str) -> Response:
     """Answers when its requests under way are finished; only where the setting `model_control` is on."""
+    refuse_foreign_pages(request, request.app.state.runtime.settings.cors_origins)
     await _read_json(request, ChangeRequest)
     await _plane(request).unload(model)
     return Response()

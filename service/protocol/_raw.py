@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from service.access import charge_pixels
 from service.errors import MalformedRequest, UnsupportedShape
 from service.inference import LoadedModel
 from service.protocol._messages import InferenceRequest, InferenceResponse
@@ -37,6 +39,7 @@ async def run_raw(
     _check_shape(tensor.shape, config, max_pixels)
     names = chosen_outputs(request.outputs, [output.name for output in config.outputs])
     declared_order = tuple(output.name for output in config.outputs if output.name in names)
+    charge_pixels(math.prod(tensor.shape[:-1]))
     outcome = await model.queue.submit(tensor.array, declared_order, deadline)
     outputs = tuple(Tensor(name, outcome.tensors[name]) for name in names)
     return InferenceResponse(model.name, model.version, request.id, outputs)

@@ -1,44 +1,81 @@
-"""Where gRPC calls enter and leave: each is counted and timed, and its error becomes a status code, in one place."""
+"""Where gRPC calls enter and leave: each is let in, counted and timed, and its error becomes a status code."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from service.access import charging
 from service.errors import MalformedRequest, NightliftError
+from service.rpc._admission import Admission, scope_needed
+from service.rpc._wire import passing_bytes
 from service.telemetry import Metrics, recorded
 
 logger = logging.getLogger("nightlift")
 
+Answer = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+
 
 class Boundary(grpc.aio.ServerInterceptor):
-    """Maps errors by their attributes, and counts calls beside those of HTTP: route is the method's full name."""
+    """Maps errors by their attributes, and counts calls beside those of HTTP: route is the method's full name.
 
-    def __init__(self, metrics: Metrics) -> None:
+    Args:
+        metrics: counts and times calls.
+        admission: asked about calls that are not open to everybody, before their message is read; None lets all in.
+    """
+
+    def __init__(self, metrics: Metrics, admission: Admission | None) -> None:
         self._metrics = metrics
+        self._admission = admission
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        """Wrap the calls that have one request and one answer; streams (of health, of reflection) pass."""
+        """Wrap the calls that have one request and one answer; streams (health, reflection) are open, and pass."""
         handler = await continuation(details)
         if handler is None or not _is_implemented(handler):
             return None
         handler = _parsing_inside(handler)
-        answer = handler.unary_unary
-        if answer is None:
-            return handler
+        if handler.unary_unary is None:
+            return handler if scope_needed(details.method) is None else None
+        if self._admission is None or scope_needed(details.method) is None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._bounded(details.method, handler.unary_unary),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        # As a stream, of one request: gRPC reads the request of any other call before it asks us anything.
+        return grpc.stream_unary_rpc_method_handler(
+            self._bounded(details.method, self._admitted(details.method, self._admission, handler.unary_unary)),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
 
+    def _admitted(self, method: str, admission: Admission, answer: Answer) -> Answer:
+        need = scope_needed(method)
+        assert need is not None
+
+        async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
+            charge = admission.admit(need, context, _texts(context.invocation_metadata()))
+            async for request in requests:
+                with charging(charge):
+                    return await answer(request, context)
+            raise MalformedRequest("the call brought no message")
+
+        return admitted
+
+    def _bounded(self, method: str, answer: Answer) -> Answer:
         async def bounded(request: Any, context: grpc.aio.ServicerContext) -> Any:
             with recorded(self._metrics, "grpc", "gRPC", _texts(context.invocation_metadata())) as record:
-                record.route = details.method
+                record.route = method
                 try:
                     result = await answer(request, context)
                     record.code = grpc.StatusCode.OK.name
@@ -48,15 +85,11 @@ class Boundary(grpc.aio.ServerInterceptor):
                     await self._refuse(context, error)
                 except Exception as error:
                     record.code = grpc.StatusCode.INTERNAL.name
-                    logger.error("%s failed", details.method, exc_info=error)
+                    logger.error("%s failed", method, exc_info=error)
                     failure = NightliftError("the failure was logged; the request may be repeated")
                     await self._refuse(context, failure)
 
-        return grpc.unary_unary_rpc_method_handler(
-            bounded,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        return bounded
 
     async def _refuse(self, context: grpc.aio.ServicerContext, error: NightliftError) -> None:
         """End the call; `retry-after` (seconds) as on HTTP, and in gRPC's own form, which clients' retries obey."""
@@ -64,8 +97,8 @@ class Boundary(grpc.aio.ServerInterceptor):
         if error.retry_after is not None:
             context.set_trailing_metadata(
                 (
-                    ("retry-after", str(round(error.retry_after))),
-                    ("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))),
+                    ("retry-after", str(math.ceil(error.retry_after))),
+                    ("grpc-retry-pushback-ms", str(math.ceil(error.retry_after * 1000))),
                 )
             )
         await context.abort(error.code, error.detail)
@@ -105,4 +138,4 @@ def _parsing_inside(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
             raise MalformedRequest("the message cannot be parsed: its bytes are not as the protocol defines it")
         return await answer(request, context)
 
-    return grpc.unary_unary_rpc_method_handler(parsed, parse_or_say, handler.response_serializer)
+    return grpc.unary_unary_rpc_method_handler(parsed, parse_or_say, passing_bytes(handler.response_serializer))

@@ -10,7 +10,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from service.access import Gate, TlsFiles
 from service.protocol import ProtocolPlane
+from service.rpc._admission import Admission
 from service.rpc._boundary import Boundary
 from service.rpc._health import HealthServicer
 from service.rpc._servicer import InferenceServicer
@@ -25,11 +27,11 @@ HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 class RpcServer:
     """gRPC over a runtime whose life somebody else manages.
 
-    Requests are limited to the setting `max_body_bytes`, as on HTTP; answers are not limited. Interceptors for what
-    concerns every call (tracing, keys) go before the boundary, which turns errors into status codes.
+    Requests are limited to the setting `max_body_bytes`, as on HTTP; answers are not limited. Without a gate
+    everybody may call; without TLS files nothing is encrypted.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, gate: Gate | None = None, tls: TlsFiles | None = None) -> None:
         settings = runtime.settings
         self._address = _address(settings.host, settings.grpc_port)
         options = [
@@ -38,7 +40,9 @@ class RpcServer:
             # Without this, a second server on the same port would start and silently take half of the calls.
             ("grpc.so_reuseport", 0),
         ]
-        self._server = grpc.aio.server(interceptors=[Boundary(runtime.metrics)], options=options)
+        admission = Admission(gate, settings.trusted_proxies) if gate else None
+        self._credentials = tls.credentials() if tls else None
+        self._server = grpc.aio.server(interceptors=[Boundary(runtime.metrics, admission)], options=options)
         plane = ProtocolPlane(runtime)
         servicer = InferenceServicer(plane, settings.max_json_bytes)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
@@ -52,7 +56,10 @@ class RpcServer:
             SystemExit: if the port cannot be taken.
         """
         try:
-            port = self._server.add_insecure_port(self._address)
+            if self._credentials is None:
+                port = self._server.add_insecure_port(self._address)
+            else:
+                port = self._server.add_secure_port(self._address, self._credentials)
         except RuntimeError:
             raise SystemExit(f"gRPC cannot listen on {self._address}: is the port taken?") from None
         await self._server.start()

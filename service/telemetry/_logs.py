@@ -35,6 +35,8 @@ class JsonFormatter(logging.Formatter):
             line["request_id"] = request.request_id
             if request.trace_id:
                 line["trace_id"] = request.trace_id
+            if request.key:
+                line["key"] = request.key
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

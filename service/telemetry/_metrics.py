@@ -92,6 +92,7 @@ class Metrics:
         self.stage_seconds = histogram("stage_duration_seconds", "Time spent by stage", ("stage", "model"), SECONDS)
         self.errors = counter("errors", "Errors by problem type", "type")
         self.rejected = counter("rejected", "Requests refused before any work was done on them", "reason")
+        self.key_requests = counter("key_requests", "Requests by API key, admitted or why not", "key", "outcome")
         self.cancelled = counter(
             "cancelled", "Requests whose client had gone, by the place where it was noticed", "at"
         )
@@ -132,7 +133,7 @@ class Metrics:
     def failed(self, error: NightliftError) -> None:
         """Count an error that is about to be told to a caller."""
         self.errors.labels(error.slug).inc()
-        if error.status in (413, 415, 422, 429, 503, 504):
+        if error.status in (401, 403, 413, 415, 422, 429, 503, 504):
             self.rejected.labels(error.slug).inc()
 
     def model(self, name: str) -> ModelMetrics:

@@ -28,6 +28,7 @@ class RequestRecord:
         started: `time.monotonic()` when its headers had come.
         route: the route's template, never the path itself.
         code: HTTP's status, or the name of gRPC's; until it is answered, that of a client that has gone.
+        key: the name of the API key that it came with, or empty.
     """
 
     method: str
@@ -36,6 +37,7 @@ class RequestRecord:
     code: str
     route: str = "unmatched"
     started: float = field(default_factory=time.monotonic)
+    key: str = ""
 
 
 _current: ContextVar[RequestRecord | None] = ContextVar("request", default=None)
