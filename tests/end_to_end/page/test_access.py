@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.end_to_end.page.visitor import Visitor
 from tests.pictures import dark_scene, encoded
@@ -101,22 +101,6 @@ def test_the_policy_stops_what_was_smuggled_in(browser: Browser, site: Server) -
     assert page.evaluate("window.smuggled") is None
     assert len(page.evaluate("violations")) >= 2
     context.close()
-
-
-def test_a_service_that_wants_a_key_is_given_one(visitor: Visitor, page: Page) -> None:
-    def guard(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer open-sesame":
-            route.continue_()
-        else:
-            problem = '{"title": "An API key is required", "detail": "send one"}'
-            route.fulfill(status=401, content_type="application/problem+json", body=problem)
-
-    page.route("**/enhance?*", guard)
-    visitor.add(("one.png", PNG))
-    page.get_by_role("textbox", name="Key").fill("open-sesame")
-    page.get_by_role("button", name="Use it in this tab").click()
-    expect(page.locator("#message")).to_contain_text("Enhanced")
-    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def check(page: Page) -> None:

@@ -28,6 +28,8 @@ const comparison = new Comparison($("cards"), (photo, model, signal) =>
 /** What is on the stage: the photo, its size in pixels, and the gate that the service measured. */
 let shown = { photo: null, size: null, gate: 1 };
 let controller = new AbortController();
+let keyWasTried = false;
+const waitingForKey = new Set();
 
 /** Show a photo, or show it anew after a control changed that the network's answer depends on. */
 async function develop(photo) {
@@ -111,7 +113,7 @@ function done(text) {
 /** Say what went wrong; `again`, if given, is offered as a way out. */
 function explain(error, again = null) {
   done("");
-  if (error instanceof Problem && error.status === 401) askForKey(again);
+  if (error instanceof Problem && error.status === 401) askForKey(error.message, again);
   $("problem").hidden = false;
   $("problem-title").textContent = error.title ?? "Something went wrong";
   $("problem-detail").textContent = error.message;
@@ -119,14 +121,22 @@ function explain(error, again = null) {
   $("again").onclick = again;
 }
 
-function askForKey(again) {
-  $("key-dialog").showModal();
-  $("key-form").onsubmit = (event) => {
-    event.preventDefault();
-    $("key-dialog").close();
-    useKey($("key").value);
-    again?.();
-  };
+/** Ask for a key, once for everything that waits for one, and then do that again. */
+function askForKey(reason, again) {
+  if (again) waitingForKey.add(again);
+  $("key-problem").textContent = keyWasTried ? reason : "";
+  if (!$("key-dialog").open) $("key-dialog").showModal();
+}
+
+function takeKey(event) {
+  event.preventDefault();
+  useKey($("key").value.trim());
+  keyWasTried = true;
+  $("key-dialog").close();
+  $("problem").hidden = true;
+  const todo = [...waitingForKey];
+  waitingForKey.clear();
+  for (const again of todo) again();
 }
 
 async function offerModels() {
@@ -201,6 +211,7 @@ $("compare").addEventListener("click", () => {
   compare();
   $("comparison").scrollIntoView({ block: "nearest" });
 });
+$("key-form").addEventListener("submit", takeKey);
 $("download").addEventListener("click", download);
 $("download-all").addEventListener("click", downloadEach);
 offerModels();
