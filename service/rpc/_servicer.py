@@ -6,6 +6,7 @@ What Triton's service has beyond that (shared memory, streams, trace and log set
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from grpc.aio import ServicerContext
@@ -62,12 +63,15 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         """Counters and times of one model, or of all."""
         return self._plane.statistics(request.name, parse_version(request.version))
 
-    async def ModelInfer(self, request: pb.ModelInferRequest, context: ServicerContext) -> pb.ModelInferResponse:
-        """Run a model; the call's own deadline is honoured, and if its client leaves, its queued work is dropped."""
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: ServicerContext) -> bytes:
+        """Run a model; the call's own deadline is honoured, and if its client leaves, its queued work is dropped.
+
+        The answer is a message on the wire already.
+        """
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
         response = await self._plane.infer(read_request(request, self._max_typed_bytes), deadline)
-        return write_response(response)
+        return await asyncio.to_thread(write_response, response)
 
     async def RepositoryIndex(
         self, request: pb.RepositoryIndexRequest, context: ServicerContext

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tritonclient.grpc import service_pb2 as pb
@@ -38,6 +38,10 @@ CONTENTS = {
 }
 """Datatype -> the typed field that carries it; FP16 has none."""
 
+LENGTH_DELIMITED = 2  # the wire type of bytes (Protocol Buffers, "Encoding")
+RAW_CONTENTS = bytes([pb.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER << 3 | LENGTH_DELIMITED])
+"""What stands before each entry of raw_output_contents, then its length."""
+
 
 def read_request(message: pb.ModelInferRequest, max_typed_bytes: int) -> InferenceRequest:
     """The request that a message makes; typed contents of numbers may have `max_typed_bytes`.
@@ -59,15 +63,39 @@ def read_request(message: pb.ModelInferRequest, max_typed_bytes: int) -> Inferen
     )
 
 
-def write_response(response: InferenceResponse) -> pb.ModelInferResponse:
-    """The message that answers; tensors always as raw contents."""
+def passing_bytes(serializer: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """A response serializer that leaves alone what is serialized already, as by `write_response`."""
+    return lambda response: response if isinstance(response, bytes) else serializer(response)
+
+
+def write_response(response: InferenceResponse) -> bytes:
+    """The message that answers, a serialized ModelInferResponse; tensors always as raw contents.
+
+    The tensors are put behind the message's other fields by hand, which copies them once, without the interpreter's
+    lock. The generated class would copy each three times under it: 36 MB of a 12-megapixel picture, while no other
+    call is answered.
+    """
     message = pb.ModelInferResponse(model_name=response.model, model_version=str(response.version), id=response.id)
     for name, value in response.parameters.items():
         _write_parameter(message.parameters[name], value)
+    parts: list[bytes | memoryview] = [message.SerializeToString()]
     for tensor in response.outputs:
-        message.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        message.raw_output_contents.append(bytes(to_binary(tensor)))
-    return message
+        described = pb.ModelInferResponse()
+        described.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        parts.append(described.SerializeToString())
+    for tensor in response.outputs:
+        contents = to_binary(tensor)
+        parts += [RAW_CONTENTS, _varint(len(contents)), contents]
+    return b"".join(parts)
+
+
+def _varint(value: int) -> bytes:
+    """A length as Protocol Buffers write it: seven bits a byte, lowest first, the top bit set on all but the last."""
+    groups = []
+    while value > 127:
+        groups.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*groups, value])
 
 
 def _inputs(message: pb.ModelInferRequest, max_typed_bytes: int) -> tuple[Tensor, ...]:
