@@ -28,7 +28,7 @@ OVERSHOOT = np.float32(0.5 / 255)
 """How far the map of one place may lie above that of its neighbour, in the neighbour's colour: half a code."""
 
 RESOLVED = np.float32(0.5 / 255)
-"""Smallest difference between neighbours, code values, that says anything about a slope: they are rounded to codes."""
+"""Smallest difference between neighbours, code values, that says anything about a slope: proxies are rounded."""
 
 EDGE = np.float32(4.5 / 255)
 """Difference between neighbours, code values, from which there is an edge between them and no ramp."""
@@ -107,8 +107,8 @@ def _limited(source: Floats, slope: Floats, offset: Floats) -> Floats:
     as a saw, by up to 14 codes. So the slope is at most that of the line to each neighbour's result: the limiter by
     which difference schemes stay monotone (van Leer, "Towards the Ultimate Conservative Difference Scheme II", 1974),
     but for half a code, without which noise would be taken for ramps. Beside edges slopes stay, for there the steep
-    map is what keeps the dark side dark. On LOL's eval15 all scores rise a little (+0.004 to
-    +0.011 dB, +.002 to +.004 SSIM).
+    map is what keeps the dark side dark. On LOL's eval15 all scores rise a little: by 0.004 to 0.011 dB and .002 to
+    .004 of SSIM.
 
     Args:
         source: float32 [h, w, 3], code values from 0 to 1.
