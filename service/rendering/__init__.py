@@ -5,6 +5,7 @@ pixel; for the frames of a video `fit_effect`, `follow` and `apply_effect` take 
 pure, release the GIL in the long loops, and know nothing of engines.
 """
 
+from service.rendering._ahead import compile_ahead
 from service.rendering._frames import Effect, apply_effect, fit_effect, follow
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
 from service.rendering._pass import warm_up
@@ -19,6 +20,7 @@ __all__ = [
     "RenderPlan",
     "Rendered",
     "apply_effect",
+    "compile_ahead",
     "finish",
     "fit_effect",
     "follow",

@@ -7,19 +7,14 @@ threads at once.
 
 Rows are flat, [W * 3], and interleaved as in the file: most of the arithmetic does not care which channel it is on,
 and contiguous loops become vector instructions. Work goes in chunks of `CHUNK` pixels, whose buffers stay in the
-first cache. Strict IEEE order is given up (`fastmath`), NaN and infinity are not.
-
-Compiled code is kept on disk by numba, beside this file or in `NUMBA_CACHE_DIR`, per kind of processor.
-`NUMBA_CPU_NAME=x86-64-v3` makes one cache serve all processors with AVX2, at 20 % less speed where there is AVX-512.
+first cache: the callers bring them as `scratch`, so that the code needs nothing of numba's when it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
+
+from service.rendering._machine_code import Kernel, inlined
 
 CHUNK = 256
 """Pixels of a row that are worked on at a time."""
@@ -33,20 +28,10 @@ SHADOW_FLOOR = np.float32(0.15)
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 
-def _compiled(function: Callable[..., None]) -> Any:
-    options: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-    }
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # numba found no folder that it may write to: compile anew in each process
-        return numba.njit(function, **options)
-
-
-@_compiled
-def shrink_rows(pixels, alpha, row_edges, column_edges, first, last, colour, weight):  # type: ignore[no-untyped-def]
+@Kernel
+def shrink_rows(  # type: ignore[no-untyped-def]
+    pixels, alpha, row_edges, column_edges, first, last, scratch, colour, weight
+):
     """Average the pixels under each pixel of a smaller picture, exactly: partly covered ones count by their share.
 
     Args:
@@ -55,14 +40,14 @@ def shrink_rows(pixels, alpha, row_edges, column_edges, first, last, colour, wei
         row_edges: float64 [h + 1], borders of the small picture's rows in rows of the large one; 0 to H.
         column_edges: float64 [w + 1].
         first, last: rows [first, last) of the small picture to compute.
+        scratch: float32 [4 * W].
         colour: float32 [h, w, 3], written: mean of the code values, times alpha where there is one.
         weight: float32 [h, w], written: mean of alpha, or 1.
     """
     height, values = pixels.shape
     width = values // 3
     opaque = alpha.size == 0
-    column_sums = np.empty(values, np.float32)
-    alpha_sums = np.empty(width, np.float32)
+    column_sums, alpha_sums = scratch[:values], scratch[values:]
     for row in range(first, last):
         top, bottom = row_edges[row], row_edges[row + 1]
         column_sums[:] = ZERO
@@ -96,7 +81,7 @@ def shrink_rows(pixels, alpha, row_edges, column_edges, first, last, colour, wei
             weight[row, column] = ONE if opaque else visible * scale
 
 
-@_compiled
+@inlined
 def grade_chunk(source, mapped, white, blend, protect, tone, shares, result):  # type: ignore[no-untyped-def]
     """Gamma, strength, gate and protection: `x + blend * (1 - p(x)) * (y - x)`, rounded to codes.
 
@@ -132,12 +117,16 @@ def grade_chunk(source, mapped, white, blend, protect, tone, shares, result):  #
         result[j] = np.int32(value + shares[j] * (target - value) + HALF)
 
 
-@_compiled
-def blend_rows(pixels, enhanced, first, last, white, blend, protect, tone, result):  # type: ignore[no-untyped-def]
-    """Grade an enhanced picture of full size: rows [first, last) of uint8 [H, 3 * W] arrays."""
+@Kernel
+def blend_rows(  # type: ignore[no-untyped-def]
+    pixels, enhanced, first, last, white, blend, protect, tone, scratch, result
+):
+    """Grade an enhanced picture of full size: rows [first, last) of uint8 [H, 3 * W].
+
+    Further arguments as for `grade_chunk`; scratch is float32 [2, 3 * CHUNK].
+    """
     values = pixels.shape[1]
-    mapped = np.empty(3 * CHUNK, np.float32)
-    shares = np.empty(3 * CHUNK, np.float32)
+    mapped, shares = scratch[0], scratch[1]
     for y in range(first, last):
         for start in range(0, values, 3 * CHUNK):
             stop = min(start + 3 * CHUNK, values)
@@ -156,9 +145,9 @@ def blend_rows(pixels, enhanced, first, last, white, blend, protect, tone, resul
             )
 
 
-@_compiled
+@Kernel
 def map_rows(  # type: ignore[no-untyped-def]
-    pixels, matrix, left, fraction, first, last, white, blend, protect, tone, result
+    pixels, matrix, left, fraction, first, last, white, blend, protect, tone, scratch, result
 ):
     """Enlarge an affine map bilinearly, apply it and grade, for rows [first, last).
 
@@ -173,15 +162,14 @@ def map_rows(  # type: ignore[no-untyped-def]
         fraction: float32 [3 * W], how far each value is on the way from there to the next, 0 to 1.
         first, last: rows to compute.
         white, blend, protect, tone: as in `grade_chunk`.
+        scratch: float32 [2 + 2 * terms, 3 * CHUNK].
         result: as `pixels`, written.
     """
     height, values = pixels.shape
     terms, map_height, _ = matrix.shape
     scale = map_height / height
-    above = np.empty((terms, 3 * CHUNK), np.float32)
-    change = np.empty((terms, 3 * CHUNK), np.float32)
-    mapped = np.empty(3 * CHUNK, np.float32)
-    shares = np.empty(3 * CHUNK, np.float32)
+    mapped, shares = scratch[0], scratch[1]
+    above, change = scratch[2 : 2 + terms], scratch[2 + terms :]
     y = first
     while y < last:
         top = int(max((y + 0.5) * scale - 0.5, 0.0))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.rendering._affine import AffineMap
 from service.rendering._grade import Grade
-from service.rendering._kernels import blend_rows, map_rows, shrink_rows
+from service.rendering._kernels import CHUNK, blend_rows, map_rows, shrink_rows
 from service.rendering._strips import in_strips
 
 Codes = NDArray[Any]
@@ -28,13 +28,13 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade) -> Codes:
     matrix = terms.reshape(*terms.shape[:2], -1)
     source = np.ascontiguousarray(pixels).reshape(height, -1)
     result = np.empty_like(source)
-    in_strips(
-        lambda first, last: map_rows(
-            source, matrix, left, fraction, first, last, white, grade.blend, grade.protect, grade.tone, result
-        ),
-        height,
-        height * width,
-    )
+    numbers = (white, grade.blend, grade.protect, grade.tone)
+
+    def strip(first: int, last: int) -> None:
+        scratch = np.empty((2 + 2 * len(terms), 3 * CHUNK), np.float32)
+        map_rows(source, matrix, left, fraction, first, last, *numbers, scratch, result)
+
+    in_strips(strip, height, height * width)
     return result.reshape(pixels.shape)
 
 
@@ -44,14 +44,13 @@ def blend(pixels: NDArray[np.uint8], enhanced: NDArray[np.uint8], grade: Grade) 
     source = np.ascontiguousarray(pixels).reshape(height, -1)
     target = np.ascontiguousarray(enhanced).reshape(height, -1)
     result = np.empty_like(source)
-    white = np.float32(255)
-    in_strips(
-        lambda first, last: blend_rows(
-            source, target, first, last, white, grade.blend, grade.protect, grade.tone, result
-        ),
-        height,
-        height * width,
-    )
+    numbers = (np.float32(255), grade.blend, grade.protect, grade.tone)
+
+    def strip(first: int, last: int) -> None:
+        scratch = np.empty((2, 3 * CHUNK), np.float32)
+        blend_rows(source, target, first, last, *numbers, scratch, result)
+
+    in_strips(strip, height, height * width)
     return result.reshape(pixels.shape)
 
 
@@ -69,26 +68,25 @@ def _neighbours(width: int, map_width: int) -> tuple[NDArray[np.int32], NDArray[
 
 
 def warm_up() -> None:
-    """Compile every kernel for 8 and 16 bit, 4 s of one core, or read it from numba's cache, 0.4 s.
+    """Have every kernel ready for 8 and 16 bit: compiled in 4 s of one core, or read from numba's cache in 0.4 s.
 
-    A container image brings the cache along: run this while the image is built, with `NUMBA_CACHE_DIR` set to a
-    folder of the image, and `NUMBA_CPU_NAME=x86-64-v3` and an empty `NUMBA_CPU_FEATURES` so that it serves other
-    processors than the builder's; set all three at run time too. Numba takes a cache only from a folder that the
-    service's user may write to. Without one, everything works and is compiled at each start.
+    Takes no time where a library made ahead of time has them (`compile_ahead`).
     """
-    tone = np.linspace(0, 1, 16, dtype=np.float32)
-    numbers = Grade(np.float32(1), np.float32(0.5), tone)
+    numbers = Grade(np.float32(1), np.float32(0.5), np.linspace(0, 1, 16, dtype=np.float32))
     for dtype in (np.uint8, np.uint16):
         pixels = np.zeros((2, 2, 3), dtype)
         for terms in (2, 4):
             apply_map(pixels, AffineMap(np.zeros((terms, 1, 1, 3), np.float32)), numbers)
+        edges = np.array([0.0, 2.0])
+        scratch = np.empty(8, np.float32)
         shrink_rows(
             pixels.reshape(2, 6),
-            pixels[..., 0],
-            np.array([0.0, 2.0]),
-            np.array([0.0, 2.0]),
+            np.zeros((2, 2), dtype),
+            edges,
+            edges,
             0,
             1,
+            scratch,
             np.empty((1, 1, 3), np.float32),
             np.empty((1, 1), np.float32),
         )

@@ -42,14 +42,15 @@ def shrink(picture: Picture, shape: tuple[int, int]) -> View:
     colour = np.empty((rows, columns, 3), np.float32)
     weight = np.empty((rows, columns), np.float32)
     opaque = picture.alpha is None
-    alpha = np.empty((0, 0), picture.pixels.dtype) if picture.alpha is None else picture.alpha
+    alpha = np.empty((0, 0), picture.pixels.dtype) if picture.alpha is None else np.ascontiguousarray(picture.alpha)
     pixels = np.ascontiguousarray(picture.pixels).reshape(height, -1)
     row_edges, column_edges = np.linspace(0, height, rows + 1), np.linspace(0, width, columns + 1)
-    in_strips(
-        lambda first, last: shrink_rows(pixels, alpha, row_edges, column_edges, first, last, colour, weight),
-        rows,
-        height * width,
-    )
+
+    def strip(first: int, last: int) -> None:
+        scratch = np.empty(4 * width, np.float32)
+        shrink_rows(pixels, alpha, row_edges, column_edges, first, last, scratch, colour, weight)
+
+    in_strips(strip, rows, height * width)
     white = np.float32(np.iinfo(picture.pixels.dtype).max)
     colour /= white
     if not opaque:
