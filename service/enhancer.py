@@ -22,7 +22,7 @@ from service.access import charge_pixels
 from service.budget import PixelBudget
 from service.deadline import within
 from service.errors import UnsupportedShape
-from service.inference import LoadedModel, Models
+from service.inference import Expectation, LoadedModel, Models
 from service.pictures import (
     Header,
     Limits,
@@ -150,6 +150,15 @@ class Enhancer:
         self._budget = PixelBudget(settings.max_pixels_in_flight)
         self._threads = ThreadPoolExecutor(settings.codec_threads or available_cores(), thread_name_prefix="codec")
 
+    def check_room(self, model: str | None, version: int | None = None) -> None:
+        """Refuse early, before its bytes have come, what `enhance` would refuse now.
+
+        Raises:
+            ModelNotFound, ModelNotReady: if there is no such model to call.
+            QueueFull, Draining: if it takes no more.
+        """
+        self.models.get(model or self._settings.default_model, version).queue.check_room()
+
     async def enhance(
         self,
         data: bytes,
@@ -174,12 +183,13 @@ class Enhancer:
         timings = timings or Timings()
         async with within(deadline):
             model = self.models.get(options.model or self._settings.default_model, options.version)
-            with timings.measure("decode"):
-                header = await self._in_thread(inspect, data, self._limits)
-            target = negotiate_format(options.format, accept, header.format)
-            charge_pixels(header.pixels)
-            async with self._budget.hold(header.pixels):
-                return await self._enhance(data, header, target, model, options, deadline, timings)
+            with model.queue.admitted() as place:
+                with timings.measure("decode"):
+                    header = await self._in_thread(inspect, data, self._limits)
+                target = negotiate_format(options.format, accept, header.format)
+                charge_pixels(header.pixels)
+                async with self._budget.hold(header.pixels):
+                    return await self._enhance(data, header, target, model, options, deadline, timings, place)
 
     async def _enhance(
         self,
@@ -190,10 +200,11 @@ class Enhancer:
         options: EnhanceOptions,
         deadline: float | None,
         timings: Timings,
+        place: Expectation,
     ) -> Enhanced:
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, options.render)
         self._check_pass(render_plan)
-        rendered = await self._render(data, model, render_plan, options, deadline, timings)
+        rendered = await self._render(data, model, render_plan, options, deadline, timings, place)
         with timings.measure("encode"):
             encoded = await self._in_thread(
                 lambda: encode(rendered.picture, format=target, quality=options.quality, metadata=options.metadata)
@@ -221,6 +232,7 @@ class Enhancer:
         options: EnhanceOptions,
         deadline: float | None,
         timings: Timings,
+        place: Expectation,
     ) -> Rendered:
         """Decode, run the network on the work items, which its queue is told to expect meanwhile, and finish."""
 
@@ -234,7 +246,7 @@ class Enhancer:
             with timings.measure("decode"):
                 picture, items = await self._in_thread(prepare)
             outcomes = await _a_few_at_once(
-                [partial(model.queue.submit, item[None], wanted, deadline, expectation) for item in items]
+                [partial(model.queue.submit, item[None], wanted, deadline, expectation, place) for item in items]
             )
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))

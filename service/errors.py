@@ -7,6 +7,7 @@ NightliftError
 ├── Forbidden                403
 ├── ModelNotFound            404
 ├── NotAcceptable            406  no output format satisfies `Accept`
+├── BodyTooSlow              408
 ├── BodyTooLarge             413
 ├── UnsupportedFormat        415  a picture, but of a kind we do not take
 ├── InvalidParameter         422  an option out of its range
@@ -110,6 +111,15 @@ class NotAcceptable(NightliftError):
     code = grpc.StatusCode.INVALID_ARGUMENT
     slug = "not-acceptable"
     title = "No acceptable output format"
+
+
+class BodyTooSlow(NightliftError):
+    """The request's body had not come when its time was over."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    slug = "body-too-slow"
+    title = "The request body came too slowly"
 
 
 class BodyTooLarge(NightliftError):

@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 
 from service.access import TlsFiles, open_gate
-from service.http import create_app
+from service.http import allow_many_connections, bounded_heads, create_app
 from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
 from service.settings import Settings
@@ -37,6 +37,7 @@ def run(settings: Settings) -> None:
             be used.
     """
     configure_logging(settings.log_level, settings.log_format)
+    allow_many_connections()
     if settings.trace_endpoint:
         start_tracing(settings.trace_endpoint, settings.trace_ratio, version("nightlift"))
     try:
@@ -61,6 +62,8 @@ async def _serve(settings: Settings) -> None:
             forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
             ssl_context_factory=(lambda *_: tls.renewing_context()) if tls else None,
             lifespan="off",
+            http=bounded_heads(settings.head_timeout),
+            ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
         )

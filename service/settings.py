@@ -88,8 +88,19 @@ class Settings(BaseSettings):
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""
 
+    max_body_bytes_in_flight: int = Field(512 * MIB, ge=1024)
+    """Most bytes of HTTP bodies held at one time; who sends more is refused with 503."""
+
+    max_queue_seconds: float = Field(1.0, gt=0, le=3600)
+    """Seconds that those who wait for a model may take, by the time that pictures took before; further requests are
+    refused at once. Eight may always wait; `max_queue_size` of the model is the other bound."""
+
     request_timeout: float = Field(60.0, gt=0, le=3600)
-    """Seconds after which a request is given up with 504; a client may ask for less by `X-Request-Timeout`."""
+    """Seconds after which a request is given up with 504, or with 408 if its body has not come by then; a client may
+    ask for less by `X-Request-Timeout`."""
+
+    head_timeout: float = Field(10.0, gt=0, le=3600)
+    """Seconds in which the head of an HTTP request must come; a connection that brings none is closed."""
 
     drain_delay: float = Field(0.0, ge=0, le=300)
     """Seconds between the signal to stop and the moment when no new connection is taken; the service says that it is

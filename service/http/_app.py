@@ -40,5 +40,11 @@ def create_app(runtime: Runtime, gate: Gate | None = None) -> ASGIApp:
     install_problem_handlers(app, runtime.metrics)
     routes = [route for router in ROUTERS for route in router.routes]
     admitted = Admission(app, gate, runtime.metrics, settings.metrics_open, routes) if gate else app
-    limited = BodyLimit(admitted, settings.max_body_bytes, runtime.metrics)
+    limited = BodyLimit(
+        admitted,
+        settings.max_body_bytes,
+        settings.max_body_bytes_in_flight,
+        settings.request_timeout,
+        runtime.metrics,
+    )
     return SecurityHeaders(allow_origins(RequestContext(limited, runtime), settings.cors_origins))

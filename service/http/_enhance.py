@@ -32,7 +32,7 @@ RESPONSES: dict[int | str, dict] = {
         "description": "The enhanced picture",
         "content": {format.media_type: {"schema": PICTURE} for format in PictureFormat if format.is_written},
     },
-    **dict.fromkeys((400, 401, 403, 404, 406, 413, 415, 422, 429, 500, 503, 504), PROBLEM),
+    **dict.fromkeys((400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504), PROBLEM),
 }
 
 router = APIRouter()
@@ -60,6 +60,7 @@ async def enhance(
         raise Draining("the service is shutting down; another instance will take the request")
     started = request.state.started
     deadline = started + seconds_allowed(x_request_timeout, runtime.settings.request_timeout)
+    runtime.enhancer.check_room(options.model, options.version)
     timings = Timings()
     data = await read_picture(request)
     timings.add("read", time.monotonic() - started)

@@ -33,7 +33,7 @@ def problem_response(error: NightliftError, instance: str) -> Response:
         "title": error.title,
         "status": int(error.status),
         "detail": error.detail,
-        "instance": instance,
+        "instance": instance.encode("utf-8", "backslashreplace").decode(),  # a path may hold half of a character
         **error.extensions,
     }
     return JSONResponse(document, int(error.status), headers, MEDIA_TYPE)

@@ -89,7 +89,7 @@ Model = TypeVar("Model", bound=BaseModel)
 router = APIRouter(
     prefix="/v2",
     tags=["Open Inference Protocol"],
-    responses=dict.fromkeys((400, 401, 403, 404, 413, 415, 422, 429, 500, 503, 504), ERROR),
+    responses=dict.fromkeys((400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504), ERROR),
 )
 
 
@@ -185,6 +185,7 @@ async def infer(
     runtime: Runtime = request.app.state.runtime
     allowed = seconds_allowed(x_request_timeout, runtime.settings.request_timeout)
     header_length = read_header_length(inference_header_content_length)
+    _plane(request).check_room(model, _version(request))
     body = await _read_body(request)
     answer, json_length = await unless_gone(
         request, _infer(request, body, header_length, model, request.state.started + allowed)

@@ -232,7 +232,14 @@ class Models:
         policy = BatchPolicy(
             batching.max_batch_size if pays else 1, self._settings.max_batch_pixels, batching.max_delay
         )
-        queue = BatchQueue(engine, policy, batching.max_queue_size, metrics, batching.default_timeout)
+        queue = BatchQueue(
+            engine,
+            policy,
+            batching.max_queue_size,
+            metrics,
+            batching.default_timeout,
+            self._settings.max_queue_seconds,
+        )
         info = engine.info
         metrics.loaded(source.version, info.provider, info.precision, info.engine, seconds)
         for warning in source.config.warnings:

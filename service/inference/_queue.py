@@ -57,8 +57,12 @@ class Statistics:
         self.by_batch_size[count] = (runs + 1, total + infer_ns)
 
 
+ALWAYS = 8
+"""Requests that may wait however long it takes: the wait is a reason to refuse only where more than that wait."""
+
+
 class Expectation:
-    """A picture on its way to a queue; it ends when the picture is submitted, or when its decode is given up."""
+    """A picture on its way to a queue; it ends when the picture is submitted, or when it is given up."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         self._end: Callable[[], None] | None = end
@@ -88,6 +92,7 @@ class BatchQueue:
         max_size: entries that may wait; 0 is unbounded.
         metrics: where sizes, waits and rejections are counted.
         patience: seconds after which an entry that still waits is refused; None is for ever.
+        max_wait: seconds that the queue may be long, as far as can be told; beyond, who comes is refused at once.
     """
 
     def __init__(
@@ -97,13 +102,16 @@ class BatchQueue:
         max_size: int,
         metrics: ModelMetrics,
         patience: float | None = None,
+        max_wait: float = math.inf,
     ) -> None:
         self.statistics = Statistics()
         self._engine = engine
         self._policy = policy
         self._max_size = max_size
         self._patience = patience
+        self._max_wait = max_wait
         self._metrics = metrics
+        self._admitted = 0
         self._entries: list[_Entry] = []
         self._expected: Counter[Bucket] = Counter()
         self._running: set[asyncio.Task[None]] = set()
@@ -122,6 +130,7 @@ class BatchQueue:
         outputs: tuple[str, ...],
         deadline: float | None = None,
         expectation: Expectation | None = None,
+        place: Expectation | None = None,
     ) -> Outcome:
         """Wait for the result of `pixels`.
 
@@ -131,28 +140,57 @@ class BatchQueue:
             deadline: `time.monotonic()` by which the caller needs the result. It moves the entry forward; to give
                 up is the caller's part, by cancelling.
             expectation: what `expecting` gave for this picture; it is fulfilled now.
+            place: what `admitted` gave for this picture, or for the one that this is a tile of: there is room for it.
 
         Raises:
-            QueueFull: if as many entries wait as may.
+            QueueFull: if as many wait as may, and there is no `place`.
             DeadlineExceeded: if it has waited longer than the model's configuration allows.
             Draining: after `close`.
             EngineUnavailable, EngineFailed: what became of the batch.
         """
-        if self._closed:
-            raise Draining("the model is being unloaded or the service is stopping")
-        self._forget_cancelled()
-        if self._max_size and len(self._entries) >= self._max_size:
-            raise self._full()
+        if place is None:
+            self.check_room()
         bucket = (pixels.shape[1], pixels.shape[2], outputs)
         waiting = Waiting(bucket, pixels.shape[0], time.monotonic(), deadline)
         entry = _Entry(waiting, pixels, outputs, asyncio.get_running_loop().create_future())
         self._entries.append(entry)
-        if expectation is not None:
-            expectation.end()
+        for pending in (expectation, place):
+            if pending is not None:
+                pending.end()
         self._pump()
         outcome = await self._outcome(entry)
         record_batch(outcome.queue, outcome.infer, outcome.batch)
         return outcome
+
+    def check_room(self) -> None:
+        """See whether one more may wait, before anything is done for it; nothing is kept for it yet.
+
+        Raises:
+            QueueFull: if as many wait as may, or those who wait will take longer than `max_wait`.
+            Draining: after `close`.
+        """
+        if self._closed:
+            raise Draining("the model is being unloaded or the service is stopping")
+        self._forget_cancelled()
+        waiting = len(self._entries) + self._admitted
+        is_full = self._max_size and waiting >= self._max_size
+        if is_full or (waiting >= ALWAYS and self._seconds(waiting) > self._max_wait):
+            raise self._full(waiting)
+
+    @contextmanager
+    def admitted(self) -> Iterator[Expectation]:
+        """Keep a place for a picture whose bytes have come, while it is decoded; raises as `check_room`."""
+        self.check_room()
+        self._admitted += 1
+
+        def end() -> None:
+            self._admitted -= 1
+
+        place = Expectation(end)
+        try:
+            yield place
+        finally:
+            place.end()
 
     @contextmanager
     def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
@@ -172,9 +210,9 @@ class BatchQueue:
                 self._pump()  # it will not come: what waited for it need not wait on
 
     async def close(self) -> None:
-        """Refuse new entries, finish those that wait and run."""
+        """Refuse new entries, finish those that were admitted, wait and run."""
         self._closed = True
-        while self._entries or self._running:
+        while self._entries or self._running or self._admitted:
             self._pump()
             if self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
@@ -273,11 +311,14 @@ class BatchQueue:
             self._metrics.cancelled("queue")
         self._entries = alive
 
-    def _full(self) -> QueueFull:
-        error = QueueFull(f"{len(self._entries)} requests are waiting for this model, and no more may")
-        seconds = self._seconds_per_entry * len(self._entries) / self._engine.concurrency
-        error.retry_after = float(max(1, math.ceil(seconds)))
+    def _full(self, waiting: int) -> QueueFull:
+        error = QueueFull(f"{waiting} requests are waiting for this model, and no more may")
+        error.retry_after = float(max(1, math.ceil(self._seconds(waiting))))
         return error
+
+    def _seconds(self, waiting: int) -> float:
+        """How long so many requests will take, by those before them."""
+        return self._seconds_per_entry * waiting / self._engine.concurrency
 
     def _oldest_wait(self) -> float:
         return time.monotonic() - self._entries[0].waiting.since if self._entries else 0.0

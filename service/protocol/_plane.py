@@ -111,6 +111,11 @@ class ProtocolPlane:
         self._check_control()
         await self._to_the_end(self._models.unload(name))
 
+    def check_room(self, name: str, version: int | None = None) -> None:
+        """Refuse early, before its body has come, an inference that cannot be taken now; raises as `infer`."""
+        self._check_running()
+        self._runtime.enhancer.check_room(name, version)
+
     async def infer(self, request: InferenceRequest, deadline: float | None = None) -> InferenceResponse:
         """Run a model: on the pixels of a UINT8 input, or on the encoded pictures of a BYTES input.
 
@@ -121,8 +126,7 @@ class ProtocolPlane:
         Raises:
             NightliftError: any of its kinds that concern a request, a model, a picture or the time.
         """
-        if self.stopping:
-            raise Draining("the service is shutting down; another instance will take the request")
+        self._check_running()
         model = self._models.get(request.model, request.version)
         name = model.config.inputs[0].name
         if [tensor.name for tensor in request.inputs] != [name]:
@@ -137,6 +141,10 @@ class ProtocolPlane:
 
     def _versions(self, name: str) -> list[LoadedModel]:
         return [model for model in self._models.loaded() if model.name == name]
+
+    def _check_running(self) -> None:
+        if self.stopping:
+            raise Draining("the service is shutting down; another instance will take the request")
 
     def _check_control(self) -> None:
         if not self._settings.model_control:

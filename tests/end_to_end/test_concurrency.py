@@ -45,7 +45,7 @@ def test_64_uploads_of_mixed_sizes_come_back_right_and_share_passes(
     ]
     many = httpx.Limits(max_connections=UPLOADS)
     with (
-        serving(batching_repository, tmp_path, max_batch_pixels=1_000_000) as server,
+        serving(batching_repository, tmp_path, max_batch_pixels=1_000_000, max_queue_seconds=60) as server,
         httpx.Client(base_url=server.url, timeout=120, limits=many) as client,
         ThreadPoolExecutor(UPLOADS) as threads,
     ):

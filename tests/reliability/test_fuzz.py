@@ -56,6 +56,11 @@ def test_no_request_breaks_the_service(
     check()
 
 
+def test_a_path_that_is_no_text_gets_its_problem(service: InProcess, loop: asyncio.AbstractEventLoop) -> None:
+    odd = FuzzedRequest("stray", "POST", "/\udcff", headers=[("content-length", "99999999999")])
+    assert loop.run_until_complete(service.check(odd)) == "413"
+
+
 def test_nor_over_a_socket(tmp_path: Path) -> None:
     random = Random(11)
     with serving(make_repository(tmp_path / "models"), tmp_path, **LIMITS) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from service.errors import DeadlineExceeded, Draining, EngineFailed, EngineUnavailable, QueueFull
 from service.inference import ENHANCED, BatchPolicy, BatchQueue, Outcome
+from service.inference._queue import ALWAYS
 from service.telemetry import Metrics
 from tests.service.inference.runners import GatedEngine, answer, picture, run
 
@@ -32,11 +34,12 @@ class Line:
         delay: float = 0.0,
         max_size: int = 0,
         patience: float | None = None,
+        max_wait: float = math.inf,
     ) -> None:
         self.engine = GatedEngine(concurrency)
         self.metrics = Metrics()
         policy = BatchPolicy(max_count, 1_000_000, delay)
-        self.queue = BatchQueue(self.engine, policy, max_size, self.metrics.model("m"), patience)
+        self.queue = BatchQueue(self.engine, policy, max_size, self.metrics.model("m"), patience, max_wait)
 
     def submit(self, value: int, height: int = 16, deadline: float | None = None) -> asyncio.Task[Outcome]:
         return asyncio.create_task(self.queue.submit(picture(value, height), WANTED, deadline))
@@ -118,6 +121,74 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
         assert refused.value.retry_after >= 1
         line.engine.let(3)
         await asyncio.gather(*tasks)
+
+    run(scenario)
+
+
+def test_an_admitted_picture_keeps_its_place_while_it_is_decoded() -> None:
+    async def scenario() -> None:
+        line = Line(max_size=2, max_count=1)
+        tasks = [line.submit(0), line.submit(1)]  # one runs, one waits
+        await settle()
+        with line.queue.admitted() as place:
+            with pytest.raises(QueueFull):
+                line.queue.check_room()
+            with pytest.raises(QueueFull):
+                await line.queue.submit(picture(9), WANTED)
+            tiles = [
+                asyncio.create_task(line.queue.submit(picture(value), WANTED, place=place)) for value in (2, 3, 4)
+            ]
+            await settle()
+            line.engine.let(5)
+            outcomes = await asyncio.gather(*tasks, *tiles)
+        assert [answer(outcome.tensors) for outcome in outcomes] == [255, 254, 253, 252, 251]
+        line.queue.check_room()
+
+    run(scenario)
+
+
+def test_a_place_that_is_given_up_makes_room() -> None:
+    async def scenario() -> None:
+        line = Line(max_size=1)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError), line.queue.admitted():
+                raise ZeroDivisionError
+        line.queue.check_room()
+
+    run(scenario)
+
+
+def test_close_waits_for_pictures_that_were_admitted() -> None:
+    async def scenario() -> None:
+        line = Line()
+        with line.queue.admitted() as place:
+            closing = asyncio.create_task(line.queue.close())
+            await settle()
+            with pytest.raises(Draining):
+                line.queue.check_room()
+            task = asyncio.create_task(line.queue.submit(picture(1), WANTED, place=place))
+            await settle()
+            line.engine.let(1)
+            assert answer((await task).tensors) == 254
+        await closing
+
+    run(scenario)
+
+
+def test_a_wait_that_would_be_too_long_is_refused_unless_few_wait() -> None:
+    async def scenario() -> None:
+        line = Line(max_count=1, max_wait=0.3)
+        first = line.submit(0)
+        await asyncio.sleep(0.3)  # what a picture takes: 0.06 s of it enters the estimate
+        line.engine.let(1)
+        await first
+        tasks = [line.submit(value) for value in range(ALWAYS + 1)]  # one runs, eight wait for about half a second
+        await settle()
+        with pytest.raises(QueueFull):
+            line.queue.check_room()
+        line.engine.let(ALWAYS + 1)
+        await asyncio.gather(*tasks)
+        line.queue.check_room()
 
     run(scenario)
 
