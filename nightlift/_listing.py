@@ -1,14 +1,16 @@
-"""What `nightlift models` and `nightlift doctor` print."""
+"""What `nightlift models`, `nightlift keys list` and `nightlift doctor` print."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from service.access import KeyFile
 from service.doctor import Finding, Level
 from service.errors import NightliftError
 from service.repository import ConfigError, ModelRepository
@@ -38,6 +40,21 @@ def print_models(root: Path, default: str) -> None:
                 f"{model.path.stat().st_size / 1024:.0f}",
                 " / ".join(str(scores.get(key, "–")) for key in ("psnr", "ssim", "psnr_gt_mean")),
             )
+    Console().print(table)
+
+
+def print_keys(file: KeyFile) -> None:
+    """Print every key: name, id, scopes, limits of its own, and when it was made."""
+    table = Table("name", "id", "scopes", "requests/s", "burst", "megapixels/min", "made (UTC)")
+    for key in file.keys:
+        limits = (key.requests_per_second, key.burst, key.megapixels_per_minute)
+        table.add_row(
+            key.name,
+            key.id,
+            ", ".join(sorted(key.scopes)),
+            *("" if limit is None else f"{limit:g}" for limit in limits),
+            f"{key.created.astimezone(UTC):%Y-%m-%d %H:%M}",
+        )
     Console().print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class PlaneOptions:
     Attributes:
         server: address of a service; None: in this process.
         api_key: for the service, where it wants one.
+        ca: PEM file of the authority that signed the service's certificate; None: any that the system trusts.
+        client_certificate: PEM file of a certificate and its key, for a service that wants one.
         model: the model to use; None: the default one.
         model_repository: folder of models for this process; None: the settings'.
         threads: for the network, and for codecs, in this process; 0: the settings'.
@@ -71,6 +74,8 @@ class PlaneOptions:
 
     server: str | None = None
     api_key: str | None = None
+    ca: Path | None = None
+    client_certificate: Path | None = None
     model: str | None = None
     model_repository: Path | None = None
     threads: int = 0
@@ -138,12 +143,30 @@ class _Embedded:
 @asynccontextmanager
 async def _remote(options: PlaneOptions) -> AsyncIterator[Plane]:
     assert options.server is not None
-    async with AsyncClient(options.server, api_key=options.api_key) as client:
+    async with AsyncClient(options.server, api_key=options.api_key, verify=_verification(options)) as client:
         try:
             await client.models()
         except (httpx.HTTPError, httpx.InvalidURL, ServiceError) as error:
             raise ValueError(f"no service answers at {options.server}: {error}") from error
         yield _Remote(client)
+
+
+def _verification(options: PlaneOptions) -> bool | ssl.SSLContext:
+    """How the service's certificate is verified, and ours shown.
+
+    Raises:
+        ValueError: if a file cannot be read.
+    """
+    if options.ca is None and options.client_certificate is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=options.ca)
+        if options.client_certificate is not None:
+            context.load_cert_chain(options.client_certificate)
+    except OSError as error:  # ssl's own errors are of this kind, too
+        names = ", ".join(str(path) for path in (options.ca, options.client_certificate) if path)
+        raise ValueError(f"no certificate can be read from {names}: {error.strerror or error}") from None
+    return context
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ from service.pictures import Picture, PictureFormat
 from service.rendering import (
     Detail,
     Effect,
+    Prepared,
     RenderOptions,
-    RenderPlan,
     apply_effect,
     fit_effect,
     follow,
     plan,
-    work_items,
+    prepare,
 )
 
 LOOK_AHEAD = 4
@@ -96,8 +96,7 @@ async def _run(order: VideoOrder, clip: Clip) -> None:
 class _Pending:
     """A frame whose network pass is under way."""
 
-    frame: Picture
-    plan: RenderPlan
+    prepared: Prepared
     outcome: asyncio.Task[Outcome]
 
 
@@ -109,7 +108,7 @@ async def _steady(
     effect: Effect | None = None
     async for pending in _ahead(frames, model, order.options):
         outcome = await pending.outcome
-        outputs = [outcome.tensors[pending.plan.output][0]]
+        outputs = [outcome.tensors[pending.prepared.plan.output][0]]
 
         effect, pixels = await asyncio.to_thread(_render, pending, outputs, effect, share, order.options)
         yield pixels
@@ -119,8 +118,8 @@ def _render(
     pending: _Pending, outputs: list[NDArray[Any]], before: Effect | None, share: float, options: RenderOptions
 ) -> tuple[Effect, NDArray[Any]]:
     """The effect that is applied to a frame, and the frame under it."""
-    effect = follow(before, fit_effect(pending.frame, pending.plan, outputs, options), share)
-    return effect, apply_effect(pending.frame, effect, options)
+    effect = follow(before, fit_effect(pending.prepared, outputs, options), share)
+    return effect, apply_effect(pending.prepared.picture, effect, options)
 
 
 async def _ahead(
@@ -129,19 +128,19 @@ async def _ahead(
     """Decode frames and hand them to the network, a few ahead of who asks."""
     pending: deque[_Pending] = deque()
 
-    def prepare() -> tuple[Picture, RenderPlan, NDArray[np.uint8]] | None:
+    def prepared_next() -> Prepared | None:
         pixels = next(frames, None)
         if pixels is None:
             return None
         frame = Picture(pixels=pixels, format=PictureFormat.PNG)
         frame_plan = plan(frame.width, frame.height, frame.bits, model.config.traits, options)
-        return frame, frame_plan, work_items(frame, frame_plan)[0]
+        return prepare(frame, frame_plan)
 
     try:
-        while (prepared := await asyncio.to_thread(prepare)) is not None:
-            frame, frame_plan, item = prepared
-            outcome = asyncio.create_task(model.queue.submit(item[None], (frame_plan.output,)))
-            pending.append(_Pending(frame, frame_plan, outcome))
+        while (prepared := await asyncio.to_thread(prepared_next)) is not None:
+            item, wanted = prepared.items[0], (prepared.plan.output,)
+            outcome = asyncio.create_task(model.queue.submit(item[None], wanted))
+            pending.append(_Pending(prepared, outcome))
             if len(pending) > LOOK_AHEAD:
                 yield pending.popleft()
         while pending:

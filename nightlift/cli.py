@@ -41,6 +41,7 @@ app = typer.Typer(
 for heading, functions in COMMANDS.items():
     for function in functions:
         app.command(rich_help_panel=heading)(function)
+app.add_typer(commands.keys, name="keys", rich_help_panel="Service")
 
 
 def main() -> None:

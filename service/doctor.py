@@ -1,4 +1,4 @@
-"""What `nightlift doctor` finds: what is installed, which providers really work, and what each model would run on.
+"""What `nightlift doctor` finds: what is installed, which providers work, who may call, what each model would run on.
 
 Nothing is believed: every provider is tried with a session, and every model is loaded and warmed where it would run.
 """
@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib import metadata
 
@@ -18,6 +19,7 @@ import onnxruntime as ort
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from service.access import TlsFiles, read_keys, shown_certificate
 from service.errors import NightliftError
 from service.inference import cuda_available, cuda_devices, devices, isolated, open_runner
 from service.repository import ConfigError, ModelRepository, ModelVersion
@@ -31,6 +33,8 @@ PACKAGES = ("nightlift", "onnxruntime", "onnxruntime-gpu", "numpy", "opencv-pyth
 # Providers that models here can ask for; others that a build of ONNX Runtime brings along do not matter.
 PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider")
 TRITON_TIMEOUT = 3.0
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+EXPIRES_SOON = timedelta(days=14)
 
 
 class Level(StrEnum):
@@ -56,6 +60,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _installed()
     yield from _hardware()
     yield from _providers()
+    yield from _access(settings)
     repository = ModelRepository(settings.model_repository)
     yield from _repository(repository, settings)
     if settings.engine == "triton":
@@ -130,6 +135,47 @@ def _why_not(provider: str) -> str:
     except Exception as error:
         return str(error).partition("\n")[0]
     return "" if provider in session.get_providers() else f"ONNX Runtime fell back to {session.get_providers()}"
+
+
+def _access(settings: Settings) -> Iterator[Finding]:
+    """Who may call, and whether others can listen."""
+    reachable = settings.host not in LOOPBACK
+    if tls := TlsFiles.of(settings):
+        yield _certificate(tls)
+    elif reachable:
+        yield Finding(
+            Level.NOTE,
+            "TLS",
+            f"what goes over {settings.host} can be read on the way, keys too",
+            "set NIGHTLIFT_TLS_CERTIFICATE and NIGHTLIFT_TLS_KEY, or put a proxy with TLS in front",
+        )
+    if settings.keys_file is not None:
+        try:
+            keys = read_keys(settings.keys_file).keys
+        except ValueError as error:
+            yield Finding(Level.PROBLEM, "keys", str(error), "make it by `nightlift keys create`")
+            return
+        listed = ", ".join(f"{key.name} ({', '.join(sorted(key.scopes))})" for key in keys)
+        yield Finding(Level.FINE, "keys", listed or "none: nobody can call")
+    elif reachable:
+        text = f"everybody who can reach {settings.host} may call"
+        if settings.model_control:
+            text += ", and change which models are loaded"
+        yield Finding(Level.NOTE, "keys", text, "set NIGHTLIFT_KEYS_FILE if others than you can")
+
+
+def _certificate(tls: TlsFiles) -> Finding:
+    try:
+        certificate = shown_certificate(tls)
+    except ValueError as error:
+        return Finding(Level.PROBLEM, "TLS", str(error), "renew the certificate, with its chain and its key")
+    left = certificate.expires - datetime.now(UTC)
+    text = f"the certificate for {', '.join(certificate.names)} is good until {certificate.expires:%Y-%m-%d}"
+    if tls.client_ca:
+        text += f"; clients show one that {tls.client_ca.name} has signed"
+    if left < EXPIRES_SOON:
+        return Finding(Level.NOTE, "TLS", text, "renew it; a running service takes the new files by itself")
+    return Finding(Level.FINE, "TLS", text)
 
 
 def _repository(repository: ModelRepository, settings: Settings) -> Iterator[Finding]:

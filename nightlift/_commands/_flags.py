@@ -68,13 +68,24 @@ class Place:
     api_key: Annotated[
         str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="For the server, where it wants one.")
     ] = None
+    ca: Annotated[
+        Path | None,
+        typer.Option(envvar="NIGHTLIFT_CA", help="PEM file of the authority that signed the server's certificate."),
+    ] = None
+    client_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="NIGHTLIFT_CLIENT_CERTIFICATE",
+            help="PEM file of a certificate and its key, where the server wants one.",
+        ),
+    ] = None
     model_repository: Repository = None
 
     def plane(self, model: str | None) -> PlaneOptions:
         """What opens the plane for a model."""
         from nightlift._planes import PlaneOptions
 
-        return PlaneOptions(self.server, self.api_key, model, self.model_repository)
+        return PlaneOptions(self.server, self.api_key, self.ca, self.client_certificate, model, self.model_repository)
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:

@@ -8,11 +8,13 @@ all, and a call costs nothing more.
 from service.access._addresses import Network, forwarded_for, grpc_peer
 from service.access._caller import Charge, charge_pixels, charging
 from service.access._gate import Gate, open_gate
+from service.access._handshake import Certificate, shown_certificate
 from service.access._keys import Key, KeyFile, Scope, read_keys
 from service.access._registry import add_key, revoke_key
 from service.access._tls import TlsFiles
 
 __all__ = [
+    "Certificate",
     "Charge",
     "Gate",
     "Key",
@@ -28,4 +30,5 @@ __all__ = [
     "open_gate",
     "read_keys",
     "revoke_key",
+    "shown_certificate",
 ]

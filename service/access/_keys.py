@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 KEY = re.compile(r"nightlift_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 
@@ -51,6 +51,10 @@ class Key(BaseModel):
     requests_per_second: float | None = Field(None, gt=0)
     burst: int | None = Field(None, ge=1)
     megapixels_per_minute: float | None = Field(None, gt=0)
+
+    @field_serializer("scopes")
+    def _in_order(self, scopes: frozenset[Scope]) -> list[str]:
+        return sorted(scopes)
 
 
 class KeyFile(BaseModel):

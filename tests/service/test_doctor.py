@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
 import pytest
+import trustme
 
+from service.access import Scope, add_key
 from service.doctor import IDENTITY, Finding, Level, examine, exit_status
 from service.settings import Settings
 from tests.repositories import make_repository
@@ -93,3 +97,41 @@ def test_a_triton_that_does_not_answer_is_a_problem(tmp_path: Path) -> None:
     found = findings(make_repository(tmp_path), engine="triton", triton_url=url)
     assert exit_status(found) == 1
     assert url in about("triton", found).text
+
+
+def test_who_may_call_is_looked_at(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "models")
+    assert not {"TLS", "keys"} & {finding.subject for finding in findings(root)}
+    found = findings(root, host="0.0.0.0", model_control=True)
+    assert about("TLS", found).level is about("keys", found).level is Level.NOTE
+    assert about("keys", found).text == "everybody who can reach 0.0.0.0 may call, and change which models are loaded"
+    add_key(tmp_path / "keys.json", "phone", frozenset({Scope.ENHANCE, Scope.ADMIN}))
+    found = findings(root, keys_file=tmp_path / "keys.json")
+    assert about("keys", found) == Finding(Level.FINE, "keys", "phone (admin, enhance)")
+    found = findings(root, keys_file=tmp_path / "absent.json")
+    assert about("keys", found).level is Level.PROBLEM
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "words"),
+    [
+        (90, Level.FINE, "for localhost, 127.0.0.1 is good until 20..-..-..; clients show one that server.pem has"),
+        (3, Level.NOTE, "is good until"),
+        (-3, Level.PROBLEM, "server.pem is no good: certificate has expired"),
+    ],
+)
+def test_a_certificate_is_tried_and_its_last_day_is_told(tmp_path: Path, days: int, level: Level, words: str) -> None:
+    now = datetime.now(UTC)
+    issued = trustme.CA().issue_cert(
+        "localhost", "127.0.0.1", not_before=now - timedelta(days=30), not_after=now + timedelta(days=days)
+    )
+    issued.private_key_pem.write_to_path(tmp_path / "server.key")
+    (tmp_path / "server.pem").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    files = {"tls_certificate": "server.pem", "tls_key": "server.key", "tls_client_ca": "server.pem"}
+    found = findings(make_repository(tmp_path), **{name: tmp_path / file for name, file in files.items()})
+    assert about("TLS", found).level is level
+    assert re.search(words, about("TLS", found).text)
+    other = tmp_path / "other.key"
+    trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
+    found = findings(tmp_path, tls_certificate=tmp_path / "server.pem", tls_key=other)
+    assert "KEY_VALUES_MISMATCH" in about("TLS", found).text

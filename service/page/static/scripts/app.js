@@ -58,6 +58,7 @@ async function develop(photo) {
     $("download").disabled = $("download-all").disabled = false;
   } catch (error) {
     if (signal.aborted) return;
+    if (shown.photo !== photo) empty(true);
     explain(error, () => develop(photo));
   }
 }
@@ -65,9 +66,19 @@ async function develop(photo) {
 async function showBefore(photo, { bitmap, size }, signal) {
   signal.throwIfAborted();
   shown = { photo, size, gate: 1 };
+  empty(false);
   histogram.takeBefore(bitmap);
   viewer.showBefore(bitmap);
   followLight();
+}
+
+/** Whether there is nothing to show of the chosen photo: then the one before it must not seem to be it. */
+function empty(isEmpty) {
+  document.querySelector(".bench").toggleAttribute("data-empty", isEmpty);
+  if (!isEmpty) return;
+  shown = { photo: null, size: null, gate: 1 };
+  $("download").disabled = true;
+  comparison.stop();
 }
 
 /** Bring strength, protection and gate to everything that shows them: no request, no waiting. */
@@ -119,6 +130,7 @@ function explain(error, again = null) {
   $("problem-detail").textContent = error.message;
   $("again").hidden = !again;
   $("again").onclick = again;
+  $("problem").scrollIntoView({ block: "nearest" });
 }
 
 /** Ask for a key, once for everything that waits for one, and then do that again. */
@@ -212,6 +224,7 @@ $("compare").addEventListener("click", () => {
   $("comparison").scrollIntoView({ block: "nearest" });
 });
 $("key-form").addEventListener("submit", takeKey);
+$("key-dialog").addEventListener("cancel", () => waitingForKey.clear());
 $("download").addEventListener("click", download);
 $("download-all").addEventListener("click", downloadEach);
 offerModels();
