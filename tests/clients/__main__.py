@@ -1,5 +1,7 @@
 """Clients that are too heavy for `make test`, unmodified, against a real service: `python -m tests.clients`.
 
+Each runs its examples in the documents as they stand there, and then what else its users do.
+
     python -m tests.clients                          # all three, environments in a temporary folder
     python -m tests.clients --folder ~/clients kserve  # one of them, its environment kept for the next time
 
@@ -23,12 +25,16 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.docs.documents import ROOT, blocks
+from tests.docs.ledger import Runner, commands_of
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened, make_repository
 from tests.servers import Server, serving
 
 MODEL = "brighten"
+DOCUMENTED_MODEL = "zero_dce_improved"
 SIDE = 16
+SHORT = ("--measurement-mode", "count_windows", "--measurement-request-count", "50", "-s", "999")
 
 
 def perf_analyzer(folder: Path, server: Server) -> None:
@@ -44,12 +50,13 @@ def perf_analyzer(folder: Path, server: Server) -> None:
         output = run(
             site / "bin" / "perf_analyzer",
             *("-m", MODEL, "-u", url, *options, "--shape", "image:64,96,3", "--concurrency-range", "1:4:3"),
-            *("--measurement-mode", "count_windows", "--measurement-request-count", "50", "-s", "999"),
+            *SHORT,
             LD_LIBRARY_PATH=str(libraries),
         )
         figures = [line for line in output.splitlines() if line.startswith("Concurrency: ")]
         assert len(figures) == 2, output
         print(*(f"perf_analyzer {' '.join(options)}: {line}" for line in figures), sep="\n")
+    documented("perf_analyzer", site / "bin", server, *SHORT, LD_LIBRARY_PATH=str(libraries))
 
 
 def grpcurl(folder: Path, server: Server) -> None:
@@ -91,6 +98,7 @@ def grpcurl(folder: Path, server: Server) -> None:
     answer = call(infer, {"model_name": MODEL, "inputs": [tensor], "parameters": {"gate": {"bool_param": False}}})
     assert decoded(base64.b64decode(answer["raw_output_contents"][0])[4:]).shape == (40, 48, 3)
     print("grpcurl: list, health, metadata, pixels, a picture")
+    documented("grpcurl", site, server)
 
 
 def kserve(folder: Path, server: Server) -> None:
@@ -98,6 +106,8 @@ def kserve(folder: Path, server: Server) -> None:
     site = environment(folder, "kserve", "kserve==0.21.0")
     script = Path(__file__).with_name("kserve_client.py")
     print(run(site / "bin" / "python", script, server.url, server.grpc, MODEL).strip())
+    for text in (block.text for block in blocks(ROOT / "docs/protocol.md") if "from kserve" in block.text):
+        print("kserve, as documented:", run(site / "bin" / "python", "-c", here(text, server)).strip())
 
 
 CLIENTS: dict[str, Callable[[Path, Server], None]] = {
@@ -105,6 +115,24 @@ CLIENTS: dict[str, Callable[[Path, Server], None]] = {
     "grpcurl": grpcurl,
     "kserve": kserve,
 }
+
+
+def documented(program: str, folder: Path, server: Server, *more: str, **variables: str) -> None:
+    """Run a program's commands of the documents, by a shell that finds it in `folder`; `more` goes to each."""
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "dark.jpg").write_bytes(encoded(dark_scene(size=(40, 48)), "jpeg"))
+        for command in commands_of(Runner.CLIENTS):
+            if program in command:
+                variables["PATH"] = f"{folder}:{os.environ['PATH']}"
+                run(
+                    "bash", "-euo", "pipefail", "-c", " ".join([here(command, server), *more]), cwd=place, **variables
+                )
+                print(f"{program}, as documented: {command.splitlines()[0]}")
+
+
+def here(text: str, server: Server) -> str:
+    """An example with the ports of this service."""
+    return text.replace(":8000", f":{server.port}").replace(":8001", f":{server.grpc_port}")
 
 
 def environment(folder: Path, name: str, *packages: str) -> Path:
@@ -118,7 +146,7 @@ def environment(folder: Path, name: str, *packages: str) -> Path:
     return site
 
 
-def run(program: str | Path, *arguments: str | Path, text: str = "", **variables: str) -> str:
+def run(program: str | Path, *arguments: str | Path, text: str = "", cwd: str | None = None, **variables: str) -> str:
     """What a program prints.
 
     Raises:
@@ -130,6 +158,7 @@ def run(program: str | Path, *arguments: str | Path, text: str = "", **variables
         capture_output=True,
         text=True,
         timeout=600,
+        cwd=cwd,
         env={**os.environ, **variables},
     )
     if done.returncode:
@@ -145,7 +174,7 @@ def main() -> int:
     arguments = parser.parse_args()
     failed = []
     with tempfile.TemporaryDirectory() as temporary:
-        repository = make_repository(Path(temporary) / "models", (MODEL,))
+        repository = make_repository(Path(temporary) / "models", (MODEL, DOCUMENTED_MODEL))
         with serving(repository, Path(temporary), default_model=MODEL) as server:
             for name in arguments.clients or CLIENTS:
                 try:

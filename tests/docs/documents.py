@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +38,26 @@ def blocks(path: Path) -> list[Block]:
 
 
 def commands(path: Path) -> list[str]:
-    """The shell commands of a document, continuation lines joined, comments left out."""
-    lines = []
+    """The shell commands of a document, one with all its lines each; comments are left out."""
+    found = []
     for block in blocks(path):
         if block.language == "sh":
-            text = block.text.replace("\\\n", " ")
-            lines += [re.sub(r"\s+#\s.*$", "", line).strip() for line in text.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+            pending = ""
+            for line in block.text.splitlines():
+                pending += re.sub(r"\s+#\s.*$", "", line).rstrip() + "\n"
+                if _is_complete(pending):
+                    found.append(pending.strip())
+                    pending = ""
+            assert not pending, f"{path.name}: a command without an end: {pending}"
+    return [command for command in found if command and not command.startswith("#")]
+
+
+def _is_complete(text: str) -> bool:
+    """Whether a shell would run this, and not ask for another line."""
+    if text.rstrip().endswith(("\\", "|", "&&")):
+        return False
+    try:
+        shlex.split(text)
+    except ValueError:  # a quotation is still open
+        return False
+    return True

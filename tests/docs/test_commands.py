@@ -1,10 +1,11 @@
-"""Every command in the documents: each subcommand and flag exists, each file is there, and the quick ones are run."""
+"""Every call of `nightlift` in the documents parses; what needs a service, a photo or a video at most is run."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,19 +16,14 @@ import pytest
 import typer
 
 from nightlift.cli import app
-from tests.docs.documents import DOCUMENTS, ROOT, blocks, commands
+from tests.docs.documents import DOCUMENTS, ROOT, blocks
+from tests.docs.ledger import DOCUMENTED as COMMANDS
+from tests.docs.ledger import Runner, commands_of
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import make_repository
 from tests.servers import Server, serving
 
-COMMANDS = [(path.name, line) for path in DOCUMENTS for line in commands(path)]
 NAMES = typer.main.get_command(app)
-TRAINED = re.compile(r"nightlift train (\S+)")
-
-# First words that documents may use beside `nightlift`.
-KNOWN = frozenset(
-    {"apt-get", "cd", "curl", "docker", "git", "grpcurl", "kubectl", "make", "pip", "python", "sed", "tensorboard"}
-)
 
 
 def nightlift_calls() -> list[tuple[str, list[str]]]:
@@ -65,15 +61,14 @@ def test_calls_of_nightlift_parse(document: str, words: list[str]) -> None:
         )
 
 
-@pytest.mark.parametrize(("document", "line"), COMMANDS, ids=lambda value: str(value)[:60])
-def test_other_commands_are_of_known_kinds(document: str, line: str) -> None:
-    words = [word for word in shlex.split(line) if "=" not in word or word.startswith("-")]
-    assert words[0] in KNOWN | {"nightlift"}
-    if words[0] == "make":
-        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert all(word in targets for word in words[1:] if not word.startswith("-"))
-    if words[:2] == ["python", "-m"] and words[2] != "pytest":
-        assert (ROOT / f"{words[2].replace('.', '/')}.py").exists()
+def test_targets_of_make_and_modules_are_there() -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for document, line in COMMANDS:
+        words = line.split()
+        if words[0] == "make":
+            assert words[1] in targets, f"{document}: {line}"
+        if words[:2] == ["python", "-m"] and words[2] != "pytest":
+            assert (ROOT / f"{words[2].replace('.', '/')}.py").exists(), f"{document}: {line}"
 
 
 def test_helps_show_an_example_that_parses() -> None:
@@ -107,13 +102,36 @@ def workplace(tmp_path: Path, server: Server) -> Path:
     """A folder with the files that the documents' commands name."""
     photo = encoded(dark_scene(size=(64, 96)), "jpeg")
     (tmp_path / "photos/holiday").mkdir(parents=True)
-    for name in ("photo.jpg", "photos/one.jpg", "photos/holiday/two.jpg"):
+    for name in ("photo.jpg", "dark.jpg", "photos/one.jpg", "photos/holiday/two.jpg"):
         (tmp_path / name).write_bytes(photo)
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "nightlift").write_text(f'#!/bin/sh\nexec {sys.executable} -m nightlift.cli "$@"\n')
     (tools / "nightlift").chmod(0o755)
     return tmp_path
+
+
+def make_clip(path: Path) -> None:
+    """A video of ten dark frames."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    words = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        "96x64",
+        "-r",
+        "10",
+        "-i",
+        "-",
+        path,
+    ]
+    subprocess.run(words, input=10 * dark_scene(size=(64, 96)).tobytes(), check=True)
 
 
 def run(text: str, workplace: Path, server: Server) -> subprocess.CompletedProcess[str]:
@@ -127,26 +145,25 @@ def run(text: str, workplace: Path, server: Server) -> subprocess.CompletedProce
         "NIGHTLIFT_DEFAULT_MODEL": "brighten",
         "NIGHTLIFT_CPU_THREADS": "1",
     }
-    words = [sys.executable, "-c", text] if "import " in text else ["bash", "-euo", "pipefail", "-c", text]
+    words = (
+        [sys.executable, "-c", text]
+        if text.startswith(("import ", "from "))
+        else ["bash", "-euo", "pipefail", "-c", text]
+    )
     return subprocess.run(words, cwd=workplace, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def is_quick(line: str) -> bool:
-    """Whether a command does its work on the test's own files and ends by itself."""
-    photo = line.startswith("curl") and "photo.jpg" in line
-    return photo or (re.match(r"nightlift (models|enhance (photo|-))", line) is not None and "--watch" not in line)
-
-
-# The same command in two documents is run once.
-QUICK = sorted({line: document for document, line in COMMANDS if is_quick(line)}.items())
-
-
-@pytest.mark.parametrize(("line", "document"), QUICK, ids=lambda value: str(value)[:60])
-def test_quick_commands_run(line: str, document: str, workplace: Path, server: Server) -> None:
+@pytest.mark.parametrize("line", commands_of(Runner.SERVICE), ids=lambda value: str(value)[:60])
+def test_commands_run_beside_a_service(line: str, workplace: Path, server: Server) -> None:
+    if line.startswith("nightlift video"):
+        make_clip(workplace / "night.mp4")
     outcome = run(line, workplace, server)
     assert outcome.returncode == 0, outcome.stderr
-    for name in re.findall(r"(?:-o|>) (bright\S*)", line):
+    for name in re.findall(r"\bbright\S*", line):
         result = workplace / name
+        if result.suffix == ".mp4":
+            assert result.stat().st_size > 1000
+            continue
         files = [result] if result.is_file() else sorted(result.rglob("*.*"))
         assert files
         assert all(decoded(file.read_bytes()).mean() > 20 for file in files)

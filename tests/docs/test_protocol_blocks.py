@@ -55,6 +55,6 @@ def test_python_examples(server: Server, folder: Path, document: Path, sign: str
 
 
 def test_curl_example(server: Server, folder: Path) -> None:
-    script = example(PROTOCOL, "bash", "curl -s", server)
+    script = example(PROTOCOL, "sh", "curl -s", server)
     subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, check=True)
     assert decoded((folder / "bright.jpg").read_bytes()).shape == (120, 180, 3)
