@@ -27,14 +27,13 @@ from service.pictures import (
     Header,
     Limits,
     Metadata,
-    Picture,
     PictureFormat,
     decode,
     encode,
     inspect,
     negotiate_format,
 )
-from service.rendering import Detail, Rendered, RenderOptions, RenderPlan, finish, plan, work_items
+from service.rendering import Detail, Prepared, Rendered, RenderOptions, RenderPlan, finish, plan, prepare
 from service.settings import Settings, available_cores
 from service.telemetry import Metrics, span
 
@@ -236,23 +235,25 @@ class Enhancer:
     ) -> Rendered:
         """Decode, run the network on the work items, which its queue is told to expect meanwhile, and finish."""
 
-        def prepare() -> tuple[Picture, list[NDArray[np.uint8]]]:
-            picture = decode(data, self._limits)
-            return picture, work_items(picture, render_plan)
+        def decoded() -> Prepared:
+            return prepare(decode(data, self._limits), render_plan)
 
         wanted = (render_plan.output,)
         height, width = render_plan.item_shapes[0]
         with model.queue.expecting((height, width, wanted)) as expectation:
             with timings.measure("decode"):
-                picture, items = await self._in_thread(prepare)
+                prepared = await self._in_thread(decoded)
             outcomes = await _a_few_at_once(
-                [partial(model.queue.submit, item[None], wanted, deadline, expectation, place) for item in items]
+                [
+                    partial(model.queue.submit, item[None], wanted, deadline, expectation, place)
+                    for item in prepared.items
+                ]
             )
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         with timings.measure("render"):
             outputs = [outcome.tensors[render_plan.output][0] for outcome in outcomes]
-            return await self._in_thread(finish, picture, render_plan, outputs, options.render)
+            return await self._in_thread(finish, prepared, outputs, options.render)
 
     async def close(self) -> None:
         """Wait for the codec threads."""

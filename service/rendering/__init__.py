@@ -1,6 +1,6 @@
 """How one picture meets one network: whole, guided by a small proxy, or in tiles; then gamma, strength, protection.
 
-`plan` decides from sizes alone, `work_items` gives what the network is to see, `finish` brings its answers to every
+`plan` decides from sizes alone, `prepare` gives what the network is to see, `finish` brings its answers to every
 pixel; for the frames of a video `fit_effect`, `follow` and `apply_effect` take its place. All are synchronous and
 pure, release the GIL in the long loops, and know nothing of engines.
 """
@@ -10,12 +10,13 @@ from service.rendering._frames import Effect, apply_effect, fit_effect, follow
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
 from service.rendering._pass import warm_up
 from service.rendering._plan import RenderPlan, plan
-from service.rendering._render import Rendered, finish, render_array, work_items
+from service.rendering._render import Prepared, Rendered, finish, prepare, render_array
 
 __all__ = [
     "NEUTRAL",
     "Detail",
     "Effect",
+    "Prepared",
     "RenderOptions",
     "RenderPlan",
     "Rendered",
@@ -25,7 +26,7 @@ __all__ = [
     "fit_effect",
     "follow",
     "plan",
+    "prepare",
     "render_array",
     "warm_up",
-    "work_items",
 ]

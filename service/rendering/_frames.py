@@ -20,9 +20,7 @@ from service.rendering._affine import AffineMap
 from service.rendering._grade import brightness_gate, grade
 from service.rendering._options import RenderOptions
 from service.rendering._pass import apply_map
-from service.rendering._plan import RenderPlan
-from service.rendering._render import affine_map
-from service.rendering._shrink import shrink
+from service.rendering._render import Prepared, affine_map
 
 CHANGE = (0.15, 0.5)
 """Change of a place, relative to its brightness, up to which it counts as noise, and from which the new map wins."""
@@ -52,17 +50,16 @@ class Effect:
     view: NDArray[np.float32]
 
 
-def fit_effect(frame: Picture, plan: RenderPlan, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Effect:
-    """The network's effect on one frame; arguments as for `finish`, with a plan for detail=guided.
+def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Effect:
+    """The network's effect on one frame; arguments as for `finish`, prepared for detail=guided.
 
     Raises:
         ValueError: if the plan is for another detail: then there is no map to average.
     """
-    if plan.proxy is None:
-        raise ValueError(f"frames are rendered with detail=guided, not {plan.detail}")
-    view = shrink(frame, plan.proxy)
-    gate = brightness_gate(view) if options.gate else 1.0
-    return Effect(affine_map(frame, plan, view, outputs), gate, view.colour)
+    if prepared.plan.proxy is None:
+        raise ValueError(f"frames are rendered with detail=guided, not {prepared.plan.detail}")
+    gate = brightness_gate(prepared.view) if options.gate else 1.0
+    return Effect(affine_map(prepared, outputs), gate, prepared.view.colour)
 
 
 def follow(before: Effect | None, now: Effect, share: float) -> Effect:

@@ -43,40 +43,57 @@ class Rendered:
     detail: str
 
 
-def work_items(picture: Picture, plan: RenderPlan) -> list[Pixels]:
-    """What the network is to see of a picture: uint8 [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order."""
+@dataclass(frozen=True)
+class Prepared:
+    """A picture that is about to meet a network.
+
+    Attributes:
+        picture: the picture.
+        plan: how it meets the network.
+        view: the picture from afar: of the proxy's size for guided rendering, else for measuring light.
+        items: what the network is to see: uint8 [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order.
+    """
+
+    picture: Picture
+    plan: RenderPlan
+    view: View
+    items: list[Pixels]
+
+
+def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
+    """Look at a picture from afar, and cut out or shrink what the network is to see."""
     deep = picture.bits > 8
+    view = shrink(picture, plan.proxy or _measuring_shape(picture))
     if plan.proxy is not None:
-        return [picture.srgb(_for_network(shrink(picture, plan.proxy).colour, deep))]
-    source = _visible(picture)
+        return Prepared(picture, plan, view, [picture.srgb(_for_network(view.colour, deep))])
+    source = _visible(picture, view)
     if deep:
         source = _for_network(_unit(source), deep)
-    return [picture.srgb(_cut(source, window)) for window in plan.windows]
+    return Prepared(picture, plan, view, [picture.srgb(_cut(source, window)) for window in plan.windows])
 
 
-def finish(picture: Picture, plan: RenderPlan, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendered:
+def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendered:
     """Bring the network's effect to every pixel of the picture.
 
     Args:
-        picture: as given to `work_items`.
-        plan: as given to `work_items`.
+        prepared: the picture.
         outputs: the network's answer to each work item, in order: `enhanced`, uint8 [h, w, 3], or for guided
             rendering also `affine`, FP32 [h, w, 6] or [h, w, 12] as `predicted_affine` defines them.
         options: strength, protect, gate and gamma; the detail is decided in the plan.
     """
-    view = shrink(picture, plan.proxy or _measuring_shape(picture))
+    picture, plan, view = prepared.picture, prepared.plan, prepared.view
     gate = brightness_gate(view)
     numbers = grade(options, gate if options.gate else 1.0)
     before = mean_luminance(view.colour, view.weight)
     if numbers.blend == 0:
         return Rendered(picture, gate, before, before, plan.label)
     if plan.through_map:
-        affine = affine_map(picture, plan, view, outputs)
+        affine = affine_map(prepared, outputs)
         pixels = apply_map(picture.pixels, affine, numbers)
         small = apply_map(_for_network(view.colour, deep=False), affine, numbers)
         after = mean_luminance(_unit(small), view.weight)
     else:
-        pixels = blend(picture.pixels, _enhanced_codes(picture, plan, outputs), numbers)
+        pixels = blend(picture.pixels, _enhanced_codes(prepared, outputs), numbers)
         small_view = shrink(replace(picture, pixels=pixels), view.weight.shape)
         after = mean_luminance(small_view.colour, small_view.weight)
     return Rendered(replace(picture, pixels=pixels), gate, before, after, plan.label)
@@ -98,16 +115,16 @@ def render_array(
     """
     height, width = image.shape[:2]
     render_plan = plan(width, height, 8, traits, options)
-    picture = Picture(pixels=image, format=PictureFormat.PNG)
-    outputs = [run(item[None])[0] for item in work_items(picture, render_plan)]
-    return finish(picture, render_plan, outputs, options).picture.pixels
+    prepared = prepare(Picture(pixels=image, format=PictureFormat.PNG), render_plan)
+    return finish(prepared, [run(item[None])[0] for item in prepared.items], options).picture.pixels
 
 
-def affine_map(picture: Picture, plan: RenderPlan, view: View, outputs: Sequence[NDArray[Any]]) -> AffineMap:
+def affine_map(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> AffineMap:
     """The network's effect as a map in the picture's colour space."""
+    picture, plan, view = prepared.picture, prepared.plan, prepared.view
     deep = picture.bits > 8
     if plan.proxy is None:
-        source = _for_network(_unit(_visible(picture)), deep)
+        source = _for_network(_unit(_visible(picture, view)), deep)
         seen, enhanced = picture.srgb(source), _unit(_assemble(plan, outputs))
     else:
         source = _for_network(view.colour, deep)
@@ -122,12 +139,13 @@ def affine_map(picture: Picture, plan: RenderPlan, view: View, outputs: Sequence
     return fit_affine(_unit(source), in_picture_space(picture, source, seen, enhanced))
 
 
-def _enhanced_codes(picture: Picture, plan: RenderPlan, outputs: Sequence[NDArray[Any]]) -> Pixels:
+def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixels:
     """The network's picture at full size, uint8 [H, W, 3], in the picture's colour space."""
-    enhanced = _assemble(plan, outputs)
+    picture = prepared.picture
+    enhanced = _assemble(prepared.plan, outputs)
     if speaks_srgb(picture):
         return enhanced
-    source = _visible(picture)
+    source = _visible(picture, prepared.view)
     seen = picture.srgb(source)
     return np.rint(in_picture_space(picture, source, seen, _unit(enhanced)) * 255).astype(np.uint8)
 
@@ -151,13 +169,12 @@ def _cut(pixels: NDArray[Any], window: Window) -> NDArray[Any]:
     return pixels[window.rows.start : window.rows.stop, window.columns.start : window.columns.stop]
 
 
-def _visible(picture: Picture) -> NDArray[Any]:
+def _visible(picture: Picture, view: View) -> NDArray[Any]:
     """The picture's pixels, those that are wholly transparent in its mean visible colour, so that nothing leaks."""
     if picture.alpha is None or picture.alpha.all():
         return picture.pixels
-    mean = shrink(picture, _measuring_shape(picture)).mean_colour
     white = np.iinfo(picture.pixels.dtype).max
-    filling = np.rint(mean * white).astype(picture.pixels.dtype)
+    filling = np.rint(view.mean_colour * white).astype(picture.pixels.dtype)
     return np.where(picture.alpha[..., None] == 0, filling, picture.pixels)
 
 

@@ -19,7 +19,7 @@ from service.rendering import (
     fit_effect,
     follow,
     plan,
-    work_items,
+    prepare,
 )
 from service.repository import ModelTraits
 from tests.pictures import constant, dark_scene
@@ -31,17 +31,19 @@ GUIDED = replace(NEUTRAL, detail=Detail.GUIDED)
 def effect_of(pixels: NDArray[np.uint8], gain: float, options: RenderOptions = GUIDED) -> Effect:
     frame = Picture(pixels=pixels, format=PictureFormat.PNG)
     frame_plan = plan(frame.width, frame.height, 8, TRAITS, options)
-    outputs = [np.clip(item * gain, 0, 255).astype(np.uint8) for item in work_items(frame, frame_plan)]
-    return fit_effect(frame, frame_plan, outputs, options)
+    prepared = prepare(frame, frame_plan)
+    outputs = [np.clip(item * gain, 0, 255).astype(np.uint8) for item in prepared.items]
+    return fit_effect(prepared, outputs, options)
 
 
 def test_one_frame_alone_is_what_finish_makes_of_a_picture() -> None:
     options = RenderOptions(Detail.GUIDED, 0.8, 0.5, True, 0.9)
     frame = Picture(pixels=dark_scene(size=(120, 160)), format=PictureFormat.PNG)
     frame_plan = plan(frame.width, frame.height, 8, TRAITS, options)
-    outputs = [item * 2 for item in work_items(frame, frame_plan)]
-    effect = fit_effect(frame, frame_plan, outputs, options)
-    expected = finish(frame, frame_plan, outputs, options)
+    prepared = prepare(frame, frame_plan)
+    outputs = [item * 2 for item in prepared.items]
+    effect = fit_effect(prepared, outputs, options)
+    expected = finish(prepared, outputs, options)
     np.testing.assert_array_equal(apply_effect(frame, effect, options), expected.picture.pixels)
     assert effect.gate == expected.gate
 
@@ -87,4 +89,4 @@ def test_frames_need_a_map() -> None:
     frame = Picture(pixels=constant(20), format=PictureFormat.PNG)
     whole = plan(frame.width, frame.height, 8, TRAITS, replace(NEUTRAL, detail=Detail.WHOLE))
     with pytest.raises(ValueError, match="detail=guided, not whole"):
-        fit_effect(frame, whole, [frame.pixels], NEUTRAL)
+        fit_effect(prepare(frame, whole), [frame.pixels], NEUTRAL)

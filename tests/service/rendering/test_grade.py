@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.pictures import Picture, PictureFormat
-from service.rendering import NEUTRAL, Detail, RenderOptions, finish, plan, render_array, work_items
+from service.rendering import NEUTRAL, Detail, RenderOptions, finish, plan, prepare, render_array
 from tests import pictures
 from tests.service.rendering.networks import POINTWISE, Network, curve, quadratic
 
@@ -23,7 +23,8 @@ def gate_of(pixels: NDArray[np.uint8]) -> float:
     """The gate that a picture meets, by a network that changes nothing."""
     picture = Picture(pixels, PictureFormat.PNG)
     render_plan = plan(pixels.shape[1], pixels.shape[0], 8, POINTWISE, RenderOptions())
-    return finish(picture, render_plan, work_items(picture, render_plan), RenderOptions()).gate
+    prepared = prepare(picture, render_plan)
+    return finish(prepared, prepared.items, RenderOptions()).gate
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_the_gate_falls_smoothly_and_is_measured_but_not_applied_when_off() -> N
     assert np.diff(gates).min() > -0.2
     picture = Picture(pictures.constant(200), PictureFormat.PNG)
     render_plan = plan(96, 64, 8, POINTWISE, NEUTRAL)
-    brighter = [item + 50 for item in work_items(picture, render_plan)]
-    rendered = finish(picture, render_plan, brighter, NEUTRAL)
+    prepared = prepare(picture, render_plan)
+    rendered = finish(prepared, [item + 50 for item in prepared.items], NEUTRAL)
     assert rendered.gate == 0.0
     assert (rendered.picture.pixels == 250).all()

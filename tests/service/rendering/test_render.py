@@ -21,9 +21,9 @@ from service.rendering import (
     RenderOptions,
     finish,
     plan,
+    prepare,
     render_array,
     warm_up,
-    work_items,
 )
 from service.repository import ModelTraits, SpatialScope
 from tests import pictures
@@ -47,10 +47,10 @@ TILES = replace(NEUTRAL, detail=Detail.TILES)
 def render(picture: Picture, network: Network, options: RenderOptions, traits: ModelTraits = POINTWISE) -> Rendered:
     """The whole path for a decoded picture."""
     render_plan = plan(picture.width, picture.height, picture.bits, traits, options)
-    items = work_items(picture, render_plan)
-    assert tuple(item.shape[:2] for item in items) == render_plan.item_shapes
-    assert all(item.dtype == np.uint8 for item in items)
-    return finish(picture, render_plan, [network(item[None])[0] for item in items], options)
+    prepared = prepare(picture, render_plan)
+    assert tuple(item.shape[:2] for item in prepared.items) == render_plan.item_shapes
+    assert all(item.dtype == np.uint8 for item in prepared.items)
+    return finish(prepared, [network(item[None])[0] for item in prepared.items], options)
 
 
 def luminance(pixels: NDArray[Any]) -> float:
@@ -123,7 +123,7 @@ def test_the_proxy_is_the_exact_area_mean(bits: int, tolerance: float) -> None:
     pixels = np.random.default_rng(0).integers(0, 2**bits, (128 * 3, 256 * 3, 3)).astype(dtype)
     render_plan = plan(768, 384, bits, POINTWISE, GUIDED)
     expected = pixels.reshape(128, 3, 256, 3, 3).mean(axis=(1, 3)) * (255 / (2**bits - 1))
-    difference = work_items(Picture(pixels, PictureFormat.PNG), render_plan)[0] - expected
+    difference = prepare(Picture(pixels, PictureFormat.PNG), render_plan).items[0] - expected
     assert np.abs(difference).max() < tolerance
     assert np.abs(difference.mean(axis=(0, 1))).max() < 0.01
 
@@ -131,7 +131,7 @@ def test_the_proxy_is_the_exact_area_mean(bits: int, tolerance: float) -> None:
 def test_the_proxy_keeps_the_mean_at_odd_sizes() -> None:
     image = pictures.scene("coffee", (397, 593))
     render_plan = plan(593, 397, 8, POINTWISE, GUIDED)
-    proxy = work_items(Picture(image, PictureFormat.PNG), render_plan)[0]
+    proxy = prepare(Picture(image, PictureFormat.PNG), render_plan).items[0]
     assert np.abs(proxy.mean(axis=(0, 1)) - image.mean(axis=(0, 1))).max() < 0.05
 
 
