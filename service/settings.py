@@ -63,7 +63,8 @@ class Settings(BaseSettings):
     """Seconds after which one pass of a network counts as hung: its child process is killed and restarted."""
 
     cpu_threads: int = Field(0, ge=0, le=1024)
-    """Threads inside one pass of a network on the CPU; 0 takes one a core."""
+    """Threads that run a network on the CPU, 0 for one a core. A pass that runs alone has all of them; passes side by
+    side, as many as there are threads, share them."""
 
     codec_threads: int = Field(0, ge=0, le=1024)
     """Threads that decode, render and encode; 0 takes one a core."""

@@ -6,6 +6,7 @@ picture of the same bucket is under way) and the oldest item is younger than the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,11 +43,19 @@ class Waiting:
 
 @dataclass(frozen=True)
 class BatchPolicy:
-    """Limits of one batch; one item alone is always let through, whatever its size."""
+    """Limits of one batch, and of those that run side by side; one item alone is always let through.
+
+    Attributes:
+        max_count: most pictures in a batch.
+        max_pixels: most pixels in a batch.
+        max_delay: longest wait for company, in seconds.
+        max_running_pixels: most pixels in all the batches that run at once.
+    """
 
     max_count: int = 1
     max_pixels: int = 16_000_000
     max_delay: float = 0.0
+    max_running_pixels: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class EngineInfo:
         device: `cpu`, `cuda:0`, ... or `remote`.
         precision: `fp32` or `fp16`.
         placement: `in process`, `child process` or `server`.
+        passes: how many passes may run side by side in one runner.
     """
 
     engine: str
@@ -37,6 +38,7 @@ class EngineInfo:
     device: str
     precision: str = "fp32"
     placement: str = "in process"
+    passes: int = 1
 
     @property
     def on_gpu(self) -> bool:
@@ -45,7 +47,7 @@ class EngineInfo:
 
 
 class Runner(Protocol):
-    """One loaded model on one device, called by one thread at a time."""
+    """One loaded model on one device, called by as many threads at a time as `info.passes` says."""
 
     info: EngineInfo
 

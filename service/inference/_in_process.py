@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.errors import EngineUnavailable
 from service.inference._contract import EngineInfo, Runner, Tensors
 from service.inference._faults import DeviceLost, Fault, run_guarded
-from service.inference._threads import RunnerThread
+from service.inference._threads import RunnerThreads
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
@@ -28,14 +28,18 @@ class InProcessEngine:
     child process placement heals both.
 
     Args:
-        runners: at least one; as many batches run at once.
+        runners: at least one; each takes as many batches at once as it says.
         timeout: seconds after which a pass counts as hung.
         metrics: where faults are counted.
     """
 
     def __init__(self, runners: Sequence[Runner], timeout: float, metrics: Metrics) -> None:
         self.info: EngineInfo = runners[0].info
-        self._runners = [(runner, RunnerThread(f"runner-{runner.info.device}")) for runner in runners]
+        self._runners = [
+            (runner, RunnerThreads(f"runner-{runner.info.device}"))
+            for runner in runners
+            for _ in range(runner.info.passes)
+        ]
         self._idle = list(self._runners)
         self._hung = 0
         self.lost = False
@@ -44,7 +48,7 @@ class InProcessEngine:
 
     @property
     def concurrency(self) -> int:
-        """Runners that answer; 1 where none does, so that a batch is sent and refused."""
+        """Passes that may run at once; 1 where no runner answers, so that a batch is sent and refused."""
         return max(1, len(self._runners) - self._hung)
 
     @property
@@ -74,11 +78,14 @@ class InProcessEngine:
 
     async def close(self) -> None:
         """Wait for what runs, then release the models; a hanging pass is left behind."""
+        ended: dict[Runner, bool] = {}
         for runner, thread in self._runners:
-            if await asyncio.to_thread(thread.stop, PATIENCE):
+            ended[runner] = await asyncio.to_thread(thread.stop, PATIENCE) and ended.get(runner, True)
+        for runner, has_ended in ended.items():
+            if has_ended:
                 runner.close()
 
-    def _recover(self, late: asyncio.Future[Tensors], runner: Runner, thread: RunnerThread) -> None:
+    def _recover(self, late: asyncio.Future[Tensors], runner: Runner, thread: RunnerThreads) -> None:
         """A pass that was given up has ended after all."""
         late.cancelled() or late.exception()  # retrieved: nobody waits for it
         self._hung -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -230,7 +231,11 @@ class Models:
         batching = source.config.batching
         pays = batching.asked_for or engine.info.on_gpu
         policy = BatchPolicy(
-            batching.max_batch_size if pays else 1, self._settings.max_batch_pixels, batching.max_delay
+            batching.max_batch_size if pays else 1,
+            self._settings.max_batch_pixels,
+            batching.max_delay,
+            # Passes side by side on the CPU share the memory that one large pass is allowed.
+            self._settings.max_whole_pixels if engine.info.device == "cpu" else math.inf,
         )
         queue = BatchQueue(
             engine,

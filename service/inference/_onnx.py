@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnxruntime as ort
@@ -23,13 +26,17 @@ GRAPH_TYPES = {"UINT8": "tensor(uint8)", "FP32": "tensor(float)", "FP16": "tenso
 
 
 class OnnxRunner:
-    """One ONNX Runtime session.
+    """A model in ONNX Runtime.
+
+    On the CPU a pass that runs alone uses every thread; passes side by side share them, each with a session of fewer
+    threads, because one thread a pass gets more done than all threads in each pass one after the other.
 
     Args:
         path: the model file.
-        config: its configuration; parameters under Triton's own names are honoured.
+        config: its configuration; parameters under Triton's own names are honoured. One that sets
+            `intra_op_thread_count`, or several instances, gets just that, and one pass at a time in each.
         device: `cpu`, or `cuda:N`.
-        threads: threads inside one pass on the CPU, unless the configuration sets `intra_op_thread_count`.
+        threads: threads that passes on the CPU have together.
 
     Raises:
         EngineUnavailable: if the provider that the device needs is not there or does not start.
@@ -40,23 +47,44 @@ class OnnxRunner:
         providers = [(CPU, {})] if device == "cpu" else provider_options(config, device)
         self._config = config
         self._device = device
-        self._session = _open(path, config, _session_options(config, threads), providers)
+        self._shares = pass_widths(threads) if device == "cpu" and _may_share(config) else (threads,)
+        self._sessions = {
+            share: _open(path, config, _session_options(config, share), providers) for share in self._shares
+        }
+        self._session = self._sessions[self._shares[0]]
         _check_signature(self._session, config)
+        self._running = 0
+        self._counting = Lock()
         self._bound: OrderedDict[tuple[tuple[int, ...], tuple[str, ...]], BoundShape] = OrderedDict()
         self._graphs = {(s.batch_size, s.height, s.width, 3) for s in config.warmup} if config.cuda_graphs else set()
-        self.info = EngineInfo("onnxruntime", providers[0][0], device, config.precision)
+        passes = threads if len(self._shares) > 1 else 1
+        self.info = EngineInfo("onnxruntime", providers[0][0], device, config.precision, passes=passes)
 
     def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
         """See `Runner.run`."""
         if self._device != "cpu":
             return self._bind(batch.shape, outputs).run(batch)
-        arrays = self._session.run(outputs, {self._config.inputs[0].name: batch}, self._run_options())
+        with self._share() as session:
+            arrays = session.run(outputs, {self._config.inputs[0].name: batch}, self._run_options())
         return dict(zip(outputs, arrays, strict=True))
 
     def close(self) -> None:
-        """Drop the session, and with it its arenas."""
+        """Drop the sessions, and with them their arenas."""
         self._bound.clear()
         del self._session
+        self._sessions.clear()
+
+    @contextmanager
+    def _share(self) -> Iterator[ort.InferenceSession]:
+        """The session for one more pass beside those that run."""
+        with self._counting:
+            self._running += 1
+            share = share_of(self._shares, self._running)
+        try:
+            yield self._sessions[share]
+        finally:
+            with self._counting:
+                self._running -= 1
 
     def _bind(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> BoundShape:
         key = (shape, outputs)
@@ -78,6 +106,23 @@ class OnnxRunner:
         if shrink:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", shrink)
         return options
+
+
+def pass_widths(threads: int) -> tuple[int, ...]:
+    """Threads a pass may get, widest first: all of them, half, and so on down to one."""
+    widths = [threads]
+    while widths[-1] > 1:
+        widths.append(widths[-1] // 2)
+    return tuple(widths)
+
+
+def share_of(widths: tuple[int, ...], running: int) -> int:
+    """Threads for a pass beside which `running - 1` others run: the widest that leaves each of them as many."""
+    return next((width for width in widths if width * running <= widths[0]), widths[-1])
+
+
+def _may_share(config: ModelConfig) -> bool:
+    return "intra_op_thread_count" not in config.parameters and sum(group.count for group in config.instances) == 1
 
 
 def _open(

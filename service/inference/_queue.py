@@ -114,7 +114,7 @@ class BatchQueue:
         self._admitted = 0
         self._entries: list[_Entry] = []
         self._expected: Counter[Bucket] = Counter()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], int] = {}  # and its pixels
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._seconds_per_entry = 0.0
@@ -239,14 +239,17 @@ class BatchQueue:
             match decide([entry.waiting for entry in self._entries], expected, self._policy, time.monotonic()):
                 case Cut(places, closed_by):
                     batch = [self._entries[place] for place in places]
+                    pixels = sum(entry.waiting.pixels for entry in batch)
+                    if self._running and sum(self._running.values()) + pixels > self._policy.max_running_pixels:
+                        return  # when a batch has run, there is another look
                     self._entries = [entry for entry in self._entries if entry not in batch]
                     self._metrics.batch(
                         sum(entry.waiting.count for entry in batch),
-                        sum(entry.waiting.pixels for entry in batch),
+                        pixels,
                         closed_by,
                     )
                     task = asyncio.create_task(self._run(batch))
-                    self._running.add(task)
+                    self._running[task] = pixels
                     task.add_done_callback(self._ran)
                 case Wait(until):
                     delay = max(0.0, until - time.monotonic())
@@ -261,7 +264,7 @@ class BatchQueue:
             )
 
     def _ran(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        del self._running[task]
         self._pump()
 
     async def _run(self, batch: Sequence[_Entry]) -> None:

@@ -47,6 +47,11 @@ class Hosted:
         """Whether the model can be called at this moment."""
         return self.settled.is_set() and self.error is None
 
+    @property
+    def passes(self) -> int:
+        """How many batches it takes at once."""
+        return 1 if self.info is None else self.info.passes
+
 
 class DeviceSupervisor:
     """The child process of one device, started with its first model and stopped with its last.
@@ -181,7 +186,7 @@ class ChildProcessEngine:
     """One model in the child processes of one or more devices.
 
     Args:
-        instances: the supervisor and the hosted model, one pair for every batch that may run at once.
+        instances: the supervisor and the hosted model, one pair for every copy of the model.
     """
 
     def __init__(self, instances: Sequence[tuple[DeviceSupervisor, Hosted]]) -> None:
@@ -189,12 +194,12 @@ class ChildProcessEngine:
         assert info is not None
         self.info = info
         self._instances = tuple(instances)
-        self._idle = list(instances)
+        self._idle = [(supervisor, hosted) for supervisor, hosted in instances for _ in range(hosted.passes)]
 
     @property
     def concurrency(self) -> int:
-        """Instances that can be called; 1 where none can, so that one batch waits for the first to come back."""
-        return max(1, sum(hosted.ready for _, hosted in self._instances))
+        """Passes that may run at once; 1 where no copy can be called: one batch waits for the first to come back."""
+        return max(1, sum(hosted.passes for _, hosted in self._instances if hosted.ready))
 
     @property
     def ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""One thread for one runner, in order of arrival.
+"""Threads of one runner's own, which take what is submitted in order of arrival.
 
 Not an executor of the standard library: that waits for its threads when the interpreter ends, for ever if a pass of a
 network hangs. CUDA runtimes keep state by thread, so a thread stays with its runner.
@@ -7,6 +7,7 @@ network hangs. CUDA runtimes keep state by thread, so a thread stays with its ru
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -15,13 +16,21 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class RunnerThread:
-    """Runs what is submitted, one after the other, in a daemon thread."""
+class RunnerThreads:
+    """Runs what is submitted in daemon threads: one, and so one after the other, until `widen` is called."""
 
     def __init__(self, name: str) -> None:
         self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
-        self._thread.start()
+        self._name = name
+        self._threads: list[threading.Thread] = []
+        self._stopped = False
+        self.widen(1)
+
+    def widen(self, threads: int) -> None:
+        """Have at least so many threads from now on."""
+        while len(self._threads) < threads and not self._stopped:
+            self._threads.append(threading.Thread(target=self._loop, name=self._name, daemon=True))
+            self._threads[-1].start()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Run `work` when all that was submitted before is done."""
@@ -30,10 +39,14 @@ class RunnerThread:
         return future
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Wait for what was submitted, at most `timeout` seconds; whether the thread has ended."""
-        self._work.put(None)
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        """Wait for what was submitted, at most `timeout` seconds; whether every thread has ended."""
+        self._stopped = True
+        for _ in self._threads:
+            self._work.put(None)
+        end = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _loop(self) -> None:
         while (item := self._work.get()) is not None:

@@ -24,7 +24,7 @@ from service.inference._contract import EngineInfo, Runner, Tensors
 from service.inference._faults import Fault, classify, run_guarded
 from service.inference._runners import open_runner
 from service.inference._shared_memory import Slot, align
-from service.inference._threads import RunnerThread
+from service.inference._threads import RunnerThreads
 from service.repository import ConfigError, ModelVersion
 
 
@@ -118,7 +118,7 @@ class _Worker:
         self._connection = connection
         self._sending = Lock()
         self._slots: dict[int, Slot] = {}
-        self._threads: dict[int, RunnerThread] = {}
+        self._threads: dict[int, RunnerThreads] = {}
         self._runners: dict[int, Runner] = {}
 
     def take(self, call: int, command: Command) -> None:
@@ -127,7 +127,7 @@ class _Worker:
             case AddSlot(slot):
                 self._slots[slot] = Slot(recv_handle(self._connection))
             case Load():
-                self._threads[command.runner] = RunnerThread(f"runner-{command.runner}")
+                self._threads[command.runner] = RunnerThreads(f"runner-{command.runner}")
                 self._submit(call, command.runner, lambda _: self._load(command))
             case Run():
                 self._submit(call, command.runner, lambda faults: self._run(command, faults))
@@ -160,6 +160,8 @@ class _Worker:
     def _load(self, command: Load) -> EngineInfo:
         runner = open_runner(command.model, command.device, command.threads)
         self._runners[command.runner] = runner
+        if threads := self._threads.get(command.runner):
+            threads.widen(runner.info.passes)
         return replace(runner.info, placement="child process")
 
     def _unload(self, number: int) -> None:

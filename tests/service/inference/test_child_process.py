@@ -113,6 +113,24 @@ def test_concurrent_batches_do_not_mix(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_one_model_takes_as_many_passes_at_once_as_it_has_threads(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(make_repository(tmp_path, slow=0.05), cpu_threads=3) as service:
+            model = service.model()
+            assert model.engine.concurrency == 3
+            batches = [picture(value, 40 + value) for value in range(12)]
+            outcomes = await asyncio.gather(*(model.queue.submit(batch, WANTED) for batch in batches))
+            for batch, outcome in zip(batches, outcomes, strict=True):
+                np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(batch))
+            os.kill(service.pid, signal.SIGKILL)
+            await eventually(lambda: not model.engine.ready)
+            assert model.engine.concurrency == 1
+            await eventually(lambda: model.engine.ready, RETURN_SECONDS)
+            assert model.engine.concurrency == 3
+
+    run(scenario)
+
+
 def test_killed_under_load_only_the_running_batch_fails(tmp_path: Path) -> None:
     root = make_repository(tmp_path, ("brighten", "other"), slow=0.05)
 

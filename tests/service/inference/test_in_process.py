@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +37,23 @@ def test_as_many_batches_at_once_as_runners() -> None:
         assert [runner.sizes for runner in runners] == [[1], [1]]
         await engine.close()
         assert all(runner.closed for runner in runners)
+
+    run(scenario)
+
+
+def test_a_runner_that_takes_several_passes_is_closed_once_all_have_ended() -> None:
+    async def scenario() -> None:
+        runner = ScriptedRunner()
+        runner.info = replace(runner.info, passes=2)
+        runner.gate.clear()
+        engine = InProcessEngine([runner], 10, Metrics())
+        assert engine.concurrency == 2
+        tasks = [asyncio.create_task(engine.run(picture(value), WANTED)) for value in (1, 2)]
+        await asyncio.sleep(0.01)
+        runner.gate.set()
+        assert sorted(answer(tensors) for tensors in await asyncio.gather(*tasks)) == [253, 254]
+        await engine.close()
+        assert runner.closed
 
     run(scenario)
 

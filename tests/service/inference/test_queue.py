@@ -34,11 +34,12 @@ class Line:
         delay: float = 0.0,
         max_size: int = 0,
         patience: float | None = None,
+        max_running_pixels: float = math.inf,
         max_wait: float = math.inf,
     ) -> None:
         self.engine = GatedEngine(concurrency)
         self.metrics = Metrics()
-        policy = BatchPolicy(max_count, 1_000_000, delay)
+        policy = BatchPolicy(max_count, 1_000_000, delay, max_running_pixels)
         self.queue = BatchQueue(self.engine, policy, max_size, self.metrics.model("m"), patience, max_wait)
 
     def submit(self, value: int, height: int = 16, deadline: float | None = None) -> asyncio.Task[Outcome]:
@@ -105,6 +106,28 @@ def test_no_more_batches_at_once_than_the_engine_takes() -> None:
         assert line.engine.running == 1
         line.engine.let(3)
         await asyncio.gather(*tasks)
+
+    run(scenario)
+
+
+def test_batches_at_once_share_a_budget_of_pixels() -> None:
+    """Pictures of 16 x 24 and one of 64 x 24 pixels, where three of the small ones fit at once."""
+
+    async def scenario() -> None:
+        line = Line(concurrency=4, max_count=1, max_running_pixels=3 * 16 * 24)
+        tasks = [line.submit(value) for value in range(5)]
+        await settle()
+        assert line.engine.running == 3
+        line.engine.let(5)
+        await asyncio.gather(*tasks)
+        assert line.engine.most_running == 3
+        alone = line.submit(9, height=64)  # beyond the budget, and let through because nothing else runs
+        behind = line.submit(10)
+        await settle()
+        assert line.engine.running == 1
+        line.engine.let(2)
+        assert answer((await alone).tensors) == 246
+        assert answer((await behind).tensors) == 245
 
     run(scenario)
 

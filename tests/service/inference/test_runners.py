@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from service.errors import EngineUnavailable
 from service.inference import AFFINE, ENHANCED, open_runner
-from service.inference._onnx import _session_options
+from service.inference._onnx import _session_options, pass_widths, share_of
 from service.inference._onnx_cuda import CUDA, TENSORRT, BoundShape, provider_options
 from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion
 from tests.pictures import dark_scene
@@ -40,6 +41,45 @@ def test_onnx_on_the_cpu(tmp_path: Path) -> None:
     assert list(tensors) == [AFFINE, ENHANCED]
     assert runner.info.provider == "CPUExecutionProvider"
     assert runner.info.engine == "onnxruntime"
+    runner.close()
+
+
+@pytest.mark.parametrize(
+    ("threads", "widths", "shares"),
+    [
+        (1, (1,), [1]),
+        (2, (2, 1), [2, 1]),
+        (3, (3, 1), [3, 1, 1]),
+        (4, (4, 2, 1), [4, 2, 1, 1]),
+        (8, (8, 4, 2, 1), [8, 4, 2, 2, 1, 1, 1, 1]),
+    ],
+)
+def test_passes_side_by_side_share_the_threads(threads: int, widths: tuple[int, ...], shares: list[int]) -> None:
+    assert pass_widths(threads) == widths
+    assert [share_of(widths, running) for running in range(1, threads + 1)] == shares
+
+
+def test_side_by_side_passes_answer_as_alone(tmp_path: Path) -> None:
+    runner = open_runner(version(make_repository(tmp_path)), "cpu", 4)
+    assert runner.info.passes == 4
+    pictures = [np.random.default_rng(seed).integers(0, 256, (1, 40 + seed, 64, 3), np.uint8) for seed in range(16)]
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda one: runner.run(one, (ENHANCED,))[ENHANCED], pictures))
+    for one, answered in zip(pictures, answers, strict=True):
+        np.testing.assert_array_equal(answered, brightened(one))
+    runner.close()
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        'parameters { key: "intra_op_thread_count" value { string_value: "2" } }',
+        "instance_group { kind: KIND_CPU count: 2 }",
+    ],
+)
+def test_a_configuration_that_decides_itself_gets_one_pass_a_copy(tmp_path: Path, extra: str) -> None:
+    runner = open_runner(version(make_repository(tmp_path, extra=extra)), "cpu", 4)
+    assert runner.info.passes == 1
     runner.close()
 
 
