@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -22,8 +23,11 @@ import trustme
 from nightlift.client import Client
 from service.access import Scope, TlsFiles, add_key
 from service.settings import Settings
+from tests.nightlift.commands import environment, nightlift
 from tests.servers import START_SECONDS, Server, serving
 from tests.service.access.conftest import PICTURE, bearer, over_grpc, over_http
+
+HEALTHCHECK = Path(__file__).parents[3] / "docker" / "healthcheck.py"
 
 
 @dataclass
@@ -158,6 +162,42 @@ def test_the_client_is_served(service: Encrypted) -> None:
     with Client(service.url, api_key=service.key, verify=service.trusting()) as client:
         assert client.ready()
         assert client.enhance(PICTURE).model == "brighten"
+
+
+def test_the_command_is_served(service: Encrypted, tmp_path: Path) -> None:
+    (tmp_path / "dark.png").write_bytes(PICTURE)
+    words = ("enhance", tmp_path / "dark.png", "-o", tmp_path / "out", "--server", service.url)
+    keyed = environment(NIGHTLIFT_API_KEY=service.key)
+    served = nightlift(*words, "--ca", service.folder / "ca.pem", env=keyed)
+    assert served.returncode == 0, served.stderr.decode()
+    assert (tmp_path / "out" / "dark.png").read_bytes().startswith(b"\x89PNG")
+    for more, words_said in (
+        ((), "CERTIFICATE_VERIFY_FAILED"),
+        (("--ca", tmp_path / "dark.png"), "no certificate can"),
+    ):
+        refused = nightlift(*words, "--overwrite", *more, env=keyed)
+        assert refused.returncode == 2
+        assert words_said in refused.stderr.decode()
+
+
+def check_health(running: Encrypted, **more: str) -> int:
+    """What the container's own check exits with."""
+    run = subprocess.run(
+        [sys.executable, "-S", HEALTHCHECK],
+        env={"NIGHTLIFT_PORT": str(running.server.port), "NIGHTLIFT_TLS_CERTIFICATE": "server.pem", **more},
+        capture_output=True,
+        check=False,
+    )
+    return run.returncode
+
+
+def test_the_containers_check_finds_it_healthy(service: Encrypted, strict: Encrypted) -> None:
+    assert check_health(service) == 0
+    assert check_health(service, NIGHTLIFT_TLS_CERTIFICATE="") == 1
+    assert check_health(strict) == 1
+    own = strict.authority.issue_cert("health")
+    own.private_key_and_cert_chain_pem.write_to_path(strict.folder / "client.pem")
+    assert check_health(strict, NIGHTLIFT_CLIENT_CERTIFICATE=str(strict.folder / "client.pem")) == 0
 
 
 def test_clients_without_a_certificate_are_refused_where_one_is_wanted(strict: Encrypted) -> None:
