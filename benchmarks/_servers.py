@@ -1,0 +1,105 @@
+"""Servers as processes of their own, on free ports of 127.0.0.1, ended with everything that they started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from benchmarks._tables import ROOT
+
+
+class ServerError(RuntimeError):
+    """A server did not start; the message has the end of what it wrote."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def end_with_servers() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that no server outlives it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], port: int, *, path: str = "/", patience: float = 90.0
+) -> Iterator[int]:
+    """Run a server in a process group of its own until the block ends; gives its process id.
+
+    Args:
+        command: what to run.
+        environment: variables beside this process's own.
+        port: where it will listen.
+        path: what answers 200 to a GET once it is ready.
+        patience: seconds that it may take to get there.
+
+    Raises:
+        ServerError: if it ends, or does not get ready.
+    """
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+        )
+        try:
+            _wait_ready(process, port, path, patience, log)
+            yield process.pid
+        finally:
+            _end(process)
+
+
+@contextmanager
+def nightlift(**settings: object) -> Iterator[int]:
+    """`nightlift serve` with the models at hand and these settings; gives its HTTP port."""
+    port = free_port()
+    chosen = {"port": port, "grpc_port": 0, "models": "zero_dce_improved", "log_level": "warning", **settings}
+    environment = {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in chosen.items()}
+    with running([sys.executable, "-m", "nightlift.cli", "serve"], environment, port, path="/readyz"):
+        yield port
+
+
+def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, patience: float, log: TextIO) -> None:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise ServerError(f"it ended with {process.returncode}:\n{_tail(log)}")
+        if _answers(port, path):
+            return
+        time.sleep(0.1)
+    raise ServerError(f"it was not ready within {patience:g} s:\n{_tail(log)}")
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 2) as probe:
+            probe.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            return b" 200 " in probe.recv(64)
+    except OSError:
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and after a while make the whole group."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(8)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _tail(log: TextIO) -> str:
+    log.seek(0)
+    return "".join(log.readlines()[-25:])

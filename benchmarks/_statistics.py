@@ -1,0 +1,56 @@
+"""Medians, percentiles and bootstrap intervals of what was measured in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A median with the ends of its 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+
+    def reaches(self, bar: float) -> bool:
+        """Whether a bar to be met from below is met: the interval's upper end is at or above it."""
+        return self.high >= bar
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.median:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
+
+
+def bootstrap_median(samples: Sequence[float], seed: int = 0) -> Interval:
+    """The median of `samples`, and the percentile bootstrap's 95 % interval of it (Efron 1979).
+
+    Raises:
+        ValueError: if there are no samples.
+    """
+    if not samples:
+        raise ValueError("there is nothing to take a median of")
+    values = np.asarray(samples, float)
+    drawn = np.random.default_rng(seed).integers(0, values.size, (RESAMPLES, values.size))
+    low, high = np.percentile(np.median(values[drawn], axis=1), [2.5, 97.5])
+    return Interval(float(np.median(values)), float(low), float(high))
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """The median of the ratios of pairs measured in turns, with its interval.
+
+    Raises:
+        ValueError: if there are not as many of the one as of the other, or none.
+    """
+    return bootstrap_median([one / other for one, other in zip(ours, theirs, strict=True)])
+
+
+def percentile(samples: ArrayLike, share: float) -> float:
+    """The value that `share` per cent of the samples do not exceed; NaN of none."""
+    values = np.asarray(samples, float)
+    return float(np.percentile(values, share)) if values.size else float("nan")

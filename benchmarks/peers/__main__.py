@@ -1,0 +1,296 @@
+"""The service beside other servers with the same network, codec, pictures and machine.
+
+    arrange  tries each peer's arrangements of threads, processes and batches, and keeps the best
+    equal    600x400 JPEGs: every peer whole, the service whole and guided, in turns
+    mixed    photos of 0.2 to 12 megapixels: every peer whole, and shrunk and enlarged; the service by default
+    quality  what guided and shrunk pictures are worth, against whole ones and against references
+
+Each peer is installed into an environment of its own below `--environments`. What is measured is kept there as JSON,
+so that peers can be measured one at a time by `--peers`; tables have every peer measured so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+
+from benchmarks._load import LoadReport, Target, closed_loop, requests_of, send_once
+from benchmarks._photos import jpeg_of, mixed, pairs, pixels_of, psnr
+from benchmarks._repositories import MODEL
+from benchmarks._servers import ServerError, end_with_servers, nightlift
+from benchmarks._statistics import bootstrap_median, percentile, ratios
+from benchmarks._tables import machine, table, write_section
+from benchmarks.peers._peers import PEERS, Arrangement, Peer, arrangements, is_picture
+from benchmarks.serving import CONCURRENCY, jpeg
+from service.settings import Settings, available_cores
+
+SERVICE = "Nightlift"
+AS_PEERS = "protect=0&gate=false"  # the network's effect alone, as the peers answer it
+MIXED_AT_ONCE = 4
+SERVED_SECONDS = 12.0  # the service and shrunk pictures need less time than whole ones for the same certainty
+Notes = dict[str, dict[str, Any]]
+
+
+class Contest:
+    """What all parts share: where peers live, what was measured, and the options of this run."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.environments: Path = given.environments.resolve()
+        self.turns: int = given.turns
+        self.seconds: float = given.seconds
+        self.photos: Path | None = given.photos
+        self.references: Path | None = given.references
+        self.peers = [peer for peer in PEERS if not given.peers or peer.package in given.peers]
+        self.model = Settings().model_repository / MODEL / "1" / "model.onnx"
+        self._file = self.environments / "measured.json"
+        self.notes: dict[str, Notes] = json.loads(self._file.read_text()) if self._file.is_file() else {}
+        self.environments.mkdir(parents=True, exist_ok=True)
+
+    def note(self, part: str, name: str, measured: dict[str, Any]) -> None:
+        """Keep what was measured of one peer."""
+        self.notes.setdefault(part, {})[name] = measured
+        self._file.write_text(json.dumps(self.notes, indent=1))
+
+    def arrangement(self, peer: Peer) -> Arrangement:
+        """The best one found by `arrange`, or one thread a pass."""
+        found = self.notes.get("arrange", {}).get(peer.name)
+        return Arrangement(**found["best"]) if found else Arrangement(available_cores(), 1)
+
+    def facts(self) -> str:
+        """The machine and every peer's version."""
+        return machine({peer.name: peer.version(self.environments) for peer in PEERS if self.installed(peer)})
+
+    def installed(self, peer: Peer) -> bool:
+        """Whether its environment is there."""
+        return (self.environments / peer.package / "bin" / "python").is_file()
+
+
+def arrange(contest: Contest) -> str:
+    """Throughput of every arrangement of every peer, at concurrency 8 on 600x400."""
+    file = jpeg(600, 400)
+    for peer in contest.peers:
+        seen: list[tuple[Arrangement, float]] = []
+        for choice in arrangements(peer, available_cores()):
+            with peer.serving(contest.environments, contest.model, choice) as port:
+                one = checked(peer.target(port, [file]))
+                closed_loop(one, CONCURRENCY, 1.5)
+                seen.append((choice, closed_loop(one, CONCURRENCY, 4).throughput))
+        best = max(seen, key=lambda pair: pair[1])[0]
+        tried = {str(choice): rate for choice, rate in seen}
+        contest.note("arrange", peer.name, {"best": asdict(best), "tried": tried})
+    rows = [
+        (
+            name,
+            str(Arrangement(**found["best"])),
+            "; ".join(f"{how}: {rate:.1f}" for how, rate in found["tried"].items()),
+        )
+        for name, found in contest.notes.get("arrange", {}).items()
+    ]
+    return "\n\n".join((table(("peer", "best", "tried, pictures a second"), rows), contest.facts()))
+
+
+def equal(contest: Contest) -> str:
+    """Equal sizes, whole; and what the service gives by guided rendering of the same load."""
+    file = jpeg(600, 400)
+    for peer in contest.peers:
+        with ExitStack() as stack:
+            port = stack.enter_context(nightlift())
+            theirs = stack.enter_context(peer.serving(contest.environments, contest.model, contest.arrangement(peer)))
+            targets = {
+                "whole": requests_of([file], port, f"/enhance?detail=whole&{AS_PEERS}"),
+                "guided": requests_of([file], port, f"/enhance?detail=guided&{AS_PEERS}"),
+                "peer": peer.target(theirs, [file]),
+            }
+            for one in targets.values():
+                closed_loop(checked(one), CONCURRENCY, 1.5)
+            seen: dict[str, list[LoadReport]] = {name: [] for name in targets}
+            for _ in range(contest.turns):
+                for name, one in targets.items():
+                    seen[name].append(closed_loop(one, CONCURRENCY, contest.seconds))
+        measured = {
+            name: {
+                "rates": [report.throughput for report in reports],
+                "tails": [percentile(report.latencies, 99) for report in reports],
+                "p99": percentile([second for report in reports for second in report.latencies], 99),
+            }
+            for name, reports in seen.items()
+        }
+        contest.note("equal", peer.name, measured)
+    rows = []
+    for name, found in contest.notes.get("equal", {}).items():
+        peer, whole, guided = found["peer"], found["whole"], found["guided"]
+        ratio = ratios(whole["rates"], peer["rates"])
+        tail = ratios(whole["tails"], peer["tails"])
+        faster = ratios(guided["rates"], peer["rates"])
+        rows.append(
+            (
+                name,
+                f"{median(peer['rates']):.2f}",
+                f"{median(whole['rates']):.2f}",
+                f"{ratio:.3f}",
+                "yes" if ratio.reaches(1) else "**no**",
+                f"{1000 * peer['p99']:.0f}",
+                f"{1000 * whole['p99']:.0f}",
+                f"{tail:.2f}",
+                "yes" if tail.low <= 1 else "**no**",
+                f"{median(guided['rates']):.1f}",
+                f"{faster:.2f}",
+                "yes" if faster.reaches(3) else "**no**",
+            )
+        )
+    columns = (
+        "peer",
+        "peer whole, 1/s",
+        "ours whole, 1/s",
+        "ours / peer (95 %)",
+        "at least 1",
+        "peer p99, ms",
+        "ours p99, ms",
+        "ours / peer (95 %)",
+        "at most 1",
+        "ours guided, 1/s",
+        "ours guided / peer whole (95 %)",
+        "at least 3",
+    )
+    return "\n\n".join((table(columns, rows), contest.facts()))
+
+
+def mixed_sizes(contest: Contest) -> str:
+    """Photos of mixed sizes: what each did in its window."""
+    files = mixed(contest.photos)
+    pixels = [pixels_of(file).shape[0] * pixels_of(file).shape[1] / 1e6 for file in files]
+    alone = Arrangement(1, available_cores())
+    for peer in contest.peers:
+        measured: dict[str, Any] = {"pixels": sum(pixels)}
+        with nightlift() as port:
+            served = requests_of(files, port, f"/enhance?{AS_PEERS}")
+            closed_loop(served, MIXED_AT_ONCE, 3)
+            ours = closed_loop(served, MIXED_AT_ONCE, SERVED_SECONDS)
+        measured["ours"] = done_of(ours, pixels)
+        for mode, seconds in (("whole", contest.seconds), ("shrunk", SERVED_SECONDS)):
+            try:
+                with peer.serving(contest.environments, contest.model, alone, mode) as port:
+                    one = peer.target(port, files)
+                    send_once(one, picture=int(np.argmin(pixels)))
+                    measured[mode] = done_of(closed_loop(one, MIXED_AT_ONCE, seconds, patience=0.1), pixels)
+            except (ServerError, OSError, RuntimeError) as error:
+                measured[mode] = {"error": str(error)[:200]}
+        contest.note("mixed", peer.name, measured)
+    rows = []
+    for name, found in contest.notes.get("mixed", {}).items():
+        ours, whole, shrunk = found["ours"], found["whole"], found["shrunk"]
+        if "error" in whole:
+            rows.append((name, whole["error"], "", *said(ours), "", "", *said(shrunk)))
+            continue
+        ratio = ours["pixels_rate"] / whole["pixels_rate"] if whole["count"] else float("inf")
+        rows.append(
+            (name, *said(whole), *said(ours), f"{ratio:.1f}", "yes" if ratio >= 10 else "**no**", *said(shrunk))
+        )
+    columns = (
+        "peer",
+        "whole: photos",
+        "MP/s",
+        "ours: photos",
+        "MP/s",
+        "ours / whole, by MP/s",
+        "at least 10",
+        "shrunk: photos",
+        "MP/s",
+    )
+    return "\n\n".join((table(columns, rows), contest.facts()))
+
+
+def done_of(report: LoadReport, pixels: Sequence[float]) -> dict[str, float]:
+    """Photos and megapixels a second that were complete within the window."""
+    done = sum(pixels[answer.picture] for answer in report.answers)
+    return {"count": len(report.answers), "seconds": report.seconds, "pixels_rate": done / report.seconds}
+
+
+def said(done: dict[str, Any]) -> tuple[str, str]:
+    """Cells: photos in how many seconds, and megapixels a second."""
+    if "error" in done:
+        return done["error"], ""
+    return f"{done['count']} in {done['seconds']:.0f} s", f"{done['pixels_rate']:.2f}"
+
+
+def quality(contest: Contest) -> str:
+    """Guided and shrunk pictures against whole ones, and all of them against references where they are at hand."""
+    peer = next(peer for peer in PEERS if contest.installed(peer))
+    small = [file for file in mixed(contest.photos) if pixels_of(file).size <= 3 * 1.5e6]
+    found = pairs(contest.references) if contest.references else []
+    with ExitStack() as stack:
+        port = stack.enter_context(nightlift())
+        shrunk_port = stack.enter_context(
+            peer.serving(contest.environments, contest.model, Arrangement(1, available_cores()), "shrunk")
+        )
+        rows = []
+        for name, ask in {
+            "whole": lambda file: served(port, file, "whole"),
+            "guided, ours": lambda file: served(port, file, "guided"),
+            "shrunk and enlarged": lambda file: pixels_of(send_once(peer.target(shrunk_port, [file]))),
+        }.items():
+            against = [psnr(ask(file), served(port, file, "whole")) for file in small]
+            referenced = [psnr(ask(jpeg_of(dark)), bright) for dark, bright in found]
+            apart = f"{bootstrap_median(against):.2f}" if name != "whole" else ""
+            rows.append((name, apart, f"{mean(referenced):.2f}" if referenced else "not at hand"))
+    columns = ("rendered", "PSNR against whole, dB: median (95 %)", "mean PSNR against the reference, dB")
+    note = f"{len(small)} of the mixed photos, up to 1.5 megapixels; {len(found)} pairs with references."
+    return "\n\n".join((table(columns, rows), f"{note} {contest.facts()}"))
+
+
+def served(port: int, file: bytes, detail: str) -> Any:
+    """What the service answers, decoded."""
+    return pixels_of(send_once(requests_of([file], port, f"/enhance?detail={detail}&{AS_PEERS}")))
+
+
+def checked(target: Target) -> Target:
+    """A target that answers pictures.
+
+    Raises:
+        LoadError, ValueError: if it does not.
+    """
+    if not is_picture(send_once(target)):
+        raise ValueError("the answer is black")
+    return target
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Install what is missing, measure the parts asked for, and print or write their tables."""
+    parts: dict[str, Callable[[Contest], str]] = {
+        "arrange": arrange,
+        "equal": equal,
+        "mixed": mixed_sizes,
+        "quality": quality,
+    }
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
+    parser.add_argument("--environments", type=Path, required=True, help="folder of the peers' environments")
+    parser.add_argument("--only", choices=parts, action="append", help="a part, may be repeated; all if absent")
+    parser.add_argument("--peers", choices=[peer.package for peer in PEERS], action="append", help="all if absent")
+    parser.add_argument("--turns", type=int, default=7, help="turns of each contender")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of a turn, or of a whole mixed window")
+    parser.add_argument("--photos", type=Path, help="folder of photos for mixed sizes; scikit-image's if absent")
+    parser.add_argument("--references", type=Path, help="folder with low and high, such as LOLv1/eval15")
+    parser.add_argument("--install", action="store_true", help="only install")
+    parser.add_argument("--into", type=Path, help="document with places for the tables; else they are printed")
+    given = parser.parse_args(words)
+    end_with_servers()
+    contest = Contest(given)
+    for peer in contest.peers:
+        peer.install(contest.environments)
+    for name in () if given.install else given.only or parts:
+        text = parts[name](contest)
+        print(text, flush=True)
+        if given.into:
+            write_section(given.into, f"peers {name}", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""MLServer: a runtime with a handler for JPEG, as its documentation has it for payloads of one's own.
+
+Handlers run in the server's process, and are not given to its batcher; the passes run in a pool of threads.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from fastapi import Request, Response
+from mlserver import MLModel
+from mlserver.handlers import custom_handler
+from photo_network import WORKERS, PhotoNetwork
+
+
+class Enhance(MLModel):
+    """The photo as the body."""
+
+    async def load(self) -> bool:
+        """Called once."""
+        self.network = PhotoNetwork()
+        self.threads = ThreadPoolExecutor(WORKERS)
+        return True
+
+    @custom_handler(rest_path="/enhance")
+    async def enhance(self, request: Request) -> Response:
+        """A JPEG to a JPEG."""
+        photo = await request.body()
+        answer = await asyncio.get_running_loop().run_in_executor(self.threads, self.network.enhance, photo)
+        return Response(answer, media_type="image/jpeg")

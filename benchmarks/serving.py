@@ -1,0 +1,315 @@
+"""The service over HTTP beside a plain loop in process: `python -m benchmarks.serving`, a part at a time by `--only`.
+
+    whole     throughput with 600x400 JPEGs at full size, against the best plain loop
+    guided    the same with 12 megapixels through a proxy
+    alone     one request at a time
+    open      Poisson arrivals at half of saturation, against an M/D/c queue
+    batching  throughput and tails with batches on and off, over the concurrency, as a table and a picture
+    threads   threads inside a pass against passes side by side
+
+Contenders take turns, and ratios are of the same turn. Each part takes two to four minutes. Nothing else should run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+import simplejpeg
+
+from benchmarks._codec_floor import night_scene
+from benchmarks._load import LoadReport, Target, closed_loop, one_at_a_time, open_loop, requests_of
+from benchmarks._plain import Layout, PlainLoop
+from benchmarks._plot import plot
+from benchmarks._queueing import simulate
+from benchmarks._repositories import MODEL, variant
+from benchmarks._servers import end_with_servers, nightlift
+from benchmarks._statistics import percentile, ratios
+from benchmarks._tables import ROOT, machine, table, write_section
+from service.rendering import Detail
+from service.settings import Settings, available_cores
+
+CONCURRENCY = 8
+BARS = {"whole": 0.97, "guided": 0.90}
+SIZES = {"whole": (600, 400), "guided": (4000, 3000)}
+LONE_BAR = 1.05
+TAIL_BAR = 1.3
+LEVELS = (1, 2, 4, 8, 16)
+PLACEMENTS = {"in process": "none", "child process": "process"}
+PICTURE = ROOT / "docs" / "images" / "batching.svg"
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure the parts asked for, and print or write their tables."""
+    parts: dict[str, Callable[[int, float], str]] = {
+        "whole": lambda turns, seconds: against_plain("whole", turns, seconds),
+        "guided": lambda turns, seconds: against_plain("guided", turns, seconds),
+        "alone": alone,
+        "open": open_arrivals,
+        "batching": batching,
+        "threads": threads,
+    }
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=parts, action="append", help="a part, may be repeated; all if absent")
+    parser.add_argument("--turns", type=int, default=7, help="turns of each contender")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of a turn")
+    parser.add_argument("--into", type=Path, help="document with places for the tables; else they are printed")
+    given = parser.parse_args(words)
+    end_with_servers()
+    for name in given.only or parts:
+        text = parts[name](given.turns, given.seconds)
+        print(text, flush=True)
+        if given.into:
+            write_section(given.into, f"serving {name}", text)
+
+
+def against_plain(detail: str, turns: int, seconds: float) -> str:
+    """Throughput at concurrency 8, in both placements, each turn beside the plain loop."""
+    file = jpeg(*SIZES[detail])
+    plain = PlainLoop(Settings().model_repository, MODEL, file, Detail(detail))
+    best, tried = plain.best()
+    with both_placements(file, detail) as targets:
+        loop: list[float] = []
+        served: dict[str, list[LoadReport]] = {name: [] for name in targets}
+        for _ in range(turns):
+            loop.append(plain.throughput(best, seconds))
+            for name, one in targets.items():
+                served[name].append(closed_loop(one, CONCURRENCY, seconds))
+    rows = []
+    for name in targets:
+        rates = [report.throughput for report in served[name]]
+        ratio = ratios(rates, loop)
+        tail = percentile([second for report in served[name] for second in report.latencies], 99)
+        rows.append(
+            (
+                name,
+                f"{median(loop):.2f}",
+                f"{median(rates):.2f}",
+                f"{ratio:.3f}",
+                "yes" if ratio.reaches(BARS[detail]) else "**no**",
+                f"{1000 * tail:.0f}",
+                f"{100 * max(report.client_share for report in served[name]):.1f} %",
+            )
+        )
+    columns = (
+        "engine",
+        "plain loop, 1/s",
+        "HTTP, 1/s",
+        "HTTP / plain (95 %)",
+        f"{100 * BARS[detail]:.0f} % reached",
+        "p99, ms",
+        "client, of a core",
+    )
+    layouts = ", ".join(f"{layout}: {rate:.2f}" for layout, rate in tried)
+    width, height = SIZES[detail]
+    note = (
+        f"{width}x{height} JPEG of {len(file) / 1000:.0f} kB, `{MODEL}`, detail={detail}, {CONCURRENCY} requests at "
+        f"once; {turns} turns of {seconds:g} s. Plain loops tried, pictures a second: {layouts}. "
+    )
+    return "\n\n".join((table(columns, rows), note + machine()))
+
+
+def alone(turns: int, _: float) -> str:
+    """One request at a time, beside the quickest way to do the same in process."""
+    rows = []
+    for detail, size in SIZES.items():
+        file = jpeg(*size)
+        plain = PlainLoop(Settings().model_repository, MODEL, file, Detail(detail))
+        layouts = [layout for layout in plain.layouts() if layout.workers == 1] + [Layout(1, 1)]
+        quickest = min(layouts, key=lambda layout: median(plain.lone(layout) for _ in range(9)))
+        with both_placements(file, detail) as targets, ExitStack() as stack:
+            sends = {name: stack.enter_context(one_at_a_time(one)) for name, one in targets.items()}
+            mine: list[float] = []
+            waited: dict[str, list[float]] = {name: [] for name in targets}
+            for _turn in range(4 * turns):
+                mine.append(plain.lone(quickest))
+                for name, send in sends.items():
+                    waited[name].append(send())
+        for name in targets:
+            ratio = ratios(waited[name], mine)
+            rows.append(
+                (
+                    f"{size[0]}x{size[1]} {detail}",
+                    name,
+                    f"{1000 * median(mine):.1f}",
+                    f"{1000 * median(waited[name]):.1f}",
+                    f"{ratio:.3f}",
+                    "yes" if ratio.low <= LONE_BAR else "**no**",
+                )
+            )
+    columns = ("picture", "engine", "in a plain loop, ms", "HTTP, ms", "HTTP / plain (95 %)", "within 5 %")
+    return "\n\n".join((table(columns, rows), f"{4 * turns} turns. {machine()}"))
+
+
+@contextmanager
+def both_placements(file: bytes, detail: str) -> Iterator[dict[str, Target]]:
+    """The service with its engine in process and in a child process, both warm."""
+    with ExitStack() as stack:
+        targets = {
+            name: target(stack.enter_context(nightlift(engine_isolation=isolation)), file, detail)
+            for name, isolation in PLACEMENTS.items()
+        }
+        for one in targets.values():
+            closed_loop(one, CONCURRENCY, 2)
+        yield targets
+
+
+def open_arrivals(turns: int, seconds: float) -> str:
+    """Tails at half of saturation, beside queues with deterministic service of the same capacity."""
+    file = jpeg(*SIZES["whole"])
+    rows = []
+    length = 8 * seconds
+    for name, isolation in PLACEMENTS.items():
+        with nightlift(engine_isolation=isolation) as port:
+            one = target(port, file, "whole")
+            closed_loop(one, CONCURRENCY, 2)
+            full = median(closed_loop(one, CONCURRENCY, seconds).throughput for _ in range(3))
+            reports = [open_loop(one, full / 2, length, seed=turn) for turn in range(max(1, turns // 3))]
+        latencies = [second for report in reports for second in report.latencies]
+        middle, tail = percentile(latencies, 50), percentile(latencies, 99)
+        for servers in (1, available_cores()):
+            queue = simulate(0.5, servers)
+            expected = percentile(queue, 99) / percentile(queue, 50)
+            service = servers / full
+            rows.append(
+                (
+                    name,
+                    f"M/D/{servers}",
+                    f"{full:.2f}",
+                    str(len(latencies)),
+                    f"{1000 * middle:.0f}",
+                    f"{1000 * percentile(queue, 50) * service:.0f}",
+                    f"{1000 * tail:.0f}",
+                    f"{1000 * percentile(queue, 99) * service:.0f}",
+                    f"{tail / middle:.2f}",
+                    f"{expected:.2f}",
+                    f"{tail / middle / expected:.2f}",
+                    "yes" if tail / middle / expected <= TAIL_BAR else "**no**",
+                )
+            )
+    columns = (
+        "engine",
+        "beside",
+        "saturation, 1/s",
+        "requests",
+        "p50, ms",
+        "its p50",
+        "p99, ms",
+        "its p99",
+        "p99/p50",
+        "its",
+        "ratio",
+        "at most 1.3",
+    )
+    note = (
+        f"600x400 JPEGs whole, Poisson arrivals at half of what concurrency {CONCURRENCY} gives. M/D/1 takes the "
+        "whole machine as one server, M/D/c each core as one; their service time is the measured capacity's. "
+    )
+    return "\n\n".join((table(columns, rows), note + machine()))
+
+
+def batching(turns: int, seconds: float) -> str:
+    """Batches on and off, with photos that meet the network through a proxy, where passes are smallest."""
+    file = jpeg(*SIZES["whole"])
+    choices: dict[str, dict[str, float]] = {"off (default)": {}, "on, up to 8": {"batch": 8, "delay": 0.005}}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        targets = {}
+        for number, (name, changes) in enumerate(choices.items()):
+            root = variant(Settings().model_repository, Path(folder) / str(number), **changes)  # type: ignore[arg-type]
+            targets[name] = target(stack.enter_context(nightlift(model_repository=root)), file, "guided")
+            closed_loop(targets[name], CONCURRENCY, 2)
+        seen: dict[tuple[str, int], list[LoadReport]] = {(name, level): [] for name in targets for level in LEVELS}
+        for _ in range(max(1, turns // 2)):
+            for level in LEVELS:
+                for name, one in targets.items():
+                    seen[name, level].append(closed_loop(one, level, seconds * 0.6))
+    rates = {key: [report.throughput for report in reports] for key, reports in seen.items()}
+    tails = {
+        key: percentile([s for report in reports for s in report.latencies], 99) for key, reports in seen.items()
+    }
+    names = list(choices)
+    rows = [
+        (
+            str(level),
+            *(f"{median(rates[name, level]):.1f}" for name in names),
+            f"{ratios(rates[names[1], level], rates[names[0], level]):.2f}",
+            *(f"{1000 * tails[name, level]:.0f}" for name in names),
+        )
+        for level in LEVELS
+    ]
+    PICTURE.write_text(
+        plot(
+            {
+                "pictures a second": {n: [(level, median(rates[n, level])) for level in LEVELS] for n in names},
+                "p99, ms": {n: [(level, 1000 * tails[n, level]) for level in LEVELS] for n in names},
+            },
+            "requests at once",
+        ),
+        encoding="utf-8",
+    )
+    columns = (
+        "at once",
+        *(f"batches {name}, 1/s" for name in names),
+        "on / off (95 %)",
+        *(f"p99 {name}, ms" for name in names),
+    )
+    note = f"600x400 JPEGs, detail=guided (a pass of 256x168), batches wait 5 ms for company in sight. {machine()}"
+    return "\n\n".join((table(columns, rows), note))
+
+
+def threads(turns: int, seconds: float) -> str:
+    """Threads inside a pass against passes side by side, through the whole service."""
+    cores = available_cores()
+    choices: dict[str, dict[str, int]] = {
+        "as the load asks (default)": {},
+        f"1 pass of {cores} threads": {"threads": cores},
+        f"{cores} passes of 1 thread": {"instances": cores, "threads": 1},
+        f"{cores} passes of {cores} threads": {"instances": cores, "threads": cores},
+    }
+    file = jpeg(*SIZES["whole"])
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        targets = {}
+        for number, (name, changes) in enumerate(choices.items()):
+            root = variant(Settings().model_repository, Path(folder) / str(number), **changes)
+            targets[name] = target(stack.enter_context(nightlift(model_repository=root)), file, "whole")
+            closed_loop(targets[name], CONCURRENCY, 2)
+        reports: dict[str, list[LoadReport]] = {name: [] for name in targets}
+        lone: dict[str, list[float]] = {name: [] for name in targets}
+        for _ in range(turns):
+            for name, one in targets.items():
+                reports[name].append(closed_loop(one, CONCURRENCY, seconds))
+                with one_at_a_time(one) as send:
+                    lone[name].append(median(send() for _ in range(5)))
+    first = next(iter(choices))
+    rates = {name: [report.throughput for report in reports[name]] for name in choices}
+    rows = [
+        (
+            name,
+            f"{median(rates[name]):.2f}",
+            f"{ratios(rates[name], rates[first]):.3f}",
+            f"{1000 * percentile([s for report in reports[name] for s in report.latencies], 99):.0f}",
+            f"{1000 * median(lone[name]):.1f}",
+            f"{ratios(lone[name], lone[first]):.3f}",
+        )
+        for name in choices
+    ]
+    columns = ("passes", "1/s at 8", "of the default (95 %)", "p99 at 8, ms", "alone, ms", "of the default (95 %)")
+    return "\n\n".join((table(columns, rows), f"600x400 JPEGs, detail=whole. {machine()}"))
+
+
+def jpeg(width: int, height: int) -> bytes:
+    """The night scene as a file of quality 90."""
+    return bytes(simplejpeg.encode_jpeg(night_scene(width, height), quality=90, colorsubsampling="420"))
+
+
+def target(port: int, file: bytes, detail: str) -> Target:
+    """One picture for `POST /enhance`."""
+    return requests_of([file], port, f"/enhance?detail={detail}")
+
+
+if __name__ == "__main__":
+    main()
