@@ -1,4 +1,4 @@
-"""Write docker/requirements.txt: what the images install, pinned to what the tests here ran with.
+"""Write docker/requirements*.txt: what the images install and are built with, pinned to what the tests here ran with.
 
 Run it after `make test`: `.venv/bin/python docker/pin.py`.
 """
@@ -15,9 +15,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
-HEADER = (
-    "# What the images install: the extra `tracing` with everything below it, pinned. Written by docker/pin.py.\n"
-)
+COMPILER = ("llvmlite", "numba")
+"""Compiles the kernels while an image is built, and is no part of it."""
+HEADERS = {
+    "requirements.txt": "What the images install: the extra `tracing` with everything below it",
+    "requirements-build.txt": "What compiles the kernels while an image is built",
+}
 
 
 def closure(roots: list[Requirement]) -> set[str]:
@@ -37,13 +40,18 @@ def closure(roots: list[Requirement]) -> set[str]:
     return {name for name, _ in seen}
 
 
-def pinned() -> str:
-    """The file's content."""
+def pinned() -> dict[str, str]:
+    """The files' contents by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["tracing"]]
-    names = closure([Requirement(text) for text in wanted])
-    return HEADER + "".join(f"{name}=={metadata.version(name)}\n" for name in sorted(names))
+    installed = closure([Requirement(text) for text in wanted]).difference(COMPILER)
+    return {
+        name: f"# {HEADERS[name]}, pinned. Written by docker/pin.py.\n"
+        + "".join(f"{package}=={metadata.version(package)}\n" for package in sorted(packages))
+        for name, packages in (("requirements.txt", installed), ("requirements-build.txt", COMPILER))
+    }
 
 
 if __name__ == "__main__":
-    (ROOT / "docker" / "requirements.txt").write_text(pinned())
+    for name, content in pinned().items():
+        (ROOT / "docker" / name).write_text(content)

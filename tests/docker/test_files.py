@@ -81,9 +81,10 @@ def test_compose_sets_only_settings_that_exist() -> None:
         assert given <= known, name
 
 
-def test_pinned_requirements_are_those_of_the_environment() -> None:
-    wanted = {line.partition("==")[0] for line in load(DOCKER / "pin.py").pinned().splitlines()[1:]}
-    kept = (DOCKER / "requirements.txt").read_text().splitlines()[1:]
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt"])
+def test_pinned_requirements_are_those_of_the_environment(name: str) -> None:
+    wanted = {line.partition("==")[0] for line in load(DOCKER / "pin.py").pinned()[name].splitlines()[1:]}
+    kept = (DOCKER / name).read_text().splitlines()[1:]
     assert {line.partition("==")[0] for line in kept} == wanted, "run docker/pin.py"
 
 
