@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from importlib.metadata import version
 from types import FrameType
 
@@ -22,7 +23,6 @@ from service.telemetry import configure_logging, start_tracing, stop_tracing
 logger = logging.getLogger("nightlift")
 
 KEEP_ALIVE_SECONDS = 65  # above the usual idle time of proxies, which must be the ones to close
-
 
 LAST_REQUEST_SECONDS = 1.0
 """How long open connections may still bring a request once no new ones are taken. Each is closed by its answer."""
@@ -106,13 +106,14 @@ class DrainingServer(uvicorn.Server):
         for server in self.servers:
             server.close()
         logger.info("closed: no new connection is taken; what runs is finished")
-        end = asyncio.get_running_loop().time() + LAST_REQUEST_SECONDS
-        while self.server_state.connections and not self.force_exit and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.01)
+        end = time.monotonic() + LAST_REQUEST_SECONDS
+        while self.server_state.connections and not self.force_exit and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # uvicorn has no event for a connection that ends
+        self._runtime.phase = Phase.STOPPING
         await asyncio.gather(super().shutdown(sockets), self._rpc.stop(self._runtime.settings.drain_timeout))
 
     def _stop(self) -> None:
         # Not uvicorn's own way, which ends by raising the signal again: a drained service has ended well, with 0.
         self.force_exit = self.should_exit
         self.should_exit = True
-        self._runtime.phase = Phase.STOPPING
+        self._runtime.phase = Phase.DRAINING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,6 +67,50 @@ def test_what_runs_is_finished(repository: Path, tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert [answer.result().status_code for answer in answers] == [200, 200, 200]
         assert server.process.wait(60) == 0, server.log_text()
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "kept alive"])
+def test_who_was_connected_in_time_is_answered(repository: Path, tmp_path: Path, used: bool) -> None:
+    body = encoded(PICTURE)
+    request = (
+        f"POST /enhance?protect=0&gate=false HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    )
+    with (
+        serving(repository, tmp_path, default_model="brighten") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection,
+    ):
+        if used:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        server.process.send_signal(signal.SIGTERM)
+        wait_until_refused(server.port)
+        connection.sendall(request + body)
+        answer = read_to_end(connection)
+        head, _, content = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), (head, server.log_text())
+        assert b"connection: close" in head.lower()
+        np.testing.assert_array_equal(decoded(content), brightened(PICTURE))
+        assert server.process.wait(30) == 0, server.log_text()
+
+
+def wait_until_refused(port: int) -> None:
+    """Wait until no new connection is taken."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.01)
+    raise AssertionError("connections are still taken")
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    parts = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def wait_until_not_ready(url: str) -> None:
