@@ -270,8 +270,10 @@ def _async_upload(picture: bytes | Path) -> bytes | AsyncIterator[bytes]:
 
 
 def _may_pass(outcome: httpx.Response | httpx.ConnectError) -> bool:
-    """Whether the same request may succeed later."""
-    return isinstance(outcome, httpx.ConnectError) or outcome.status_code in REPEATED
+    """Whether the same request may succeed later; one to a server that is not trusted will not."""
+    if isinstance(outcome, httpx.ConnectError):
+        return "CERTIFICATE_VERIFY_FAILED" not in str(outcome)
+    return outcome.status_code in REPEATED
 
 
 def _pause(outcome: httpx.Response | httpx.ConnectError, tried: int) -> float:

@@ -44,6 +44,6 @@ def shown_certificate(files: TlsFiles) -> Certificate:
         reason = getattr(error, "verify_message", "") or error.reason
         raise ValueError(f"the certificate {files.certificate} is no good: {reason}") from None
     shown = client.getpeercert() or {}
-    names = tuple(str(name) for _, name in shown.get("subjectAltName", ()))
+    names = tuple(str(entry[1]) for entry in shown.get("subjectAltName", ()))
     expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
     return Certificate(names, expires)

@@ -36,9 +36,7 @@ class TorchScriptRunner:
 
     def __init__(self, path: Path, config: ModelConfig, device: str, threads: int) -> None:
         if device != "cpu" and not torch.cuda.is_available():
-            raise EngineUnavailable(
-                f"{config.name} needs {device}, and torch {torch.__version__} finds no CUDA device"
-            )
+            raise EngineUnavailable(f"{config.name} needs {device}, and torch finds no CUDA device")
         self._config = config
         self._device = torch.device(device)
         torch.set_num_threads(threads)

@@ -171,13 +171,9 @@ def test_the_command_is_served(service: Encrypted, tmp_path: Path) -> None:
     served = nightlift(*words, "--ca", service.folder / "ca.pem", env=keyed)
     assert served.returncode == 0, served.stderr.decode()
     assert (tmp_path / "out" / "dark.png").read_bytes().startswith(b"\x89PNG")
-    for more, words_said in (
-        ((), "CERTIFICATE_VERIFY_FAILED"),
-        (("--ca", tmp_path / "dark.png"), "no certificate can"),
-    ):
-        refused = nightlift(*words, "--overwrite", *more, env=keyed)
-        assert refused.returncode == 2
-        assert words_said in refused.stderr.decode()
+    refused = nightlift(*words, "--overwrite", env=keyed)
+    assert refused.returncode == 2
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr.decode()
 
 
 def check_health(running: Encrypted, **more: str) -> int:
