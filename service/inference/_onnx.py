@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Lock
 
@@ -69,7 +70,7 @@ class OnnxRunner:
         return dict(zip(outputs, arrays, strict=True))
 
     def close(self) -> None:
-        """Drop the sessions, and with them their arenas."""
+        """Drop the sessions."""
         self._bound.clear()
         del self._session
         self._sessions.clear()
@@ -171,8 +172,18 @@ def _session_options(config: ModelConfig, threads: int) -> ort.SessionOptions:
         "session.use_device_allocator_for_initializers",
         parameters.get("session.use_device_allocator_for_initializers", "1"),
     )
+    if options.enable_cpu_mem_arena:
+        _share_one_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 3
     return options
+
+
+@cache
+def _share_one_arena() -> None:
+    """Have one CPU arena for all sessions of this process: each of its own would keep its largest pass for ever."""
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(memory, None)
 
 
 def _whole(config: ModelConfig, name: str, default: int) -> int:

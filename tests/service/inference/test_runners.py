@@ -70,6 +70,36 @@ def test_side_by_side_passes_answer_as_alone(tmp_path: Path) -> None:
     runner.close()
 
 
+def test_sessions_of_a_process_share_one_arena(tmp_path: Path) -> None:
+    """Passes of the same size through two models, one after the other, need the memory of one."""
+    script = """
+import sys
+from pathlib import Path
+import numpy as np
+from service.inference import ENHANCED, open_runner
+from service.repository import ModelRepository
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+runners = [open_runner(version, "cpu", 2) for name in ("one", "two")
+           for version in ModelRepository(Path(sys.argv[1])).servable(name)]
+picture = np.zeros((1, 2000, 3000, 3), np.uint8)
+sizes = [resident()]
+for runner in runners:
+    del runner.run(picture, (ENHANCED,))[ENHANCED]
+    sizes.append(resident())
+print(*sizes)
+"""
+    root = make_repository(tmp_path, ("one", "two"))
+    outcome = subprocess.run(
+        [sys.executable, "-c", script, str(root)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    before, first, second = map(int, outcome.stdout.split())
+    assert first - before > 20_000_000
+    assert second - first < (first - before) / 4
+
+
 @pytest.mark.parametrize(
     "extra",
     [
