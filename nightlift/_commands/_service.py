@@ -67,6 +67,8 @@ def bench(
 ) -> None:
     """Measure the service, JPEG to JPEG in process, beside the bare codec and the bare network.
 
+    Under load, and beside other servers: `python -m benchmarks.serving --help`, `python -m benchmarks.peers --help`.
+
     Example: `nightlift bench zero_dce_improved --size 4000x3000`
     """
     from benchmarks import run
