@@ -10,6 +10,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export import _onnx, _torchscript
+from export._affine_model import MAP
 from export._pixel_model import INPUT, OUTPUT, SMALLEST_SIDE
 from training.networks import NetworkSpec
 
@@ -48,6 +49,8 @@ def write_config(
     config = pb.ModelConfig(name=name, platform=PLATFORMS[format], max_batch_size=MAX_BATCH_SIZE)
     for tensors, tensor in ((config.input, INPUT), (config.output, OUTPUT)):
         tensors.add(name=tensor, data_type=pb.TYPE_UINT8, dims=[-1, -1, 3])
+    if spec.predicts_affine:
+        config.output.add(name=MAP, data_type=pb.TYPE_FP32, dims=[-1, -1, spec.predicts_affine])
     config.version_policy.latest.num_versions = 1
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_AUTO, count=1)
     policy = config.dynamic_batching.default_queue_policy

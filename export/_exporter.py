@@ -14,11 +14,13 @@ from typing import Any
 from torch import nn
 
 from export import _onnx, _torchscript
+from export._affine_model import pixel_model
 from export._card import best_scores, licence_line, model_card, notice
+from export._compact import round_weights
 from export._config import FILES, write_config
 from export._families import family
 from export._parity import FULL_SIZE, SIZES, Parity, Run, measure, onnx_runner, torch_runner, torchscript_runner
-from export._pixel_model import SMALLEST_SIDE, PixelModel
+from export._pixel_model import SMALLEST_SIDE
 from export._records import (
     MANIFEST,
     PARITY,
@@ -201,7 +203,7 @@ def _export(origin: _Origin, target: _Target, scores: Path | None, full_size: bo
     spec = networks.spec(origin.checkpoint["network"])
     family(spec.name)  # without a word about the network there is no honest card: fail before the work
     folders = target.folders()
-    network = build_network(origin.checkpoint)
+    network = round_weights(build_network(origin.checkpoint))
     sizes = (*SIZES, FULL_SIZE) if full_size else SIZES
     built = [_build(format, folder, network, spec, origin, sizes) for format, folder in folders.items()]
 
@@ -222,7 +224,7 @@ def _build(
     origin: _Origin,
     sizes: Sequence[tuple[int, int]],
 ) -> _Built:
-    model = PixelModel(network, spec).eval()
+    model = pixel_model(network, spec).eval()
     facts = {
         "family": spec.name,
         "spatial_scope": spec.spatial_scope,

@@ -15,18 +15,22 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from export._pixel_model import INPUT, OUTPUT, SMALLEST_SIDE, PixelModel
+from export._affine_model import MAP, AffinePixelModel
+from export._compact import store_in_half
+from export._fold import fold
+from export._pixel_model import INPUT, SMALLEST_SIDE, PixelModel
 
 FILE = "model.onnx"
 OPSET = 18  # read by every ONNX Runtime since 1.14, and so by the Triton servers in use
 AXES = ("batch", "height", "width")
+MAP_AXES = ("batch", "map_height", "map_width")
 
 # What torch's exporter says about itself and its surroundings on every call.
 EXPECTED_WARNINGS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", r"# The axis name: \w+ will not be used")
 CHATTY_LOGGER = "torch.onnx._internal.exporter._registration"  # "torchvision is not installed", four times
 
 
-def to_onnx(model: PixelModel, facts: Mapping[str, str]) -> bytes:
+def to_onnx(model: PixelModel | AffinePixelModel, facts: Mapping[str, str]) -> bytes:
     """The model as a checked and simplified ONNX graph with free batch, height and width.
 
     Args:
@@ -40,13 +44,15 @@ def to_onnx(model: PixelModel, facts: Mapping[str, str]) -> bytes:
     with _quiet():
         parts = _parts(model)
         proto = onnxslim.slim(_joined(parts))
+    fold(proto)
+    store_in_half(proto)
     _tidy(proto)
     onnx.helper.set_model_props(proto, dict(facts))
     onnx.checker.check_model(proto, full_check=True)
     return proto.SerializeToString()
 
 
-def _parts(model: PixelModel) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
+def _parts(model: PixelModel | AffinePixelModel) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
     """The graphs before, of, and after the network.
 
     Exported in one piece, the padded sides would be expressions in the picture's sides, which torch's symbolic
@@ -57,19 +63,21 @@ def _parts(model: PixelModel) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.Mo
     batch, rows, columns = Dim("batch"), Dim("rows", min=1), Dim("columns", min=1)
     height, width = Dim("height", min=SMALLEST_SIDE), Dim("width", min=SMALLEST_SIDE)
     image = torch.zeros(2, 4 * SMALLEST_SIDE - 1, 6 * SMALLEST_SIDE - 1, 3, dtype=torch.uint8)
-    padded = model.before(image)
+    with torch.no_grad():
+        padded = model.before(image)
+        raw = model.core()(padded)
     image_axes = {0: batch, 1: height, 2: width}
     padded_axes = {0: batch, 2: model.before.multiple * rows, 3: model.before.multiple * columns}
     free_axes = {0: batch, 2: Dim("padded_height", min=SMALLEST_SIDE), 3: Dim("padded_width", min=SMALLEST_SIDE)}
     return (
-        _export(model.before, {INPUT: image}, [image_axes], "padded"),
-        _export(model.network, {"padded": padded}, [padded_axes], "raw"),
-        _export(model.after, {"raw": padded, INPUT: image}, [free_axes, image_axes], OUTPUT),
+        _export(model.before, {INPUT: image}, [image_axes], ["padded"]),
+        _export(model.core(), {"padded": padded}, [padded_axes], ["raw"]),
+        _export(model.after, {"raw": raw, INPUT: image}, [free_axes, image_axes], list(model.outputs)),
     )
 
 
 def _export(
-    module: nn.Module, inputs: Mapping[str, Tensor], axes: list[dict[int, Any]], output: str
+    module: nn.Module, inputs: Mapping[str, Tensor], axes: list[dict[int, Any]], outputs: list[str]
 ) -> onnx.ModelProto:
     program = torch.onnx.export(
         module.eval(),
@@ -77,7 +85,7 @@ def _export(
         dynamo=True,
         dynamic_shapes=tuple(axes),
         input_names=list(inputs),
-        output_names=[output],
+        output_names=outputs,
         opset_version=OPSET,
         verbose=False,
     )
@@ -86,7 +94,7 @@ def _export(
 
 
 def _joined(parts: tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]) -> onnx.ModelProto:
-    """One graph from `image` to `enhanced`; values inside a part get the part's name in front."""
+    """One graph from `image` to the outputs; values inside a part get the part's name in front."""
     before, network, after = (
         onnx.compose.add_prefix(part, prefix, rename_inputs=False, rename_outputs=False)
         for part, prefix in zip(parts, ("before_", "network_", "after_"), strict=True)
@@ -110,7 +118,9 @@ def _tidy(proto: onnx.ModelProto) -> None:
         part.doc_string = ""
     for tensor in (*proto.graph.input, *proto.graph.output):
         # The output's sides are those of the input; the exporter only knows them as an expression of the padding.
-        for axis, name in zip(tensor.type.tensor_type.shape.dim, AXES, strict=False):
+        for axis, name in zip(
+            tensor.type.tensor_type.shape.dim, MAP_AXES if tensor.name == MAP else AXES, strict=False
+        ):
             axis.dim_param = name
 
 

@@ -93,7 +93,8 @@ def torch_runner(model: nn.Module) -> Run:
 
     def run(batch: Pixels) -> Pixels:
         with torch.inference_mode():
-            result: Pixels = model(torch.from_numpy(batch)).numpy()
+            answer = model(torch.from_numpy(batch))
+        result: Pixels = (answer[0] if isinstance(answer, tuple) else answer).numpy()
         return result
 
     return run

@@ -60,6 +60,8 @@ class PixelModel(nn.Module):
     N, H and W are free; sides are at least `SMALLEST_SIDE`.
     """
 
+    outputs = (OUTPUT,)
+
     def __init__(self, network: nn.Module, spec: NetworkSpec) -> None:
         super().__init__()
         self.before = FromCodeValues(spec.multiple)
@@ -69,3 +71,7 @@ class PixelModel(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [N, H, W, 3] -> uint8 [N, H, W, 3], sRGB code values."""
         return self.after(self.network(self.before(image)), image)
+
+    def core(self) -> nn.Module:
+        """What lies between the two conversions, as a module of its own."""
+        return self.network

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export import _torchscript
+from export._affine_model import AffinePixelModel, pixel_model
 from export._exporter import SUFFIX, describe
 from export._parity import FULL_SIZE, SIZES, Parity, Run, measure, onnx_runner, torch_runner, torchscript_runner
 from export._pixel_model import PixelModel
@@ -76,7 +77,7 @@ def remeasure(record: Record, sizes: Sequence[tuple[int, int]] = (*SIZES, FULL_S
     return parity
 
 
-def restored(record: Record) -> PixelModel:
+def restored(record: Record) -> PixelModel | AffinePixelModel:
     """The network under the pixel contract, eager, with the weights of the TorchScript variant."""
     spec = networks.spec(record.manifest["family"])
     sibling = f"{record.manifest['scored_as']}{SUFFIX['torchscript']}"
@@ -88,4 +89,4 @@ def restored(record: Record) -> PixelModel:
     wanted = network.state_dict().keys()
     weights = _torchscript.weights_of(file.read_bytes())
     network.load_state_dict({key: value for key, value in weights.items() if key in wanted})
-    return PixelModel(network.eval(), spec).eval()
+    return pixel_model(network.eval(), spec).eval()

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from export._affine_model import AffinePixelModel
 from export._pixel_model import PixelModel
 
 FILE = "model.pt"
@@ -27,7 +28,7 @@ SOURCE_POSITIONS = ".debug_pkl"
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # zip's first moment: the same model gives the same bytes on every day
 
 
-def to_torchscript(model: PixelModel, facts: Mapping[str, str]) -> bytes:
+def to_torchscript(model: PixelModel | AffinePixelModel, facts: Mapping[str, str]) -> bytes:
     """The model as a TorchScript archive; `facts` lie in it as the extra file `nightlift.json`."""
     archive = io.BytesIO()
     with warnings.catch_warnings():
@@ -53,12 +54,12 @@ def weights_of(content: bytes) -> dict[str, Tensor]:
 
 
 def _without_source_positions(archive: io.BytesIO) -> bytes:
-    """The same archive without the tables that point into the exporting machine's source files."""
+    """The same archive, compressed, without the tables that point into the exporting machine's source files."""
     result = io.BytesIO()
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(result, "w") as new:
         for entry in old.infolist():
             if not entry.filename.endswith(SOURCE_POSITIONS):
                 copy = zipfile.ZipInfo(entry.filename, EARLIEST)
-                copy.compress_type = entry.compress_type
+                copy.compress_type = zipfile.ZIP_DEFLATED  # weights rounded to 16 bits lose half of their size
                 new.writestr(copy, old.read(entry))
     return result.getvalue()

@@ -1,7 +1,7 @@
 """Every network exports: equal to torch within one code value at odd sizes, alone and in batches, in both formats.
 
 The large ones are exported at a fraction of their width, or one of their two equal halves: the layers and what they
-do with sizes are the same. The Zero-DCE pair is exported by the other tests.
+do with sizes are the same. The Zero-DCE pair and Nightlift are exported by the other tests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
 
 
 def test_no_network_is_forgotten() -> None:
-    assert {*SMALL, "drbn", "zero_dce", "zero_dce_improved"} == set(networks.names())
+    assert {*SMALL, "drbn", "nightlift", "zero_dce", "zero_dce_improved"} == set(networks.names())
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))

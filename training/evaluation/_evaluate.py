@@ -120,8 +120,10 @@ def _methods(
         for detail in details:
             options = replace(NEUTRAL, detail=Detail(detail))
 
-            def render(picture: Pixels, model: EvaluatedModel = model, options=options) -> Pixels:  # type: ignore[no-untyped-def]
-                return render_array(picture, model.run, model.traits, options)
+            answer = model.answer("affine" if detail == "guided" else "enhanced")
+
+            def render(picture: Pixels, model: EvaluatedModel = model, answer=answer, options=options) -> Pixels:  # type: ignore[no-untyped-def]
+                return render_array(picture, answer, model.traits, options)
 
             yield model.name, detail, render
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class EvaluatedModel:
         traits: how it may meet a picture.
         file: what was loaded.
         options: options of the network of this name in `networks`, where they are known.
+        affine: for a network that predicts a colour map: uint8 [N, h, w, 3] -> FP32 [N, h, w, K].
     """
 
     name: str
@@ -38,6 +40,11 @@ class EvaluatedModel:
     traits: ModelTraits
     file: Path
     options: Mapping[str, Any] = field(default_factory=dict)
+    affine: Callable[[Pixels], NDArray[np.float32]] | None = None
+
+    def answer(self, output: str) -> Callable[[Pixels], NDArray[Any]]:
+        """What runs the model for `enhanced` or `affine`."""
+        return self.affine if output == "affine" and self.affine is not None else self.run
 
     @property
     def bytes(self) -> int:
@@ -77,8 +84,10 @@ def open_model(
         )
     version = ModelRepository(repository).servable(str(model))[-1]
     torchscript = version.config.backend == "pytorch"
-    run = _run_torchscript(version.path) if torchscript else _run_onnx(version.path, threads)
-    return EvaluatedModel(version.name, run, version.config.traits, version.path)
+    traits = version.config.traits
+    opened = _run_torchscript(version.path) if torchscript else _run_onnx(version.path, threads)
+    affine = partial(opened, output="affine") if traits.predicts_affine else None
+    return EvaluatedModel(version.name, opened, traits, version.path, affine=affine)
 
 
 def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
@@ -93,6 +102,7 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
         halo=spec.halo,
         multiple=spec.multiple,
         working_side=spec.working_side,
+        predicts_affine=bool(spec.predicts_affine),
     )
     network = build_network(checkpoint)
     exponent = spec.output_gamma if output_gamma else 1.0
@@ -104,22 +114,35 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
             enhanced = network(padded)[:, :, :height, :width].clamp(0, 1) ** exponent
         return (255 * enhanced).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
-    return EvaluatedModel(path.stem, run, traits, path, checkpoint["options"])
+    def affine(pictures: Pixels) -> NDArray[np.float32]:
+        image = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode():
+            coefficients: NDArray[np.float32] = network.affine(image).permute(0, 2, 3, 1).contiguous().numpy()  # type: ignore[operator]
+        return coefficients
+
+    predicts = affine if spec.predicts_affine else None
+    return EvaluatedModel(path.stem, run, traits, path, checkpoint["options"], predicts)
 
 
-def _run_onnx(path: Path, threads: int | None) -> Run:
+def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda pictures: session.run(["enhanced"], {"image": pictures})[0]
+
+    def run(pictures: Pixels, output: str = "enhanced") -> NDArray[Any]:
+        answer: NDArray[Any] = session.run([output], {"image": pictures})[0]
+        return answer
+
+    return run
 
 
-def _run_torchscript(path: Path) -> Run:
+def _run_torchscript(path: Path) -> Callable[..., NDArray[Any]]:
     network = torch.jit.load(str(path), map_location="cpu").eval()
 
-    def run(pictures: Pixels) -> Pixels:
+    def run(pictures: Pixels, output: str = "enhanced") -> NDArray[Any]:
         with torch.inference_mode():
             answer = network(torch.from_numpy(pictures))
-        return (answer[0] if isinstance(answer, tuple) else answer).numpy()
+        result: NDArray[Any] = (answer[output == "affine"] if isinstance(answer, tuple) else answer).numpy()
+        return result
 
     return run

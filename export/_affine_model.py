@@ -1,0 +1,85 @@
+"""The model contract for a network that predicts a local affine colour map, which is a second output, `affine`.
+
+Guided rendering asks for the map alone and sends a proxy, which passes through unchanged. Any other client asks for
+`enhanced`, sends the picture, and gets the same map applied at full size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from export._pixel_model import OUTPUT, PixelModel
+from training.networks import STEP, NetworkSpec, apply_affine, as_codes, enlarge, proxy_size, shrink
+
+MAP = "affine"
+
+
+class Look(nn.Module):
+    """uint8 [N, H, W, 3] -> the picture seen small, [N, 3, h, w] in [0, 1], its sides multiples of 8."""
+
+    multiple = STEP
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+        # A buffer rather than a number: its type, which `half()` changes, is the type that the network computes in.
+        self.register_buffer("peak", torch.tensor(255.0))
+        self.peak: Tensor
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        height, width = proxy_size(image.shape[1], image.shape[2], self.side)
+        picture = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        return as_codes(shrink(picture, height, width)).to(self.peak.dtype)
+
+
+class MapAndPicture(nn.Module):
+    """A map [N, K, h, w] and `image` -> `enhanced`, uint8 [N, H, W, 3], and `affine`, float32 [N, h, w, K]."""
+
+    def forward(self, coefficients: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        coefficients = coefficients.to(torch.float32)
+        picture = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        full = enlarge(coefficients, image.shape[1], image.shape[2])
+        enhanced = torch.round(apply_affine(full, picture).clamp(0.0, 1.0) * 255.0).to(torch.uint8)
+        return enhanced.permute(0, 2, 3, 1).contiguous(), coefficients.permute(0, 2, 3, 1).contiguous()
+
+
+class AffinePixelModel(nn.Module):
+    """A network under the pixel contract with both outputs; sides are at least 16 pixels.
+
+    Args:
+        network: has `affine(proxy)` and the proxy's long side `side`.
+        spec: its description.
+    """
+
+    outputs = (OUTPUT, MAP)
+
+    def __init__(self, network: nn.Module, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.before = Look(network.side)  # type: ignore[arg-type]
+        self.network = network
+        self.after = MapAndPicture()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [N, H, W, 3], sRGB code values -> `enhanced`, the same, and `affine`, float32 [N, h, w, K]."""
+        return self.after(self.network.affine(self.before(image)), image)  # type: ignore[operator]
+
+    def core(self) -> nn.Module:
+        """From the proxy to the map, as a module of its own."""
+        return _Prediction(self.network)
+
+
+def pixel_model(network: nn.Module, spec: NetworkSpec) -> PixelModel | AffinePixelModel:
+    """A network under the contract that fits it."""
+    return AffinePixelModel(network, spec) if spec.predicts_affine else PixelModel(network, spec)
+
+
+class _Prediction(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, proxy: Tensor) -> Tensor:
+        return self.network.affine(proxy)  # type: ignore[operator]
