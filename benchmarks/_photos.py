@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -17,19 +18,19 @@ SAMPLES = ("astronaut", "coffee", "chelsea", "rocket")
 Pixels = NDArray[np.uint8]
 
 
-def mixed(folder: Path | None, seed: int = 0) -> list[bytes]:
+def mixed(folders: Sequence[Path] = (), seed: int = 0) -> list[bytes]:
     """JPEGs of 0.2 to 12 megapixels, 2.9 on average, always the same: sizes are spread evenly over their logarithm.
 
     Args:
-        folder: photos to resize; where None, scikit-image's samples, darkened.
+        folders: photos to resize; where there are none, scikit-image's samples, darkened.
         seed: of which photo gets which size.
 
     Raises:
-        FileNotFoundError: if the folder has no photos.
+        FileNotFoundError: if the folders have no photos.
     """
     random = np.random.default_rng(seed)
     sizes = np.exp(np.linspace(np.log(SMALLEST), np.log(LARGEST), COUNT))
-    sources = _from_folder(folder) if folder else _samples()
+    sources = _from_folders(folders) if folders else _samples()
     files = []
     for number, megapixels in enumerate(random.permutation(sizes)):
         source = sources[number % len(sources)]
@@ -72,10 +73,11 @@ def pairs(folder: Path) -> list[tuple[Pixels, Pixels]]:
     return found
 
 
-def _from_folder(folder: Path) -> list[Path | Pixels]:
-    found: list[Path | Pixels] = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in KINDS]
+def _from_folders(folders: Sequence[Path]) -> list[Path | Pixels]:
+    files = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    found: list[Path | Pixels] = [path for path in files if path.suffix.lower() in KINDS]
     if not found:
-        raise FileNotFoundError(f"{folder} has no photos")
+        raise FileNotFoundError(f"no photos in {', '.join(map(str, folders))}")
     return found
 
 

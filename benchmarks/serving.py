@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -41,30 +42,6 @@ TAIL_BAR = 1.3
 LEVELS = (1, 2, 4, 8, 16)
 PLACEMENTS = {"in process": "none", "child process": "process"}
 PICTURE = ROOT / "docs" / "images" / "batching.svg"
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    """Measure the parts asked for, and print or write their tables."""
-    parts: dict[str, Callable[[int, float], str]] = {
-        "whole": lambda turns, seconds: against_plain("whole", turns, seconds),
-        "guided": lambda turns, seconds: against_plain("guided", turns, seconds),
-        "alone": alone,
-        "open": open_arrivals,
-        "batching": batching,
-        "threads": threads,
-    }
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=parts, action="append", help="a part, may be repeated; all if absent")
-    parser.add_argument("--turns", type=int, default=7, help="turns of each contender")
-    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of a turn")
-    parser.add_argument("--into", type=Path, help="document with places for the tables; else they are printed")
-    given = parser.parse_args(words)
-    end_with_servers()
-    for name in given.only or parts:
-        text = parts[name](given.turns, given.seconds)
-        print(text, flush=True)
-        if given.into:
-            write_section(given.into, f"serving {name}", text)
 
 
 def against_plain(detail: str, turns: int, seconds: float) -> str:
@@ -309,6 +286,39 @@ def jpeg(width: int, height: int) -> bytes:
 def target(port: int, file: bytes, detail: str) -> Target:
     """One picture for `POST /enhance`."""
     return requests_of([file], port, f"/enhance?detail={detail}")
+
+
+PARTS: dict[str, Callable[[int, float], str]] = {
+    "whole": partial(against_plain, "whole"),
+    "guided": partial(against_plain, "guided"),
+    "alone": alone,
+    "open": open_arrivals,
+    "batching": batching,
+    "threads": threads,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command's words."""
+    words = argparse.ArgumentParser(
+        prog="python -m benchmarks.serving", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    words.add_argument("--only", choices=PARTS, action="append", help="a part, may be repeated; all if absent")
+    words.add_argument("--turns", type=int, default=7, help="turns of each contender")
+    words.add_argument("--seconds", type=float, default=5.0, help="seconds of a turn")
+    words.add_argument("--into", type=Path, help="document with places for the tables; else they are printed")
+    return words
+
+
+def main() -> None:
+    """Measure the parts asked for, and print or write their tables."""
+    given = parser().parse_args()
+    end_with_servers()
+    for name in given.only or PARTS:
+        text = PARTS[name](given.turns, given.seconds)
+        print(text, flush=True)
+        if given.into:
+            write_section(given.into, f"serving {name}", text)
 
 
 if __name__ == "__main__":

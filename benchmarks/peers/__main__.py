@@ -35,7 +35,7 @@ from service.settings import Settings, available_cores
 SERVICE = "Nightlift"
 AS_PEERS = "protect=0&gate=false"  # the network's effect alone, as the peers answer it
 MIXED_AT_ONCE = 4
-SERVED_SECONDS = 12.0  # the service and shrunk pictures need less time than whole ones for the same certainty
+SERVED_SECONDS = 8.0  # the service and shrunk pictures need less time than whole ones for the same certainty
 Notes = dict[str, dict[str, Any]]
 
 
@@ -46,7 +46,7 @@ class Contest:
         self.environments: Path = given.environments.resolve()
         self.turns: int = given.turns
         self.seconds: float = given.seconds
-        self.photos: Path | None = given.photos
+        self.photos: list[Path] = given.photos
         self.references: Path | None = given.references
         self.peers = [peer for peer in PEERS if not given.peers or peer.package in given.peers]
         self.model = Settings().model_repository / MODEL / "1" / "model.onnx"
@@ -262,31 +262,42 @@ def checked(target: Target) -> Target:
     return target
 
 
-def main(words: Sequence[str] | None = None) -> None:
+PARTS: dict[str, Callable[[Contest], str]] = {
+    "arrange": arrange,
+    "equal": equal,
+    "mixed": mixed_sizes,
+    "quality": quality,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command's words."""
+    words = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    words.add_argument("--environments", type=Path, required=True, help="folder of the peers' environments")
+    words.add_argument("--only", choices=PARTS, action="append", help="a part, may be repeated; all if absent")
+    words.add_argument("--peers", choices=[peer.package for peer in PEERS], action="append", help="all if absent")
+    words.add_argument("--turns", type=int, default=7, help="turns of each contender")
+    words.add_argument("--seconds", type=float, default=5.0, help="seconds of a turn, or of a whole mixed window")
+    words.add_argument(
+        "--photos", type=Path, action="append", default=[], help="folder for mixed sizes; scikit-image's if absent"
+    )
+    words.add_argument("--references", type=Path, help="folder with low and high, such as LOLv1/eval15")
+    words.add_argument("--install", action="store_true", help="only install")
+    words.add_argument("--into", type=Path, help="document with places for the tables; else they are printed")
+    return words
+
+
+def main() -> None:
     """Install what is missing, measure the parts asked for, and print or write their tables."""
-    parts: dict[str, Callable[[Contest], str]] = {
-        "arrange": arrange,
-        "equal": equal,
-        "mixed": mixed_sizes,
-        "quality": quality,
-    }
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
-    parser.add_argument("--environments", type=Path, required=True, help="folder of the peers' environments")
-    parser.add_argument("--only", choices=parts, action="append", help="a part, may be repeated; all if absent")
-    parser.add_argument("--peers", choices=[peer.package for peer in PEERS], action="append", help="all if absent")
-    parser.add_argument("--turns", type=int, default=7, help="turns of each contender")
-    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of a turn, or of a whole mixed window")
-    parser.add_argument("--photos", type=Path, help="folder of photos for mixed sizes; scikit-image's if absent")
-    parser.add_argument("--references", type=Path, help="folder with low and high, such as LOLv1/eval15")
-    parser.add_argument("--install", action="store_true", help="only install")
-    parser.add_argument("--into", type=Path, help="document with places for the tables; else they are printed")
-    given = parser.parse_args(words)
+    given = parser().parse_args()
     end_with_servers()
     contest = Contest(given)
     for peer in contest.peers:
         peer.install(contest.environments)
-    for name in () if given.install else given.only or parts:
-        text = parts[name](contest)
+    for name in () if given.install else given.only or PARTS:
+        text = PARTS[name](contest)
         print(text, flush=True)
         if given.into:
             write_section(given.into, f"peers {name}", text)

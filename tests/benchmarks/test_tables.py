@@ -66,14 +66,14 @@ def test_a_variant_of_a_model_has_what_was_asked_for(tmp_path: Path) -> None:
 def test_mixed_photos_are_of_all_sizes_and_always_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks._photos.COUNT", 6)
     monkeypatch.setattr("benchmarks._photos.LARGEST", 1.0)
-    files = mixed(None)
-    assert files == mixed(None)
+    files = mixed()
+    assert files == mixed()
     sizes = sorted(pixels_of(file).shape[0] * pixels_of(file).shape[1] / 1e6 for file in files)
     assert sizes[0] == pytest.approx(SMALLEST, rel=0.01)
     assert sizes[-1] == pytest.approx(1.0, rel=0.01)
     assert LARGEST == 12.0
     with pytest.raises(FileNotFoundError, match="no photos"):
-        mixed(tmp_path)
+        mixed([tmp_path])
 
 
 def test_psnr_of_a_known_difference() -> None:
