@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -9,10 +11,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.end_to_end.page.visitor import Visitor
 from tests.pictures import dark_scene, encoded
-from tests.servers import Server
+from tests.repositories import make_repository
+from tests.servers import Server, serving
 
 PNG = encoded(dark_scene("coffee", (120, 180)))
 PHONE = {"width": 390, "height": 844}
+MANY = ("ded_net", "drbn", "drbn_perceptual", "drgn", "exdnet", "nightlift", "zero_dce", "zero_dce_improved")
 DIRECTIVES_WITHOUT_INLINE = ("default-src 'none'", "script-src 'self'", "style-src 'self'")
 
 WATCH_VIOLATIONS = """
@@ -48,6 +52,33 @@ def test_a_phone_shows_all_and_pinches(browser: Browser, site: Server) -> None:
     assert visitor.zoom > 1.5 * fitting
     check_targets(page)
     context.close()
+
+
+def test_eight_models_side_by_side_fit_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    with serving(make_repository(tmp_path / "models", MANY), tmp_path, default_model=MANY[-1]) as site:
+        context = browser.new_context(viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True)
+        page = context.new_page()
+        page.goto(site.url)
+        visitor = Visitor(page, site.url)
+        visitor.add(("one.png", PNG))
+        page.get_by_role("button", name="Compare all models").tap()
+        expect(page.locator("#cards button[data-done]")).to_have_count(len(MANY))
+        boxes = [card.bounding_box() for card in page.locator("#cards button").all()]
+        check_targets(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        context.close()
+    lefts = {round(box["x"]) for box in boxes if box}
+    rows = sorted({round(box["y"]) for box in boxes if box})
+    assert (len(lefts), len(rows)) == (2, 4)
+    assert all(box and box["width"] >= 150 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
+    assert rows[-1] - rows[0] < PHONE["height"], "the first and the last row are seen together"
+
+
+def test_the_divider_takes_the_focus_without_moving_the_photo(visitor: Visitor, page: Page) -> None:
+    visitor.add(("one.png", PNG))
+    page.locator("#position").focus()
+    assert page.locator("#stage").evaluate("stage => stage.scrollTop") == 0
+    expect(page.locator(".chip.left")).to_be_in_viewport(ratio=1)
 
 
 def test_a_keyboard_is_enough(visitor: Visitor, page: Page) -> None:

@@ -156,6 +156,21 @@ def test_what_is_no_picture_is_explained_and_does_not_stop_the_next(visitor: Vis
     expect(alert).to_contain_text(problem["detail"])
     visitor.add(("one.png", PNG), more=True)
     expect(alert).to_be_hidden()
+    expect(page.locator("#stage")).to_be_visible()
+    assert difference(visitor.seen(240, 360)[:, :170], DARK[:, :170]) == 0
+
+
+def test_a_photo_that_cannot_be_shown_does_not_look_like_the_one_before_it(visitor: Visitor, page: Page) -> None:
+    visitor.add(("one.png", PNG))
+    page.get_by_role("button", name="Download", exact=True).scroll_into_view_if_needed()
+    visitor.add(("notes.txt", b"no picture"), more=True)
+    expect(page.get_by_role("alert")).to_be_in_viewport()
+    expect(page.locator("#stage")).to_be_hidden()
+    expect(page.locator("#timing")).to_be_hidden()
+    expect(page.get_by_role("button", name="Download", exact=True)).to_be_disabled()
+    page.locator("#film button").first.click()
+    visitor.wait()
+    expect(page.locator("#stage")).to_be_visible()
     assert difference(visitor.seen(240, 360)[:, :170], DARK[:, :170]) == 0
 
 

@@ -28,7 +28,7 @@ export class Comparison {
     this.#cards = models.map((model) => this.#card(model));
     this.grid.replaceChildren(...this.#cards.map(({ element }) => element));
     const before = decodePhoto(photo.file, CARD_SIDE, signal).then(({ bitmap }) => sample(bitmap, CARD_SIDE));
-    before.catch(() => {}); // each card says so
+    before.then((pixels) => this.#await(pixels), () => {}); // where it fails, each card says so
     const waiting = [...this.#cards];
     const work = async () => {
       for (let card = waiting.shift(); card && !signal.aborted; card = waiting.shift()) {
@@ -71,6 +71,13 @@ export class Comparison {
     return { model, element, button, canvas, note };
   }
 
+  /** Show the photo as it came on the cards that still wait, so that they have their size from the start. */
+  #await(before) {
+    for (const { canvas, pixels } of this.#cards) {
+      if (!pixels) put(canvas, before);
+    }
+  }
+
   async #fill(card, photo, before, signal) {
     try {
       const { blob, report } = await this.answer(photo, card.model.value, signal);
@@ -79,6 +86,7 @@ export class Comparison {
       card.gate = report.gate;
       const network = report.stages.find(({ name }) => name === "infer");
       card.note.textContent = network ? `network ${duration(network.milliseconds)}` : "";
+      card.button.dataset.done = "";
       this.#paint(card);
     } catch (error) {
       if (error.name !== "AbortError") card.note.textContent = error.message;
@@ -88,10 +96,14 @@ export class Comparison {
   #paint({ canvas, pixels, gate }) {
     if (!pixels) return;
     const [x, y] = pixels;
-    const { width, height } = x;
-    const result = new ImageData(width, height);
+    const result = new ImageData(x.width, x.height);
     gradePixels(x.data, y.data, grading(this.settings, gate), result.data);
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    canvas.getContext("2d").putImageData(result, 0, 0);
+    put(canvas, result);
   }
+}
+
+function put(canvas, pixels) {
+  const { width, height } = pixels;
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
