@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The deployment, for real: builds the image, brings the default profile up, enhances a photo, sees Prometheus count it,
-# kills the service until the alert has reached Alertmanager, and stops it under traffic. One command: docker/verify.sh
-# It skips with a reason where no engine runs, and leaves out the images that can be neither found nor pulled.
-# With BUILD=0 it takes the image nightlift:local as it is.
+# The deployment, for real: builds the image, brings the default profile up, enhances photos, sees Prometheus count them,
+# stops the service under traffic, sees its alert reach Alertmanager; then the profiles `scale`, with one front end
+# killed under traffic, and `triton`. One command: docker/verify.sh
+# It skips with a reason where no engine runs, and leaves out what needs images that can be neither found nor pulled.
+# With BUILD=0 it takes the image nightlift:local as it is. Triton runs without a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,12 +22,16 @@ if docker compose version >/dev/null 2>&1; then compose=(docker compose); else c
 "${compose[@]}" version >/dev/null 2>&1 || skip "no docker compose"
 present "${PYTHON_IMAGE:-python:3.12-slim}" || skip "python:3.12-slim is not here and cannot be pulled"
 
-services=(nightlift)
-for service in prometheus alertmanager grafana; do
-    image=$("${compose[@]}" config --images "$service" | grep -F "$service" | head -1)
-    if present "$image"; then services+=("$service"); else echo "not exercised: $service ($image cannot be had)"; fi
+compose+=(-f docker-compose.yml -f docker/triton-on-cpu.yml --profile scale --profile triton)
+here=" nightlift nightlift-replica nightlift-triton"
+for service in prometheus alertmanager grafana proxy triton; do
+    image=$("${compose[@]}" config --format json | python3 -c "import json, sys
+print(json.load(sys.stdin)['services']['$service']['image'])")
+    if present "$image"; then here+=" $service "; else echo "not exercised: $service ($image cannot be had)"; fi
 done
-has() { [[ " ${services[*]} " == *" $1 "* ]]; }
+has() { [[ "$here " == *" $1 "* ]]; }
+services=(nightlift)
+for service in prometheus alertmanager grafana; do ! has $service || services+=("$service"); done
 
 service=http://127.0.0.1:${NIGHTLIFT_PORT:-8000}
 prometheus=http://127.0.0.1:${PROMETHEUS_PORT:-9090}
@@ -41,17 +46,26 @@ build=(--build); [ "${BUILD:-1}" = 1 ] || build=(--no-build)
 base=$(docker image inspect "${PYTHON_IMAGE:-python:3.12-slim}" --format '{{.Size}}')
 size=$(docker image inspect nightlift:local --format '{{.Size}}')
 echo "image: $(((size - base) / 1000000)) MB above its base"
-(((size - base) < 450000000)) || fail "the image is too large"
+(((size - base) < 300000000)) || fail "the image is too large"
 
-say "a photo comes back enhanced"
+say "photos come back enhanced"
 "${compose[@]}" exec -T nightlift python -c '
-import io, sys, numpy, PIL.Image
-ramp = numpy.random.default_rng(0).normal(18, 6, (400, 600, 3)).clip(0, 255).astype("uint8")
-PIL.Image.fromarray(ramp).save(sys.stdout.buffer, "JPEG")' >"$work/dark.jpg"
-curl -fsS -D "$work/headers" --data-binary @"$work/dark.jpg" "$service/enhance" -o "$work/bright.jpg"
+import io, tarfile, numpy, PIL.Image, sys
+dark = numpy.random.default_rng(0).normal(18, 6, (400, 600, 3)).clip(0, 255).astype("uint8")
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as files:
+    for name in ("jpeg", "png", "webp", "tiff", "avif", "bmp"):
+        PIL.Image.fromarray(dark).save(file := io.BytesIO(), name)
+        entry = tarfile.TarInfo(f"dark.{name}")
+        entry.size = file.tell()
+        file.seek(0)
+        files.addfile(entry, file)' | tar -x -C "$work"
+enhanced() { # URL, file: whether it comes back at least half as bright again
+    curl -fsS -D "$work/headers" --data-binary @"$2" "$1/enhance" -o "$work/bright" || return 1
+    awk -F': ' 'tolower($1) == "nightlift-luminance-before" {b = $2} tolower($1) == "nightlift-luminance-after" {a = $2}
+        END {exit !(a > 1.5 * b)}' "$work/headers"
+}
+for photo in "$work"/dark.*; do enhanced "$service" "$photo" || fail "$photo is not brighter"; done
 grep -i '^nightlift-' "$work/headers"
-awk -F': ' 'tolower($1) == "nightlift-luminance-before" {b = $2} tolower($1) == "nightlift-luminance-after" {a = $2}
-    END {exit !(a > 1.5 * b)}' "$work/headers" || fail "the picture is not brighter"
 
 if has prometheus; then
     say "Prometheus sees the service and what it did"
@@ -61,18 +75,31 @@ if has prometheus; then
 fi
 
 say "stopping under traffic loses nothing"
-sent="$work/codes"; : >"$sent"
-for client in 1 2 3; do
-    # As behind a load balancer: a client is sent here as long as the probe says ready, and then every answer must come.
-    while [ "$(curl -s -o /dev/null -w '%{http_code}' "$service/readyz")" = 200 ]; do
-        curl -s -o /dev/null -w '%{http_code} %{exitcode}\n' --data-binary @"$work/dark.jpg" "$service/enhance" >>"$sent" || true
-    done &
-done
+# `patient` clients come as long as the probe says ready, as from a load balancer. `stubborn` ones never look, and connect
+# anew for every photo, to Docker's port, which takes connections even when nobody is behind it any more: what they send
+# after the service has closed is lost, and theirs. A line is: when it was connected, the status, curl's exit code.
+send() {
+    local start; start=$(date +%s.%N)
+    curl -s -o /dev/null -w "$start %{time_connect} %{http_code} %{exitcode}\n" --data-binary @"$work/dark.jpeg" \
+        "$service/enhance" || true
+}
+ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$service/readyz")" = 200 ]; }
+for client in 1 2; do while ready; do send; done >"$work/patient.$client" & done
+for client in 1 2 3; do while [ ! -e "$work/stopped" ]; do send; done >"$work/stubborn.$client" & done
 sleep 3
 "${compose[@]}" stop nightlift
+touch "$work/stopped"
 wait
-sort "$sent" | uniq -c
-! grep -vqx '200 0' "$sent" || fail "requests were lost"
+closed=$("${compose[@]}" logs --no-log-prefix --timestamps nightlift | grep -F 'closed: no new connection' | tail -1 | cut -d ' ' -f 1)
+closed=$(date -d "$closed" +%s.%N)
+for kind in patient stubborn; do
+    cat "$work/$kind".* | awk -v closed="$closed" -v kind="$kind" '
+        {late = $1 + $2 > closed - 0.05; ok = $3 == 200 && $4 == 0}
+        ok {answered++} !ok && !late {lost++; print} !ok && late {after++}
+        END {printf "%s: %d answered, %d lost, %d came after the end\n", kind, answered, lost, after
+             exit lost > 0 || answered == 0}' || fail "requests were lost"
+done
+! grep -vq ' 200 0$' "$work"/patient.* || fail "requests of patient clients were lost"
 exit_code=$(docker inspect "$("${compose[@]}" ps --all --quiet nightlift)" --format '{{.State.ExitCode}}')
 [ "$exit_code" = 0 ] || fail "the service ended with $exit_code"
 
@@ -81,4 +108,44 @@ if has prometheus && has alertmanager; then
     arrived() { curl -fsS "$alertmanager/api/v2/alerts" | grep -q NightliftDown; }
     until_true 240 "no alert arrived" arrived
 fi
-say "everything holds: ${services[*]}"
+"${compose[@]}" up --detach --wait --no-build nightlift
+
+if has proxy; then
+    say "several front ends, one killed under traffic"
+    proxy=http://127.0.0.1:${PROXY_PORT:-8080}
+    "${compose[@]}" up --detach --wait --no-build nightlift-replica proxy
+    enhanced "$proxy" "$work/dark.jpeg" || fail "no photo comes back through the proxy"
+    rm -f "$work/stopped"
+    for client in 1 2 3; do
+        while [ ! -e "$work/stopped" ]; do
+            curl -s -o /dev/null -w '%{http_code} %{exitcode}\n' --data-binary @"$work/dark.jpeg" "$proxy/enhance" || true
+        done >"$work/scale.$client" &
+    done
+    sleep 4
+    "${compose[@]}" ps --quiet nightlift-replica | head -1 | xargs docker kill >/dev/null
+    sleep 6
+    touch "$work/stopped"
+    wait
+    sort "$work"/scale.* | uniq -c
+    ! grep -vqx '200 0' "$work"/scale.* || fail "requests were lost"
+    for replica in $("${compose[@]}" ps --quiet nightlift-replica); do
+        docker exec "$replica" python -c '
+import re, urllib.request
+text = urllib.request.urlopen("http://127.0.0.1:8000/metrics").read().decode()
+print("a front end answered", sum(map(float, re.findall(r"^nightlift_pictures_total{.*} (\S+)", text, re.M))))'
+    done
+    "${compose[@]}" rm --force --stop nightlift-replica proxy >/dev/null 2>&1
+fi
+
+if has triton; then
+    say "a front end over Triton"
+    "${compose[@]}" up --detach --wait --no-build triton nightlift-triton
+    for _ in 1 2 3 4 5; do
+        enhanced http://127.0.0.1:8020 "$work/dark.jpeg" || fail "no photo comes back by way of Triton"
+    done
+    curl -fsS http://127.0.0.1:18002/metrics | grep '^nv_inference_request_success' | grep -v ' 0$'
+    if has prometheus; then
+        until_true 60 "Triton is not scraped" query 'sum(nv_inference_request_success{job="triton"})'
+    fi
+fi
+say "everything holds: $here"
