@@ -73,11 +73,11 @@ class Nightlift(nn.Module):
         self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
         self.radius = RADIUS
         half, quarter, eighth = width, 2 * width, 8 * width // 3
-        self.stem = nn.Conv2d(4 * 7, half, 3, padding=1)
+        self.stem = _convolution(4 * 7, half)
         self.fine = Block(half)
-        self.to_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
+        self.to_quarter = _convolution(half, quarter, stride=2)
         self.middle = Block(quarter)
-        self.to_eighth = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1)
+        self.to_eighth = _convolution(quarter, eighth, stride=2)
         self.coarse = nn.ModuleList([Block(eighth), Block(eighth, dilation=2)])
         self.scene = Scene(eighth)
         self.light = nn.Linear(eighth, 3)
@@ -85,7 +85,7 @@ class Nightlift(nn.Module):
         self.middle_again = Block(quarter)
         self.from_quarter = nn.Conv2d(quarter, half, 1)
         self.fine_again = Block(half)
-        self.head = nn.Conv2d(half, 4 * TERMS, 3, padding=1)
+        self.head = _convolution(half, 4 * TERMS)
         for last in (self.light, self.head):
             nn.init.normal_(last.weight, 0.0, 0.01)
             assert last.bias is not None
@@ -151,7 +151,7 @@ class Block(nn.Module):
 
     def __init__(self, features: int, dilation: int = 1) -> None:
         super().__init__()
-        self.first = nn.Conv2d(features, features, 3, padding=dilation, dilation=dilation)
+        self.first = _convolution(features, features, dilation=dilation)
 
     def forward(self, features: Tensor) -> Tensor:
         """[N, features, H, W], the same shape again."""
@@ -172,6 +172,11 @@ class Scene(nn.Module):
         scene = F.relu(self.read(statistics))
         gain, shift = self.tell(scene)[:, :, None, None].chunk(2, dim=1)
         return F.relu(features * (1.0 + gain) + shift), scene
+
+
+def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """3 x 3; the border is repeated, for zeros beyond it would be darkness, which asks for light."""
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=dilation, dilation=dilation, padding_mode="replicate")
 
 
 def _twice(features: Tensor) -> Tensor:

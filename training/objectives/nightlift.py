@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +36,8 @@ class Pair(BaseModel):
         low: the dark picture's name in the batch.
         high: the reference's.
         weight: of their losses.
+        scales: sides of the proxy over the picture's, of which each step draws one. Where texture is smaller than
+            the proxy's pixels, the network has to learn from the rest whether it is noise: large photos have little.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +45,7 @@ class Pair(BaseModel):
     low: str
     high: str
     weight: float = Field(1.0, gt=0)
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((1.0,), min_length=1)
 
 
 class NightliftSettings(Settings):
@@ -54,7 +58,6 @@ class NightliftSettings(Settings):
         dissimilarity: of 1 - SSIM, after the same scaling.
         hue: of 1 - the cosine between colours, means over 8 x 8 pixels.
         smoothness: of the map's total variation, relative to its mean slope; keeps it free of rings and blotches.
-        scale: long side of the proxy over the picture's. A part of a photo is so seen as small as the whole is.
     """
 
     pairs: tuple[Pair, ...] = Field((Pair(low="low", high="high"),), min_length=1)
@@ -63,7 +66,6 @@ class NightliftSettings(Settings):
     dissimilarity: float = Field(0.3, ge=0)
     hue: float = Field(0.5, ge=0)
     smoothness: float = Field(0.0, ge=0)
-    scale: float = Field(0.64, gt=0, le=1)
 
 
 @register_objective("nightlift", NightliftSettings)
@@ -80,17 +82,24 @@ class NightliftTraining(Objective):
     def step(self, batch: Batch, update: Update) -> dict[str, Tensor]:
         log: dict[str, Tensor] = {}
         total = torch.zeros(())
-        for place, pair in enumerate(self.settings.pairs):
-            losses = self.losses(batch[pair.low], batch[pair.high], whole=place > 0)
+        for pair in self.settings.pairs:
+            scale = pair.scales[int(torch.randint(len(pair.scales), ()))]
+            losses = self.losses(batch[pair.low], batch[pair.high], scale)
             total = total + pair.weight * losses.pop("loss")
             log |= {f"{pair.low}_{name}": value for name, value in losses.items()}
         update("network", total)
         return {"loss": total, **log}
 
-    def losses(self, low: Tensor, high: Tensor, whole: bool) -> dict[str, Tensor]:
-        """The terms of one pair, unweighted, and their weighted sum `loss`."""
+    def losses(self, low: Tensor, high: Tensor, scale: float) -> dict[str, Tensor]:
+        """The terms of one pair, unweighted, and their weighted sum `loss`.
+
+        Args:
+            low: float [N, 3, H, W] in [0, 1].
+            high: its reference, same shape and range.
+            scale: sides of the proxy over those of the picture.
+        """
         weights = self.settings.model_dump()
-        coefficients = self.network.affine(self._proxy(low, whole)).float()
+        coefficients = self.network.affine(_proxy(low, scale)).float()
         enhanced = self.network.render(coefficients, low)
         matched = match_brightness(enhanced, high)
         terms = {
@@ -103,13 +112,6 @@ class NightliftTraining(Objective):
             terms["smoothness"] = relative_variation(coefficients)
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, **terms}
-
-    def _proxy(self, image: Tensor, whole: bool) -> Tensor:
-        """What the network sees: pictures of proxy size as they are, parts of larger ones at the recipe's scale."""
-        if whole:
-            return self.network.look(image)
-        height, width = (round(side * self.settings.scale / STEP) * STEP for side in image.shape[2:])
-        return as_codes(shrink(image, height, width))
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
@@ -125,6 +127,12 @@ class NightliftTraining(Objective):
         first = self.settings.pairs[0]
         low = batch[first.low]
         return {first.low: low, first.high: batch[first.high], "enhanced": self.network(low).clamp(0, 1)}
+
+
+def _proxy(image: Tensor, scale: float) -> Tensor:
+    """What the network sees of a picture, its sides rounded to multiples of 8."""
+    height, width = (max(2, round(side * scale / STEP)) * STEP for side in image.shape[2:])
+    return as_codes(shrink(image, height, width))
 
 
 def _same_part(image: Tensor, reference: Tensor, side: int) -> tuple[Tensor, Tensor]:

@@ -80,11 +80,11 @@ def test_the_loss_is_taken_where_the_map_is_applied() -> None:
     network = create("nightlift", width=6)
     for last in (network.light, network.head):
         torch.nn.init.zeros_(last.weight)  # type: ignore[arg-type]
-    objective = create_objective("nightlift", network, {"scale": 0.25})
+    objective = create_objective("nightlift", network, {})
     torch.manual_seed(0)
     flat = torch.full((1, 3, 96, 144), 0.5)
     noisy = (flat + 0.1 * torch.randn_like(flat)).clamp(0, 1)
-    small, large = (objective.losses(image, flat, whole=False) for image in (flat, noisy))  # type: ignore[operator]
+    small, large = (objective.losses(image, flat, scale=0.25) for image in (flat, noisy))  # type: ignore[operator]
     assert large["l1"] > small["l1"] + 0.03
     assert large["dissimilarity"] > small["dissimilarity"] + 0.2
 
