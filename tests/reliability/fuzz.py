@@ -31,9 +31,9 @@ from tests.reliability.fuzz_target import (
     FoundFault,
     InProcess,
     check_over_socket,
-    resident_mib,
     table,
 )
+from tests.reliability.load import resident_mib
 from tests.repositories import make_repository
 from tests.servers import Server, serving
 

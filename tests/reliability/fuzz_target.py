@@ -245,12 +245,6 @@ def parse(received: bytes) -> Answer:
     return Answer(status, headers, body)
 
 
-def resident_mib(pid: int) -> float:
-    """Memory of a process, in MiB."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(text.partition("VmRSS:")[2].split()[0]) / 1024
-
-
 def table(counts: Counter[str]) -> str:
     """Answers and how often each came, the most frequent first."""
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
