@@ -72,7 +72,10 @@ class Runtime:
             await asyncio.shield(self._loading)
 
     async def _load(self) -> None:
-        await asyncio.to_thread(warm_up)
+        try:
+            await asyncio.to_thread(warm_up)
+        except Exception as error:  # pictures may still be rendered, and if not, each failure is logged
+            logger.error("the kernels of rendering cannot be compiled", exc_info=error)
         await self.models.load_all(self.settings.required)
         missing = [name for name in self.settings.required if not self.models.ready([name])]
         if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -66,18 +68,28 @@ class Server:
 
 
 @contextmanager
-def serving(repository: Path, folder: Path, *, wait: bool = True, **settings: object) -> Iterator[Server]:
-    """Run `nightlift serve` over `repository`; `folder` takes its log, `settings` become NIGHTLIFT_* variables."""
-    port, grpc_port = free_port(), free_port()
-    values = {"model_repository": repository, "port": port, "grpc_port": grpc_port, "cpu_threads": 1, **settings}
+def serving(
+    repository: Path, folder: Path, *, wait: bool = True, file_bytes: int | None = None, **settings: object
+) -> Iterator[Server]:
+    """Run `nightlift serve` over `repository`; `folder` takes its log, `settings` become NIGHTLIFT_* variables.
+
+    `file_bytes` is how large a file the process may write, as on a disk that is full; its log is such a file.
+    """
+    ports = {"port": free_port(), "grpc_port": free_port()}
+    values = {"model_repository": repository, "cpu_threads": 1, **ports, **settings}
     environment = os.environ | {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in values.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"server-{port}.log"
+    log = folder / f"server-{values['port']}.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "nightlift.cli", "serve"], env=environment, stdout=out, stderr=out, text=True
+            [sys.executable, "-m", "nightlift.cli", "serve"],
+            env=environment,
+            stdout=out,
+            stderr=out,
+            text=True,
+            preexec_fn=None if file_bytes is None else partial(limit_files, file_bytes),
         )
-    server = Server(process, port, grpc_port, log)
+    server = Server(process, int(str(values["port"])), int(str(values["grpc_port"])), log)
     try:
         if wait:
             server.wait_ready()
@@ -86,6 +98,11 @@ def serving(repository: Path, folder: Path, *, wait: bool = True, **settings: ob
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+def limit_files(size: int) -> None:
+    """Let this process write no file of more than `size` bytes; more fails, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def free_port() -> int:

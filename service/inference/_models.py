@@ -147,8 +147,10 @@ class Models:
         for name in dict.fromkeys([*first, *wanted]):
             try:
                 await self.load(name)
-            except (NightliftError, ConfigError) as error:
-                logger.error("model %s cannot be loaded: %s", name, error)
+            except ModelNotFound as error:
+                logger.error("%s", error)
+            except (NightliftError, ConfigError):
+                pass  # logged where it happened
 
     def _by_default(self) -> tuple[str, ...]:
         names = []
@@ -182,7 +184,10 @@ class Models:
                 for model in fresh:
                     await model.close()
                 self._note_failure(name, error)
-                if not isinstance(error, Exception) or isinstance(error, NightliftError | ConfigError):
+                if isinstance(error, NightliftError | ConfigError):
+                    logger.error("model %s cannot be loaded: %s", name, error)
+                    raise
+                if not isinstance(error, Exception):
                     raise
                 logger.error("model %s", name, exc_info=error)
                 raise ConfigError(f"model {name!r} cannot be loaded: {type(error).__name__}; see the log") from error

@@ -87,7 +87,7 @@ class DeviceSupervisor:
         """
         async with self._changing:
             if self._watching is None or self._watching.done():
-                self._child = await ChildProcess.start(self.device, self._unsettle, self._note)
+                self._child = await ChildProcess.start(self.device, self._unsettle, self._note_survived)
                 self._watching = asyncio.create_task(self._watch())
         self._numbers += 1
         hosted = Hosted(self._numbers, model)
@@ -152,7 +152,7 @@ class DeviceSupervisor:
             await asyncio.sleep(delay)
             self._metrics.worker_restarts.labels(self.device).inc()
             try:
-                self._child = await ChildProcess.start(self.device, self._unsettle, self._note)
+                self._child = await ChildProcess.start(self.device, self._unsettle, self._note_survived)
             except OSError as error:
                 logger.error("the worker process of %s cannot be started: %s", self.device, error)
                 continue
@@ -177,6 +177,10 @@ class DeviceSupervisor:
             hosted.error = "the model's device does not come back; the service must be restarted"
             hosted.lost = True
             hosted.settled.set()
+
+    def _note_survived(self, fault: Fault) -> None:
+        logger.error("%s: %s", self.device, fault)
+        self._note(fault)
 
     def _note(self, fault: Fault) -> None:
         self._metrics.device_faults.labels(self.device, fault).inc()

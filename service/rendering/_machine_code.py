@@ -96,7 +96,7 @@ def _jitted(function: Callable[..., None], *signatures: Any) -> Any:
     options: dict[str, Any] = {**OPTIONS, "cache": True}
     try:
         return numba.njit(*signatures, **options)(function)
-    except RuntimeError:  # numba found no folder that it may write to: compile anew in each process
+    except (RuntimeError, OSError):  # no folder that may be written to, or a full disk: compile in each process
         return numba.njit(*signatures, **OPTIONS)(function)
 
 

@@ -6,8 +6,9 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
+from service.telemetry._metrics import LOST_LOG_LINES
 from service.telemetry._requests import current_request
 
 TEXT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -15,9 +16,20 @@ TEXT = "%(asctime)s %(levelname)-7s %(message)s"
 
 def configure_logging(level: str, format: Literal["text", "json"]) -> None:
     """Send every log line of the process to standard error; `level` is the name of the least severity shown."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LossyHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else logging.Formatter(TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class LossyHandler(logging.StreamHandler[TextIO]):
+    """Counts the lines that cannot be written, on a full disk or to a reader who has gone, and goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """See logging.Handler, which would write a traceback to the same place."""
+        if isinstance(sys.exc_info()[1], OSError):
+            LOST_LOG_LINES.inc()
+        else:
+            super().handleError(record)
 
 
 class JsonFormatter(logging.Formatter):

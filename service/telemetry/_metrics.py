@@ -67,6 +67,10 @@ CLIPPED = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 48, 64)
 
 
+LOST_LOG_LINES = Counter("nightlift_log_lines_lost", "Log lines that could not be written", registry=None)
+"""Of the whole process, as logging is; every registry shows it."""
+
+
 class Metrics:
     """All metrics of one service, in a registry of their own."""
 
@@ -74,6 +78,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         DeviceCollector(self.registry)
+        self.registry.register(LOST_LOG_LINES)
 
         def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"nightlift_{name}", text, labels, buckets=buckets, registry=self.registry)
