@@ -1,4 +1,4 @@
-"""BentoML: a service whose API takes a photo and gives one, in worker processes.
+"""BentoML: a service whose API takes a photo and gives one, in threads of its own; worker processes gave less.
 
 Its batches are left off: with lists of files, 1.4.39 fails where it puts the answers together (`KeyError: 'root'`).
 """
@@ -11,7 +11,7 @@ from bentoml.validators import ContentType
 from photo_network import WORKERS, PhotoNetwork
 
 
-@bentoml.service(name="enhance", workers=WORKERS, threads=1, traffic={"timeout": 600}, metrics={"enabled": False})
+@bentoml.service(name="enhance", workers=1, threads=WORKERS, traffic={"timeout": 600}, metrics={"enabled": False})
 class Enhance:
     """The photo as the field `photo` of a form; BentoML hands it over as a file."""
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 
-@serve.deployment(num_replicas=WORKERS, max_ongoing_requests=max(2, 2 * BATCH), ray_actor_options={"num_cpus": 0.5})
+@serve.deployment(num_replicas=WORKERS, max_ongoing_requests=16, ray_actor_options={"num_cpus": 0.5})
 class Enhance:
     """The photo as the body."""
 
