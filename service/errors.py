@@ -168,7 +168,7 @@ class UnservableModel(NightliftError):
 
 
 class RateLimited(NightliftError):
-    """The caller sends more than its key, or its address, is allowed; `retry_after` says until when."""
+    """The caller sends more than its key, or its address, is allowed."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -27,6 +27,9 @@ class Runner(StrEnum):
     COMPOSE = "docker/verify.sh"
     KUBECTL = "tests/docker/test_files.py"
     TRITON = "tests/engines/test_triton.py"
+    KEYS = "tests/nightlift/test_keys.py"
+    GUARDED = "tests/service/access/conftest.py"
+    TLS = "tests/service/access/test_tls.py"
 
 
 STARTED_BY = {
@@ -59,8 +62,9 @@ ENTRIES = (
     Entry(r"curl (-sf )?(--data-binary|-F) .*", Runner.SERVICE),
     Entry(r"curl -s localhost:8000/v2/.*", Runner.SERVICE),
     Entry(r"nightlift (models|doctor)", Runner.SERVICE),
-    Entry(r"nightlift enhance (photo|-)(?!.*--watch).*", Runner.SERVICE),
+    Entry(r"nightlift enhance (photo|-)(?!.*--(watch|ca)).*", Runner.SERVICE),
     Entry(r"nightlift video .*", Runner.SERVICE),
+    Entry(r"python -m (docs|benchmarks)\.\w+ .*", Runner.SERVICE),
     Entry(r"nightlift serve", Runner.TRAINING),
     Entry(r"nightlift train zero_dce_improved_cpu .*", Runner.TRAINING, "two steps"),
     Entry(r"nightlift evaluate (?!glow).*", Runner.TRAINING),
@@ -84,6 +88,13 @@ ENTRIES = (
     Entry(r"docker compose up .*", Runner.COMPOSE, evidence="up --detach --wait"),
     Entry(r"kubectl apply -k .*", Runner.KUBECTL, "rendered and validated, not applied", evidence="kustomize"),
     Entry(r"tritonserver .*", Runner.TRITON, "Triton's core with backends of ours", evidence="triton_server"),
+    Entry(r"nightlift keys .*", Runner.KEYS),
+    Entry(r"NIGHTLIFT_KEYS_FILE=.* nightlift serve", Runner.GUARDED, evidence="keys_file=file"),
+    Entry(
+        r"NIGHTLIFT_TLS_.* nightlift serve .*", Runner.TLS, "on 127.0.0.1", evidence='"tls_certificate": "server.pem"'
+    ),
+    Entry(r"nightlift enhance .* --ca .*", Runner.TLS, evidence='"--ca"'),
+    Entry(r"curl -sf -H .*", Runner.TLS, "over https", evidence='"Authorization: Bearer {service.key}"'),
     Entry(r"NIGHTLIFT_ENGINE=triton .*", Runner.TRITON, "in process", evidence='engine="triton"'),
 )
 
