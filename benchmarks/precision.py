@@ -1,0 +1,158 @@
+"""`python -m benchmarks.precision`: whether a served network would be better off with 8 or 16 bits, on this CPU.
+
+Each model runs in float32, in float16, and with its convolutions in INT8 (static QDQ, calibrated on training pictures
+at the proxy's size). All take turns on a proxy; scores are those of guided rendering on LOL's eval15. A variant is
+worth serving if it loses at most 0.1 dB and is at least 1.3 times as fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+from service.pictures import Picture, PictureFormat
+from service.rendering import NEUTRAL, Detail, RenderOptions, plan, prepare, render_array
+from service.repository import ModelRepository, ModelTraits
+from training.datasets import find_samples, read_picture
+from training.evaluation import psnr, ssim
+
+LOSS, GAIN = 0.1, 1.3
+GUIDED = RenderOptions(Detail.GUIDED, NEUTRAL.strength, NEUTRAL.protect, NEUTRAL.gate, NEUTRAL.gamma)
+
+Pixels = NDArray[np.uint8]
+Pair = tuple[Pixels, Pixels]
+Run = Callable[[Pixels], Pixels]
+
+
+class Proxies(CalibrationDataReader):
+    """What the network sees of the training pictures, one by one."""
+
+    def __init__(self, pictures: Sequence[Pixels], traits: ModelTraits) -> None:
+        self._items: Iterator[Pixels] = (proxy(picture, traits) for picture in pictures)
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        """The next input of the network; None after the last."""
+        item = next(self._items, None)
+        return None if item is None else {"image": item}
+
+
+def proxy(picture: Pixels, traits: ModelTraits) -> Pixels:
+    """The picture as guided rendering sends it, uint8 [1, h, w, 3]."""
+    height, width = picture.shape[:2]
+    chosen = plan(width, height, 8, traits, GUIDED)
+    return prepare(Picture(picture, PictureFormat.PNG), chosen).items[0][None]
+
+
+def variants(
+    source: Path, traits: ModelTraits, pictures: Sequence[Pixels], folder: Path
+) -> Iterator[tuple[str, Path]]:
+    """(name, file) of each precision."""
+    yield "float32", source
+    half = folder / "half.onnx"
+    model = convert_float_to_float16(onnx.load(source), keep_io_types=True, disable_shape_infer=True)
+    onnx.save(model, half)
+    yield "float16", half
+    convolutions = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"]
+    for name, left_out in (("INT8", []), ("INT8 but the first and last", [convolutions[0], convolutions[-1]])):
+        file = folder / f"{len(left_out)}.onnx"
+        quantize_static(
+            source,
+            file,
+            Proxies(pictures, traits),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=left_out,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        yield name, file
+
+
+def opened(file: Path, threads: int) -> Run:
+    """A model as the service runs it."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return lambda pixels: np.asarray(session.run(["enhanced"], {"image": pixels})[0], np.uint8)
+
+
+def in_turns(runs: Sequence[Run], item: Pixels, rounds: int) -> list[float]:
+    """Median seconds of each."""
+    times: list[list[float]] = [[] for _ in runs]
+    for turn in range(rounds + 1):
+        for run, taken in zip(runs, times, strict=True):
+            started = time.perf_counter()
+            run(item)
+            if turn:
+                taken.append(time.perf_counter() - started)
+    return [median(taken) for taken in times]
+
+
+def measure(name: str, version: Any, training: Sequence[Pixels], pairs: Sequence[Pair], wishes: Any) -> list[str]:
+    """The rows of a model; `version` is the repository's."""
+    traits = version.config.traits
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        names, runs = [], []
+        for variant, file in variants(version.path, traits, training, Path(folder)):
+            try:
+                runs.append(opened(file, wishes.threads))
+                names.append(variant)
+            except Exception as error:
+                rows.append(f"| `{name}` | {variant} | does not load: {str(error).splitlines()[0][:80]} | | | |")
+        times = in_turns(runs, proxy(pairs[0][0], traits), wishes.rounds)
+        best = 0.0
+        for variant, run, seconds in zip(names, runs, times, strict=True):
+            results = [(render_array(low, run, traits, GUIDED) / 255, high / 255) for low, high in pairs]
+            decibels = fmean(psnr(*both) for both in results)
+            best = best or decibels
+            gain = times[0] / seconds
+            worth = variant != "float32" and best - decibels <= LOSS and gain >= GAIN
+            rows.append(
+                f"| `{name}` | {variant} | {decibels:.2f} | {fmean(ssim(*both) for both in results):.3f} "
+                f"| {1000 * seconds:.1f} | {gain:.2f}{' (worth it)' if worth else ''} |"
+            )
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.precision", description=__doc__)
+    parser.add_argument("models", nargs="+", help="names in the repository")
+    parser.add_argument("--data", type=Path, required=True, help="folder of LOLv1")
+    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    parser.add_argument("--calibration", type=int, default=32, help="training pictures to calibrate on")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=0, help="threads in a pass; 0 takes one a core")
+    wishes = parser.parse_args(arguments)
+    training = find_samples("lolv1", wishes.data, "train")
+    step = max(1, len(training) // wishes.calibration)
+    pictures = [read_picture(sample.files["low"]) for sample in training[::step][: wishes.calibration]]
+    tests = find_samples("lolv1", wishes.data, "test")
+    pairs = [(read_picture(sample.files["low"]), read_picture(sample.files["high"])) for sample in tests]
+    print("| model | computed in | PSNR, dB | SSIM | ms | times as fast |\n| --- | --- | ---: | ---: | ---: | ---: |")
+    for name in wishes.models:
+        version = ModelRepository(wishes.repository).servable(name)[-1]
+        print(*measure(name, version, pictures, pairs, wishes), sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
