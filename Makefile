@@ -33,6 +33,7 @@ parity: .venv/testing ## compare every served model with its network at 400x600,
 docs: .venv/testing ## write the tables and pictures of the documents anew
 	$(BIN)/python -m docs.make_tables
 	$(BIN)/python -m docs.make_pictures
+	$(BIN)/python -m docs.make_contact_sheet
 
 clean: ## remove what the other targets made
 	rm -rf .venv build *.egg-info

@@ -19,8 +19,16 @@ MARKS = {Level.FINE: "[green]fine[/green]", Level.NOTE: "[yellow]note[/yellow]",
 
 
 def print_models(root: Path, default: str) -> None:
-    """Print every model below `root`: family, version, format, scope, working side, size and measured scores."""
+    """Print every model below `root`: family, version, format, scope, working side, size and measured scores.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
     repository = ModelRepository(root)
+    if not repository.names():
+        raise FileNotFoundError(
+            f"there is no model in {root}; NIGHTLIFT_MODEL_REPOSITORY or --model-repository names it"
+        )
     table = Table("model", "family", "version", "format", "scope", "proxy px", "KiB", "eval15 PSNR / SSIM / GT-mean")
     for name in repository.names():
         try:

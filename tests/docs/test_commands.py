@@ -106,8 +106,9 @@ def workplace(tmp_path: Path, server: Server) -> Path:
         (tmp_path / name).write_bytes(photo)
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "nightlift").write_text(f'#!/bin/sh\nexec {sys.executable} -m nightlift.cli "$@"\n')
-    (tools / "nightlift").chmod(0o755)
+    for name, words in (("nightlift", "-m nightlift.cli"), ("python", "")):
+        (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        (tools / name).chmod(0o755)
     return tmp_path
 
 

@@ -100,6 +100,12 @@ def test_shells_complete_subcommands() -> None:
     assert outcome.stdout.split() == ["enhance"]
 
 
+def test_a_repository_without_models_is_named(tmp_path: Path) -> None:
+    outcome = nightlift("models", "--model-repository", "nowhere", cwd=tmp_path)
+    assert outcome.returncode == 2
+    assert "there is no model in nowhere" in outcome.stderr.decode()
+
+
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     outcome = nightlift("train", "no_such_recipe", "--data", tmp_path)
     assert outcome.returncode == 2

@@ -1,0 +1,168 @@
+"""How long each photo of a folder takes with each model: `python -m benchmarks.per_picture PHOTOS`.
+
+    python -m benchmarks.per_picture data/LIME --models zero_dce,zero_dce_improved --detail whole --out speed.md
+
+Every photo goes through the service's own plane in this process, file to file, as behind `POST /enhance`. The models
+take turns on each photo, so that what else the machine does falls on all of them; medians are reported, and how many
+times as fast as the first model each of the others is. Bare times are worth little elsewhere; the ratios hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from nightlift._jobs import is_picture
+from service.enhancer import EnhanceOptions
+from service.rendering import Detail
+from service.repository import ModelRepository
+from service.runtime import Runtime
+from service.settings import Settings
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """One photo.
+
+    Attributes:
+        name, width, height: of the photo, upright.
+        bytes: of its file.
+        seconds: model -> (all of the request, its pass through the network), medians.
+        detail: model -> how it was rendered.
+    """
+
+    name: str
+    width: int
+    height: int
+    bytes: int
+    seconds: Mapping[str, tuple[float, float]]
+    detail: Mapping[str, str]
+
+
+async def measure(
+    runtime: Runtime, photos: Sequence[Path], models: Sequence[str], detail: Detail, rounds: int
+) -> list[Line]:
+    """Measure every photo with every model, `rounds` times in turns after one round to warm up.
+
+    Raises:
+        NightliftError: if a photo cannot be enhanced.
+    """
+    return [await _measure_one(runtime, photo, models, detail, rounds) for photo in photos]
+
+
+async def _measure_one(runtime: Runtime, photo: Path, models: Sequence[str], detail: Detail, rounds: int) -> Line:
+    data = await asyncio.to_thread(photo.read_bytes)
+    times: dict[str, list[tuple[float, float]]] = {model: [] for model in models}
+    answers = {}
+    for turn in range(rounds + 1):
+        for model in models:
+            started = time.perf_counter()
+            answers[model] = await runtime.enhancer.enhance(data, EnhanceOptions(model=model, detail=detail))
+            if turn:
+                times[model].append((time.perf_counter() - started, answers[model].timings.seconds["infer"]))
+    first = answers[models[0]]
+    return Line(
+        photo.name,
+        first.width,
+        first.height,
+        len(data),
+        {
+            model: (median(total for total, _ in taken), median(network for _, network in taken))
+            for model, taken in times.items()
+        },
+        {model: answer.detail for model, answer in answers.items()},
+    )
+
+
+def to_markdown(lines: Sequence[Line], sizes: Mapping[str, int]) -> str:
+    """The table: a row a photo, a column a model, and below the means, the ratios and the models' sizes.
+
+    Args:
+        lines: what was measured.
+        sizes: model -> bytes of its file; the first one is what the others are compared with.
+    """
+    models = list(sizes)
+    first = models[0]
+    means = {model: sum(line.seconds[model][0] for line in lines) / len(lines) for model in models}
+    passes = {model: sum(line.seconds[model][1] for line in lines) / len(lines) for model in models}
+    rows = [
+        ["photo", "pixels", "kB", *(f"{model}, ms" for model in models)],
+        ["---", "---", "---:", *("---:" for _ in models)],
+        *(
+            [
+                line.name,
+                f"{line.width}x{line.height}",
+                f"{line.bytes / 1000:,.0f}",
+                *(f"{1000 * line.seconds[model][0]:.1f}" for model in models),
+            ]
+            for line in lines
+        ),
+        ["**mean**", "", "", *(f"{1000 * means[model]:.1f}" for model in models)],
+        ["the network alone", "", "", *(f"{1000 * passes[model]:.1f}" for model in models)],
+        [f"times as fast as {first}", "", "", *(f"{means[first] / means[model]:.2f}" for model in models)],
+        ["file of the model, kB", "", "", *(f"{sizes[model] / 1000:,.0f}" for model in models)],
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str], detail: Detail, rounds: int) -> str:
+    """`measure` on a runtime of its own, as Markdown; `models` empty takes every model that the service would load.
+
+    Raises:
+        ValueError: if a model is not there, or cannot be served.
+    """
+    there = ModelRepository(settings.model_repository).names()
+    if missing := [name for name in models if name not in there]:
+        raise ValueError(f"there is no model {', '.join(missing)}; choose of {', '.join(there)}")
+    wanted = settings.model_copy(update={"models": tuple(models) or settings.models, "required_models": ()})
+    async with Runtime(wanted) as runtime:
+        await runtime.loaded()
+        served = {model.name: model.source.path.stat().st_size for model in runtime.models.loaded()}
+        names = list(models) or sorted(served)
+        if broken := [name for name in names if name not in served]:
+            raise ValueError(f"{', '.join(broken)} cannot be served; `nightlift doctor` says why")
+        lines = await measure(runtime, photos, names, detail, rounds)
+    shown = sorted({kind for line in lines for kind in line.detail.values()})
+    note = f"File to file in process, one at a time, medians of {rounds} turns; rendered {' or '.join(shown)}."
+    return f"{to_markdown(lines, {name: served[name] for name in names})}\n\n{note}"
+
+
+def main() -> int:
+    """See the module; the exit code is 2 if there is nothing to measure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.per_picture", description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="folder of photos")
+    parser.add_argument("--models", default="", help="comma-separated, the first to compare with; all if absent")
+    parser.add_argument(
+        "--detail", type=Detail, choices=list(Detail), default=Detail.AUTO, help="as in POST /enhance"
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each model on each photo")
+    parser.add_argument("--out", type=Path, help="Markdown file to write; the terminal if absent")
+    arguments = parser.parse_args()
+    photos = sorted((path for path in arguments.photos.glob("*") if is_picture(path)), key=_in_order)
+    if not photos:
+        print(f"there is no picture in {arguments.photos}", file=sys.stderr)
+        return 2
+    models = [name.strip() for name in arguments.models.split(",") if name.strip()]
+    text = asyncio.run(run(Settings(), photos, models, arguments.detail, max(1, arguments.rounds)))
+    if arguments.out is None:
+        print(text)
+    else:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def _in_order(path: Path) -> tuple[int, str]:
+    """2.png before 10.png."""
+    return (int(path.stem) if path.stem.isdecimal() else 0, path.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
