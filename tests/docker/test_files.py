@@ -68,6 +68,18 @@ def test_metrics_that_rules_read_exist() -> None:
             assert {metric, re.sub(r"_(bucket|sum|count)$", "", metric)} & names, f"{metric} in {path.name}"
 
 
+@pytest.mark.parametrize("profile", ["gpu", "triton", "scale"])
+def test_compose_takes_every_profile(profile: str) -> None:
+    run("docker-compose", "--profile", profile, "config", "--quiet")
+
+
+def test_triton_wants_no_gpu_where_compose_is_told_so() -> None:
+    files = ("-f", "docker-compose.yml", "-f", "docker/triton-on-cpu.yml")
+    config = run("docker-compose", *files, "--profile", "triton", "config", "--format", "json")
+    assert "nvidia" in run("docker-compose", "--profile", "triton", "config")
+    assert not json.loads(config)["services"]["triton"].get("deploy", {}).get("resources")
+
+
 def test_the_grace_of_compose_covers_draining() -> None:
     front_end, settings = COMPOSE["x-front-end"], COMPOSE["x-front-end-settings"]
     drains = float(settings["NIGHTLIFT_DRAIN_DELAY"]) + float(settings["NIGHTLIFT_DRAIN_TIMEOUT"])
