@@ -23,7 +23,7 @@ from service.rendering import Detail, RenderOptions, finish, plan, prepare
 from service.repository import ModelRepository
 from service.settings import available_cores
 
-TRIAL_SECONDS = 2.5
+TRIAL_SECONDS = 2.0
 TRIAL_TURNS = 3
 
 

@@ -35,7 +35,7 @@ from service.settings import Settings, available_cores
 SERVICE = "Nightlift"
 AS_PEERS = "protect=0&gate=false"  # the network's effect alone, as the peers answer it
 MIXED_AT_ONCE = 4
-SERVED_SECONDS = 8.0  # the service and shrunk pictures need less time than whole ones for the same certainty
+SERVED_SECONDS = 6.0  # the service and shrunk pictures need less time than whole ones for the same certainty
 Notes = dict[str, dict[str, Any]]
 
 
