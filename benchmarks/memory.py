@@ -121,7 +121,7 @@ def one_request(model: str, width: int, height: int) -> OneRequest:
         return OneRequest(width, height, len(file), before, peak, service.resident())
 
 
-def plateau(model: str, requests: int, sizes: int, every: int) -> list[tuple[int, int]]:
+def plateau(model: str, requests: int, sizes: int, every: int) -> Iterator[tuple[int, int]]:
     """(requests served, resident bytes) after every `every` requests, of pictures of `sizes` different sizes."""
     random = np.random.default_rng(0)
     sides = random.integers(SMALLEST_SIDE, LARGEST_SIDE, (sizes, 2))
@@ -129,14 +129,12 @@ def plateau(model: str, requests: int, sizes: int, every: int) -> list[tuple[int
     files = [
         simplejpeg.encode_jpeg(np.ascontiguousarray(scene[:rows, :columns]), quality=90) for rows, columns in sides
     ]
-    rows = []
     with serving(model) as service, ThreadPoolExecutor(CLIENTS) as clients:
-        rows.append((0, service.resident()))
+        yield 0, service.resident()
         for first in range(0, requests, every):
             chosen = random.integers(0, sizes, min(every, requests - first))
             list(clients.map(lambda place: service.enhance(files[place]), chosen))
-            rows.append((first + len(chosen), service.resident()))
-    return rows
+            yield first + len(chosen), service.resident()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -112,6 +112,10 @@ def _tidy(proto: onnx.ModelProto) -> None:
     """Take out what describes the machine and the moment of the export, and name the axes."""
     proto.producer_name, proto.producer_version = "nightlift", version("nightlift")
     proto.doc_string = proto.graph.doc_string = ""
+    # Each part has brought its own, and tools that look for the one opset of a model refuse two.
+    opsets = {opset.domain: opset.version for opset in proto.opset_import}
+    del proto.opset_import[:]
+    proto.opset_import.extend(onnx.helper.make_opsetid(domain, number) for domain, number in opsets.items())
     del proto.graph.value_info[:]
     for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
         del part.metadata_props[:]
