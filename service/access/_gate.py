@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
@@ -62,13 +63,13 @@ class Gate:
         self._requests = Buckets(CALLERS)
         self._pixels = Buckets(CALLERS)
 
-    def admit(self, need: Scope, authorization: str | None, address: str) -> Charge | None:
+    def admit(self, need: Scope, authorization: str | None, address: Callable[[], str]) -> Charge | None:
         """Let a call in.
 
         Args:
             need: the scope that its key must have.
             authorization: the header or metadata of that name.
-            address: the client's.
+            address: gives the client's; asked only where there are no keys.
 
         Returns:
             What its pixels are to be charged by, if they are limited.
@@ -79,7 +80,7 @@ class Gate:
             RateLimited: if the caller has had its share for now.
         """
         if self._keyring is None:
-            return self._within_limits(one_caller(address), self._limits)
+            return self._within_limits(one_caller(address()), self._limits)
         key = _authenticated(self._keyring, authorization)
         try:
             if need not in key.scopes:

@@ -58,9 +58,8 @@ class Admission:
         if scope["type"] != "http" or (need := scope_needed(scope["path"], self.metrics_open)) is None:
             await self.app(scope, receive, send)
             return
-        address = scope["client"][0] if scope.get("client") else ""
         try:
-            charge = self.gate.admit(need, Headers(scope=scope).get("authorization"), address)
+            charge = self.gate.admit(need, Headers(scope=scope).get("authorization"), lambda: _address(scope))
         except NightliftError as error:
             self.metrics.failed(error)
             scope["route"] = next((route for route in self.routes if _is_for(route, scope)), None)
@@ -68,6 +67,10 @@ class Admission:
             return
         with access.charging(charge):
             await self.app(scope, receive, send)
+
+
+def _address(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def _is_for(route: Route, scope: Scope) -> bool:

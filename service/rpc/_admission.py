@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import grpc
 
@@ -28,10 +28,15 @@ class Admission:
         self._gate = gate
         self._trusted = trusted
 
-    def admit(self, need: Scope, context: grpc.aio.ServicerContext, metadata: Mapping[str, str]) -> Charge | None:
+    def admit(self, need: Scope, context: grpc.aio.ServicerContext) -> Charge | None:
         """See `Gate.admit`."""
-        address = grpc_peer(context.peer())
-        if self._trusted:
-            chain = [value for name, value in context.invocation_metadata() if name == "x-forwarded-for"]
-            address = forwarded_for(address, chain, self._trusted)
-        return self._gate.admit(need, metadata.get("authorization"), address)
+        metadata = context.invocation_metadata() or ()
+        authorization = next((value for name, value in metadata if name == "authorization"), None)
+        return self._gate.admit(need, authorization, lambda: self._address(context))
+
+    def _address(self, context: grpc.aio.ServicerContext) -> str:
+        peer = grpc_peer(context.peer())
+        if not self._trusted:
+            return peer
+        metadata = context.invocation_metadata() or ()
+        return forwarded_for(peer, [value for name, value in metadata if name == "x-forwarded-for"], self._trusted)

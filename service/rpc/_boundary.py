@@ -64,7 +64,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         assert need is not None
 
         async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
-            charge = admission.admit(need, context, _texts(context.invocation_metadata()))
+            charge = admission.admit(need, context)
             async for request in requests:
                 with charging(charge):
                     return await answer(request, context)
