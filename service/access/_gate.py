@@ -123,9 +123,12 @@ def _authenticated(keyring: Keyring, authorization: str | None) -> Key:
 
 
 def _limits_of(key: Key, otherwise: Limits) -> Limits:
-    """A key's own limits, each in the place of the settings'."""
+    """A key's own limits, each in the place of the settings'; the settings' burst goes with their rate only."""
     own = _limits(key.requests_per_second or 0, key.burst or 0, key.megapixels_per_minute or 0)
-    return Limits(own.requests or otherwise.requests, own.pixels or otherwise.pixels)
+    requests = own.requests or otherwise.requests
+    if requests and key.burst:
+        requests = Rate(requests.per_second, key.burst)
+    return Limits(requests, own.pixels or otherwise.pixels)
 
 
 def _limits(requests_per_second: float, burst: int, megapixels_per_minute: float) -> Limits:
