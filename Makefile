@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 TEST_PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: serve test test-ray lint format parity docs clean
+.PHONY: serve test test-ray lint format parity docs audit clean
 
 serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
@@ -34,6 +34,10 @@ docs: .venv/testing ## write the tables and pictures of the documents anew
 	$(BIN)/python -m docs.make_tables
 	$(BIN)/python -m docs.make_pictures
 	$(BIN)/python -m docs.make_contact_sheet
+
+audit: .venv/testing ## list the licences and the known vulnerabilities of what the image installs
+	test -x build/audit-venv/bin/pip-audit || { $(BIN)/python -m venv build/audit-venv && build/audit-venv/bin/pip install --quiet pip-audit; }
+	$(BIN)/python docker/audit.py build/audit-venv/bin/pip-audit
 
 clean: ## remove what the other targets made
 	rm -rf .venv build *.egg-info
