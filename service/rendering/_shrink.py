@@ -74,4 +74,4 @@ def _weighted_mean(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> 
     total = weight.sum(dtype=np.float64)
     if total == 0:
         return np.zeros(3)
-    return np.einsum("hwc,hw->c", colour, weight, dtype=np.float64) / total
+    return weight.ravel().astype(np.float64) @ colour.reshape(-1, 3).astype(np.float64) / total
