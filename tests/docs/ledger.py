@@ -22,6 +22,8 @@ class Runner(StrEnum):
     CLIENTS = "tests/clients/__main__.py"
     SLOW = "tests/docs/run_slow.py"
 
+    RELIABILITY = "tests/reliability/run_short.py"
+
     CI = ".ci/run"
     RAY = "tests/nightlift/bulk_on_ray.py"
     COMPOSE = "docker/verify.sh"
@@ -35,6 +37,7 @@ class Runner(StrEnum):
 STARTED_BY = {
     Runner.CLIENTS: "python -m tests.clients",
     Runner.SLOW: "python -m tests.docs.run_slow",
+    Runner.RELIABILITY: "python -m tests.reliability.run_short",
     Runner.RAY: "make test-ray",
     Runner.COMPOSE: "docker/verify.sh",
 }
@@ -81,6 +84,11 @@ ENTRIES = (
     Entry(r"nightlift bench.*", Runner.SLOW, "one round"),
     Entry(r"nightlift train .*--device cuda.*", Runner.SLOW, "two steps; on the CPU where there are no two GPUs"),
     Entry(r"tensorboard .*", Runner.SLOW),
+    Entry(
+        r"python -m tests\.reliability\.\w+.*", Runner.RELIABILITY, "short", evidence='"tests.reliability.overload"'
+    ),
+    Entry(r"NIGHTLIFT_SCHEMA_EXAMPLES=.*", Runner.RELIABILITY, "20 examples", evidence="test_openapi.py"),
+    Entry(r"make audit", Runner.RELIABILITY, evidence='"make", "audit"'),
     Entry(r"make (test|lint)", Runner.CI, evidence="make lint\nmake test"),
     Entry(r"make test-ray", Runner.RAY, evidence="`make test-ray`"),
     Entry(r"pip install -e '\.\[ray\]'", Runner.RAY, evidence="installs Ray"),
