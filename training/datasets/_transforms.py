@@ -59,6 +59,24 @@ class Exposure(_Words):
     fields: tuple[str, ...] = ("image", "low")
 
 
+class Illumination(_Words):
+    """Lamps, windows and skies for pairs that have none: parts of both views show the same bright light.
+
+    Attributes:
+        probability: share of samples that are changed.
+        share: smallest and largest share of the picture that is lit; drawn uniformly.
+        gain: smallest and largest factor on the reference there, clipped to code values; drawn log-uniformly.
+        tint: standard deviation of the logarithm of the channels' factors beside it.
+        fields: the dark view, and its reference.
+    """
+
+    probability: Share = 0.0
+    share: tuple[float, float] = (0.02, 0.6)
+    gain: tuple[float, float] = (1.0, 2.5)
+    tint: float = Field(0.3, ge=0)
+    fields: tuple[str, str] = ("low", "high")
+
+
 class Transforms(_Words):
     """What happens to a sample, in this order.
 
@@ -69,6 +87,7 @@ class Transforms(_Words):
         crop: (height, width), or one number: random crop; smaller pictures are extended by reflection.
         flips: mirror images.
         exposure: random light and noise on the dark views.
+        illumination: lit parts, the same in the dark view and its reference.
         darkening: dark views made of well-lit ones.
     """
 
@@ -77,6 +96,7 @@ class Transforms(_Words):
     crop: Side | tuple[Side, Side] | None = None
     flips: Flips = Flips()
     exposure: Exposure | None = None
+    illumination: Illumination | None = None
     darkening: Darkening | None = None
 
 
@@ -120,6 +140,9 @@ def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.
         for name in words.exposure.fields:
             if name in result:
                 result[name] = _relight(result[name], words.exposure, random)
+    if words.illumination is not None and random.random() < words.illumination.probability:
+        dark, reference = words.illumination.fields
+        result[dark], result[reference] = _illuminate(result[dark], result[reference], words.illumination, random)
     if words.darkening is not None and random.random() < words.darkening.probability:
         for name in words.darkening.fields:
             if name in result:
@@ -136,6 +159,22 @@ def _relight(view: Pixels, exposure: Exposure, random: np.random.Generator) -> P
     if deviation > 0:
         light = light + deviation * random.standard_normal(view.shape, np.float32)
     return np.round(255 * np.clip(light, 0, 1)).astype(np.uint8)
+
+
+def _illuminate(
+    dark: Pixels, reference: Pixels, words: Illumination, random: np.random.Generator
+) -> tuple[Pixels, Pixels]:
+    """Both views with the same light where a smooth random field is highest."""
+    cells = random.random(random.integers(2, 7, 2), np.float32)
+    field = np.asarray(Image.fromarray(cells).resize(dark.shape[1::-1], Image.Resampling.BICUBIC))
+    threshold = np.quantile(field, 1 - random.uniform(*words.share))
+    softness = np.exp(random.uniform(*np.log((0.01, 0.3))))
+    lit = np.clip((field - threshold) / softness + 0.5, 0, 1)[..., None]
+    factors = np.exp(random.uniform(*np.log(words.gain)) + random.normal(0, words.tint, 3))
+    light = np.minimum(reference * factors.astype(np.float32), 255)
+    views = (view + lit * (light - view) for view in (dark, reference))
+    first, second = (np.round(view).astype(np.uint8) for view in views)
+    return first, second
 
 
 def _both(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -1,0 +1,49 @@
+"""Lit parts of a pair: alike where there is light, untouched elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.datasets._transforms import Illumination, Transforms, transform
+
+
+def _lit(**settings: object) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    views = {
+        "low": np.full((48, 64, 3), 12, np.uint8),
+        "high": np.full((48, 64, 3), 110, np.uint8),
+        "image": np.full((48, 64, 3), 7, np.uint8),
+    }
+    words = Transforms(illumination=Illumination.model_validate({"probability": 1.0} | settings))
+    return views, transform(views, words, np.random.default_rng(5))
+
+
+def test_lit_parts_are_the_same_in_both_views() -> None:
+    _, lit = _lit(share=(0.4, 0.5), gain=(1.5, 1.5), tint=0.0)
+    same = (lit["low"] == lit["high"]).all(axis=2)
+    assert 0.2 < same.mean() < 0.6
+    assert (lit["low"][same] == 165).all()
+
+
+def test_dark_parts_stay_as_they_were() -> None:
+    views, lit = _lit(share=(0.1, 0.2))
+    dark = (lit["low"] == views["low"]).all(axis=2)
+    assert dark.mean() > 0.5
+    assert (lit["high"][dark] == views["high"][dark]).all()
+    assert (lit["image"] == views["image"]).all()
+
+
+def test_light_is_clipped_and_may_have_a_colour() -> None:
+    _, lit = _lit(share=(0.5, 0.5), gain=(2.3, 2.3), tint=0.5)
+    brightest = lit["low"].reshape(-1, 3).max(axis=0)
+    assert brightest.max() == 255
+    assert len(set(brightest)) > 1
+
+
+def test_the_callers_pictures_are_not_changed() -> None:
+    views, _ = _lit()
+    assert (views["low"] == 12).all() and (views["high"] == 110).all()
+
+
+def test_without_it_nothing_happens() -> None:
+    views, same = _lit(probability=0.0)
+    assert all((same[name] == view).all() for name, view in views.items())
