@@ -41,7 +41,8 @@ def test_light_is_clipped_and_may_have_a_colour() -> None:
 
 def test_the_callers_pictures_are_not_changed() -> None:
     views, _ = _lit()
-    assert (views["low"] == 12).all() and (views["high"] == 110).all()
+    assert (views["low"] == 12).all()
+    assert (views["high"] == 110).all()
 
 
 def test_without_it_nothing_happens() -> None:
