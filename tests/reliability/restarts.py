@@ -180,9 +180,10 @@ async def readiness(port: int, wanted: bool, until: float) -> None:
 
 def worker(parent: int) -> int:
     """The process id of the engine's worker of a service, which is its child that multiprocessing has spawned."""
-    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-            return int(child)
+    for children in Path(f"/proc/{parent}/task").glob("*/children"):  # of the thread that has started them
+        for child in children.read_text().split():
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
     raise LookupError("the service has no worker process")
 
 
