@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -98,10 +98,6 @@ class PlainLoop:
         started = time.perf_counter()
         self._one(session)
         return time.perf_counter() - started
-
-    def stepper(self, layout: Layout) -> Callable[[], float]:
-        """`lone` with a layout, for turns."""
-        return lambda: self.lone(layout)
 
     def _one(self, session: ort.InferenceSession) -> bytes:
         picture = decode(self._file)
