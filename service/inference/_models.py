@@ -255,9 +255,10 @@ class Models:
         for warning in source.config.warnings:
             logger.warning("model %s: %s", source.name, warning)
         logger.info(
-            "model %s version %d ready on %s (%s, %s) in %.2f s; %s",
+            "model %s version %d %s on %s (%s, %s) in %.2f s; %s",
             source.name,
             source.version,
+            "ready" if engine.ready else "not ready yet",
             info.provider,
             info.precision,
             info.placement,

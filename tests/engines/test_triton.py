@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tritonclient.grpc.aio import InferenceServerClient
 
 from service.errors import EngineUnavailable
 from service.inference import ENHANCED, Fault, Models
@@ -20,6 +21,11 @@ from tests.service.inference.runners import eventually, picture, run
 from tests.triton_server import TritonServer
 
 WANTED = (ENHANCED,)
+ON_CPU = "instance_group { kind: KIND_CPU }"
+WARMED = """model_warmup {
+  name: "32x32" batch_size: 1
+  inputs { key: "image" value { data_type: TYPE_UINT8 dims: 32 dims: 32 dims: 3 zero_data: true } }
+}"""
 Small = tuple[TritonServer, Path]
 
 
@@ -59,7 +65,7 @@ def test_killed_and_restarted_under_load(small_triton: Small, caplog: pytest.Log
 
 
 def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -> None:
-    root = make_repository(tmp_path / "models", extra="instance_group { kind: KIND_CPU }")
+    root = make_repository(tmp_path / "models", extra=ON_CPU)
     server = TritonServer(root, tmp_path)
 
     async def scenario() -> None:
@@ -85,6 +91,31 @@ def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -
         run(scenario)
     finally:
         server.stop()
+
+
+def test_a_model_that_still_loads_is_served_as_soon_as_it_has(tmp_path: Path) -> None:
+    """The server answers long before its model does: slow warming keeps the model loading for a while."""
+    root = make_repository(tmp_path / "models", slow=1.0, extra=f"{ON_CPU} {WARMED}")
+
+    async def scenario(server: TritonServer) -> None:
+        models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
+        await models.load("brighten")
+        async with InferenceServerClient(server.grpc_url) as triton:
+            loading = asyncio.create_task(triton.load_model("brighten"))
+            await eventually(lambda: "loading: brighten" in server.log.read_text(), 20)
+            for _ in range(3):
+                with pytest.raises(EngineUnavailable, match="'brighten'"):
+                    await models.get("brighten").queue.submit(picture(1), WANTED)
+            assert not loading.done()
+            assert not models.ready(["brighten"])
+            await loading
+        await eventually(lambda: models.ready(["brighten"]), 2)
+        outcome = await models.get("brighten").queue.submit(picture(1), WANTED)
+        np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
+        await models.close()
+
+    with TritonServer(root, tmp_path, ["--model-control-mode=explicit"]) as server:
+        run(lambda: scenario(server))
 
 
 def test_batches_cross_the_wire_together(small_triton: Small) -> None:
