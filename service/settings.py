@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     model_repository: Path = Path(__file__).resolve().parent.parent / "model_repository"
     """Folder of models in Triton's layout."""
 
-    default_model: str = "zero_dce_improved"
+    default_model: str = "nightlift"
     """Model that answers requests which name none."""
 
     models: Annotated[tuple[str, ...], NoDecode] = ()
@@ -92,9 +92,10 @@ class Settings(BaseSettings):
     max_body_bytes_in_flight: int = Field(512 * MIB, ge=1024)
     """Most bytes of HTTP bodies held at one time; who sends more is refused with 503."""
 
-    max_queue_seconds: float = Field(1.0, gt=0, le=3600)
-    """Seconds that those who wait for a model may take, by the time that pictures took before; further requests are
-    refused at once. Eight may always wait; `max_queue_size` of the model is the other bound."""
+    max_queue_seconds: float = Field(0.5, gt=0, le=3600)
+    """Seconds that those who wait for a model may take, by their pixels and the rate at which pixels were enhanced
+    before; further requests are refused at once. It bounds what a full service adds to the time of each request that
+    it takes. Eight may always wait; `max_queue_size` of the model is the other bound."""
 
     request_timeout: float = Field(60.0, gt=0, le=3600)
     """Seconds after which a request is given up with 504, or with 408 if its body has not come by then; a client may

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from service.repository import ModelRepository
+from service.settings import Settings
 from tests.pictures import SCENES, dark_scene, decoded, encoded
 from tests.servers import Server, serving
 
@@ -27,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_the_default_model_is_shipped() -> None:
-    assert "zero_dce_improved" in NAMES
+    assert Settings().default_model in NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
