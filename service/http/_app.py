@@ -15,6 +15,7 @@ from service.http._origins import allow_origins
 from service.http._pages import install_pages
 from service.http._problems import install_problem_handlers
 from service.http._security import SecurityHeaders
+from service.http._turnstile import Turnstile
 from service.protocol import ProtocolPlane
 from service.runtime import Runtime
 
@@ -39,7 +40,8 @@ def create_app(runtime: Runtime, gate: Gate | None = None) -> ASGIApp:
     install_pages(app)
     install_problem_handlers(app, runtime.metrics)
     routes = [route for router in ROUTERS for route in router.routes]
-    admitted = Admission(app, gate, runtime.metrics, settings.metrics_open, routes) if gate else app
+    with_room = Turnstile(app, runtime.enhancer, routes)
+    admitted = Admission(with_room, gate, runtime.metrics, settings.metrics_open, routes) if gate else with_room
     limited = BodyLimit(
         admitted,
         settings.max_body_bytes,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from service.errors import DeadlineExceeded, Draining, EngineFailed, NightliftError, QueueFull
 from service.inference._batching import BatchPolicy, Bucket, Cut, Wait, Waiting, decide
 from service.inference._contract import Engine, Tensors
+from service.inference._pace import Pace
 from service.telemetry import ModelMetrics, record_batch
 
 
@@ -117,7 +118,7 @@ class BatchQueue:
         self._running: dict[asyncio.Task[None], int] = {}  # and its pixels
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._seconds_per_entry = 0.0
+        self._pace = Pace()
         metrics.watch_queue(
             lambda: len(self._entries),
             lambda: sum(entry.waiting.pixels for entry in list(self._entries)),
@@ -174,7 +175,7 @@ class BatchQueue:
         self._forget_cancelled()
         waiting = len(self._entries) + self._admitted
         is_full = self._max_size and waiting >= self._max_size
-        if is_full or (waiting >= ALWAYS and self._seconds(waiting) > self._max_wait):
+        if is_full or (waiting >= ALWAYS and self._wait() > self._max_wait):
             raise self._full(waiting)
 
     @contextmanager
@@ -282,7 +283,7 @@ class BatchQueue:
             self._fail(batch, EngineFailed("the model failed on this picture; the failure was logged"), started)
             return
         seconds = time.monotonic() - started
-        self._seconds_per_entry += 0.2 * (seconds / len(batch) - self._seconds_per_entry)
+        self._pace.ran(started, started + seconds, sum(entry.waiting.pixels for entry in batch), len(batch))
         self.statistics.ran(count, int(seconds * 1e9))
         self._metrics.inferred(seconds)
         first = 0
@@ -316,12 +317,12 @@ class BatchQueue:
 
     def _full(self, waiting: int) -> QueueFull:
         error = QueueFull(f"{waiting} requests are waiting for this model, and no more may")
-        error.retry_after = float(max(1, math.ceil(self._seconds(waiting))))
+        error.retry_after = float(max(1, math.ceil(self._wait())))
         return error
 
-    def _seconds(self, waiting: int) -> float:
-        """How long so many requests will take, by those before them."""
-        return self._seconds_per_entry * waiting / self._engine.concurrency
+    def _wait(self) -> float:
+        """Seconds that those who wait will take, as far as can be told."""
+        return self._pace.seconds(sum(entry.waiting.pixels for entry in self._entries), self._admitted)
 
     def _oldest_wait(self) -> float:
         return time.monotonic() - self._entries[0].waiting.since if self._entries else 0.0

@@ -1,6 +1,6 @@
 """A lean client for load on the same machine: keep-alive connections, raw bytes, and a clock.
 
-General clients take as much of two cores as the service that they measure; this one takes about a third of a
+General clients take as much of two cores as the service that they measure; this one takes about a tenth of a
 millisecond a request.
 """
 
@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
+import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.pictures import dark_scene, encoded
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,38 +37,88 @@ class Reply:
         return self.done - self.sent
 
 
+class Connection(asyncio.Protocol):
+    """One keep-alive connection with at most one request under way."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.WriteTransport | None = None
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._received = b""
+        self.is_open = False
+
+    def ask(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
+        """Send a request; the future gets its status and body, or a ConnectionError."""
+        assert self._transport is not None
+        self._answer = self._loop.create_future()
+        self._transport.write(request)
+        return self._answer
+
+    def close(self) -> None:
+        """Close it; nothing may be under way."""
+        assert self._transport is not None
+        self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport, self.is_open = cast(asyncio.WriteTransport, transport), True
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._received = self._received + data if self._received else data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if not end:
+            return
+        head = head.lower()
+        size = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        if len(body) >= size and self._answer is not None and not self._answer.done():
+            self._received = b""
+            if b"connection: close" in head:
+                self.is_open = False
+                self.close()
+            self._answer.set_result((int(head[9:12]), body))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self.is_open = False
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionResetError("the service closed the connection"))
+
+
 class Client:
     """Keep-alive connections to one service; as many as there are requests under way."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[Connection] = []
 
     async def ask(self, request: bytes) -> Reply:
         """Send a request and wait for its answer."""
         sent = time.monotonic()
+        connection = None
+        while self._idle and (connection is None or not connection.is_open):
+            connection = self._idle.pop()
         try:
-            if self._idle:
-                reader, writer = self._idle.pop()
-            else:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:-2])
-            body = await reader.readexactly(int(fields[b"content-length"]))
-        except (OSError, asyncio.IncompleteReadError):
+            if connection is None or not connection.is_open:
+                loop = asyncio.get_running_loop()
+                _, connection = await loop.create_connection(Connection, "127.0.0.1", self._port)
+            status, body = await connection.ask(request)
+        except OSError:
             return Reply(0, sent, time.monotonic())
-        if fields.get(b"connection") == b"close":
-            writer.close()
-        else:
-            self._idle.append((reader, writer))
-        return Reply(int(head.split(b" ", 2)[1]), sent, time.monotonic(), body)
+        if connection.is_open:
+            self._idle.append(connection)
+        return Reply(status, sent, time.monotonic(), body)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        for _, writer in self._idle:
-            writer.close()
+        for connection in self._idle:
+            connection.close()
         self._idle.clear()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run it on the event loop that takes least of the machine."""
+    return uvloop.run(work)
 
 
 def get(path: str) -> bytes:

@@ -13,6 +13,7 @@ import sys
 MODULES: dict[str, tuple[str, ...]] = {
     "tests.reliability.fuzz": ("--requests", "400", "--sockets", "60"),
     "tests.reliability.overload": ("--seconds", "5", "--times", "3"),
+    "tests.reliability.refusals": ("--requests", "200"),
     "tests.reliability.restarts": ("--restarts", "2", "--kills", "1"),
     "tests.reliability.slow_clients": ("--uploads", "50"),
     "tests.reliability.soak": ("--minutes", "0.5"),

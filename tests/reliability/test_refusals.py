@@ -1,0 +1,97 @@
+"""What a full service says on every path that takes pictures, and that clients in the middle of sending read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.pictures import dark_scene, encoded
+from tests.reliability.refusals import MAX_QUEUE_SIZE, SETTINGS
+from tests.reliability.restarts import worker
+from tests.repositories import make_repository
+from tests.servers import Server, serving
+from tests.service.conftest import metric
+
+PHOTO = encoded(dark_scene(size=(48, 64)))
+LARGE = bytes(5_000_000)
+PATHS = {
+    "/enhance": "/enhance",
+    "/enhance?model=brighten&version=1&strength=none": "/enhance",
+    "/v2/models/brighten/infer": "/v2/models/{model}/infer",
+    "/v2/models/brighten/versions/1/infer": "/v2/models/{model}/versions/{version}/infer",
+}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service whose network is stopped, and whose queue is full; a second model is idle."""
+    folder = tmp_path_factory.mktemp("full")
+    root = make_repository(folder / "models", ("brighten", "idle"), max_queue_size=MAX_QUEUE_SIZE)
+    with serving(root, folder, required_models="brighten,idle", **SETTINGS) as server:
+        pid = worker(server.process.pid)
+        os.kill(pid, signal.SIGSTOP)
+
+        def hold() -> None:
+            while (
+                httpx.post(f"{server.url}/enhance", content=PHOTO, timeout=60).status_code == 503
+                and not ready.is_set()
+            ):
+                ready.wait(0.05)
+
+        ready = threading.Event()
+        holders = [threading.Thread(target=hold) for _ in range(2 * MAX_QUEUE_SIZE)]
+        for holder in holders:
+            holder.start()
+        while metric(server, "nightlift_queue_depth", model="brighten") < MAX_QUEUE_SIZE:
+            ready.wait(0.05)
+        ready.set()
+        try:
+            yield server
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            for holder in holders:
+                holder.join()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_refusal_is_complete(full: Server, path: str) -> None:
+    labels = {"route": PATHS[path], "method": "POST", "code": "503"}
+    before = metric(full, "nightlift_requests_total", **labels)
+    answer = httpx.post(f"{full.url}{path}", content=PHOTO, headers={"X-Request-ID": "mine"})
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.headers["x-request-id"] == "mine"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    if path.startswith("/v2"):
+        assert "are waiting" in answer.json()["error"]
+    else:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"] == "/problems/queue-full"
+    assert metric(full, "nightlift_requests_total", **labels) >= before + 1
+
+
+def test_large_uploads_read_their_refusal(full: Server, tmp_path: Path) -> None:
+    answer = httpx.post(f"{full.url}/enhance", content=LARGE)
+    assert answer.json()["type"] == "/problems/queue-full"
+    file = tmp_path / "large"
+    file.write_bytes(LARGE)
+    for more in ([], ["-H", "Expect:"]):  # waits for 100 Continue, and does not
+        command = ["curl", "-sS", "--data-binary", f"@{file}", *more, f"{full.url}/enhance"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert json.loads(said)["status"] == 503
+
+
+def test_what_needs_no_room_goes_on(full: Server) -> None:
+    assert httpx.get(f"{full.url}/livez").status_code == 200
+    assert httpx.get(f"{full.url}/enhance").status_code == 405
+    assert httpx.post(f"{full.url}/enhance?model=nobody", content=PHOTO).status_code == 404
+    assert httpx.post(f"{full.url}/enhance?version=x", content=PHOTO).status_code == 422
+    assert httpx.post(f"{full.url}/enhance?model=idle", content=b"no picture").status_code == 400
