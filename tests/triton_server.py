@@ -126,6 +126,13 @@ class TritonServer:
         for region in memory:
             region.unlink(missing_ok=True)
 
+    def suspend(self, seconds: float) -> None:
+        """Hold it for a while, its backends' processes included, as a machine without a free core would."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def _shared_memory(self) -> set[Path]:
         """The named regions that it shares with its backends' processes, and that would outlive it."""
         assert self._process is not None

@@ -1,7 +1,7 @@
 """Models run by a Triton server that serves the same model repository.
 
-Each model follows the server's word on whether it is ready. A server that goes away is looked for again and again;
-meanwhile batches are refused with EngineUnavailable, and nothing is sent twice.
+Each model follows the server's word on whether it is ready; one late answer does not count. A server that goes away
+is looked for again and again; meanwhile batches are refused with EngineUnavailable, and nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ CHANNEL = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
-DOWN = {str(code) for code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)}
+LATE = str(grpc.StatusCode.DEADLINE_EXCEEDED)
+DOWN = {str(grpc.StatusCode.UNAVAILABLE), LATE}
 NOT_SERVED = {str(code) for code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.RESOURCE_EXHAUSTED)}
 
 
@@ -70,6 +71,7 @@ class TritonEngine:
         self.concurrency = IN_FLIGHT * sum(group.count for group in config.instances)
         self.ready = False
         self.lost = False
+        self._silent = False
         self._server = server
         self._model = model
         self._patience = patience
@@ -155,8 +157,13 @@ class TritonEngine:
             ready = await client.is_model_ready(name, version, client_timeout=POLL_TIMEOUT)
             if ready and not self.ready:
                 self._check(await client.get_model_metadata(name, version, client_timeout=POLL_TIMEOUT))
-        except InferenceServerException:
+        except InferenceServerException as error:
+            late = error.status() == LATE
+            if late and self.ready and not self._silent:
+                self._silent = True  # a busy server is late once, and still runs what it is sent
+                return
             ready = False
+        self._silent = False
         self.ready = ready
 
     def _check(self, metadata: Any) -> None:

@@ -12,6 +12,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from service.errors import EngineUnavailable
 from service.inference import ENHANCED, Fault, Models
+from service.inference._triton import POLL_SECONDS, POLL_TIMEOUT
 from service.repository import ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
@@ -116,6 +117,30 @@ def test_a_model_that_still_loads_is_served_as_soon_as_it_has(tmp_path: Path) ->
 
     with TritonServer(root, tmp_path, ["--model-control-mode=explicit"]) as server:
         run(lambda: scenario(server))
+
+
+def test_a_busy_server_is_waited_for_and_a_silent_one_is_not(small_triton: Small) -> None:
+    server, root = small_triton
+
+    async def scenario() -> None:
+        models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
+        await models.load("brighten")
+        queue = models.get("brighten").queue
+        seen = []
+        held = asyncio.create_task(asyncio.to_thread(server.suspend, POLL_TIMEOUT + POLL_SECONDS + 0.3))
+        while not held.done():
+            seen.append(models.ready(["brighten"]))
+            await asyncio.sleep(0.02)
+        assert all(seen)
+        outcome = await queue.submit(picture(1), WANTED)
+        np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
+        held = asyncio.create_task(asyncio.to_thread(server.suspend, 3 * (POLL_TIMEOUT + POLL_SECONDS)))
+        await eventually(lambda: not models.ready(["brighten"]), 2.5 * (POLL_TIMEOUT + POLL_SECONDS))
+        await held
+        await eventually(lambda: models.ready(["brighten"]), 5)
+        await models.close()
+
+    run(scenario)
 
 
 def test_batches_cross_the_wire_together(small_triton: Small) -> None:
