@@ -21,6 +21,7 @@ EXPECTED = {
     "input_bytes",
     "input_luminance_ratio",
     "input_megapixels",
+    "key_requests",
     "log_lines_lost",
     "model_info",
     "model_load_seconds",
