@@ -18,6 +18,7 @@ from tests.servers import serving
 MODEL = "zero_dce_improved"
 SIZES = ((48, 64), (64, 96), (96, 64), (101, 75), (80, 80))
 UPLOADS = 64
+SETTINGS = {"default_model": MODEL, "max_batch_pixels": 1_000_000, "max_queue_seconds": 60}
 SHIPPED = Path(__file__).resolve().parents[2] / "model_repository"
 
 
@@ -45,7 +46,7 @@ def test_64_uploads_of_mixed_sizes_come_back_right_and_share_passes(
     ]
     many = httpx.Limits(max_connections=UPLOADS)
     with (
-        serving(batching_repository, tmp_path, max_batch_pixels=1_000_000, max_queue_seconds=60) as server,
+        serving(batching_repository, tmp_path, **SETTINGS) as server,
         httpx.Client(base_url=server.url, timeout=120, limits=many) as client,
         ThreadPoolExecutor(UPLOADS) as threads,
     ):

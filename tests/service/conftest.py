@@ -24,19 +24,20 @@ def protocol_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
     """A service whose models may be loaded and unloaded.
 
     Its models: `brighten` (versions 1 and 2, a second output `affine`, batches of up to 4), `unbatched` (the batch
-    axis lies in `dims`), `slow` (some 0.3 to 0.6 s a pass, one may wait), `changing` (to be loaded and unloaded), and
+    axis lies in `dims`), `slow` (some 0.3 to 2 s a pass, one may wait), `changing` (to be loaded and unloaded), and
     `broken`, which cannot be loaded.
     """
     folder = tmp_path_factory.mktemp("protocol")
     repository = make_repository(folder / "models", versions=(1, 2), affine=True, max_batch_size=4)
     make_repository(repository, ("unbatched",), max_batch_size=0)
-    make_repository(repository, ("slow",), slow=0.6, max_queue_size=1)
+    make_repository(repository, ("slow",), slow=2.4, max_queue_size=1)
     make_repository(repository, ("changing",))
     make_repository(repository, ("broken",), extra="model_transaction_policy { decoupled: true }")
     with serving(
         repository,
         folder,
         default_model="brighten",
+        cpu_threads=1,  # one pass at a time, so that others wait in the queue
         model_control=True,
         max_body_bytes=MAX_BODY_BYTES,
         max_json_bytes=MAX_JSON_BYTES,
