@@ -23,6 +23,7 @@ class Runner(StrEnum):
     SLOW = "tests/docs/run_slow.py"
 
     RELIABILITY = "tests/reliability/run_short.py"
+    BENCHMARKS = "tests/benchmarks/run_short.py"
 
     CI = ".ci/run"
     RAY = "tests/nightlift/bulk_on_ray.py"
@@ -38,6 +39,7 @@ STARTED_BY = {
     Runner.CLIENTS: "python -m tests.clients",
     Runner.SLOW: "python -m tests.docs.run_slow",
     Runner.RELIABILITY: "python -m tests.reliability.run_short",
+    Runner.BENCHMARKS: "python -m tests.benchmarks.run_short FOLDER",
     Runner.RAY: "make test-ray",
     Runner.COMPOSE: "docker/verify.sh",
 }
@@ -67,7 +69,8 @@ ENTRIES = (
     Entry(r"nightlift (models|doctor)", Runner.SERVICE),
     Entry(r"nightlift enhance (photo|-)(?!.*--(watch|ca)).*", Runner.SERVICE),
     Entry(r"nightlift video .*", Runner.SERVICE),
-    Entry(r"python -m (docs|benchmarks)\.\w+ .*", Runner.SERVICE),
+    Entry(r"python -m (docs\.\w+|benchmarks\.per_picture) .*", Runner.SERVICE),
+    Entry(r"python -m benchmarks\.(serving|peers) .*", Runner.BENCHMARKS, "short", evidence="benchmarks.peers"),
     Entry(r"nightlift serve", Runner.TRAINING),
     Entry(r"nightlift train zero_dce_improved_cpu .*", Runner.TRAINING, "two steps"),
     Entry(r"nightlift evaluate (?!glow).*", Runner.TRAINING),
