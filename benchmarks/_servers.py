@@ -63,7 +63,8 @@ def running(
 def nightlift(**settings: object) -> Iterator[int]:
     """`nightlift serve` with the models at hand and these settings; gives its HTTP port."""
     port = free_port()
-    chosen = {"port": port, "grpc_port": 0, "models": "zero_dce_improved", "log_level": "warning", **settings}
+    model = {"models": "zero_dce_improved", "default_model": "zero_dce_improved"}
+    chosen = {"port": port, "grpc_port": 0, "log_level": "warning", **model, **settings}
     environment = {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in chosen.items()}
     with running([sys.executable, "-m", "nightlift.cli", "serve"], environment, port, path="/readyz"):
         yield port

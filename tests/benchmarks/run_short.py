@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 SERVING = [
-    ["benchmarks.serving", "--only", part, "--turns", "1", "--seconds", "0.5"]
+    ["benchmarks.serving", "--only", part, "--turns", "1", "--seconds", "2"]
     for part in ("whole", "guided", "alone", "open", "batching", "threads")
 ]
 PEERS = [
