@@ -68,7 +68,8 @@ def test_targets_of_make_and_modules_are_there() -> None:
         if words[0] == "make":
             assert words[1] in targets, f"{document}: {line}"
         if words[:2] == ["python", "-m"] and words[2] != "pytest":
-            assert (ROOT / f"{words[2].replace('.', '/')}.py").exists(), f"{document}: {line}"
+            module = ROOT / words[2].replace(".", "/")
+            assert module.with_suffix(".py").exists() or (module / "__main__.py").exists(), f"{document}: {line}"
 
 
 def test_helps_show_an_example_that_parses() -> None:
