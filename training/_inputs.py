@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from training.datasets import Sample, Stream, held_out_batches
@@ -32,12 +33,10 @@ class Inputs:
             workers: threads that prepare samples.
 
         Raises:
-            ValueError: a stream lacks a field, or two give the same name in the batch.
+            ValueError: a stream lacks a field, or two have some of their names in the batch in common, not all.
         """
         fields = {name: _fields(name, part, splits[name][0][0]) for name, part in recipe.data.items()}
-        given = [field for names in fields.values() for field in names]
-        if len(set(given)) < len(given):
-            raise ValueError(f"two streams give the same name in the batch: {', '.join(given)}; set `fields`")
+        _check_names(fields)
         self._streams = [
             Stream(
                 splits[name][0],
@@ -64,11 +63,16 @@ class Inputs:
         self.preview = next(held_out_batches(shown, transforms, fields[first], PREVIEWS))
 
     def batch(self, step: int, rank: int, world: int) -> dict[str, Tensor]:
-        """This device's share of a step's batch, uint8 [N, 3, H, W] by name."""
-        batch: dict[str, Tensor] = {}
+        """This device's share of a step's batch, uint8 [N, 3, H, W] by name; equal names of streams are one.
+
+        Raises:
+            ValueError: streams that give the same names give different sizes.
+        """
+        parts: dict[str, list[Tensor]] = {}
         for stream in self._streams:
-            batch |= stream.batch(step, rank, world)
-        return batch
+            for name, pictures in stream.batch(step, rank, world).items():
+                parts.setdefault(name, []).append(pictures)
+        return {name: _joined(name, pictures) for name, pictures in parts.items()}
 
 
 def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:
@@ -81,3 +85,24 @@ def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:
                 f"only {', '.join(sample.files)}"
             )
     return fields
+
+
+def _check_names(fields: Mapping[str, Mapping[str, str]]) -> None:
+    """Streams fill the same names of the batch together, or have none in common."""
+    names = [set(given) for given in fields.values()]
+    for place, one in enumerate(names):
+        for other in names[:place]:
+            if one & other and one != other:
+                raise ValueError(
+                    f"two streams share {', '.join(sorted(one & other))} in the batch, but not "
+                    f"{', '.join(sorted(one ^ other))}; set `fields`"
+                )
+
+
+def _joined(name: str, pictures: Sequence[Tensor]) -> Tensor:
+    """Pictures [N, 3, H, W] of several streams as one batch."""
+    sizes = {tuple(part.shape[2:]) for part in pictures}
+    if len(sizes) > 1:
+        given = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
+        raise ValueError(f"streams that fill `{name}` together must give one size; they give {given}: set `crop`")
+    return torch.cat(list(pictures))

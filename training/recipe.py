@@ -123,7 +123,7 @@ class Recipe(_Part):
         network: the registry's name of the network.
         options: keyword arguments of its builder.
         objective: the training procedure.
-        data: streams by name; the first sets the length of an epoch.
+        data: streams by name; the first sets the length of an epoch. Streams with equal fields fill a batch together.
         batch_size: samples a step over all devices together.
         steps: length of the training; or else
         epochs: the same in rounds through the first stream.

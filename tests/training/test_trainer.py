@@ -158,8 +158,22 @@ def test_divergence_is_told(folder: Path, tmp_path: Path) -> None:
         ({"validation": {"every": 1, "select": "psnr"}}, "no score 'psnr' to select by, only loss"),
         ({"data": {"image": {"layout": "folder", "fields": {"image": "low"}}}}, "no field 'low', only image"),
         (
-            {"data": {name: {"layout": "folder"} for name in ("image", "more")}},
-            "two streams give the same name in the batch",
+            {
+                "data": {
+                    "pairs": {"layout": "folder", "fields": {"low": "image", "high": "image"}},
+                    "more": {"layout": "folder", "fields": {"low": "image"}},
+                }
+            },
+            "two streams share low in the batch, but not high; set `fields`",
+        ),
+        (
+            {
+                "data": {
+                    "image": {"layout": "folder", "transforms": {"crop": 16}},
+                    "more": {"layout": "folder", "transforms": {"crop": [16, 24]}},
+                }
+            },
+            "must give one size; they give 16x16, 16x24: set `crop`",
         ),
     ],
 )
@@ -168,6 +182,16 @@ def test_recipes_that_do_not_fit_are_told(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         _train(_recipe(**changes), folder, tmp_path)
+
+
+def test_streams_with_equal_names_fill_a_batch_together(folder: Path, tmp_path: Path) -> None:
+    samples = find_samples("folder", folder, "train")
+    data = {
+        "image": {"layout": "folder", "transforms": {"crop": 16}, "batch_size": 2},
+        "more": {"layout": "folder", "transforms": {"crop": 16}, "batch_size": 1},
+    }
+    batch = Inputs(_recipe(data=data), {name: (samples, []) for name in data}, workers=0).batch(0, 0, 1)
+    assert batch["image"].shape == (3, 3, 16, 16)
 
 
 def test_streams_need_their_folders(folder: Path, tmp_path: Path) -> None:
