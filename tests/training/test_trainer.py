@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from tests import pictures
 from training import TrainingResult, networks, train
 from training._average import Average
+from training._inputs import Inputs
 from training._journal import read_curve
 from training.checkpoints import build_network, load_checkpoint
+from training.datasets import find_samples
 from training.objectives import Batch, Objective, Player, Settings, Update, frozen, register_objective
 from training.recipe import Recipe
 
