@@ -12,20 +12,6 @@ from training import evaluate
 from training.evaluation import Row
 
 
-def data_folders(words: Sequence[str]) -> Path | dict[str, Path]:
-    """One folder for all streams, or folder by stream where the words are `STREAM=FOLDER`.
-
-    Raises:
-        ValueError: if several words do not all name their stream.
-    """
-    if len(words) == 1 and ("=" not in words[0] or Path(words[0]).exists()):
-        return Path(words[0])
-    folders = {stream: Path(folder) for stream, equals, folder in (word.partition("=") for word in words) if equals}
-    if len(folders) != len(words):
-        raise ValueError("several data folders are given as STREAM=FOLDER, each stream once")
-    return folders
-
-
 def run_evaluation(models: Sequence[str], data: Path, options: Mapping[str, Any]) -> None:
     """Evaluate, saying each row as it is measured, and print the tables.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,6 +102,20 @@ def train(
     }
     trainer = Trainer(fabric, plan, objective, splits, out, manifest, workers)
     return trainer.fit(resume=resume, stop_after=stop_after, progress=progress)
+
+
+def data_folders(words: Sequence[str]) -> Path | dict[str, Path]:
+    """One folder for all streams, or folder by stream where the words are `STREAM=FOLDER`.
+
+    Raises:
+        ValueError: if several words do not all name their stream.
+    """
+    if len(words) == 1 and ("=" not in words[0] or Path(words[0]).exists()):
+        return Path(words[0])
+    folders = {stream: Path(folder) for stream, equals, folder in (word.partition("=") for word in words) if equals}
+    if len(folders) != len(words):
+        raise ValueError("several data folders are given as STREAM=FOLDER, each stream once")
+    return folders
 
 
 def _folders(plan: Recipe, data: Path | Mapping[str, Path]) -> dict[str, Path]:

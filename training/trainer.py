@@ -26,7 +26,7 @@ from torch import Tensor
 
 from training._average import Average
 from training._inputs import Inputs
-from training._journal import Journal
+from training._journal import Journal, read_curve
 from training._precision import prepare_method
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.datasets import Sample
@@ -308,7 +308,7 @@ class Trainer:
 
     def _finish(self) -> TrainingResult:
         """Write what is due at the end, and the manifest."""
-        complete = self._checkpoint({})["manifest"]
+        complete = self._checkpoint({})["manifest"] | {"curve": read_curve(self.out / "curve.csv")["train/loss"]}
         best, final = self.out / "best.pt", self.out / "final.pt"
         if self.fabric.is_global_zero:
             if self.step == self.steps:

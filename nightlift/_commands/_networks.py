@@ -39,7 +39,7 @@ def train(
 
     Example: `nightlift train zero_dce --data data/zero_dce_train`
     """
-    from nightlift._training import data_folders
+    from training import data_folders
     from training import train as run
 
     run(

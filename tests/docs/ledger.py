@@ -18,6 +18,7 @@ class Runner(StrEnum):
 
     SERVICE = "tests/docs/test_commands.py"
     TRAINING = "tests/docs/test_training.py"
+    REPEAT = "tests/training/test_repeat.py"
     NETWORK = "tests/docs/test_adding_a_network.py"
     CLIENTS = "tests/clients/__main__.py"
     SLOW = "tests/docs/run_slow.py"
@@ -75,6 +76,7 @@ ENTRIES = (
     Entry(r"nightlift train zero_dce_improved_cpu .*", Runner.TRAINING, "two steps"),
     Entry(r"nightlift evaluate (?!glow).*", Runner.TRAINING),
     Entry(r"nightlift export (?!runs/glow).*", Runner.TRAINING, "not compared at 400x600"),
+    Entry(r"python -m training\.repeat .*", Runner.REPEAT, "a toy training", evidence='"training.repeat"'),
     Entry(r".*glow.*", Runner.NETWORK, evidence="docs/adding_a_network.md"),
     Entry(r"grpcurl .*", Runner.CLIENTS),
     Entry(r"echo .*\| *\n? *grpcurl .*", Runner.CLIENTS),

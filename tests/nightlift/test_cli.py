@@ -16,12 +16,12 @@ import training
 from nightlift import _commands as commands
 from nightlift import client
 from nightlift._commands import _flags
-from nightlift._training import data_folders
 from service.enhancer import EnhanceOptions
 from service.pictures import WRITTEN_FORMATS, Metadata
 from service.rendering import Detail
 from tests.nightlift.commands import environment, nightlift
 from tests.repositories import make_repository
+from training import data_folders
 
 HELP_SECONDS = 0.5
 
