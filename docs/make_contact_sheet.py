@@ -3,6 +3,10 @@
     python -m docs.make_contact_sheet          the project's own picture, docs/images/models.jpg
     python -m docs.make_contact_sheet --photos data/LIME --out /elsewhere/lime.jpg
     python -m docs.make_contact_sheet --photos data/LOLv1/eval15/low --references data/LOLv1/eval15/high --out lol.jpg
+    python -m docs.make_contact_sheet --photos data/DICM --blind 7 --cell 400x300 --out blind.jpg
+
+With --blind the answers of each row stand in an order of their own, under letters. Which is which stands in
+`<out>.key.json`, to be opened when the judgement is written down.
 
 Without --photos it shows samples of scikit-image, darkened, which may be shown to everybody. Photos of other people's
 data sets may not, so their sheets are not written into the repository.
@@ -13,10 +17,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs/images/models.jpg"
 MOST_PHOTOS = 10
 CELL = (200, 150)
-"""Width and height of one picture, in pixels."""
+"""Width and height of one picture in pixels, if not said otherwise."""
 
 GAP, TITLE = 4, 20
 BACKGROUND, INK = "white", "black"
@@ -54,6 +60,11 @@ def main() -> int:
     parser.add_argument("--photos", type=Path, help="folder of photos; ten of them are shown")
     parser.add_argument("--references", type=Path, help="folder of what they should look like, under the same names")
     parser.add_argument("--models", default="", help="comma-separated; all if absent")
+    parser.add_argument(
+        "--blind", type=int, metavar="SEED", help="shuffle the models in every row, and tell no names"
+    )
+    parser.add_argument("--cell", type=_cell, default=CELL, help="width and height of one picture, as 200x150")
+    parser.add_argument("--full-size", action="store_true", help="show the middle at full size, not the whole small")
     parser.add_argument("--out", type=Path, default=TARGET, help="JPEG to write")
     arguments = parser.parse_args()
     out: Path = arguments.out.resolve()
@@ -65,10 +76,16 @@ def main() -> int:
         print(f"there is no picture in {arguments.photos}", file=sys.stderr)
         return 2
     models = [name.strip() for name in arguments.models.split(",") if name.strip()]
-    sheet = asyncio.run(make(Settings(), rows, models))
+    names, lines = asyncio.run(answers(Settings(), rows, models))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.blind is not None:
+        orders = shuffle(lines, len(names), arguments.blind)
+        key = [[names[place] for place in order] for order in orders]
+        out.with_suffix(".key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+        names = list(ascii_uppercase[: len(names)])
+    sheet = draw(names, lines, arguments.cell, full_size=arguments.full_size)
     file = io.BytesIO()
     sheet.save(file, format="jpeg", quality=85, optimize=True, progressive=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(file.getvalue())
     print(f"{out}: {sheet.width}x{sheet.height}, {len(file.getvalue()) / 1000:.0f} kB")
     return 0
@@ -95,8 +112,12 @@ def from_folder(photos: Path, references: Path | None) -> list[Row]:
     return rows
 
 
-async def make(settings: Settings, rows: Sequence[Row], models: Sequence[str]) -> Image.Image:
-    """The sheet; `models` empty shows every model that the service would load.
+async def answers(
+    settings: Settings, rows: Sequence[Row], models: Sequence[str]
+) -> tuple[list[str], list[list[Pixels | None]]]:
+    """Names of the models, and for each photo: itself, every model's answer, and the reference if it is known.
+
+    `models` empty shows every model that the service would load.
 
     Raises:
         NightliftError: if a model cannot be served, or a photo cannot be enhanced.
@@ -105,33 +126,65 @@ async def make(settings: Settings, rows: Sequence[Row], models: Sequence[str]) -
     async with Runtime(wanted) as runtime:
         await runtime.loaded()
         names = list(models) or sorted({model.name for model in runtime.models.loaded()})
-        lines = []
+        lines: list[list[Pixels | None]] = []
         for row in rows:
-            answers = [
+            enhanced = [
                 await runtime.enhancer.enhance(row.file, EnhanceOptions(model=name, format="png")) for name in names
             ]
-            lines.append([decoded(row.file), *(decoded(answer.data) for answer in answers), row.reference])
-    titles = ["input", *names]
-    if any(line[-1] is not None for line in lines):
-        return _sheet([*titles, "reference"], lines)
-    return _sheet(titles, [line[:-1] for line in lines])
+            lines.append([decoded(row.file), *(decoded(answer.data) for answer in enhanced), row.reference])
+    return names, lines
 
 
-def _sheet(titles: Sequence[str], lines: Sequence[Sequence[Pixels | None]]) -> Image.Image:
-    width, height = CELL
-    size = len(titles) * (width + GAP) - GAP, TITLE + len(lines) * (height + GAP) - GAP
+def shuffle(lines: Sequence[list[Pixels | None]], models: int, seed: int) -> list[list[int]]:
+    """Put the models' answers of each row, in place, into a random order; returns these orders."""
+    random = np.random.default_rng(seed)
+    orders = [random.permutation(models).tolist() for _ in lines]
+    for line, order in zip(lines, orders, strict=True):
+        line[1 : 1 + models] = [line[1 + place] for place in order]
+    return orders
+
+
+def draw(
+    names: Sequence[str],
+    lines: Sequence[Sequence[Pixels | None]],
+    cell: tuple[int, int] = CELL,
+    *,
+    full_size: bool = False,
+) -> Image.Image:
+    """The sheet, with a title over each column; the references are left out where none is known."""
+    columns = ["input", *names, "reference"]
+    if all(line[-1] is None for line in lines):
+        columns.pop()
+    width, height = cell
+    size = len(columns) * (width + GAP) - GAP, TITLE + len(lines) * (height + GAP) - GAP
     sheet = Image.new("RGB", size, BACKGROUND)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, title in enumerate(titles):
-        draw.text((column * (width + GAP) + 2, 2), title, INK, font)
-    for number, pictures in enumerate(lines):
-        for column, picture in enumerate(pictures):
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for column, title in enumerate(columns):
+        pen.text((column * (width + GAP) + 2, 2), title, INK, font)
+        for number, line in enumerate(lines):
+            picture = line[column]
             if picture is not None:
-                small = Image.fromarray(picture)
-                small.thumbnail(CELL, Image.Resampling.LANCZOS)
-                left = column * (width + GAP) + (width - small.width) // 2
-                sheet.paste(small, (left, TITLE + number * (height + GAP) + (height - small.height) // 2))
+                view = _middle(picture, cell) if full_size else _small(picture, cell)
+                left = column * (width + GAP) + (width - view.width) // 2
+                sheet.paste(view, (left, TITLE + number * (height + GAP) + (height - view.height) // 2))
     return sheet
+
+
+def _small(picture: Pixels, cell: tuple[int, int]) -> Image.Image:
+    view = Image.fromarray(picture)
+    view.thumbnail(cell, Image.Resampling.LANCZOS)
+    return view
+
+
+def _middle(picture: Pixels, cell: tuple[int, int]) -> Image.Image:
+    (height, width), (across, down) = picture.shape[:2], cell
+    left, top = max(0, (width - across) // 2), max(0, (height - down) // 2)
+    return Image.fromarray(picture[top : top + down, left : left + across])
+
+
+def _cell(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)
 
 
 if __name__ == "__main__":
