@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from export._torchscript import load_torchscript
+from training.checkpoints import load_torchscript
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]

@@ -12,6 +12,7 @@ from export._parity import FULL_SIZE, SIZES, Parity, Run, measure, onnx_runner, 
 from export._pixel_model import PixelModel
 from export._records import MANIFEST, PARITY, SCORES, Record, parity_report, read_record, records, sha256
 from training import networks
+from training.checkpoints import build_network, load_checkpoint
 
 
 def write_cards(repository: Path, models: Sequence[str] = (), scores: Path | None = None) -> list[Record]:
@@ -84,9 +85,4 @@ def restored(record: Record) -> PixelModel | AffinePixelModel:
     file = record.folder.parent.parent / sibling / record.folder.name / _torchscript.FILE
     if not file.is_file():
         raise FileNotFoundError(f"{record.name} cannot be compared with its network: {file} is missing")
-    network = networks.create(spec.name, **record.manifest["network"]["options"])
-    # Scripting turns every buffer into a lasting one; those that the network makes for itself are left out.
-    wanted = network.state_dict().keys()
-    weights = _torchscript.weights_of(file.read_bytes())
-    network.load_state_dict({key: value for key, value in weights.items() if key in wanted})
-    return pixel_model(network.eval(), spec).eval()
+    return pixel_model(build_network(load_checkpoint(file)), spec).eval()

@@ -1,8 +1,8 @@
-"""A pixel model as a TorchScript file, and the network's weights back out of it.
+"""A pixel model as a TorchScript file.
 
 TorchScript is a compatibility format. Models are scripted, not traced, so that every size and batch takes the same
 code, and they are not frozen: weights stay parameters, which a GPU engine may move, cast or freeze as it likes, and
-from which the network can be restored (`weights_of`).
+from which the network can be restored (`training.checkpoints.load_checkpoint`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import zipfile
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from export._affine_model import AffinePixelModel
 from export._pixel_model import PixelModel
@@ -23,7 +22,6 @@ FILE = "model.pt"
 FACTS = "nightlift.json"
 
 DEPRECATIONS = (r"`torch\.jit\.script` is deprecated", r"`torch\.jit\.save` is deprecated")
-LOAD_DEPRECATION = r"`torch\.jit\.load` is deprecated"
 SOURCE_POSITIONS = ".debug_pkl"
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # zip's first moment: the same model gives the same bytes on every day
 
@@ -37,20 +35,6 @@ def to_torchscript(model: PixelModel | AffinePixelModel, facts: Mapping[str, str
         scripted = torch.jit.script(model)
         torch.jit.save(scripted, archive, _extra_files={FACTS: json.dumps(dict(facts), indent=2)})
     return _without_source_positions(archive)
-
-
-def load_torchscript(content: bytes) -> torch.jit.ScriptModule:
-    """A TorchScript archive on the CPU, ready to run."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", LOAD_DEPRECATION, DeprecationWarning)
-        return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
-
-
-def weights_of(content: bytes) -> dict[str, Tensor]:
-    """The state dict of the network inside a TorchScript archive written by `to_torchscript`."""
-    inside = "network."
-    state = load_torchscript(content).state_dict()
-    return {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
 
 
 def _without_source_positions(archive: io.BytesIO) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,7 +17,6 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from export._parity import Pixels, Run, night_scenes, onnx_runner, torch_runner, torchscript_runner
 from export._pixel_model import PixelModel
-from export._torchscript import weights_of
 from service.repository import read_config
 from tests.export.checkpoints import Exported
 from tests.pictures import constant, dark_scene, grey_ramp, letterboxed, single_lamp
@@ -73,9 +73,16 @@ def test_torchscript_says_the_same(exported: Exported) -> None:
 
 def test_torchscript_gives_the_weights_back(exported: Exported) -> None:
     trained = load_checkpoint(exported.checkpoint)["state_dict"]
-    restored = weights_of(exported.torchscript.read_bytes())
+    restored = load_checkpoint(exported.torchscript)["state_dict"]
     assert restored.keys() == trained.keys()
     assert all(torch.equal(restored[key], trained[key]) for key in trained)
+
+
+def test_torchscript_without_its_manifest_is_no_checkpoint(exported: Exported, tmp_path: Path) -> None:
+    alone = tmp_path / "model.pt"
+    alone.write_bytes(exported.torchscript.read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"manifest\.json should say what it is"):
+        load_checkpoint(alone)
 
 
 @pytest.mark.parametrize("folder", ["zero_dce_improved", "zero_dce_improved_torchscript"])
