@@ -10,9 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,9 @@ T = TypeVar("T")
 
 TILES_AT_ONCE = 4
 """Tiles of one picture that wait for the network together: one picture must not fill the queue for all others."""
+
+INLINE_BYTES = 64 * 1024
+"""The head of a file up to this length is read where it is: a thread would take longer than the work."""
 
 CLIPPED_STEP = 16
 """Every so many rows and columns are looked at for clipped pixels: 0.5 ms for 12 megapixels."""
@@ -96,9 +100,9 @@ class Timings:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes, and trace it."""
-        started = time.monotonic()
+    def measure(self, stage: str, since: float | None = None) -> Iterator[None]:
+        """Add the time that the block takes, or that has passed `since` then, and trace the block."""
+        started = time.monotonic() if since is None else since
         try:
             with span(stage):
                 yield
@@ -149,6 +153,14 @@ class Enhancer:
         self._budget = PixelBudget(settings.max_pixels_in_flight)
         self._threads = ThreadPoolExecutor(settings.codec_threads or available_cores(), thread_name_prefix="codec")
 
+    def let_in(self, model: str | None, version: int | None = None) -> None:
+        """As `check_room`, by a request's head: of requests that come together no more are let in than there is room.
+
+        Raises:
+            ModelNotFound, ModelNotReady, QueueFull, Draining: as `check_room`.
+        """
+        self.models.get(model or self._settings.default_model, version).queue.let_in()
+
     def check_room(self, model: str | None, version: int | None = None) -> None:
         """Refuse early, before its bytes have come, what `enhance` would refuse now.
 
@@ -184,7 +196,10 @@ class Enhancer:
             model = self.models.get(options.model or self._settings.default_model, options.version)
             with model.queue.admitted() as place:
                 with timings.measure("decode"):
-                    header = await self._in_thread(inspect, data, self._limits)
+                    if len(data) > INLINE_BYTES:
+                        header = await self._in_thread(inspect, data, self._limits)
+                    else:
+                        header = inspect(data, self._limits)
                 target = negotiate_format(options.format, accept, header.format)
                 charge_pixels(header.pixels)
                 async with self._budget.hold(header.pixels):
@@ -203,12 +218,19 @@ class Enhancer:
     ) -> Enhanced:
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, options.render)
         self._check_pass(render_plan)
-        rendered = await self._render(data, model, render_plan, options, deadline, timings, place)
-        with timings.measure("encode"):
-            encoded = await self._in_thread(
-                lambda: encode(rendered.picture, format=target, quality=options.quality, metadata=options.metadata)
-            )
-        self._observe(model, header, rendered, target, timings, len(data))
+        prepared, outputs = await self._run(data, model, render_plan, deadline, timings, place)
+        handed_over = time.monotonic()
+
+        def finished() -> tuple[Rendered, bytes, float]:
+            with timings.measure("render", since=handed_over):
+                rendered = finish(prepared, outputs, options.render)
+            with timings.measure("encode"):
+                picture, metadata = rendered.picture, options.metadata
+                encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)
+            return rendered, encoded, _clipped(picture.pixels)
+
+        rendered, encoded, clipped = await self._in_thread(finished)
+        self._observe(model, header, rendered, clipped, target, timings, len(data))
         return Enhanced(
             data=encoded,
             format=target,
@@ -223,17 +245,16 @@ class Enhancer:
             timings=timings,
         )
 
-    async def _render(
+    async def _run(
         self,
         data: bytes,
         model: LoadedModel,
         render_plan: RenderPlan,
-        options: EnhanceOptions,
         deadline: float | None,
         timings: Timings,
         place: Expectation,
-    ) -> Rendered:
-        """Decode, run the network on the work items, which its queue is told to expect meanwhile, and finish."""
+    ) -> tuple[Prepared, list[NDArray[Any]]]:
+        """Decode, and run the network on the work items, which its queue is told to expect meanwhile."""
 
         def decoded() -> Prepared:
             return prepare(decode(data, self._limits), render_plan)
@@ -251,16 +272,14 @@ class Enhancer:
             )
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
-        with timings.measure("render"):
-            outputs = [outcome.tensors[render_plan.output][0] for outcome in outcomes]
-            return await self._in_thread(finish, prepared, outputs, options.render)
+        return prepared, [outcome.tensors[render_plan.output][0] for outcome in outcomes]
 
     async def close(self) -> None:
         """Wait for the codec threads."""
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work, *arguments)
 
     def _check_pass(self, render_plan: RenderPlan) -> None:
         limit = self._settings.max_whole_pixels
@@ -276,6 +295,7 @@ class Enhancer:
         model: LoadedModel,
         header: Header,
         rendered: Rendered,
+        clipped: float,
         target: PictureFormat,
         timings: Timings,
         size: int,
@@ -285,7 +305,7 @@ class Enhancer:
         metrics.input_megapixels.observe(header.megapixels)
         metrics.input_luminance.observe(rendered.luminance_before)
         metrics.output_luminance.observe(rendered.luminance_after)
-        metrics.output_clipped.observe(_clipped(rendered.picture.pixels))
+        metrics.output_clipped.observe(clipped)
         metrics.pictures.labels(model.name, target, rendered.detail).inc()
         for stage in ("read", "decode", "render", "encode"):
             if stage in timings.seconds:

@@ -7,6 +7,7 @@ keeps SSIM to the network's whole result at .955, where the textbook's absolute 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -14,24 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import EngineFailed
-
-RADIUS = 2
-"""Windows of the fit are 5 x 5 pixels of the proxy."""
-
-RELATIVE_EPSILON = 1e-3
-"""Variance below this share of the squared mean counts as flat."""
-
-ABSOLUTE_EPSILON = 1e-6
-"""Keeps black places defined: there variance and mean are zero."""
-
-OVERSHOOT = np.float32(0.5 / 255)
-"""How far the map of one place may lie above that of its neighbour, in the neighbour's colour: half a code."""
-
-RESOLVED = np.float32(0.5 / 255)
-"""Smallest difference between neighbours, code values, that says anything about a slope: proxies are rounded."""
-
-EDGE = np.float32(4.5 / 255)
-"""Difference between neighbours, code values, from which there is an edge between them and no ramp."""
+from service.memory import empty
+from service.rendering._fit import MARGIN, fit_rows, limit_rows, smooth_rows
+from service.rendering._strips import in_strips
 
 Floats = NDArray[np.float32]
 
@@ -54,16 +40,24 @@ def fit_affine(source: Floats, target: Floats) -> AffineMap:
 
     Per channel, in windows of 5 x 5 with reflected border, a = cov / (var + 1e-3 * mean^2 + 1e-6) and
     b = mean_target - a * mean_source; then a and b are averaged over the same windows, and slopes limited
-    (`_limited`).
+    (`limit_rows`).
     """
-    target = np.clip(target, 0.0, 1.0)
-    mean = _box(source)
-    target_mean = _box(target)
-    variance = np.maximum(_box(source * source) - mean * mean, 0.0)
-    covariance = _box(source * target) - mean * target_mean
-    slope = covariance / (variance + RELATIVE_EPSILON * mean * mean + ABSOLUTE_EPSILON)
-    offset = target_mean - slope * mean
-    return AffineMap(_limited(source, _box(slope), _box(offset)))
+    height, width = source.shape[:2]
+    x, y = (np.ascontiguousarray(values, np.float32).reshape(height, -1) for values in (source, target))
+    slope, offset, smooth, value = empty((4, *x.shape), np.float32)
+    terms = empty((2, *x.shape), np.float32)
+
+    def scratch(rows: int) -> Floats:
+        return np.empty((rows, MARGIN + 3 * width + MARGIN), np.float32)
+
+    steps: tuple[Callable[[int, int], None], ...] = (
+        lambda first, last: fit_rows(x, y, first, last, scratch(8), slope, offset),
+        lambda first, last: smooth_rows(x, slope, offset, first, last, scratch(2), smooth, value),
+        lambda first, last: limit_rows(x, smooth, value, first, last, scratch(2), terms),
+    )
+    for step in steps:
+        in_strips(step, height, height * width)
+    return AffineMap(terms.reshape(2, height, width, 3))
 
 
 def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
@@ -97,45 +91,3 @@ def evaluate(affine: AffineMap, source: Floats) -> Floats:
         return np.asarray(slopes[0] * source + offset, np.float32)
     mixed = sum(slope * source[..., channel, None] for channel, slope in enumerate(slopes))
     return np.asarray(mixed + offset, np.float32)
-
-
-def _limited(source: Floats, slope: Floats, offset: Floats) -> Floats:
-    """Make slopes flat enough that no map leads past its neighbours' results; each keeps its value at its own place.
-
-    Near black a strong curve rises by a hundred codes from one code to the next, and much less after that. Between a
-    steep map and the flatter one beside it, pixels of one colour would get darker on the way: a slow ramp came out
-    as a saw, by up to 14 codes. So the slope is at most that of the line to each neighbour's result: the limiter by
-    which difference schemes stay monotone (van Leer, "Towards the Ultimate Conservative Difference Scheme II", 1974),
-    but for half a code, without which noise would be taken for ramps. Beside edges slopes stay, for there the steep
-    map is what keeps the dark side dark. On LOL's eval15 all scores rise a little: by 0.004 to 0.011 dB and .002 to
-    .004 of SSIM.
-
-    Args:
-        source: float32 [h, w, 3], code values from 0 to 1.
-        slope: float32 [h, w, 3].
-        offset: float32 [h, w, 3].
-
-    Returns:
-        float32 [2, h, w, 3], slopes and offsets.
-    """
-    value = slope * source + offset
-    limit, largest = np.full_like(slope, np.inf), np.zeros_like(slope)
-    for axis in (0, 1):
-        before, after = [slice(None)] * 3, [slice(None)] * 3
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        first, second = tuple(before), tuple(after)
-        run = source[second] - source[first]
-        length = np.abs(run)
-        rise = np.sign(run) * (value[second] - value[first]) + OVERSHOOT
-        steepest = np.where(length > RESOLVED, rise / np.maximum(length, RESOLVED), np.inf)
-        for place in (first, second):
-            limit[place] = np.minimum(limit[place], steepest)
-            largest[place] = np.maximum(largest[place], length)
-    limit[largest > EDGE] = np.inf
-    flat = np.minimum(slope, np.maximum(limit, 0))
-    return np.stack([flat, value - flat * source])
-
-
-def _box(values: Floats) -> Floats:
-    side = 2 * RADIUS + 1
-    return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT))

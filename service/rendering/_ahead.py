@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from service.rendering import _kernels
+from service.rendering import _fit, _kernels
 from service.rendering._machine_code import LIBRARY, OPTIONS, Kernel, signature, symbol
 from service.rendering._pass import warm_up
+
+MODULES = (_fit, _kernels)
+"""Where the kernels are."""
 
 
 def compile_ahead(library: Path = LIBRARY) -> None:
@@ -23,7 +26,7 @@ def compile_ahead(library: Path = LIBRARY) -> None:
         subprocess.CalledProcessError: it failed, such as for code that calls into numba or Python.
     """
     warm_up()
-    kernels = [kernel for kernel in vars(_kernels).values() if isinstance(kernel, Kernel)]
+    kernels = [kernel for module in MODULES for kernel in vars(module).values() if isinstance(kernel, Kernel)]
     with tempfile.TemporaryDirectory() as folder:
         objects: list[Path] = []
         for kernel in kernels:

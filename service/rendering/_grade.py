@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.rendering._options import RenderOptions
-from service.rendering._shrink import View, luminance
+from service.rendering._shrink import View, mean_light
 
 DARK = (0.1, 0.3)
 """Luminance up to which a place is wholly dark, and from which it is not dark at all; smooth between."""
@@ -64,15 +64,7 @@ def brightness_gate(view: View) -> float:
     It goes by the visible share of dark places, not by mean luminance, so that a dark room with a bright window in
     it counts as dark.
     """
-    total = view.weight.sum(dtype=np.float64)
-    if total == 0:
-        return 1.0
-    darkness = 1 - _smooth_step(luminance(view.colour), *DARK)
-    share = float((darkness * view.weight).sum(dtype=np.float64) / total)
-    return float(_smooth_step(np.float64(share), *DARK_SHARE))
-
-
-def _smooth_step(value: NDArray[np.floating] | np.floating, start: float, end: float) -> NDArray[np.floating]:
-    """0 up to `start`, 1 from `end`, a cubic with level ends between."""
-    part = np.clip((value - start) / (end - start), 0.0, 1.0)
-    return np.asarray(part * part * (3 - 2 * part))
+    _, share = mean_light(view.colour, view.weight, *DARK)
+    start, end = DARK_SHARE
+    part = min(max(0.0, (share - start) / (end - start)), 1.0)
+    return part * part * (3 - 2 * part)

@@ -25,12 +25,12 @@ RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)
 SHADOW_FLOOR = np.float32(0.15)
 """c in the protection curve, whose form `_grade` explains."""
 
-ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+ZERO, HALF, ONE, TWO, THREE = (np.float32(number) for number in (0, 0.5, 1, 2, 3))
 
 
 @Kernel
 def shrink_rows(  # type: ignore[no-untyped-def]
-    pixels, alpha, row_edges, column_edges, first, last, scratch, colour, weight
+    pixels, alpha, row_edges, begins, ends, heads, tails, first, last, scratch, colour, weight
 ):
     """Average the pixels under each pixel of a smaller picture, exactly: partly covered ones count by their share.
 
@@ -38,7 +38,8 @@ def shrink_rows(  # type: ignore[no-untyped-def]
         pixels: uint8 or uint16 [H, 3 * W], code values.
         alpha: the same dtype [H, W], or [0, 0] for an opaque picture.
         row_edges: float64 [h + 1], borders of the small picture's rows in rows of the large one; 0 to H.
-        column_edges: float64 [w + 1].
+        begins, ends: int32 [w], the columns [begin, end) of the large picture under each of the small one.
+        heads, tails: float32 [w], how much of the first of them lies there, and of the last, if that is another.
         first, last: rows [first, last) of the small picture to compute.
         scratch: float32 [4 * W].
         colour: float32 [h, w, 3], written: mean of the code values, times alpha where there is one.
@@ -48,6 +49,7 @@ def shrink_rows(  # type: ignore[no-untyped-def]
     width = values // 3
     opaque = alpha.size == 0
     column_sums, alpha_sums = scratch[:values], scratch[values:]
+    stretch = width / begins.size
     for row in range(first, last):
         top, bottom = row_edges[row], row_edges[row + 1]
         column_sums[:] = ZERO
@@ -65,20 +67,54 @@ def shrink_rows(  # type: ignore[no-untyped-def]
                     column_sums[3 * x] += visible * np.float32(line[3 * x])
                     column_sums[3 * x + 1] += visible * np.float32(line[3 * x + 1])
                     column_sums[3 * x + 2] += visible * np.float32(line[3 * x + 2])
-        for column in range(column_edges.size - 1):
-            left, right = column_edges[column], column_edges[column + 1]
-            red, green, blue, visible = ZERO, ZERO, ZERO, ZERO
-            for x in range(int(left), min(int(np.ceil(right)), width)):
-                share = np.float32(min(right, x + 1) - max(left, x))
-                red += share * column_sums[3 * x]
-                green += share * column_sums[3 * x + 1]
-                blue += share * column_sums[3 * x + 2]
-                visible += share * alpha_sums[x]
-            scale = np.float32(1.0 / ((bottom - top) * (right - left)))
-            colour[row, column, 0] = red * scale
-            colour[row, column, 1] = green * scale
-            colour[row, column, 2] = blue * scale
-            weight[row, column] = ONE if opaque else visible * scale
+        scale = np.float32(1.0 / ((bottom - top) * stretch))
+        for column in range(begins.size):
+            x, end, share = begins[column], ends[column] - 1, heads[column]
+            red, green, blue = (
+                share * column_sums[3 * x],
+                share * column_sums[3 * x + 1],
+                share * column_sums[3 * x + 2],
+            )
+            for inner in range(x + 1, end):
+                red += column_sums[3 * inner]
+                green += column_sums[3 * inner + 1]
+                blue += column_sums[3 * inner + 2]
+            share = tails[column]
+            colour[row, column, 0] = scale * (red + share * column_sums[3 * end])
+            colour[row, column, 1] = scale * (green + share * column_sums[3 * end + 1])
+            colour[row, column, 2] = scale * (blue + share * column_sums[3 * end + 2])
+            if opaque:
+                weight[row, column] = ONE
+            else:
+                visible = heads[column] * alpha_sums[x] + share * alpha_sums[end]
+                for inner in range(x + 1, end):
+                    visible += alpha_sums[inner]
+                weight[row, column] = scale * visible
+
+
+@Kernel
+def light_sums(colour, weight, dark, lit, sums):  # type: ignore[no-untyped-def]
+    """Add up the light of a picture.
+
+    Args:
+        colour: float32 [h, w, 3], code values from 0 to 1.
+        weight: float32 [h, w], how much each pixel counts.
+        dark, lit: float32, luminance up to which a pixel is wholly dark, and from which it is not dark at all.
+        sums: float64 [3], written: of the weights, of luminance and of darkness times weight.
+    """
+    sums[:] = 0.0
+    for y in range(weight.shape[0]):
+        visible, light, darkness = ZERO, ZERO, ZERO
+        for x in range(weight.shape[1]):
+            share = weight[y, x]
+            luminance = RED * colour[y, x, 0] + GREEN * colour[y, x, 1] + BLUE * colour[y, x, 2]
+            part = min(max(ZERO, (luminance - dark) / (lit - dark)), ONE)
+            visible += share
+            light += share * luminance
+            darkness += share * (ONE - part * part * (THREE - TWO * part))
+        sums[0] += visible
+        sums[1] += light
+        sums[2] += darkness
 
 
 @inlined
@@ -145,14 +181,21 @@ def blend_rows(  # type: ignore[no-untyped-def]
             )
 
 
+@inlined
+def enlarge(row, left, fraction, result):  # type: ignore[no-untyped-def]
+    """Stretch a row of the map sideways: float32 [3 * w] to [3 * W]; further arguments as for `map_rows`."""
+    for j in range(left.size):
+        i = left[j]
+        result[j] = row[i] + fraction[j] * (row[i + 3] - row[i])
+
+
 @Kernel
 def map_rows(  # type: ignore[no-untyped-def]
-    pixels, matrix, left, fraction, first, last, white, blend, protect, tone, scratch, result
+    pixels, matrix, left, fraction, first, last, white, blend, protect, tone, scratch, rows, result
 ):
     """Enlarge an affine map bilinearly, apply it and grade, for rows [first, last).
 
-    Between two rows of the map its coefficients change linearly, so they are enlarged sideways once per chunk and
-    interval, and each pixel costs one multiplication and addition per coefficient more.
+    Each row of the map is enlarged sideways once; between two of them coefficients change linearly.
 
     Args:
         pixels: uint8 or uint16 [H, 3 * W], x in code values.
@@ -162,55 +205,46 @@ def map_rows(  # type: ignore[no-untyped-def]
         fraction: float32 [3 * W], how far each value is on the way from there to the next, 0 to 1.
         first, last: rows to compute.
         white, blend, protect, tone: as in `grade_chunk`.
-        scratch: float32 [2 + 2 * terms, 3 * CHUNK].
+        scratch: float32 [2, 3 * CHUNK].
+        rows: float32 [2, terms, 3 * W], scratch.
         result: as `pixels`, written.
     """
     height, values = pixels.shape
     terms, map_height, _ = matrix.shape
     scale = map_height / height
     mapped, shares = scratch[0], scratch[1]
-    above, change = scratch[2 : 2 + terms], scratch[2 + terms :]
-    y = first
-    while y < last:
-        top = int(max((y + 0.5) * scale - 0.5, 0.0))
-        end = y + 1
-        while end < last and int(max((end + 0.5) * scale - 0.5, 0.0)) == top:
-            end += 1
-        bottom = min(top + 1, map_height - 1)
-        for start in range(0, values, 3 * CHUNK):
-            count = min(3 * CHUNK, values - start)
+    above, below, held = rows[0], rows[1], -2
+    for y in range(first, last):
+        position = max((y + 0.5) * scale - 0.5, 0.0)
+        top = int(position)
+        part = np.float32(position - top)
+        if top != held:
+            if top == held + 1:
+                above, below = below, above
+            else:
+                for term in range(terms):
+                    enlarge(matrix[term, top], left, fraction, above[term])
             for term in range(terms):
-                upper, lower = matrix[term, top], matrix[term, bottom]
-                for j in range(count):
-                    i, part = left[start + j], fraction[start + j]
-                    above[term, j] = upper[i] + part * (upper[i + 3] - upper[i])
-                    change[term, j] = lower[i] + part * (lower[i + 3] - lower[i]) - above[term, j]
-            for row in range(y, end):
-                part = np.float32(max((row + 0.5) * scale - 0.5, 0.0) - top)
-                source = pixels[row, start : start + count]
+                enlarge(matrix[term, min(top + 1, map_height - 1)], left, fraction, below[term])
+            held = top
+        for start in range(0, values, 3 * CHUNK):
+            end = min(start + 3 * CHUNK, values)
+            count = end - start
+            source = pixels[y, start:end]
+            upper, lower = above[terms - 1, start:end], below[terms - 1, start:end]
+            for j in range(count):
+                mapped[j] = upper[j] + part * (lower[j] - upper[j])
+            for term in range(terms - 1):
+                upper, lower = above[term, start:end], below[term, start:end]
                 if terms == 2:
                     for j in range(count):
-                        slope = above[0, j] + part * change[0, j]
-                        mapped[j] = slope * np.float32(source[j]) + (above[1, j] + part * change[1, j])
+                        mapped[j] += (upper[j] + part * (lower[j] - upper[j])) * np.float32(source[j])
                 else:
+                    for x in range(count // 3):
+                        channel = np.float32(source[3 * x + term])
+                        shares[3 * x] = channel
+                        shares[3 * x + 1] = channel
+                        shares[3 * x + 2] = channel
                     for j in range(count):
-                        mapped[j] = above[3, j] + part * change[3, j]
-                    for term in range(3):
-                        for x in range(count // 3):
-                            channel = np.float32(source[3 * x + term])
-                            shares[3 * x] = channel
-                            shares[3 * x + 1] = channel
-                            shares[3 * x + 2] = channel
-                        for j in range(count):
-                            mapped[j] += (above[term, j] + part * change[term, j]) * shares[j]
-                grade_chunk(
-                    source,
-                    mapped[:count],
-                    white,
-                    blend,
-                    protect,
-                    tone,
-                    shares,
-                    result[row, start : start + count],
-                )
-        y = end
+                        mapped[j] += (upper[j] + part * (lower[j] - upper[j])) * shares[j]
+            grade_chunk(source, mapped[:count], white, blend, protect, tone, shares, result[y, start:end])

@@ -65,7 +65,7 @@ class Kernel:
         return ctypes.CFUNCTYPE(ctypes.c_int)(address)
 
 
-def inlined(function: Callable[..., None]) -> Callable[..., None]:
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """A part of kernels, which compiled code alone may call."""
     if LIBRARY.exists():
         return function
@@ -90,7 +90,7 @@ def signature(variant: str) -> Any:
     return types.void(*map(of, variant.split(".")))
 
 
-def _jitted(function: Callable[..., None], *signatures: Any) -> Any:
+def _jitted(function: Callable[..., Any], *signatures: Any) -> Any:
     import numba
 
     options: dict[str, Any] = {**OPTIONS, "cache": True}

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.rendering._affine import AffineMap
+from service.memory import empty
+from service.pictures import Picture, PictureFormat
+from service.rendering._affine import AffineMap, fit_affine
 from service.rendering._grade import Grade
-from service.rendering._kernels import CHUNK, blend_rows, map_rows, shrink_rows
+from service.rendering._kernels import CHUNK, blend_rows, map_rows
+from service.rendering._shrink import mean_luminance, shrink
 from service.rendering._strips import in_strips
 
 Codes = NDArray[Any]
@@ -27,12 +30,13 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade) -> Codes:
     left, fraction = _neighbours(width, terms.shape[2])
     matrix = terms.reshape(*terms.shape[:2], -1)
     source = np.ascontiguousarray(pixels).reshape(height, -1)
-    result = np.empty_like(source)
+    result = empty(source.shape, source.dtype)
     numbers = (white, grade.blend, grade.protect, grade.tone)
 
     def strip(first: int, last: int) -> None:
-        scratch = np.empty((2 + 2 * len(terms), 3 * CHUNK), np.float32)
-        map_rows(source, matrix, left, fraction, first, last, *numbers, scratch, result)
+        scratch = np.empty((2, 3 * CHUNK), np.float32)
+        rows = np.empty((2, len(terms), 3 * width), np.float32)
+        map_rows(source, matrix, left, fraction, first, last, *numbers, scratch, rows, result)
 
     in_strips(strip, height, height * width)
     return result.reshape(pixels.shape)
@@ -43,7 +47,7 @@ def blend(pixels: NDArray[np.uint8], enhanced: NDArray[np.uint8], grade: Grade) 
     height, width = pixels.shape[:2]
     source = np.ascontiguousarray(pixels).reshape(height, -1)
     target = np.ascontiguousarray(enhanced).reshape(height, -1)
-    result = np.empty_like(source)
+    result = empty(source.shape, source.dtype)
     numbers = (np.float32(255), grade.blend, grade.protect, grade.tone)
 
     def strip(first: int, last: int) -> None:
@@ -77,17 +81,7 @@ def warm_up() -> None:
         pixels = np.zeros((2, 2, 3), dtype)
         for terms in (2, 4):
             apply_map(pixels, AffineMap(np.zeros((terms, 1, 1, 3), np.float32)), numbers)
-        edges = np.array([0.0, 2.0])
-        scratch = np.empty(8, np.float32)
-        shrink_rows(
-            pixels.reshape(2, 6),
-            np.zeros((2, 2), dtype),
-            edges,
-            edges,
-            0,
-            1,
-            scratch,
-            np.empty((1, 1, 3), np.float32),
-            np.empty((1, 1), np.float32),
-        )
+        view = shrink(Picture(pixels, PictureFormat.PNG), (1, 1))
+        mean_luminance(view.colour, view.weight)
     blend(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8), numbers)
+    fit_affine(np.zeros((2, 2, 3), np.float32), np.zeros((2, 2, 3), np.float32))

@@ -94,8 +94,8 @@ def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderO
         after = mean_luminance(_unit(small), view.weight)
     else:
         pixels = blend(picture.pixels, _enhanced_codes(prepared, outputs), numbers)
-        small_view = shrink(replace(picture, pixels=pixels), view.weight.shape)
-        after = mean_luminance(small_view.colour, small_view.weight)
+        mean = shrink(replace(picture, pixels=pixels), (1, 1))
+        after = mean_luminance(mean.colour, mean.weight)
     return Rendered(replace(picture, pixels=pixels), gate, before, after, plan.label)
 
 
@@ -196,7 +196,7 @@ def _for_network(colour: NDArray[np.float32], deep: bool) -> Pixels:
         row, column = np.ogrid[: colour.shape[0], : colour.shape[1]]
         rank = 5 * ((row + 2 * column) % 5) + (2 * row + column) % 5  # any 5 x 5 places hold each of 0 to 24 once
         codes += ((rank + 0.5) / 25 - 0.5).astype(np.float32)[..., None]
-    return np.clip(np.rint(codes), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(codes, out=codes), 0, 255, out=codes).astype(np.uint8)
 
 
 def _unit(codes: NDArray[Any]) -> NDArray[np.float32]:

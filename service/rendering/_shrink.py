@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.pictures import Picture
-from service.rendering._kernels import BLUE, GREEN, RED, shrink_rows
+from service.rendering._kernels import BLUE, GREEN, RED, light_sums, shrink_rows
 from service.rendering._strips import in_strips
 
 LUMINANCE_WEIGHTS = np.array([RED, GREEN, BLUE], np.float32)
 """Weights of luminance in Rec. ITU-R BT.709, used on code values."""
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,12 @@ def shrink(picture: Picture, shape: tuple[int, int]) -> View:
     opaque = picture.alpha is None
     alpha = np.empty((0, 0), picture.pixels.dtype) if picture.alpha is None else np.ascontiguousarray(picture.alpha)
     pixels = np.ascontiguousarray(picture.pixels).reshape(height, -1)
-    row_edges, column_edges = np.linspace(0, height, rows + 1), np.linspace(0, width, columns + 1)
+    row_edges = np.linspace(0, height, rows + 1)
+    spans = _spans(width, columns)
 
     def strip(first: int, last: int) -> None:
         scratch = np.empty(4 * width, np.float32)
-        shrink_rows(pixels, alpha, row_edges, column_edges, first, last, scratch, colour, weight)
+        shrink_rows(pixels, alpha, row_edges, *spans, first, last, scratch, colour, weight)
 
     in_strips(strip, rows, height * width)
     white = np.float32(np.iinfo(picture.pixels.dtype).max)
@@ -66,8 +69,34 @@ def luminance(colour: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def mean_luminance(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> float:
-    """Mean luminance of visible code values, 0 to 1: `colour` [h, w, 3] counted by `weight` [h, w]."""
-    return float(_weighted_mean(colour, weight) @ LUMINANCE_WEIGHTS)
+    """Mean luminance of visible code values, 0 to 1: `colour` [h, w, 3] counted by `weight` [h, w]; 0 if none is."""
+    return mean_light(colour, weight, 0, 1)[0]
+
+
+def mean_light(
+    colour: NDArray[np.float32], weight: NDArray[np.float32], dark: float, lit: float
+) -> tuple[float, float]:
+    """Mean luminance, and the share of dark places: both 0 to 1, counted by `weight`; 0 and 1 if nothing is visible.
+
+    Args:
+        colour: float32 [h, w, 3], code values from 0 to 1.
+        weight: float32 [h, w].
+        dark, lit: luminance up to which a place is wholly dark, and from which it is not dark at all.
+    """
+    sums = np.empty(3)
+    light_sums(colour, weight, np.float32(dark), np.float32(lit), sums)
+    total, light, darkness = sums.tolist()
+    return (light / total, darkness / total) if total else (0.0, 1.0)
+
+
+def _spans(width: int, columns: int) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats, Floats]:
+    """`begins`, `ends`, `heads` and `tails` of `shrink_rows`."""
+    edges = np.linspace(0, width, columns + 1)
+    begins = edges[:-1].astype(np.int32)
+    ends = np.minimum(np.ceil(edges[1:]), width).astype(np.int32)
+    heads = np.minimum(edges[1:], begins + 1) - edges[:-1]
+    tails = np.where(ends - begins > 1, edges[1:] - (ends - 1), 0)
+    return begins, ends, heads.astype(np.float32), tails.astype(np.float32)
 
 
 def _weighted_mean(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float64]:

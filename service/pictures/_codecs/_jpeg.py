@@ -12,6 +12,7 @@ import numpy as np
 import simplejpeg
 
 from service.errors import UnreadablePicture, UnsupportedFormat
+from service.memory import empty
 from service.pictures._codecs import _pillow
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._exif import bare, orientation
@@ -60,7 +61,7 @@ def read_pixels(data: bytes, header: Header) -> Samples:
     if header.colour == "cmyk":
         return _pillow.read_pixels(data, header)
     is_grey = header.colour == "grey"
-    pixels = np.empty((header.stored_height, header.stored_width, 1 if is_grey else 3), np.uint8)
+    pixels = empty((header.stored_height, header.stored_width, 1 if is_grey else 3), np.uint8)
     try:
         simplejpeg.decode_jpeg(data, "GRAY" if is_grey else "RGB", buffer=pixels)
     except Exception:

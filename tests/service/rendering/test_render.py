@@ -414,10 +414,11 @@ def test_noise_in_the_dark_does_not_blow_up() -> None:
 
 
 def test_warm_up_covers_every_kernel() -> None:
-    from service.rendering import _kernels
+    from service.rendering._ahead import MODULES
+    from service.rendering._machine_code import Kernel
 
     warm_up()
-    kernels = (_kernels.shrink_rows, _kernels.map_rows, _kernels.blend_rows)
+    kernels = [kernel for module in MODULES for kernel in vars(module).values() if isinstance(kernel, Kernel)]
     compiled = [list(kernel.variants) for kernel in kernels]
     random = np.random.default_rng(0)
     for dtype in (np.uint8, np.uint16):
