@@ -151,7 +151,9 @@ class Enhancer:
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
         self._budget = PixelBudget(settings.max_pixels_in_flight)
-        self._threads = ThreadPoolExecutor(settings.codec_threads or available_cores(), thread_name_prefix="codec")
+        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
+        threads = settings.codec_threads or available_cores() + 1
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="codec")
 
     def let_in(self, model: str | None, version: int | None = None) -> None:
         """As `check_room`, by a request's head: of requests that come together no more are let in than there is room.

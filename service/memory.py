@@ -14,13 +14,13 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-SMALLEST = 1 << 20
+SMALLEST = 1 << 18
 """Arrays of fewer bytes are left to NumPy."""
 
-GRAIN = 2 << 20
-"""Blocks are multiples of this, in bytes: of a huge page."""
+GRAIN = 1 << 16
+"""Blocks are multiples of this, in bytes, so that pictures of nearly one size share them."""
 
-KEPT = 256 << 20
+KEPT = 512 << 20
 """Most bytes that are kept for the next picture. The system may take them back where it is short of memory."""
 
 
@@ -58,10 +58,10 @@ class Pool:
         return None
 
     def _map(self, size: int) -> mmap.mmap:
-        """A new block, for which as much of what is idle, and did not fit, is given up."""
+        """A new block, in place of as many bytes of smaller ones: what is kept must not grow with every size."""
         missing = size
-        for block in self._idle.copy():
-            if missing > 0 and self._remove(block):
+        for block in sorted(self._idle, key=len):
+            if len(block) < size and missing > 0 and self._remove(block):
                 missing -= len(block)
         block = mmap.mmap(-1, -(-size // GRAIN) * GRAIN, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         _advise(block, "MADV_HUGEPAGE")

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from service.memory import GRAIN, Pool
+from service.memory import Pool
 
 LARGE = (1000, 1000, 3)
+BLOCK = 2 << 20
 
 
 def address(array: np.ndarray) -> int:
@@ -49,29 +50,29 @@ def test_a_small_array_leaves_a_large_block_alone() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    pool = Pool(kept=4 * GRAIN)
-    arrays = [pool.empty((GRAIN,), np.uint8) for _ in range(9)]
+    pool = Pool(kept=4 * BLOCK)
+    arrays = [pool.empty((BLOCK,), np.uint8) for _ in range(9)]
     assert pool.idle == 0
     arrays.clear()
-    assert pool.idle == 4 * GRAIN
+    assert pool.idle == 4 * BLOCK
 
 
 def test_a_new_block_takes_the_place_of_idle_ones() -> None:
     pool = Pool()
-    arrays = [pool.empty((GRAIN,), np.uint8) for _ in range(6)]
+    arrays = [pool.empty((BLOCK,), np.uint8) for _ in range(6)]
     arrays.clear()
-    large = pool.empty((4 * GRAIN,), np.uint8)
-    assert pool.idle == 2 * GRAIN
+    large = pool.empty((4 * BLOCK,), np.uint8)
+    assert pool.idle == 2 * BLOCK
     del large
-    assert pool.idle == 6 * GRAIN
+    assert pool.idle == 6 * BLOCK
 
 
 def test_threads_never_share_memory() -> None:
-    pool = Pool(kept=4 * GRAIN)
+    pool = Pool(kept=4 * BLOCK)
 
     def work(number: int) -> bool:
         for _ in range(50):
-            array = pool.empty((GRAIN // 2 + 4096 * number,), np.uint8)
+            array = pool.empty((BLOCK // 2 + 4096 * number,), np.uint8)
             array[::4096] = number
             if (array[::4096] != number).any():
                 return False

@@ -80,8 +80,11 @@ def write(samples: Samples, extras: Extras) -> bytes:
         colorspace="GRAY" if samples.is_grey else "RGB",
         colorsubsampling="Gray" if samples.is_grey else extras.subsampling,
     )
+    metadata = _metadata(extras)
+    if not metadata:
+        return bytes(file)
     after_jfif = 4 + int.from_bytes(file[4:6], "big")
-    return b"".join((file[:after_jfif], *_metadata(extras), memoryview(file)[after_jfif:]))
+    return b"".join((file[:after_jfif], *metadata, memoryview(file)[after_jfif:]))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
