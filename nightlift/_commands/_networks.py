@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from nightlift._commands._flags import Repository
+
+
+class Detail(StrEnum):
+    """How pictures meet networks when they are evaluated."""
+
+    WHOLE = "whole"
+    GUIDED = "guided"
+
+
+class Format(StrEnum):
+    """What export writes."""
+
+    ONNX = "onnx"
+    TORCHSCRIPT = "torchscript"
 
 
 def train(
@@ -67,9 +82,7 @@ def evaluate(
     holdout: Annotated[float, typer.Option(min=0, max=1, help="Only this share, as training holds out.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the hold-out.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures, spread over the set.")] = None,
-    detail: Annotated[
-        list[str] | None, typer.Option(help="whole or guided: how pictures meet networks; both if absent.")
-    ] = None,
+    detail: Annotated[list[Detail] | None, typer.Option(help="How pictures meet networks; both if absent.")] = None,
     detector: Annotated[
         Path | None,
         typer.Option(help="ONNX object detector as YOLOv8 exports: score it on ExDark, plain and enhanced."),
@@ -92,7 +105,7 @@ def evaluate(
             models,
             detector,
             data,
-            details=tuple(detail or ("guided",)),
+            details=tuple(detail or (Detail.GUIDED,)),
             split=split,
             limit=limit,
             threads=threads or None,
@@ -106,7 +119,7 @@ def evaluate(
         "holdout": holdout,
         "seed": seed,
         "limit": limit,
-        "details": tuple(detail or ("whole", "guided")),
+        "details": tuple(detail or Detail),
         "with_niqe": niqe,
         "plain": plain,
         "threads": threads or None,
@@ -124,7 +137,7 @@ def export(
     name: Annotated[str | None, typer.Option(help="Name of the model; the network's if absent.")] = None,
     version: Annotated[int | None, typer.Option(help="Version to write; the next one if absent.", min=1)] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the version if it is there.")] = False,
-    format: Annotated[list[str] | None, typer.Option(help="onnx or torchscript; both if absent.")] = None,
+    format: Annotated[list[Format] | None, typer.Option(help="What to write; both if absent.")] = None,
     scores: Annotated[Path | None, typer.Option(help="JSON of `nightlift evaluate`, for the model card.")] = None,
     full_size: Annotated[bool, typer.Option(help="Compare with torch at 400x600 too.")] = True,
     from_official: Annotated[
@@ -141,7 +154,7 @@ def export(
     from export import export_checkpoint, import_official
 
     options: dict[str, Any] = {
-        "formats": format or ["onnx", "torchscript"],
+        "formats": list(format or Format),
         "name": name,
         "version": version,
         "overwrite": overwrite,
