@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.access import charge_pixels
 from service.budget import PixelBudget
 from service.deadline import within
-from service.errors import UnsupportedShape
-from service.inference import Expectation, LoadedModel, Models
+from service.errors import NightliftError, UnsupportedShape
+from service.inference import BatchQueue, Expectation, LoadedModel, Models
 from service.pictures import (
     Header,
     Limits,
@@ -156,12 +156,17 @@ class Enhancer:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="codec")
 
     def let_in(self, model: str | None, version: int | None = None) -> None:
-        """As `check_room`, by a request's head: of requests that come together no more are let in than there is room.
+        """Refuse by a request's head; of requests that come together no more are let in than there is room for.
 
         Raises:
             ModelNotFound, ModelNotReady, QueueFull, Draining: as `check_room`.
         """
-        self.models.get(model or self._settings.default_model, version).queue.let_in()
+        self._queue(model, version).let_in()
+
+    def arrived(self, model: str | None, version: int | None = None) -> None:
+        """All of a request that was let in has come."""
+        with suppress(NightliftError):  # the model was unloaded meanwhile
+            self._queue(model, version).arrived()
 
     def check_room(self, model: str | None, version: int | None = None) -> None:
         """Refuse early, before its bytes have come, what `enhance` would refuse now.
@@ -170,7 +175,7 @@ class Enhancer:
             ModelNotFound, ModelNotReady: if there is no such model to call.
             QueueFull, Draining: if it takes no more.
         """
-        self.models.get(model or self._settings.default_model, version).queue.check_room()
+        self._queue(model, version).check_room()
 
     async def enhance(
         self,
@@ -275,6 +280,9 @@ class Enhancer:
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, [outcome.tensors[render_plan.output][0] for outcome in outcomes]
+
+    def _queue(self, model: str | None, version: int | None) -> BatchQueue:
+        return self.models.get(model or self._settings.default_model, version).queue
 
     async def close(self) -> None:
         """Wait for the codec threads."""

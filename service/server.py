@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import time
@@ -14,7 +15,7 @@ import uvicorn
 import uvloop
 
 from service.access import TlsFiles, open_gate
-from service.http import allow_many_connections, bounded_heads, create_app
+from service.http import allow_many_connections, create_app, create_protocol
 from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
 from service.settings import Settings
@@ -62,11 +63,13 @@ async def _serve(settings: Settings) -> None:
             forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
             ssl_context_factory=(lambda *_: tls.renewing_context()) if tls else None,
             lifespan="off",
-            http=bounded_heads(settings.head_timeout),
+            http=create_protocol(runtime, gate),
             ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
         )
+        loaded = asyncio.create_task(runtime.loaded())
+        loaded.add_done_callback(lambda _: gc.freeze())  # what is there to stay: looking through it takes 0.1 s
         rpc = RpcServer(runtime, gate, tls)
         await rpc.start()
         try:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from service.access import Gate
 from service.http import _enhance, _protocol, _status
 from service.http._admission import Admission
+from service.http._connections import Guarded, guarded
 from service.http._middleware import BodyLimit, RequestContext
 from service.http._origins import allow_origins
 from service.http._pages import install_pages
@@ -20,6 +21,7 @@ from service.protocol import ProtocolPlane
 from service.runtime import Runtime
 
 ROUTERS = (_enhance.router, _status.router, _protocol.router)
+ROUTES = [route for router in ROUTERS for route in router.routes]
 DESCRIPTION = "Low-light image enhancement: a dark photo goes in, a bright, clean, colour-true photo comes out."
 
 
@@ -39,9 +41,7 @@ def create_app(runtime: Runtime, gate: Gate | None = None) -> ASGIApp:
         app.include_router(router)
     install_pages(app)
     install_problem_handlers(app, runtime.metrics)
-    routes = [route for router in ROUTERS for route in router.routes]
-    with_room = Turnstile(app, runtime.enhancer, routes)
-    admitted = Admission(with_room, gate, runtime.metrics, settings.metrics_open, routes) if gate else with_room
+    admitted = Admission(app, gate, runtime.metrics, settings.metrics_open, ROUTES) if gate else app
     limited = BodyLimit(
         admitted,
         settings.max_body_bytes,
@@ -50,3 +50,8 @@ def create_app(runtime: Runtime, gate: Gate | None = None) -> ASGIApp:
         runtime.metrics,
     )
     return SecurityHeaders(allow_origins(RequestContext(limited, runtime), settings.cors_origins))
+
+
+def create_protocol(runtime: Runtime, gate: Gate | None = None) -> type[Guarded]:
+    """The protocol that serves `create_app` of the same runtime and gate, and refuses what there is no room for."""
+    return guarded(Turnstile(runtime, gate, ROUTES), runtime.settings.head_timeout)

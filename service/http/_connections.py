@@ -1,4 +1,4 @@
-"""Connections that are held open for nothing: how long a request's head may take, and how long it may be."""
+"""What a connection may bring: how long a request's head may take and may be, and whether there is room for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import asyncio
 import resource
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.http._middleware import DISCARD_SECONDS
+from service.http._turnstile import Refused, Turnstile
 
 HEAD_BYTES = 64 * 1024
 CONNECTIONS = 65_536
@@ -70,9 +73,97 @@ class BoundedHeads(HttpToolsProtocol):
         self.transport.abort()
 
 
-def bounded_heads(seconds: float) -> type[BoundedHeads]:
-    """The protocol with this limit on the time of a head."""
-    return type("BoundedHeads", (BoundedHeads,), {"head_seconds": seconds})
+class Guarded(BoundedHeads):
+    """The protocol with a turnstile, which refuses requests before anything is made of them.
+
+    A client that is still sending when its answer comes would see a reset connection: so its body is taken, and
+    thrown away, before the answer leaves; for two seconds, then the connection is closed. What is unusual about a
+    request (it waits for `100 Continue`, will not keep its connection, comes before its predecessor was answered) is
+    left to the application.
+    """
+
+    turnstile: Turnstile
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._refused: Refused | None = None
+        self._discarding: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._end_discarding()
+        super().connection_lost(exc)
+
+    def on_headers_complete(self) -> None:
+        """A request's head has come."""
+        if self._is_usual() and (refused := self.turnstile.refused(self.url, self.headers, self._address)):
+            self._end_head()
+            self._refused = refused
+            self._discarding = self.loop.call_later(DISCARD_SECONDS, self._refuse, True)
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body has come."""
+        if self._refused is None:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of a request has come."""
+        if self._refused is not None:
+            self._refuse(False)
+            return
+        if self.parser.get_method() == b"POST":
+            self.turnstile.arrived(self.url)
+        super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Close it when what is under way has been answered."""
+        if self._refused is None:
+            super().shutdown()
+        else:
+            self._refuse(True)
+
+    def _is_usual(self) -> bool:
+        return (
+            self.parser.get_method() == b"POST"
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.expect_100_continue
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+        )
+
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _refuse(self, close: bool) -> None:
+        refused, self._refused = self._refused, None
+        self._end_discarding()
+        if refused is None or self.transport.is_closing():
+            return
+        status, lines, body = self.turnstile.answer(refused)
+        lines += [name + b": " + value for name, value in self.server_state.default_headers]
+        if close:
+            lines.append(b"connection: close")
+        self.transport.write(STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        if close:
+            self.transport.close()
+        else:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _end_discarding(self) -> None:
+        if self._discarding is not None:
+            self._discarding.cancel()
+            self._discarding = None
+
+
+def guarded(turnstile: Turnstile, head_seconds: float) -> type[Guarded]:
+    """The protocol with this turnstile, and this limit on the time of a head."""
+    return type("Guarded", (Guarded,), {"turnstile": turnstile, "head_seconds": head_seconds})
 
 
 def allow_many_connections() -> None:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 # What must be equal for two items to share a batch: height, width, and the outputs wanted.
 Bucket = tuple[int, int, tuple[str, ...]]
@@ -34,7 +35,7 @@ class Waiting:
     since: float
     deadline: float | None = None
 
-    @property
+    @cached_property
     def pixels(self) -> int:
         """Pixels that this item adds to a batch."""
         height, width, _ = self.bucket

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,6 +60,10 @@ class Statistics:
 
 ALWAYS = 8
 """Requests that may wait however long it takes: the wait is a reason to refuse only where more than that wait."""
+
+
+SOON = 0.05
+"""Seconds in which a request that has come has been read, routed and admitted, or refused for other reasons."""
 
 
 class Expectation:
@@ -113,6 +117,7 @@ class BatchQueue:
         self._max_wait = max_wait
         self._metrics = metrics
         self._admitted = 0
+        self._arrived: deque[float] = deque()  # and when
         self._entries: list[_Entry] = []
         self._expected: Counter[Bucket] = Counter()
         self._running: dict[asyncio.Task[None], int] = {}  # and its pixels
@@ -163,8 +168,27 @@ class BatchQueue:
         record_batch(outcome.queue, outcome.infer, outcome.batch)
         return outcome
 
-    def check_room(self) -> None:
-        """See whether one more may wait, before anything is done for it; nothing is kept for it yet.
+    def let_in(self) -> None:
+        """See by a request's head whether it may send its picture: is there room beside those that have just come?
+
+        Raises:
+            QueueFull, Draining: as `check_room`.
+        """
+        now = time.monotonic()
+        while self._arrived and self._arrived[0] < now - SOON:
+            self._arrived.popleft()
+        self.check_room(len(self._arrived))
+
+    def arrived(self) -> None:
+        """Have less room for the next, for a short time, since all bytes of a request have come.
+
+        Of those that come together as many are let in then as there is room for, and not all of them. Who is still
+        sending does not count: clients that are slow to send would keep others out.
+        """
+        self._arrived.append(time.monotonic())
+
+    def check_room(self, coming: int = 0) -> None:
+        """See whether one more may wait beside `coming`, before anything is done for it; nothing is kept for it yet.
 
         Raises:
             QueueFull: if as many wait as may, or those who wait will take longer than `max_wait`.
@@ -173,14 +197,20 @@ class BatchQueue:
         if self._closed:
             raise Draining("the model is being unloaded or the service is stopping")
         self._forget_cancelled()
-        waiting = len(self._entries) + self._admitted
+        coming += self._admitted
+        waiting = len(self._entries) + coming
+        wait = self._pace.seconds(sum(entry.waiting.pixels for entry in self._entries), coming)
         is_full = self._max_size and waiting >= self._max_size
-        if is_full or (waiting >= ALWAYS and self._wait() > self._max_wait):
-            raise self._full(waiting)
+        if is_full or (waiting >= ALWAYS and wait > self._max_wait):
+            error = QueueFull(f"{waiting} requests are waiting for this model, and no more may")
+            error.retry_after = float(max(1, math.ceil(wait)))
+            raise error
 
     @contextmanager
     def admitted(self) -> Iterator[Expectation]:
         """Keep a place for a picture whose bytes have come, while it is decoded; raises as `check_room`."""
+        if self._arrived:
+            self._arrived.popleft()
         self.check_room()
         self._admitted += 1
 
@@ -314,15 +344,6 @@ class BatchQueue:
         for _ in range(len(self._entries) - len(alive)):
             self._metrics.cancelled("queue")
         self._entries = alive
-
-    def _full(self, waiting: int) -> QueueFull:
-        error = QueueFull(f"{waiting} requests are waiting for this model, and no more may")
-        error.retry_after = float(max(1, math.ceil(self._wait())))
-        return error
-
-    def _wait(self) -> float:
-        """Seconds that those who wait will take, as far as can be told."""
-        return self._pace.seconds(sum(entry.waiting.pixels for entry in self._entries), self._admitted)
 
     def _oldest_wait(self) -> float:
         return time.monotonic() - self._entries[0].waiting.since if self._entries else 0.0
