@@ -7,10 +7,13 @@ millisecond a request.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
+import http.client
+import itertools
+import threading
 import time
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -37,22 +40,23 @@ class Reply:
         return self.done - self.sent
 
 
+Answered = Callable[[int, bytes], object]
+
+
 class Connection(asyncio.Protocol):
     """One keep-alive connection with at most one request under way."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._answered: Answered | None = None
         self._received = b""
         self.is_open = False
 
-    def ask(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
-        """Send a request; the future gets its status and body, or a ConnectionError."""
+    def ask(self, request: bytes, answered: Answered) -> None:
+        """Send a request; `answered` is told of its answer, or of a status 0 if the connection fails."""
         assert self._transport is not None
-        self._answer = self._loop.create_future()
+        self._answered = answered
         self._transport.write(request)
-        return self._answer
 
     def close(self) -> None:
         """Close it; nothing may be under way."""
@@ -71,18 +75,22 @@ class Connection(asyncio.Protocol):
             return
         head = head.lower()
         size = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        if len(body) >= size and self._answer is not None and not self._answer.done():
+        if len(body) >= size and self._answered is not None:
             self._received = b""
             if b"connection: close" in head:
                 self.is_open = False
                 self.close()
-            self._answer.set_result((int(head[9:12]), body))
+            self._end(int(head[9:12]), body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self.is_open = False
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionResetError("the service closed the connection"))
+        self._end(0, b"")
+
+    def _end(self, status: int, body: bytes) -> None:
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            answered(status, body)
 
 
 class Client:
@@ -94,20 +102,30 @@ class Client:
 
     async def ask(self, request: bytes) -> Reply:
         """Send a request and wait for its answer."""
-        sent = time.monotonic()
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        await self.send(request, time.monotonic(), lambda given: None if reply.done() else reply.set_result(given))
+        return await reply
+
+    async def send(self, request: bytes, sent: float, answered: Callable[[Reply], object]) -> None:
+        """Send a request, whose time counts from `sent`, and do not wait for its answer."""
         connection = None
         while self._idle and (connection is None or not connection.is_open):
             connection = self._idle.pop()
-        try:
-            if connection is None or not connection.is_open:
+        if connection is None or not connection.is_open:
+            try:
                 loop = asyncio.get_running_loop()
                 _, connection = await loop.create_connection(Connection, "127.0.0.1", self._port)
-            status, body = await connection.ask(request)
-        except OSError:
-            return Reply(0, sent, time.monotonic())
-        if connection.is_open:
-            self._idle.append(connection)
-        return Reply(status, sent, time.monotonic(), body)
+            except OSError:
+                answered(Reply(0, sent, time.monotonic()))
+                return
+        used = connection
+
+        def end(status: int, body: bytes) -> None:
+            if used.is_open:
+                self._idle.append(used)
+            answered(Reply(status, sent, time.monotonic(), body))
+
+        used.ask(request, end)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -150,28 +168,47 @@ async def closed_loop(port: int, request: bytes, clients: int, seconds: float) -
 
 
 async def open_loop(port: int, request: bytes, rate: float, seconds: float) -> list[Reply]:
-    """`rate` requests a second, whatever becomes of them."""
+    """`rate` requests a second, whatever becomes of them; a time counts from when its request was due.
+
+    No task is made for a request, and nothing is looked for to collect: pauses of this client are not the service's.
+    """
     client = Client(port)
-    tasks = []
+    replies: list[Reply] = []
+    all_answered = asyncio.Event()
+    number = round(rate * seconds)
+
+    def answered(reply: Reply) -> None:
+        replies.append(replace(reply, body=b""))
+        if len(replies) == number:
+            all_answered.set()
+
+    gc.freeze()
+    gc.disable()
     started = time.monotonic()
-    for number in range(round(rate * seconds)):
-        await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
-        tasks.append(asyncio.create_task(client.ask(request)))
-    replies = await asyncio.gather(*tasks)
+    for due in (started + place / rate for place in range(number)):
+        if (wait := due - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+        await client.send(request, due, answered)
+    await all_answered.wait()
+    gc.enable()
+    gc.unfreeze()
     client.close()
-    return list(replies)
+    return replies
 
 
-async def probe(port: int, paths: Sequence[str], stop: asyncio.Event) -> dict[str, list[Reply]]:
-    """Ask for these paths in turn, five times a second, until `stop`."""
+def probe(port: int, paths: Sequence[str], stop: threading.Event) -> dict[str, list[Reply]]:
+    """Ask for one of these paths every tenth of a second, until `stop`: in a thread, which our load does not stop."""
     replies: dict[str, list[Reply]] = {path: [] for path in paths}
-    client = Client(port)
-    while not stop.is_set():
-        for path in paths:
-            replies[path].append(await client.ask(get(path)))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.2)
-    client.close()
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    for path in itertools.cycle(paths):
+        if stop.wait(0.1):
+            break
+        sent = time.monotonic()
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        replies[path].append(Reply(answer.status, sent, time.monotonic()))
+    connection.close()
     return replies
 
 

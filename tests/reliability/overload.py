@@ -2,17 +2,25 @@
 
     python -m tests.reliability.overload [--seconds 60] [--times 10]
 
-The load is an open loop of 600x400 JPEGs, detail=whole, with the default model; before it, eight clients in a closed
-loop say what the service can do. Prints a table, and ends with 1 if a line of it is not met. Needs a quiet machine.
+The load is an open loop of 600x400 JPEGs, detail=whole, with the default model; before and after it, eight clients in
+a closed loop say what the service can do, since machines change their speed. The client is on the same cores, and its
+open loop takes more of them than eight clients do: the bar on throughput is on what it leaves. Prints a table, and
+ends with 1 if a line of it is not met. Needs a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from tests.reliability.load import (
     Client,
@@ -33,64 +41,108 @@ from tests.servers import Server, serving
 SHIPPED = Path(__file__).resolve().parents[2] / "model_repository"
 PROBES = ("/livez", "/readyz", "/metrics")
 CLIENTS = 8
-CLOSED_SECONDS = 20.0
+CLOSED_SECONDS = 15.0
+WARM_SECONDS = 5.0
+SHARE = 0.95
 REFUSAL_SECONDS = 0.05
 PROBE_SECONDS = 0.1
-GROWTH_MIB = 32.0
+GROWTH_MIB = 8.0
 FAILED = {"route": "/enhance", "code_class": "5xx"}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What some seconds of load brought, and the cores that this client took."""
+
+    replies: list[Reply]
+    cores: float
+
+    @property
+    def served(self) -> list[Reply]:
+        """The pictures that were enhanced."""
+        return answered(self.replies, 200)
+
+    @property
+    def throughput(self) -> float:
+        """Pictures a second, from the first one sent to the last one done."""
+        return len(self.served) / (
+            max(reply.done for reply in self.served) - min(reply.sent for reply in self.served)
+        )
+
+    @property
+    def throughput_of_core(self) -> float:
+        """Pictures a second for each core that this client left."""
+        return self.throughput / (len(os.sched_getaffinity(0)) - self.cores)
+
+    @property
+    def p99(self) -> float:
+        """Seconds in which 99 % of them were answered."""
+        return percentile([reply.seconds for reply in self.served], 0.99)
+
+
+async def turn(load: Awaitable[list[Reply]]) -> Turn:
+    """Run a load, and see what it took."""
+    started, cpu = time.monotonic(), time.process_time()
+    replies = await load
+    return Turn(replies, (time.process_time() - cpu) / (time.monotonic() - started))
 
 
 async def measure(server: Server, seconds: float, times: float) -> bool:
     """Run it; whether everything was met."""
-    request = photo_request("detail=whole")
+    request, pid = photo_request("detail=whole"), server.process.pid
+
+    async def closed() -> Turn:
+        return await turn(closed_loop(server.port, request, CLIENTS, CLOSED_SECONDS))
+
     await closed_loop(server.port, request, CLIENTS, 3)
-    closed = await closed_loop(server.port, request, CLIENTS, CLOSED_SECONDS)
-    capacity = throughput(closed)
-    before, memory = await exposition(server), resident_mib(server.process.pid)
-    stop = asyncio.Event()
-    probing = asyncio.create_task(probe(server.port, PROBES, stop))
-    replies = await open_loop(server.port, request, times * capacity, seconds)
+    first = await closed()
+    memory_at_rest = resident_mib(pid)
+    await open_loop(server.port, request, times * first.throughput, WARM_SECONDS)
+    before, memory = await exposition(server), resident_mib(pid)
+    stop = threading.Event()
+    probing = asyncio.create_task(asyncio.to_thread(probe, server.port, PROBES, stop))
+    full = await turn(open_loop(server.port, request, times * first.throughput, seconds))
     stop.set()
     probes = await probing
-    after = await exposition(server)
+    after, growth = await exposition(server), resident_mib(pid) - memory
+    turns = (first, await closed())
+    capacity, p99 = mean(one.throughput for one in turns), mean(one.p99 for one in turns)
+    share = full.throughput_of_core / mean(one.throughput_of_core for one in turns)
+    refused = answered(full.replies, 503)
 
     def grown(name: str, **labels: str) -> float:
         return metric(after, name, **labels) - metric(before, name, **labels)
 
-    served, refused = answered(replies, 200), answered(replies, 503)
-    quick = grown("nightlift_request_duration_seconds_bucket", le=str(REFUSAL_SECONDS), **FAILED)
-    p99, p99_closed = (percentile([reply.seconds for reply in one], 0.99) for one in (served, answered(closed, 200)))
-    share = throughput(served) / capacity
-    growth = resident_mib(server.process.pid) - memory
     verdict = Verdict()
     verdict.head()
-    verdict.line("capacity, 8 clients in a closed loop", f"{capacity:.2f}/s, p99 {p99_closed:.2f} s")
-    verdict.line("offered", f"{len(replies) / seconds:.1f}/s for {seconds:.0f} s")
-    verdict.line("accepted throughput", f"{throughput(served):.2f}/s, {share:.1%}", "95 %", share >= 0.95)
-    verdict.line("p99 of the accepted", f"{p99:.2f} s", f"{2 * p99_closed:.2f} s", p99 <= 2 * p99_closed)
-    others = len(replies) - len(served) - len(refused)
+    both = " and ".join(f"{one.throughput:.1f}" for one in turns)
+    verdict.line("capacity, 8 clients in a closed loop, before and after", f"{both}/s, p99 {p99:.2f} s")
+    verdict.line("offered", f"{len(full.replies) / seconds:.0f}/s for {seconds:.0f} s")
+    said = (
+        f"{full.throughput:.1f}/s, {full.throughput / capacity:.1%}; for each core that the client left {share:.1%}"
+    )
+    verdict.line("accepted throughput", said, f"{SHARE:.0%}", share >= SHARE)
+    verdict.line("client, of a core", f"{full.cores:.3f}, in the closed loop {mean(one.cores for one in turns):.3f}")
+    verdict.line("p99 of the accepted", f"{full.p99:.2f} s", f"{2 * p99:.2f} s", full.p99 <= 2 * p99)
+    others = len(full.replies) - len(full.served) - len(refused)
     verdict.line("neither served nor refused with 503", str(others), "0", others == 0)
-    share = quick / len(refused) if refused else 0.0
-    verdict.line("refused within 50 ms of their headers", f"{share:.1%} of {len(refused):,}", "99 %", share >= 0.99)
+    quick = grown("nightlift_request_duration_seconds_bucket", le=str(REFUSAL_SECONDS), **FAILED) / len(refused)
+    verdict.line("refused within 50 ms of their headers", f"{quick:.2%} of {len(refused):,}", "99 %", quick >= 0.99)
+    there = percentile([reply.seconds for reply in refused], 0.99)
+    verdict.line("p99 of refusals, at the client", f"{1000 * there:.0f} ms")
     for path, answers in probes.items():
-        slowest = max(answers, key=lambda reply: reply.seconds)
-        sound = slowest.seconds <= PROBE_SECONDS and all(reply.status == 200 for reply in answers)
-        when = slowest.sent - answers[0].sent
-        said = f"{1000 * slowest.seconds:.0f} ms at most, of {len(answers)}; {when:.0f} s after the first"
+        slowest = max(reply.seconds for reply in answers)
+        sound = slowest <= PROBE_SECONDS and all(reply.status == 200 for reply in answers)
+        said = f"{1000 * slowest:.0f} ms at most, of {len(answers)}"
         verdict.line(path, said, f"{1000 * PROBE_SECONDS:.0f} ms", sound)
-    verdict.line("memory", f"{growth:+.0f} MiB", f"{GROWTH_MIB:.0f} MiB", growth <= GROWTH_MIB)
+    verdict.line(f"memory after {WARM_SECONDS:.0f} s of it", f"{memory - memory_at_rest:+.0f} MiB")
+    verdict.line("memory from then on", f"{growth:+.0f} MiB", f"{GROWTH_MIB:.0f} MiB", growth <= GROWTH_MIB)
     return not verdict.failed
 
 
 def answered(replies: list[Reply], status: int) -> list[Reply]:
     """Those with this status."""
     return [reply for reply in replies if reply.status == status]
-
-
-def throughput(replies: list[Reply]) -> float:
-    """Pictures a second, from the first one sent to the last one done."""
-    served = answered(replies, 200)
-    return len(served) / (max(reply.done for reply in served) - min(reply.sent for reply in served))
 
 
 async def exposition(server: Server) -> bytes:
@@ -109,7 +161,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(SHIPPED, Path(folder), models="zero_dce_improved", cpu_threads=0) as server,
+        serving(SHIPPED, Path(folder), models="nightlift", cpu_threads=0) as server,
     ):
         return 0 if run(measure(server, chosen.seconds, chosen.times)) else 1
 
