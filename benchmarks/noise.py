@@ -1,0 +1,135 @@
+"""What models make of noise and of texture in the dark parts of large photos: `python -m benchmarks.noise PHOTOS`.
+
+    python -m benchmarks.noise data/large --models nightlift,zero_dce_improved
+
+Only what is finer than 5x5 pixels is looked at, in blocks of 32x32 whose mean is from 2 to 60 of 255. The flattest
+tenth of them by what is coarser shows noise, the liveliest tenth texture with noise. Both are given as shares of what
+plain gain would make of the input, after its mean in the block: 1 keeps all, 0 nothing. A model that keeps little of
+either is milky; one that keeps as much noise as texture brightens without a thought.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from nightlift._jobs import is_picture
+from service.enhancer import EnhanceOptions
+from service.pictures import Limits, decode
+from service.runtime import Runtime
+from service.settings import Settings
+
+BLOCK = 32
+"""Side of a block in pixels."""
+
+FINE = 5
+"""What differs from the mean of so many pixels squared is noise or fine texture."""
+
+DARK = (2.0, 60.0)
+"""Mean code values between which a block is dark, and not black."""
+
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one photo keeps with one model, as shares of plain gain: medians over the blocks."""
+
+    noise: float
+    colour_noise: float
+    texture: float
+
+
+def kept(source: NDArray[np.uint8], result: NDArray[np.uint8]) -> Kept:
+    """Compare a dark photo and its enhanced version, uint8 [H, W, 3] both.
+
+    Raises:
+        ValueError: if the photo has next to no dark blocks.
+    """
+    before, after = (picture.astype(np.float32) for picture in (source, result))
+    level = _blocks(before @ LUMINANCE).mean(axis=-1)
+    dark = np.flatnonzero((level > DARK[0]) & (level < DARK[1]))
+    if len(dark) < 20:
+        raise ValueError("the photo has no dark parts to speak of")
+    coarse = _blocks(cv2.blur(before @ LUMINANCE, (FINE, FINE)))[dark]
+    order = dark[np.argsort(coarse.std(axis=-1) / level[dark])]
+    flat, lively = order[: len(order) // 10], order[-(len(order) // 10) :]
+    (light, colour), (light_after, colour_after) = _fine(before), _fine(after)
+    return Kept(
+        noise=float(np.median(light_after[flat] / np.maximum(light[flat], 1e-6))),
+        colour_noise=float(np.median(colour_after[flat] / np.maximum(colour[flat], 1e-6))),
+        texture=float(np.median(light_after[lively] / np.maximum(light[lively], 1e-6))),
+    )
+
+
+def _fine(picture: Floats) -> tuple[Floats, Floats]:
+    """Deviation of what is fine in luminance, and in colour, of each block, as shares of its mean luminance."""
+    light = picture @ LUMINANCE
+    colour = picture[..., 0] - picture[..., 2]
+    mean = np.maximum(_blocks(light).mean(axis=-1), 1.0)
+    both = (_blocks(plane - cv2.blur(plane, (FINE, FINE))).std(axis=-1) / mean for plane in (light, colour))
+    first, second = both
+    return first, second
+
+
+def _blocks(plane: Floats) -> Floats:
+    """[H, W] -> [blocks, pixels of a block]; what does not fill a block is left out."""
+    rows, columns = (side // BLOCK for side in plane.shape)
+    cut = plane[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
+    return np.ascontiguousarray(cut.swapaxes(1, 2)).reshape(rows * columns, BLOCK * BLOCK)
+
+
+async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str]) -> str:
+    """A table in Markdown: a row a photo and model, and the medians of each model.
+
+    Raises:
+        NightliftError: if a photo cannot be enhanced.
+    """
+    wanted = settings.model_copy(update={"models": tuple(models), "required_models": ()})
+    rows = ["| model | photo | luminance noise | colour noise | texture |", "| --- | --- | ---: | ---: | ---: |"]
+    async with Runtime(wanted) as runtime:
+        await runtime.loaded()
+        for model in models:
+            results = []
+            for photo in photos:
+                data = await asyncio.to_thread(photo.read_bytes)
+                answer = await runtime.enhancer.enhance(data, EnhanceOptions(model=model, format="png", protect=0))
+                pictures = (decode(file, Limits()).pixels for file in (data, answer.data))
+                results.append(kept(*pictures))
+                rows.append(_row(model, photo.name, results[-1]))
+            medians = (float(np.median([getattr(one, name) for one in results])) for name in Kept.__annotations__)
+            rows.append(_row(model, "**median**", Kept(*medians)))
+    return "\n".join(rows)
+
+
+def _row(model: str, photo: str, values: Kept) -> str:
+    return f"| {model} | {photo} | {values.noise:.2f} | {values.colour_noise:.2f} | {values.texture:.2f} |"
+
+
+def main() -> int:
+    """See the module; the exit code is 2 if there is nothing to measure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.noise", description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="folder of photos, as the camera made them")
+    parser.add_argument("--models", default="nightlift,zero_dce_improved,exdnet", help="comma-separated")
+    arguments = parser.parse_args()
+    photos = sorted(path for path in arguments.photos.glob("*") if is_picture(path))
+    if not photos:
+        print(f"there is no picture in {arguments.photos}", file=sys.stderr)
+        return 2
+    models = [name.strip() for name in arguments.models.split(",") if name.strip()]
+    print(asyncio.run(run(Settings(), photos, models)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
