@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     max_body_bytes_in_flight: int = Field(512 * MIB, ge=1024)
     """Most bytes of HTTP bodies held at one time; who sends more is refused with 503."""
 
-    max_queue_seconds: float = Field(0.5, gt=0, le=3600)
+    max_queue_seconds: float = Field(0.25, gt=0, le=3600)
     """Seconds that those who wait for a model may take, by their pixels and the rate at which pixels were enhanced
     before; further requests are refused at once. It bounds what a full service adds to the time of each request that
     it takes. Eight may always wait; `max_queue_size` of the model is the other bound."""

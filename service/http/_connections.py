@@ -14,6 +14,13 @@ from service.http._turnstile import Refused, Turnstile
 HEAD_BYTES = 64 * 1024
 CONNECTIONS = 65_536
 
+REST_SECONDS = 0.025
+"""What was refused is not read from until so many seconds after the first of them.
+
+Refusals that are made one after the other take a quarter less time than each alone, between passes of a network that
+have taken the caches.
+"""
+
 
 class BoundedHeads(HttpToolsProtocol):
     """uvicorn's protocol, which waits for the rest of a head for ever and keeps all of it, with bounds on both.
@@ -83,6 +90,7 @@ class Guarded(BoundedHeads):
     """
 
     turnstile: Turnstile
+    resting: list[asyncio.Transport]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -150,10 +158,23 @@ class Guarded(BoundedHeads):
         if close:
             self.transport.close()
         else:
+            self._rest()
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    def _rest(self) -> None:
+        if not self.resting:
+            self.loop.call_later(REST_SECONDS, self._wake)
+        self.resting.append(self.transport)
+        self.transport.pause_reading()
+
+    def _wake(self) -> None:
+        for transport in self.resting:
+            if not transport.is_closing():
+                transport.resume_reading()
+        self.resting.clear()
 
     def _end_discarding(self) -> None:
         if self._discarding is not None:
@@ -163,7 +184,7 @@ class Guarded(BoundedHeads):
 
 def guarded(turnstile: Turnstile, head_seconds: float) -> type[Guarded]:
     """The protocol with this turnstile, and this limit on the time of a head."""
-    return type("Guarded", (Guarded,), {"turnstile": turnstile, "head_seconds": head_seconds})
+    return type("Guarded", (Guarded,), {"turnstile": turnstile, "resting": [], "head_seconds": head_seconds})
 
 
 def allow_many_connections() -> None:
