@@ -2,7 +2,7 @@
 
     python -m benchmarks.noise data/large --models nightlift,zero_dce_improved
 
-Only what is finer than 5x5 pixels is looked at, in blocks of 32x32 whose mean is from 2 to 60 of 255. The flattest
+Only what is finer than 5x5 pixels is looked at, in blocks of 16x16 whose mean is from 2 to 60 of 255. The flattest
 tenth of them by what is coarser shows noise, the liveliest tenth texture with noise. Both are given as shares of what
 plain gain would make of the input, after its mean in the block: 1 keeps all, 0 nothing. A model that keeps little of
 either is milky; one that keeps as much noise as texture brightens without a thought.
@@ -27,8 +27,11 @@ from service.pictures import Limits, decode
 from service.runtime import Runtime
 from service.settings import Settings
 
-BLOCK = 32
+BLOCK = 16
 """Side of a block in pixels."""
+
+FEWEST = 20
+"""Dark blocks without which there is nothing to measure."""
 
 FINE = 5
 """What differs from the mean of so many pixels squared is noise or fine texture."""
@@ -57,11 +60,11 @@ def kept(source: NDArray[np.uint8], result: NDArray[np.uint8]) -> Kept:
         ValueError: if the photo has next to no dark blocks.
     """
     before, after = (picture.astype(np.float32) for picture in (source, result))
-    level = _blocks(before @ LUMINANCE).mean(axis=-1)
+    level = _blocks(_light(before)).mean(axis=-1)
     dark = np.flatnonzero((level > DARK[0]) & (level < DARK[1]))
-    if len(dark) < 20:
+    if len(dark) < FEWEST:
         raise ValueError("the photo has no dark parts to speak of")
-    coarse = _blocks(cv2.blur(before @ LUMINANCE, (FINE, FINE)))[dark]
+    coarse = _blocks(_mean(_light(before)))[dark]
     order = dark[np.argsort(coarse.std(axis=-1) / level[dark])]
     flat, lively = order[: len(order) // 10], order[-(len(order) // 10) :]
     (light, colour), (light_after, colour_after) = _fine(before), _fine(after)
@@ -74,12 +77,20 @@ def kept(source: NDArray[np.uint8], result: NDArray[np.uint8]) -> Kept:
 
 def _fine(picture: Floats) -> tuple[Floats, Floats]:
     """Deviation of what is fine in luminance, and in colour, of each block, as shares of its mean luminance."""
-    light = picture @ LUMINANCE
+    light = _light(picture)
     colour = picture[..., 0] - picture[..., 2]
     mean = np.maximum(_blocks(light).mean(axis=-1), 1.0)
-    both = (_blocks(plane - cv2.blur(plane, (FINE, FINE))).std(axis=-1) / mean for plane in (light, colour))
+    both = (_blocks(plane - _mean(plane)).std(axis=-1) / mean for plane in (light, colour))
     first, second = both
     return first, second
+
+
+def _light(picture: Floats) -> Floats:
+    return np.asarray(picture @ LUMINANCE, np.float32)
+
+
+def _mean(plane: Floats) -> Floats:
+    return np.asarray(cv2.blur(plane, (FINE, FINE)), np.float32)
 
 
 def _blocks(plane: Floats) -> Floats:
