@@ -30,7 +30,7 @@ from service.settings import Settings
 BLOCK = 16
 """Side of a block in pixels."""
 
-FEWEST = 20
+FEWEST = 10
 """Dark blocks without which there is nothing to measure."""
 
 FINE = 5
