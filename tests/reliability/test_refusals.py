@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from service.http._middleware import DISCARD_SECONDS
 from tests.pictures import dark_scene, encoded
 from tests.reliability.refusals import MAX_QUEUE_SIZE, SETTINGS
 from tests.reliability.restarts import worker
@@ -87,6 +90,25 @@ def test_large_uploads_read_their_refusal(full: Server, tmp_path: Path) -> None:
         command = ["curl", "-sS", "--data-binary", f"@{file}", *more, f"{full.url}/enhance"]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert json.loads(said)["status"] == 503
+
+
+def test_requests_reads_its_refusal(full: Server) -> None:
+    requests = pytest.importorskip("requests")
+    with requests.Session() as session:
+        for _ in range(3):  # on one connection
+            answer = session.post(f"{full.url}/enhance", data=LARGE, timeout=20)
+            assert answer.json()["type"] == "/problems/queue-full"
+
+
+def test_who_does_not_end_a_refused_body_is_told_and_cut_off(full: Server) -> None:
+    head = b"POST /enhance HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", full.port), timeout=20) as slow:
+        slow.sendall(head + bytes(1000))
+        said = b"".join(iter(lambda: slow.recv(65536), b""))
+    assert said.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in said
+    assert DISCARD_SECONDS <= time.monotonic() - started < DISCARD_SECONDS + 5
 
 
 def test_what_needs_no_room_goes_on(full: Server) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from service.errors import DeadlineExceeded, Draining, EngineFailed, EngineUnavailable, QueueFull
 from service.inference import ENHANCED, BatchPolicy, BatchQueue, Outcome
-from service.inference._queue import ALWAYS
+from service.inference._queue import ALWAYS, SOON
 from service.telemetry import Metrics
 from tests.service.inference.runners import GatedEngine, answer, picture, run
 
@@ -166,6 +166,27 @@ def test_an_admitted_picture_keeps_its_place_while_it_is_decoded() -> None:
             outcomes = await asyncio.gather(*tasks, *tiles)
         assert [answer(outcome.tensors) for outcome in outcomes] == [255, 254, 253, 252, 251]
         line.queue.check_room()
+
+    run(scenario)
+
+
+def test_of_requests_that_come_together_as_many_are_let_in_as_there_is_room_for() -> None:
+    async def scenario() -> None:
+        line = Line(max_size=2)
+        for _ in range(5):  # heads alone keep nobody out
+            line.queue.let_in()
+        for _ in range(2):
+            line.queue.let_in()
+            line.queue.arrived()
+        with pytest.raises(QueueFull):
+            line.queue.let_in()
+        with line.queue.admitted(), line.queue.admitted(), pytest.raises(QueueFull):
+            line.queue.let_in()
+        line.queue.arrived()  # and is refused for another reason
+        await asyncio.sleep(1.5 * SOON)
+        line.queue.let_in()
+        line.queue.arrived()
+        line.queue.let_in()
 
     run(scenario)
 
