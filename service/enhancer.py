@@ -225,7 +225,7 @@ class Enhancer:
     ) -> Enhanced:
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, options.render)
         self._check_pass(render_plan)
-        prepared, outputs = await self._run(data, model, render_plan, deadline, timings, place)
+        prepared, outputs = await self._run(data, header, model, render_plan, deadline, timings, place)
         handed_over = time.monotonic()
 
         def finished() -> tuple[Rendered, bytes, float]:
@@ -255,6 +255,7 @@ class Enhancer:
     async def _run(
         self,
         data: bytes,
+        header: Header,
         model: LoadedModel,
         render_plan: RenderPlan,
         deadline: float | None,
@@ -264,7 +265,7 @@ class Enhancer:
         """Decode, and run the network on the work items, which its queue is told to expect meanwhile."""
 
         def decoded() -> Prepared:
-            return prepare(decode(data, self._limits), render_plan)
+            return prepare(decode(data, self._limits, header), render_plan)
 
         wanted = (render_plan.output,)
         height, width = render_plan.item_shapes[0]
@@ -330,6 +331,8 @@ def _clipped(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> float:
 
 async def _a_few_at_once(work: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     """The results in order; the first failure gives up the rest."""
+    if len(work) == 1:
+        return [await work[0]()]
     turn = asyncio.Semaphore(TILES_AT_ONCE)
 
     async def take_turn(start: Callable[[], Awaitable[T]]) -> T:

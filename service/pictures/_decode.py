@@ -46,15 +46,20 @@ def inspect(data: bytes, limits: Limits | None = None) -> Header:
     return header
 
 
-def decode(data: bytes, limits: Limits | None = None) -> Picture:
+def decode(data: bytes, limits: Limits | None = None, header: Header | None = None) -> Picture:
     """The first picture of the file, upright, with its alpha, profile and EXIF block.
 
     CMYK comes as sRGB. Profiles and EXIF blocks that cannot be read are dropped.
 
+    Args:
+        data: the encoded file.
+        limits: as for `inspect`.
+        header: what `inspect` said of this file, where it was asked already.
+
     Raises:
         UnreadablePicture, UnsupportedFormat, UnsupportedShape: as `inspect`, and for damaged pixels.
     """
-    header = inspect(data, limits)
+    header = header or inspect(data, limits)
     with reading(header.format):
         samples = check_size(_CODECS[header.format].read_pixels(data, header), header)
         pixels = turn_upright(samples.color, header.orientation)

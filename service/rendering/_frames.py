@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.pictures import Picture
 from service.rendering._affine import AffineMap
-from service.rendering._grade import brightness_gate, grade
+from service.rendering._grade import grade, light_and_gate
 from service.rendering._options import RenderOptions
 from service.rendering._pass import apply_map
 from service.rendering._render import Prepared, affine_map
@@ -58,7 +58,7 @@ def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: Ren
     """
     if prepared.plan.proxy is None:
         raise ValueError(f"frames are rendered with detail=guided, not {prepared.plan.detail}")
-    gate = brightness_gate(prepared.view) if options.gate else 1.0
+    gate = light_and_gate(prepared.view)[1] if options.gate else 1.0
     return Effect(affine_map(prepared, outputs), gate, prepared.view.colour)
 
 

@@ -58,13 +58,14 @@ def grade(options: RenderOptions, gate: float) -> Grade:
     return Grade(np.float32(options.strength * gate), np.float32(options.protect), tone)
 
 
-def brightness_gate(view: View) -> float:
-    """1 for a dark picture, falling smoothly to 0 for one that is well exposed; 1 if nothing is visible.
+def light_and_gate(view: View) -> tuple[float, float]:
+    """Mean luminance of what is visible, 0 to 1, and the gate.
 
-    It goes by the visible share of dark places, not by mean luminance, so that a dark room with a bright window in
-    it counts as dark.
+    The gate is 1 for a dark picture, falling smoothly to 0 for one that is well exposed; 1 if nothing is visible. It
+    goes by the visible share of dark places, not by mean luminance, so that a dark room with a bright window in it
+    counts as dark.
     """
-    _, share = mean_light(view.colour, view.weight, *DARK)
+    light, dark_share = mean_light(view.colour, view.weight, *DARK)
     start, end = DARK_SHARE
-    part = min(max(0.0, (share - start) / (end - start)), 1.0)
-    return part * part * (3 - 2 * part)
+    part = min(max(0.0, (dark_share - start) / (end - start)), 1.0)
+    return light, part * part * (3 - 2 * part)

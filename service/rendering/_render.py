@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.pictures import Picture, PictureFormat
 from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
 from service.rendering._colour import in_picture_space, speaks_srgb
-from service.rendering._grade import brightness_gate, grade
+from service.rendering._grade import grade, light_and_gate
 from service.rendering._options import RenderOptions
 from service.rendering._pass import apply_map, blend
 from service.rendering._plan import RenderPlan, Window, plan
@@ -82,9 +82,8 @@ def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderO
         options: strength, protect, gate and gamma; the detail is decided in the plan.
     """
     picture, plan, view = prepared.picture, prepared.plan, prepared.view
-    gate = brightness_gate(view)
+    before, gate = light_and_gate(view)
     numbers = grade(options, gate if options.gate else 1.0)
-    before = mean_luminance(view.colour, view.weight)
     if numbers.blend == 0:
         return Rendered(picture, gate, before, before, plan.label)
     if plan.through_map:
