@@ -142,7 +142,7 @@ def open_arrivals(turns: int, seconds: float) -> str:
     rows = []
     length = 8 * seconds
     for name, isolation in PLACEMENTS.items():
-        with nightlift(engine_isolation=isolation) as port:
+        with nightlift(engine_isolation=isolation, max_queue_seconds=PATIENCE) as port:
             one = target(port, file, "whole")
             closed_loop(one, CONCURRENCY, 2)
             full = median(closed_loop(one, CONCURRENCY, seconds).throughput for _ in range(3))
