@@ -2,8 +2,8 @@
 
     python -m tests.reliability.refusals [--requests 1000]
 
-The network runs in a process of its own, which is stopped, so that its queue stays full. Ten connections ask again and
-again. CPU time hardly depends on what else the machine does, but for the caches.
+The network runs in a process of its own, which is stopped, so that its queue stays full. Ten connections ask again
+and again. CPU time hardly depends on what else the machine does, but for the caches.
 """
 
 from __future__ import annotations

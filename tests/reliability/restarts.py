@@ -32,6 +32,8 @@ PROBE_SECONDS = 0.2
 DRAIN_DELAY = 1.0
 """Seconds that a service serves on after SIGTERM: five times the proxy's interval."""
 READY_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0
+"""A request that has no answer after so long has failed."""
 SETTINGS = {"default_model": "brighten", "engine_isolation": "process", "device": "cpu", "codec_threads": 1}
 
 
@@ -40,31 +42,41 @@ class Proxy:
 
     def __init__(self, ports: list[int]) -> None:
         self.port = free_port()
-        self._ready = list(ports)
         self._ports = ports
+        self._ready = list(ports)
+        self._forwards: dict[asyncio.Task | None, asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_server(self._forward, "127.0.0.1", self.port)
-        self._probing = asyncio.create_task(self._probe())
+        self._probes = [asyncio.create_task(self._probe(port)) for port in self._ports]
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._probing.cancel()
+        for probe in self._probes:
+            probe.cancel()
         self._server.close()
+        for writer in self._forwards.values():
+            writer.close()
+        await asyncio.gather(*filter(None, self._forwards))  # one that is cancelled leaves a traceback
 
-    async def _probe(self) -> None:
+    async def _probe(self, port: int) -> None:
         while True:
-            for port in self._ports:
-                client = Client(port)
-                ready = (await client.ask(get("/readyz"))).status == 200
-                client.close()
-                if ready and port not in self._ready:
-                    self._ready.append(port)
-                elif not ready and port in self._ready:
-                    self._ready.remove(port)
+            client = Client(port)
+            ready = (await client.ask(get("/readyz"))).status == 200
+            client.close()
+            if ready and port not in self._ready:
+                self._ready.append(port)
+            elif not ready:
+                self._leave(port)
             await asyncio.sleep(PROBE_SECONDS)
 
+    def _leave(self, port: int) -> None:
+        with contextlib.suppress(ValueError):  # others may have seen it too
+            self._ready.remove(port)
+
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._forwards[task] = writer
         try:
             while True:
                 port = self._ready.pop(0)
@@ -73,10 +85,12 @@ class Proxy:
                     upstream = await asyncio.open_connection("127.0.0.1", port)
                     break
                 except OSError:
-                    self._ready.remove(port)
+                    self._leave(port)
             await asyncio.gather(_copy(reader, upstream[1]), _copy(upstream[0], writer))
         except IndexError:
             writer.close()  # nobody is ready
+        finally:
+            del self._forwards[task]
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -100,11 +114,15 @@ class Traffic:
 
     async def _send(self) -> None:
         while self._running:
-            self.replies.append(await self._client.ask(self._request))
+            sent = time.monotonic()
+            try:
+                self.replies.append(await asyncio.wait_for(self._client.ask(self._request), PATIENCE_SECONDS))
+            except TimeoutError:
+                self.replies.append(Reply(0, sent, time.monotonic()))
             await asyncio.sleep(0.01)
 
     async def stop(self) -> Counter[int]:
-        """Let them finish; how often each status came, 0 for failed connections."""
+        """Let them finish; how often each status came, 0 for failed connections and no answer."""
         self._running = False
         await asyncio.gather(*self._tasks)
         self._client.close()
@@ -124,14 +142,18 @@ async def rolling(verdict: Verdict, root: Path, folder: Path, restarts: int) -> 
     services = [await asyncio.to_thread(start, number, True) for number in range(2)]
     try:
         async with Proxy([port for port, _ in ports]) as proxy:
-            traffic = Traffic(proxy.port)
+            traffic, stops, starts = Traffic(proxy.port), [], []
             for turn in range(restarts):
                 stack, server = services[turn % 2]
+                begun = time.monotonic()
                 code = await asyncio.to_thread(server.stop)
+                stops.append(time.monotonic() - begun)
                 if code:
                     verdict.line("exit code", str(code), "0", met=False)
                 stack.close()
+                begun = time.monotonic()
                 services[turn % 2] = await asyncio.to_thread(start, turn % 2, True)
+                starts.append(time.monotonic() - begun)
                 await asyncio.sleep(3 * PROBE_SECONDS)
             counts = await traffic.stop()
     finally:
@@ -139,6 +161,8 @@ async def rolling(verdict: Verdict, root: Path, folder: Path, restarts: int) -> 
             stack.close()
     total, failed = counts.total(), counts.total() - counts[200]
     verdict.line(f"{restarts} rolling restarts, failed requests", f"{failed} of {total:,}", "0", failed == 0)
+    for what, seconds in (("each stopped", stops), ("and was started", starts)):
+        verdict.line(f"{what} after", f"{percentile(seconds, 0.5):.1f} s, {max(seconds):.1f} s at most")
 
 
 async def killed(verdict: Verdict, root: Path, folder: Path, kills: int) -> None:
