@@ -16,7 +16,7 @@ import os
 import posixpath
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ import ray
 import ray.data
 from pyarrow import fs
 
-from nightlift._files import write_whole
 from nightlift._jobs import find_place, is_picture
 from nightlift._planes import PictureRefused, Plane, PlaneOptions, open_plane
 
@@ -34,6 +33,9 @@ BATCH = 32
 
 AT_ONCE = 4
 """Pictures of a batch that a worker has under way at one time, so that reading, codecs and network overlap."""
+
+BUCKETS = {"s3", "gcs", "abfs"}
+"""pyarrow's names of the systems in which a file is there when it is complete."""
 
 
 @dataclass(frozen=True)
@@ -149,13 +151,25 @@ class Worker:
             return file.read()
 
     def _write(self, name: str, data: bytes) -> None:
-        """Buckets show a file when it is complete; folders get it under a passing name first."""
+        """Buckets show a file when it is complete; elsewhere it is complete before it gets its name."""
         path = posixpath.join(self._target_root, name)
-        if not isinstance(self._target, fs.LocalFileSystem):
-            with self._target.open_output_stream(path) as file:
-                file.write(data)
+        if self._target.type_name in BUCKETS:
+            self._put(path, data)
             return
-        write_whole(Path(path), data)
+        folder, last = posixpath.split(path)
+        part = posixpath.join(folder, f".{last}")
+        self._target.create_dir(folder)
+        try:
+            self._put(part, data)
+            self._target.move(part, path)
+        except BaseException:
+            with suppress(OSError):
+                self._target.delete_file(part)
+            raise
+
+    def _put(self, path: str, data: bytes) -> None:
+        with self._target.open_output_stream(path) as file:
+            file.write(data)
 
     def _wait(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

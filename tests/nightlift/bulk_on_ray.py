@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from tests.nightlift.commands import nightlift
+from tests.nightlift.commands import environment, nightlift
 from tests.pictures import constant, dark_scene, decoded, encoded
 from tests.repositories import brightened, make_repository
 
@@ -46,3 +48,33 @@ def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     outcome = nightlift("bulk", tmp_path / "dark", tmp_path / "bright")
     assert outcome.returncode == 2
     assert b"there is no picture in" in outcome.stderr
+
+
+FULL = """
+import sys
+from nightlift.bulk import BulkOrder, Worker
+from tests.servers import limit_files
+
+worker = Worker(BulkOrder(*sys.argv[1:]))
+limit_files(20_000)
+print(*worker({"name": ["large.png", "small.png"]})["failure"], sep="|")
+"""
+
+
+def test_the_disk_is_full(tmp_path: Path) -> None:
+    """One worker, without Ray, whose own files may be large: results are there completely or not at all."""
+    source, target = tmp_path / "dark", tmp_path / "bright"
+    source.mkdir()
+    (source / "small.png").write_bytes(encoded(constant(40)))
+    (source / "large.png").write_bytes(encoded(dark_scene(size=(200, 300))))
+    outcome = subprocess.run(
+        [sys.executable, "-c", FULL, source, target],
+        env=environment(make_repository(tmp_path / "models")),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    large, small = outcome.stdout.rstrip("\n").split("|")
+    assert "File too large" in large, outcome.stderr
+    assert not small
+    assert [path.name for path in target.iterdir()] == ["small.png"]
