@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, StrictBool, ValidationError
 from starlette.requests import ClientDisconnect
 
 from service.errors import BodyTooLarge, ClientGone, MalformedRequest, UnsupportedFormat
@@ -96,15 +96,22 @@ router = APIRouter(
 class IndexRequest(BaseModel):
     """What `POST /v2/repository/index` takes."""
 
-    ready: bool = False
+    ready: StrictBool = False
     """Whether to leave out models that are not ready."""
 
 
-class ChangeRequest(BaseModel):
-    """What loading and unloading take."""
+class LoadRequest(BaseModel):
+    """What loading takes."""
+
+    parameters: dict[str, Any] = Field({}, json_schema_extra={"maxProperties": 0})
+    """Triton's `config` and `file:` are refused, by the plane, which names them."""
+
+
+class UnloadRequest(BaseModel):
+    """What unloading takes."""
 
     parameters: dict[str, Any] = {}
-    """Triton's `config` and `file:` are refused; `unload_dependents` has no effect, since no model has any."""
+    """Triton's `unload_dependents` has no effect, since no model has any."""
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
@@ -204,22 +211,22 @@ async def repository_index(request: Request) -> list[dict[str, Any]]:
     return to_json(await _plane(request).repository_index(wanted.ready))["models"]
 
 
-@router.post("/repository/models/{model}/load", summary="Load or reload a model", openapi_extra=_takes(ChangeRequest))
+@router.post("/repository/models/{model}/load", summary="Load or reload a model", openapi_extra=_takes(LoadRequest))
 async def load(request: Request, model: str) -> Response:
     """Answers when the model is ready; only where the setting `model_control` is on."""
     refuse_foreign_pages(request, request.app.state.runtime.settings.cors_origins)
-    change = await _read_json(request, ChangeRequest)
-    await _plane(request).load(model, change.parameters)
+    wanted = await _read_json(request, LoadRequest)
+    await _plane(request).load(model, wanted.parameters)
     return Response()
 
 
 @router.post(
-    "/repository/models/{model}/unload", summary="Take a model out of service", openapi_extra=_takes(ChangeRequest)
+    "/repository/models/{model}/unload", summary="Take a model out of service", openapi_extra=_takes(UnloadRequest)
 )
 async def unload(request: Request, model: str) -> Response:
     """Answers when its requests under way are finished; only where the setting `model_control` is on."""
     refuse_foreign_pages(request, request.app.state.runtime.settings.cors_origins)
-    await _read_json(request, ChangeRequest)
+    await _read_json(request, UnloadRequest)
     await _plane(request).unload(model)
     return Response()
 

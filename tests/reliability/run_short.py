@@ -1,7 +1,7 @@
 """Run every long command of docs/reliability.md in a short form: `python -m tests.reliability.run_short`.
 
 It shows that they still run; what they measure on a busy machine says nothing, so of a measurement any end is taken
-that is no crash.
+that is no crash. What measures nothing must end well.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ OTHERS = (
 
 
 def main() -> int:
-    """See the module; ends with 1 if any of them crashed."""
+    """See the module; ends with 1 if any of them did not."""
     os.environ["NIGHTLIFT_SCHEMA_EXAMPLES"] = "20"
+    measurements = [([sys.executable, "-m", name, *options], (0, 1)) for name, options in MODULES.items()]
     failed = []
-    for command in (*([sys.executable, "-m", name, *options] for name, options in MODULES.items()), *OTHERS):
+    for command, ends in (*measurements, *((other, (0,)) for other in OTHERS)):
         print("$", *command, flush=True)
         outcome = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-        if outcome.returncode not in (0, 1) or "Traceback" in outcome.stderr:
+        if outcome.returncode not in ends or "Traceback" in outcome.stderr:
             print(outcome.stderr[-3000:])
             failed.append(" ".join(command))
     print("failed: " + "; ".join(failed) if failed else "all ran")
