@@ -155,6 +155,7 @@ class BatchQueue:
             EngineUnavailable, EngineFailed: what became of the batch.
         """
         if place is None:
+            self._take_arrival()
             self.check_room()
         bucket = (pixels.shape[1], pixels.shape[2], outputs)
         waiting = Waiting(bucket, pixels.shape[0], time.monotonic(), deadline)
@@ -197,7 +198,8 @@ class BatchQueue:
         if self._closed:
             raise Draining("the model is being unloaded or the service is stopping")
         self._forget_cancelled()
-        coming += self._admitted
+        free = 0 if self._entries else self._engine.concurrency - len(self._running)  # who comes then need not wait
+        coming = max(0, coming + self._admitted - free)
         waiting = len(self._entries) + coming
         wait = self._pace.seconds(sum(entry.waiting.pixels for entry in self._entries), coming)
         is_full = self._max_size and waiting >= self._max_size
@@ -209,8 +211,7 @@ class BatchQueue:
     @contextmanager
     def admitted(self) -> Iterator[Expectation]:
         """Keep a place for a picture whose bytes have come, while it is decoded; raises as `check_room`."""
-        if self._arrived:
-            self._arrived.popleft()
+        self._take_arrival()
         self.check_room()
         self._admitted += 1
 
@@ -249,6 +250,10 @@ class BatchQueue:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await asyncio.sleep(0.001)
+
+    def _take_arrival(self) -> None:
+        if self._arrived:
+            self._arrived.popleft()
 
     async def _outcome(self, entry: _Entry) -> Outcome:
         if self._patience is None:

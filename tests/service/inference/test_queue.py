@@ -175,18 +175,33 @@ def test_of_requests_that_come_together_as_many_are_let_in_as_there_is_room_for(
         line = Line(max_size=2)
         for _ in range(5):  # heads alone keep nobody out
             line.queue.let_in()
-        for _ in range(2):
+        for _ in range(3):  # the engine is free for one of them
             line.queue.let_in()
             line.queue.arrived()
         with pytest.raises(QueueFull):
             line.queue.let_in()
-        with line.queue.admitted(), line.queue.admitted(), pytest.raises(QueueFull):
+        with line.queue.admitted(), line.queue.admitted(), line.queue.admitted(), pytest.raises(QueueFull):
             line.queue.let_in()
         line.queue.arrived()  # and is refused for another reason
         await asyncio.sleep(1.5 * SOON)
         line.queue.let_in()
         line.queue.arrived()
         line.queue.let_in()
+
+    run(scenario)
+
+
+def test_pixels_that_run_do_not_count_as_coming() -> None:
+    async def scenario() -> None:
+        line = Line(max_size=1)
+        for value in range(2):  # one runs, one waits
+            line.queue.let_in()
+            line.queue.arrived()
+            line.submit(value)
+            await settle()
+        with pytest.raises(QueueFull):
+            line.queue.let_in()
+        line.engine.let(2)
 
     run(scenario)
 
