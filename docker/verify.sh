@@ -90,7 +90,9 @@ sleep 3
 "${compose[@]}" stop nightlift
 touch "$work/stopped"
 wait
-closed=$("${compose[@]}" logs --no-log-prefix --timestamps nightlift | grep -F 'closed: no new connection' | tail -1 | cut -d ' ' -f 1)
+# By the service's own clock: the engine's log is stamped later, on a busy machine by a tenth of a second.
+closed=$("${compose[@]}" logs --no-log-prefix nightlift | grep -F 'closed: no new connection' | tail -1 \
+    | python3 -c 'import json, sys; print(json.loads(sys.stdin.read())["time"])')
 closed=$(date -d "$closed" +%s.%N)
 for kind in patient stubborn; do
     cat "$work/$kind".* | awk -v closed="$closed" -v kind="$kind" '
