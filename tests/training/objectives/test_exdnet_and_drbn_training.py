@@ -25,7 +25,7 @@ SIDE = 32
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders by stream: pairs in LOL's layout, dark pictures, and a collection with its statistics."""
+    """Folders by stream: pairs in LOL's layout, dark pictures, a collection with statistics, exposure sequences."""
     root = tmp_path_factory.mktemp("data")
     for split, names in (("our485", SCENES), ("eval15", SCENES[:1])):
         for side in ("low", "high"):
@@ -41,7 +41,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         Image.fromarray(scene(name, (48, 64))).save(root / "brackets" / f"{name}.jpg")
         lines.append(f"{name}.jpg,{name},{30 if name == 'rocket' else 120},0.0,0.0")
     (root / "brackets.scenes.csv").write_text("\n".join(lines) + "\n")
-    return {"pairs": root / "lol", "dark": root / "dark", "liked": root / "brackets"}
+    (root / "shots").mkdir()
+    shots = ["file,scene,mean_rgb,frac_clipped_hi"]
+    for name in SCENES:
+        for share, mean in ((0.4, 48), (1.0, 120)):
+            Image.fromarray((share * scene(name, (48, 64))).astype("uint8")).save(root / f"shots/{name}{mean}.png")
+            shots.append(f"{name}{mean}.png,{name},{mean},0.0")
+    (root / "shots.scenes.csv").write_text("\n".join(shots) + "\n")
+    return {
+        "pairs": root / "lol",
+        "dark": root / "dark",
+        "liked": root / "brackets",
+        "brackets": root / "shots",
+    }
+
+
+def folders(data: dict[str, Path], recipe: Recipe) -> dict[str, Path]:
+    """Of the recipe's streams."""
+    return {stream: data[stream] for stream in recipe.data}
 
 
 def toy(name: str, steps: int, **settings: Any) -> Recipe:
@@ -109,9 +126,10 @@ def test_a_toy_training_lowers_its_loss_and_resumes_to_the_same_curve(
 ) -> None:
     recipe = toy(name, steps)
     whole, parted = tmp_path / "whole", tmp_path / "parted"
-    train(recipe, data["pairs"], whole, device="cpu", threads=1, progress=False)
-    train(recipe, data["pairs"], parted, device="cpu", threads=1, progress=False, stop_after=steps // 2)
-    train(recipe, data["pairs"], parted, device="cpu", threads=1, progress=False)
+    streams = folders(data, recipe)
+    train(recipe, streams, whole, device="cpu", threads=1, progress=False)
+    train(recipe, streams, parted, device="cpu", threads=1, progress=False, stop_after=steps // 2)
+    train(recipe, streams, parted, device="cpu", threads=1, progress=False)
     losses = curves(whole)["train/loss"]
     third = steps // 3
     assert sum(losses[-third:]) < sum(losses[:third]) - 0.02 * third
@@ -119,11 +137,13 @@ def test_a_toy_training_lowers_its_loss_and_resumes_to_the_same_curve(
 
 
 def test_the_second_stage_trains_from_the_first_and_resumes(data: dict[str, Path], tmp_path: Path) -> None:
+    fidelity = toy("drbn_proxy", 2)
     first = train(
-        toy("drbn_proxy", 2), data["pairs"], tmp_path / "first", device="cpu", threads=1, progress=False
+        fidelity, folders(data, fidelity), tmp_path / "first", device="cpu", threads=1, progress=False
     ).checkpoint
     steps = 8
     recipe = toy("drbn_perceptual_proxy", steps)
+    data = folders(data, recipe)
     with pytest.raises(ValueError, match="starts from a trained drbn"):
         train(recipe, data, tmp_path / "none", device="cpu", threads=1, progress=False)
     whole, parted = tmp_path / "whole", tmp_path / "parted"
