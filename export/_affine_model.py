@@ -1,4 +1,4 @@
-"""The model contract for a network that predicts a local affine colour map, which is a second output, `affine`.
+"""The model contract for a network that predicts a local colour map, which is a second output, `affine`.
 
 Guided rendering asks for the map alone and sends a proxy, which passes through unchanged. Any other client asks for
 `enhanced`, sends the picture, and gets the same map applied at full size.
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from export._pixel_model import OUTPUT, PixelModel
-from training.networks import STEP, NetworkSpec, apply_affine, as_codes, enlarge, proxy_size, shrink
+from training.networks import STEP, NetworkSpec, apply_map, as_codes, proxy_size, shrink
 
 MAP = "affine"
 
@@ -41,8 +41,7 @@ class MapAndPicture(nn.Module):
         """See the class."""
         coefficients = coefficients.to(torch.float32)
         picture = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
-        full = enlarge(coefficients, image.shape[1], image.shape[2])
-        enhanced = torch.round(apply_affine(full, picture).clamp(0.0, 1.0) * 255.0).to(torch.uint8)
+        enhanced = torch.round(apply_map(coefficients, picture).clamp(0.0, 1.0) * 255.0).to(torch.uint8)
         return enhanced.permute(0, 2, 3, 1).contiguous(), coefficients.permute(0, 2, 3, 1).contiguous()
 
 

@@ -7,7 +7,7 @@ may leave [0, 1]; whoever serves or measures clamps. Sides must be multiples of 
 
 # Importing a network's file puts it on the list.
 from training.networks import ded_net, drbn, drgn, exdnet, nightlift, zero_dce, zero_dce_improved
-from training.networks._affine import STEP, apply_affine, as_codes, enlarge, proxy_size, shrink
+from training.networks._affine import STEP, apply_map, as_codes, light_size, proxy_size, shrink
 from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
 from training.networks._padding import pad_to_multiple
@@ -17,15 +17,15 @@ __all__ = [
     "STEP",
     "NetworkSpec",
     "OfficialLayout",
-    "apply_affine",
     "apply_curves",
+    "apply_map",
     "as_codes",
     "create",
     "ded_net",
     "drbn",
     "drgn",
-    "enlarge",
     "exdnet",
+    "light_size",
     "load_official",
     "names",
     "nightlift",

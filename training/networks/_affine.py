@@ -1,4 +1,4 @@
-"""Local affine colour maps: seeing a picture small, and bringing a map that was made there to every pixel.
+"""Local colour maps: seeing a picture small, and bringing a map that was made there to every pixel.
 
 The same arithmetic as the service's guided rendering: exact area means on the way down, half-pixel centres and
 linear interpolation on the way up. Sides are unknown while a graph is exported, so nothing here branches on them.
@@ -15,6 +15,9 @@ STEP = 8
 
 SHORTEST = 16
 """Shortest side of a proxy, in pixels."""
+
+FINEST = 5
+"""Largest factor between the sides of the grid on which light is taken, and those of the map."""
 
 
 def proxy_size(height: int, width: int, side: int, step: int = STEP) -> tuple[int, int]:
@@ -44,32 +47,55 @@ def enlarge(coefficients: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(coefficients, size=[height, width], mode="bilinear", align_corners=False)
 
 
-def apply_affine(coefficients: Tensor, image: Tensor) -> Tensor:
-    """Apply a map to a picture of the same size.
+def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
+    """Stretch a map over a picture and apply it.
 
     Args:
-        coefficients: float [N, 6, H, W], slopes of red, green, blue, then their offsets; or [N, 12, H, W], a 3 x 4
-            matrix row by row: `y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3]`.
+        coefficients: float [N, K, h, w], neither side longer than the picture's. K is
+            6: slopes of red, green, blue, then their offsets;
+            12: a 3 x 4 matrix row by row: `y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3]`;
+            15: light and texture, `y = gain * m + offset + T (x - m)` with m the local light (`light_size`): three
+            gains, three offsets, and the 3 x 3 matrix T row by row.
         image: float [N, 3, H, W], code values in [0, 1].
 
     Returns:
         float [N, 3, H, W], which may leave [0, 1].
     """
+    height, width = image.shape[2], image.shape[3]
     if coefficients.shape[1] == 6:
-        return coefficients[:, :3] * image + coefficients[:, 3:]
-    red, green, blue = image[:, 0:1], image[:, 1:2], image[:, 2:3]
-    return (
-        coefficients[:, 0::4] * red
-        + coefficients[:, 1::4] * green
-        + coefficients[:, 2::4] * blue
-        + coefficients[:, 3::4]
-    )
+        full = enlarge(coefficients, height, width)
+        return full[:, :3] * image + full[:, 3:]
+    if coefficients.shape[1] == 12:
+        full = enlarge(coefficients, height, width)
+        return _mix(full[:, 0::4], full[:, 1::4], full[:, 2::4], image) + full[:, 3::4]
+    fine_height, fine_width = light_size(height, width, coefficients.shape[2], coefficients.shape[3])
+    light = local_mean(shrink(image, fine_height, fine_width), 1)
+    fine = enlarge(coefficients, fine_height, fine_width)
+    base = fine[:, 0:3] * light + fine[:, 3:6] - _mix(fine[:, 6::3], fine[:, 7::3], fine[:, 8::3], light)
+    texture = enlarge(coefficients[:, 6:], height, width)
+    return _mix(texture[:, 0::3], texture[:, 1::3], texture[:, 2::3], image) + enlarge(base, height, width)
+
+
+def light_size(height: int, width: int, map_height: int, map_width: int) -> tuple[int, int]:
+    """(height, width) of the grid whose 3 x 3 means are a picture's local light: a multiple of the map's size.
+
+    The finest multiple whose pixels are at least 7/6 of the picture's, or the fifth. What is coarser than that is
+    light, what is finer is texture, which may be noise.
+    """
+    factor = _smaller(6 * height // (7 * map_height), 6 * width // (7 * map_width))
+    factor = _larger(_smaller(factor, FINEST), 1)
+    return factor * map_height, factor * map_width
 
 
 def local_mean(image: Tensor, radius: int) -> Tensor:
     """Means over windows of `2 * radius + 1` pixels, at the border over what there is of them."""
     window = 2 * radius + 1
     return F.avg_pool2d(image, window, stride=1, padding=radius, count_include_pad=False)
+
+
+def _mix(red: Tensor, green: Tensor, blue: Tensor, image: Tensor) -> Tensor:
+    """The sum of what a picture's channels give to the result's, `red` and so on: all [N, 3, H, W]."""
+    return red * image[:, 0:1] + green * image[:, 1:2] + blue * image[:, 2:3]
 
 
 def _area_weights(length: int, shorter: int, like: Tensor) -> Tensor:

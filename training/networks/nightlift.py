@@ -6,14 +6,15 @@ al., "Deep Bilateral Learning for Real-Time Image Enhancement", SIGGRAPH 2017), 
 is trained through the rendering at full size (the idea of Wu et al., "Fast End-to-End Trainable Guided Filter", CVPR
 2018), so that it learns what the map does to pixels it has not seen: noise among them.
 
-Around the local mean m of the proxy, with x the pixel, the enhanced pixel is
+With x the pixel and m the local light, a mean over 3 x 3 cells of 1 to 5 parts of a pixel of the proxy, the enhanced
+pixel is
 
     y = gain * m + offset + contrast * ((1 - pooling) * texture + pooling * w . texture),   texture = gain * (x - m)
 
 Gains and offsets are the three channels'; contrast and pooling are one number a place. The first part is light, the
 second texture. Contrast below 1 is what guided filters do to noise; pooling takes texture from luminance alone
-(weights w of Rec. BT.601) and so drops colour noise, most of which is not in the scene. Written out, y is affine in
-x: a 3 x 4 matrix for each pixel of the proxy.
+(weights w of Rec. BT.601) and so drops colour noise, most of which is not in the scene. How fine the light is, is the
+picture's to say and not the proxy's: only what is as fine as noise is texture (`light_size`).
 """
 
 from __future__ import annotations
@@ -22,16 +23,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks._affine import apply_affine, as_codes, enlarge, local_mean, proxy_size, shrink
+from training.networks._affine import apply_map, as_codes, local_mean, proxy_size, shrink
 from training.networks._registry import NetworkSpec, register
 
 SIDE = 256
 """Long side of the proxy in pixels."""
 
 LUMINANCE = (0.299, 0.587, 0.114)
-RADIUS = 1
-"""The local mean is taken over 3 x 3 pixels of the proxy."""
-
 TERMS = 8
 """Predicted for each pixel: three gains, three offsets, contrast, pooling."""
 
@@ -51,7 +49,7 @@ SPEC = NetworkSpec(
     multiple=1,
     smallest_side=16,
     working_side=SIDE,
-    predicts_affine=12,
+    predicts_affine=15,
 )
 
 
@@ -71,7 +69,6 @@ class Nightlift(nn.Module):
         self.pooled = pooled
         # As attributes, for scripts see no constants of their module.
         self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
-        self.radius = RADIUS
         half, quarter, eighth = width, 2 * width, 8 * width // 3
         self.stem = _convolution(4 * 7, half)
         self.fine = Block(half)
@@ -103,11 +100,11 @@ class Nightlift(nn.Module):
         return as_codes(shrink(image, height, width))
 
     def render(self, coefficients: Tensor, image: Tensor) -> Tensor:
-        """A map [N, 12, h, w] of any size, applied to a picture [N, 3, H, W]."""
-        return apply_affine(enlarge(coefficients, image.shape[2], image.shape[3]), image)
+        """A map [N, 15, h, w], applied to a picture [N, 3, H, W]."""
+        return apply_map(coefficients, image)
 
     def affine(self, proxy: Tensor) -> Tensor:
-        """The map of a proxy: [N, 3, h, w], sides multiples of 8, in [0, 1] -> [N, 12, h, w] (`apply_affine`)."""
+        """The map of a proxy: [N, 3, h, w], sides multiples of 8, in [0, 1] -> [N, 15, h, w] (`apply_map`)."""
         logarithm = torch.log1p(self.log_scale * proxy) / 4.0
         seen = torch.cat([proxy, logarithm, logarithm.amax(dim=1, keepdim=True)], dim=1)
         fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
@@ -120,9 +117,9 @@ class Nightlift(nn.Module):
         fine = self.fine_again(fine + _twice(self.from_quarter(middle)))
         terms = F.pixel_shuffle(self.head(fine), 2).to(proxy.dtype)
         light = self.light(scene).to(proxy.dtype)[:, :, None, None]
-        return self._compose(terms, light, proxy)
+        return self._compose(terms, light)
 
-    def _compose(self, terms: Tensor, light: Tensor, proxy: Tensor) -> Tensor:
+    def _compose(self, terms: Tensor, light: Tensor) -> Tensor:
         """From the predicted terms [N, 8, h, w] and the scene's log gains [N, 3, 1, 1] to the map."""
         logarithm = 10.0 * (terms[:, 0:3] + light)
         gain = torch.exp(self.log_gain * torch.tanh(logarithm / self.log_gain))
@@ -134,15 +131,11 @@ class Nightlift(nn.Module):
             pooling = torch.zeros_like(pooling)
         shared = pooling * self.luminance * slope
         own = (1.0 - pooling) * slope
-        mean = local_mean(proxy, self.radius)
-        level = gain * mean + offset
-        base = level - (shared * mean).sum(dim=1, keepdim=True) - own * mean
-        rows: list[Tensor] = []
+        rows = [gain, offset]
         for channel in range(3):
             for colour in range(3):
                 part = shared[:, colour : colour + 1]
                 rows.append(part + own[:, colour : colour + 1] if colour == channel else part)
-            rows.append(base[:, channel : channel + 1])
         return local_mean(torch.cat(rows, dim=1), 1)
 
 
