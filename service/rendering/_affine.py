@@ -1,4 +1,4 @@
-"""The network's effect as a local affine colour map: fitted on the proxy, or predicted by the model itself.
+"""The network's effect as a local colour map: fitted on the proxy, or predicted by the model itself.
 
 Guided filter: He, Sun and Tang, "Guided Image Filtering", TPAMI 2013; at low resolution: He and Sun, "Fast Guided
 Filter", 2015. The regularisation is relative to the local brightness: on crops of photos of 12 to 20 megapixels it
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from service.errors import EngineFailed
 from service.memory import empty
 from service.rendering._fit import MARGIN, fit_rows, limit_rows, smooth_rows
+from service.rendering._kernels import light_rows
 from service.rendering._strips import in_strips
 
 Floats = NDArray[np.float32]
@@ -24,15 +25,22 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AffineMap:
-    """y = slope * x + offset, channel by channel or with colours mixed, varying over the picture.
+    """How a pixel's colour x becomes y, both code values from 0 to 1: affine, varying over the picture.
 
     Attributes:
-        terms: float32 [2, h, w, 3]: y = t0 * x + t1; or [4, h, w, 3]: y = t0 * red + t1 * green + t2 * blue + t3.
-            The last axis is the channel of y. x and y are code values from 0 to 1. (h, w) is any size: the map is
-            stretched over the picture.
+        terms: float32 [n, h, w, 3], the last axis the channel of y; (h, w) is any size, stretched over the picture.
+            n = 2: y = t0 * x + t1, channel by channel.
+            n = 4: y = t0 * red + t1 * green + t2 * blue + t3, colours mixed.
+            n = 5: y = t0 * red' + t1 * green' + t2 * blue' + t3 * m + t4, where m is the local light, and red' and so
+            on the texture x - m (`with_light`).
     """
 
     terms: Floats
+
+    @property
+    def tells_light_from_texture(self) -> bool:
+        """Whether it takes a picture's local light to apply it."""
+        return len(self.terms) == 5
 
 
 def fit_affine(source: Floats, target: Floats) -> AffineMap:
@@ -64,9 +72,11 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
     """Read a model's output `affine`.
 
     Args:
-        coefficients: FP32 [h, w, 6] or [h, w, 12], for code values from 0 to 1.
+        coefficients: FP32 [h, w, 6], [h, w, 12] or [h, w, 15], for code values from 0 to 1.
             6: slopes of red, green, blue, then their offsets: y[c] = k[c] * x[c] + k[3 + c].
             12: a 3 x 4 matrix, row by row: y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3].
+            15: for light and texture, y[c] = k[c] * m[c] + k[3 + c] + T (x - m)[c]: gains, offsets, and the 3 x 3
+            matrix T row by row.
 
     Raises:
         EngineFailed: if the last axis has another length, or a coefficient is not finite.
@@ -78,16 +88,74 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
         layout = coefficients.reshape(height, width, 2, 3).transpose(2, 0, 1, 3)
     elif count == 12:
         layout = coefficients.reshape(height, width, 3, 4).transpose(3, 0, 1, 2)
+    elif count == 15:
+        light, texture = coefficients[..., :6].reshape(height, width, 2, 3), coefficients[..., 6:]
+        layout = np.concatenate((texture.reshape(height, width, 3, 3).swapaxes(2, 3), light), axis=2).transpose(
+            2, 0, 1, 3
+        )
     else:
-        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; 6 or 12 are allowed")
+        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; 6, 12 or 15 are allowed")
     return AffineMap(np.ascontiguousarray(layout, np.float32))
 
 
 def evaluate(affine: AffineMap, source: Floats) -> Floats:
     """Apply a map to a proxy, float32 [h, w, 3]; the result may leave 0 to 1."""
     height, width = source.shape[:2]
-    *slopes, offset = (cv2.resize(term, (width, height), interpolation=cv2.INTER_LINEAR) for term in affine.terms)
+    if affine.tells_light_from_texture:
+        slopes, offset = [*affine.terms[:3]], with_light(affine, source)
+    else:
+        slopes, offset = [*affine.terms[:-1]], affine.terms[-1]
+    *slopes, offset = (
+        cv2.resize(term, (width, height), interpolation=cv2.INTER_LINEAR) for term in (*slopes, offset)
+    )
     if len(slopes) == 1:
         return np.asarray(slopes[0] * source + offset, np.float32)
     mixed = sum(slope * source[..., channel, None] for channel, slope in enumerate(slopes))
     return np.asarray(mixed + offset, np.float32)
+
+
+def with_light(affine: AffineMap, means: Floats) -> Floats:
+    """What a map for light and texture adds to t0 * red + t1 * green + t2 * blue: t3 * m + t4 - (t0, t1, t2) m.
+
+    How fine the light is decides what is texture, which may be noise and which the network may calm: the picture's
+    scale counts here, not the proxy's.
+
+    Args:
+        affine: of five terms, enlarged linearly over the grid.
+        means: float32 [h, w, 3], code values from 0 to 1: area means, of which 3 x 3 are the local light m.
+
+    Returns:
+        float32 [h, w, 3].
+    """
+    height, width = means.shape[:2]
+    matrix, left, fraction = flat_terms(affine.terms), *neighbours(width, affine.terms.shape[2])
+    source, base = np.ascontiguousarray(means, np.float32).reshape(height, -1), empty((height, 3 * width), np.float32)
+
+    def strip(first: int, last: int) -> None:
+        rows = np.empty((2, len(matrix), 3 * width), np.float32)
+        scratch = np.empty((3, 3 * width), np.float32)
+        light_rows(source, matrix, left, fraction, first, last, scratch, rows, base)
+
+    in_strips(strip, height, height * width)
+    return base.reshape(means.shape)
+
+
+def flat_terms(terms: Floats) -> Floats:
+    """Terms [n, h, w, 3] as the kernels take them, float32 [n, h, 3 * w], and at least two columns wide."""
+    if terms.shape[2] == 1:
+        terms = np.repeat(terms, 2, axis=2)  # the kernels read a neighbour to the right
+    return np.ascontiguousarray(terms, np.float32).reshape(*terms.shape[:2], -1)
+
+
+def neighbours(width: int, map_width: int) -> tuple[NDArray[np.int32], Floats]:
+    """For each of the 3 * width values of a row: index of the value left of it in a row of the map, and how far on.
+
+    Pixel centres are at half-integers in both, and the map's border values reach to the picture's border.
+    """
+    map_width = max(2, map_width)
+    position = (np.arange(width) + 0.5) * (map_width / width) - 0.5
+    position = np.clip(position, 0, map_width - 1)
+    column = np.minimum(position.astype(np.int32), map_width - 2)
+    left = 3 * column[:, None] + np.arange(3, dtype=np.int32)
+    fraction = (position - column).astype(np.float32)
+    return left.ravel().astype(np.int32), np.repeat(fraction, 3)

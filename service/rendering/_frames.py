@@ -43,11 +43,13 @@ class Effect:
         affine: its effect as a map.
         gate: the already-bright gate, 0 to 1.
         view: float32 [h, w, 3], 0 to 1, the frame at the proxy's size.
+        means: the frame's area means on the grid of its local light, as `Prepared` has them.
     """
 
     affine: AffineMap
     gate: float
     view: NDArray[np.float32]
+    means: NDArray[np.float32] | None
 
 
 def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Effect:
@@ -59,7 +61,7 @@ def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: Ren
     if prepared.plan.proxy is None:
         raise ValueError(f"frames are rendered with detail=guided, not {prepared.plan.detail}")
     gate = light_and_gate(prepared.view)[1] if options.gate else 1.0
-    return Effect(affine_map(prepared, outputs), gate, prepared.view.colour)
+    return Effect(affine_map(prepared, outputs), gate, prepared.view.colour, prepared.means)
 
 
 def follow(before: Effect | None, now: Effect, share: float) -> Effect:
@@ -85,7 +87,7 @@ def follow(before: Effect | None, now: Effect, share: float) -> Effect:
     weight = np.asarray(cv2.resize(shares, (width, height), interpolation=cv2.INTER_AREA), np.float32)[..., None]
     terms = before.affine.terms + weight * (now.affine.terms - before.affine.terms)
     gate = before.gate + float(shares.mean()) * (now.gate - before.gate)
-    return Effect(AffineMap(terms), gate, now.view)
+    return Effect(AffineMap(terms), gate, now.view, now.means)
 
 
 def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -98,4 +100,4 @@ def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArr
 def apply_effect(frame: Picture, effect: Effect, options: RenderOptions) -> NDArray[Any]:
     """Bring an effect to every pixel of a frame: uint8 or uint16 [H, W, 3], as the frame has."""
     numbers = grade(options, effect.gate)
-    return frame.pixels if numbers.blend == 0 else apply_map(frame.pixels, effect.affine, numbers)
+    return frame.pixels if numbers.blend == 0 else apply_map(frame.pixels, effect.affine, numbers, effect.means)

@@ -189,9 +189,97 @@ def enlarge(row, left, fraction, result):  # type: ignore[no-untyped-def]
         result[j] = row[i] + fraction[j] * (row[i + 3] - row[i])
 
 
+@inlined
+def hold(matrix, left, fraction, top, held, rows):  # type: ignore[no-untyped-def]
+    """See to it that rows `top` and the next of a map are at hand, enlarged sideways; returns `top`.
+
+    Args:
+        matrix: float32 [terms, h, 3 * w].
+        left, fraction: as for `map_rows`.
+        top: the upper of the rows.
+        held: what this function returned last; -2 at first.
+        rows: float32 [2, terms, 3 * W]: row i of the map lies at i % 2.
+    """
+    terms, height, _ = matrix.shape
+    if top != held:
+        for term in range(terms):
+            if top != held + 1:
+                enlarge(matrix[term, top], left, fraction, rows[top % 2, term])
+            enlarge(matrix[term, min(top + 1, height - 1)], left, fraction, rows[(top + 1) % 2, term])
+    return top
+
+
+@Kernel
+def light_rows(  # type: ignore[no-untyped-def]
+    means, matrix, left, fraction, first, last, scratch, rows, base
+):
+    """What light m gives, less what texture would make of it: m3 * m + m4 - (m0, m1, m2) m; rows [first, last).
+
+    Args:
+        means: float32 [H, 3 * W], at least two columns; m is their mean over 3 x 3, at borders over what there is.
+        matrix: float32 [5, h, 3 * w], the map, which is enlarged bilinearly.
+        left, fraction, first, last: as for `map_rows`.
+        scratch: float32 [3, 3 * W].
+        rows: float32 [2, 5, 3 * W], scratch.
+        base: float32 [H, 3 * W], written.
+    """
+    height, values = means.shape
+    scale = matrix.shape[1] / height
+    sums, light, spread = scratch[0], scratch[1], scratch[2]
+    held = -2
+    for y in range(first, last):
+        position = max((y + 0.5) * scale - 0.5, 0.0)
+        top = int(position)
+        part = np.float32(position - top)
+        held = hold(matrix, left, fraction, top, held, rows)
+        above, below = rows[top % 2], rows[(top + 1) % 2]
+        before, after = max(y - 1, 0), min(y + 1, height - 1)
+        sums[:] = ZERO
+        for row in range(before, after + 1):
+            line = means[row]
+            for j in range(values):
+                sums[j] += line[j]
+        third = ONE / np.float32(3 * (after + 1 - before))
+        half = ONE / np.float32(2 * (after + 1 - before))
+        for j in range(3):
+            light[j] = half * (sums[j] + sums[j + 3])
+            light[values - 3 + j] = half * (sums[values - 6 + j] + sums[values - 3 + j])
+        for j in range(3, values - 3):
+            light[j] = third * (sums[j - 3] + sums[j] + sums[j + 3])
+        line = base[y]
+        for j in range(values):
+            gain = above[3, j] + part * (below[3, j] - above[3, j])
+            line[j] = gain * light[j] + above[4, j] + part * (below[4, j] - above[4, j])
+        for term in range(3):
+            upper, lower = above[term], below[term]
+            for x in range(values // 3):
+                channel = light[3 * x + term]
+                spread[3 * x] = channel
+                spread[3 * x + 1] = channel
+                spread[3 * x + 2] = channel
+            for j in range(values):
+                line[j] -= (upper[j] + part * (lower[j] - upper[j])) * spread[j]
+
+
 @Kernel
 def map_rows(  # type: ignore[no-untyped-def]
-    pixels, matrix, left, fraction, first, last, white, blend, protect, tone, scratch, rows, result
+    pixels,
+    matrix,
+    base,
+    left,
+    fraction,
+    base_left,
+    base_fraction,
+    first,
+    last,
+    white,
+    blend,
+    protect,
+    tone,
+    scratch,
+    rows,
+    base_rows,
+    result,
 ):
     """Enlarge an affine map bilinearly, apply it and grade, for rows [first, last).
 
@@ -199,44 +287,44 @@ def map_rows(  # type: ignore[no-untyped-def]
 
     Args:
         pixels: uint8 or uint16 [H, 3 * W], x in code values.
-        matrix: float32 [terms, h, 3 * w]. With 2 terms y = m0 * x + m1, channel by channel; with 4 terms
-            y = m0 * red + m1 * green + m2 * blue + m3. The last term is in code values.
-        left: int32 [3 * W], for each value the index in a row of the map left of it; below 3 * (w - 1).
-        fraction: float32 [3 * W], how far each value is on the way from there to the next, 0 to 1.
+        matrix: float32 [terms, h, 3 * w], the slopes. With 1 term y = m0 * x + b, channel by channel; with 3 terms
+            y = m0 * red + m1 * green + m2 * blue + b.
+        base: float32 [1, i, 3 * j], b in code values, on a grid of its own.
+        left, base_left: int32 [3 * W], for each value the index in a row of the map left of it; below 3 * (w - 1).
+        fraction, base_fraction: float32 [3 * W], how far each value is from there to the next, 0 to 1.
         first, last: rows to compute.
         white, blend, protect, tone: as in `grade_chunk`.
         scratch: float32 [2, 3 * CHUNK].
         rows: float32 [2, terms, 3 * W], scratch.
+        base_rows: float32 [2, 1, 3 * W], scratch.
         result: as `pixels`, written.
     """
     height, values = pixels.shape
-    terms, map_height, _ = matrix.shape
-    scale = map_height / height
+    terms = matrix.shape[0]
+    scale, base_scale = matrix.shape[1] / height, base.shape[1] / height
     mapped, shares = scratch[0], scratch[1]
-    above, below, held = rows[0], rows[1], -2
+    held, base_held = -2, -2
     for y in range(first, last):
         position = max((y + 0.5) * scale - 0.5, 0.0)
         top = int(position)
         part = np.float32(position - top)
-        if top != held:
-            if top == held + 1:
-                above, below = below, above
-            else:
-                for term in range(terms):
-                    enlarge(matrix[term, top], left, fraction, above[term])
-            for term in range(terms):
-                enlarge(matrix[term, min(top + 1, map_height - 1)], left, fraction, below[term])
-            held = top
+        held = hold(matrix, left, fraction, top, held, rows)
+        above, below = rows[top % 2], rows[(top + 1) % 2]
+        position = max((y + 0.5) * base_scale - 0.5, 0.0)
+        top = int(position)
+        base_part = np.float32(position - top)
+        base_held = hold(base, base_left, base_fraction, top, base_held, base_rows)
+        base_above, base_below = base_rows[top % 2, 0], base_rows[(top + 1) % 2, 0]
         for start in range(0, values, 3 * CHUNK):
             end = min(start + 3 * CHUNK, values)
             count = end - start
             source = pixels[y, start:end]
-            upper, lower = above[terms - 1, start:end], below[terms - 1, start:end]
+            upper, lower = base_above[start:end], base_below[start:end]
             for j in range(count):
-                mapped[j] = upper[j] + part * (lower[j] - upper[j])
-            for term in range(terms - 1):
+                mapped[j] = upper[j] + base_part * (lower[j] - upper[j])
+            for term in range(terms):
                 upper, lower = above[term, start:end], below[term, start:end]
-                if terms == 2:
+                if terms == 1:
                     for j in range(count):
                         mapped[j] += (upper[j] + part * (lower[j] - upper[j])) * np.float32(source[j])
                 else:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.memory import empty
 from service.pictures import Picture, PictureFormat
-from service.rendering._affine import AffineMap, fit_affine
+from service.rendering._affine import AffineMap, fit_affine, flat_terms, neighbours, with_light
 from service.rendering._grade import Grade
 from service.rendering._kernels import CHUNK, blend_rows, map_rows
 from service.rendering._shrink import mean_luminance, shrink
@@ -19,24 +19,34 @@ Codes = NDArray[Any]
 """uint8 or uint16 [H, W, 3]."""
 
 
-def apply_map(pixels: Codes, affine: AffineMap, grade: Grade) -> Codes:
-    """Stretch a map over the picture, apply it and grade: uint8 or uint16 [H, W, 3] to a new array of the kind."""
+def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.float32] | None = None) -> Codes:
+    """Stretch a map over the picture, apply it and grade: uint8 or uint16 [H, W, 3] to a new array of the kind.
+
+    Args:
+        pixels: the picture.
+        affine: the map.
+        grade: what comes after it.
+        means: float32 [h, w, 3], the picture's area means on the grid of its local light, code values from 0 to 1;
+            for maps that tell light from texture.
+    """
     height, width = pixels.shape[:2]
     white = np.float32(np.iinfo(pixels.dtype).max)
-    terms = affine.terms.astype(np.float32, order="C")
-    terms[-1] *= white
-    if terms.shape[2] == 1:
-        terms = np.repeat(terms, 2, axis=2)  # the kernel reads a neighbour to the right
-    left, fraction = _neighbours(width, terms.shape[2])
-    matrix = terms.reshape(*terms.shape[:2], -1)
+    if affine.tells_light_from_texture:
+        assert means is not None, "a map for light and texture is applied with the picture's light"
+        slopes, offset = affine.terms[:3], with_light(affine, means)
+    else:
+        slopes, offset = affine.terms[:-1], affine.terms[-1]
+    offset = offset * white
+    matrix, base = flat_terms(slopes), flat_terms(offset[None])
+    columns = (*neighbours(width, slopes.shape[2]), *neighbours(width, offset.shape[1]))
     source = np.ascontiguousarray(pixels).reshape(height, -1)
     result = empty(source.shape, source.dtype)
     numbers = (white, grade.blend, grade.protect, grade.tone)
 
     def strip(first: int, last: int) -> None:
         scratch = np.empty((2, 3 * CHUNK), np.float32)
-        rows = np.empty((2, len(terms), 3 * width), np.float32)
-        map_rows(source, matrix, left, fraction, first, last, *numbers, scratch, rows, result)
+        rows, base_rows = (np.empty((2, len(terms), 3 * width), np.float32) for terms in (matrix, base))
+        map_rows(source, matrix, base, *columns, first, last, *numbers, scratch, rows, base_rows, result)
 
     in_strips(strip, height, height * width)
     return result.reshape(pixels.shape)
@@ -58,19 +68,6 @@ def blend(pixels: NDArray[np.uint8], enhanced: NDArray[np.uint8], grade: Grade) 
     return result.reshape(pixels.shape)
 
 
-def _neighbours(width: int, map_width: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """For each of the 3 * width values of a row: index of the value left of it in a row of the map, and how far on.
-
-    Pixel centres are at half-integers in both, and the map's border values reach to the picture's border.
-    """
-    position = (np.arange(width) + 0.5) * (map_width / width) - 0.5
-    position = np.clip(position, 0, map_width - 1)
-    column = np.minimum(position.astype(np.int32), map_width - 2)
-    left = 3 * column[:, None] + np.arange(3, dtype=np.int32)
-    fraction = (position - column).astype(np.float32)
-    return left.ravel().astype(np.int32), np.repeat(fraction, 3)
-
-
 def warm_up() -> None:
     """Have every kernel ready for 8 and 16 bit: compiled in 4 s of one core, or read from numba's cache in 0.4 s.
 
@@ -79,8 +76,9 @@ def warm_up() -> None:
     numbers = Grade(np.float32(1), np.float32(0.5), np.linspace(0, 1, 16, dtype=np.float32))
     for dtype in (np.uint8, np.uint16):
         pixels = np.zeros((2, 2, 3), dtype)
-        for terms in (2, 4):
-            apply_map(pixels, AffineMap(np.zeros((terms, 1, 1, 3), np.float32)), numbers)
+        for terms in (2, 4, 5):
+            means = np.zeros((2, 2, 3), np.float32)
+            apply_map(pixels, AffineMap(np.zeros((terms, 1, 1, 3), np.float32)), numbers, means)
         view = shrink(Picture(pixels, PictureFormat.PNG), (1, 1))
         mean_luminance(view.colour, view.weight)
     blend(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8), numbers)

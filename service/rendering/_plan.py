@@ -24,6 +24,12 @@ SIDE_STEP = 8
 
 SMALLEST_PROXY_SIDE = 16
 
+LIGHT_AND_TEXTURE = 15
+"""Coefficients a place of a predicted map that tells light from texture."""
+
+FINEST_LIGHT = 5
+"""Largest factor between the sides of the grid on which local light is taken, and those of the proxy."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -58,6 +64,8 @@ class RenderPlan:
         through_map: whether the network's effect reaches the pixels as a local affine map. Always so for guided
             rendering, and for 16-bit pictures, whose depth an 8-bit network output cannot carry.
         output: the model output to ask for, `enhanced` or `affine`.
+        light: (height, width) of the grid of which local light is the 3 x 3 mean, for predicted maps that tell light
+            from texture, else None: a whole multiple of the proxy.
     """
 
     detail: Detail
@@ -65,6 +73,7 @@ class RenderPlan:
     windows: tuple[Window, ...]
     through_map: bool
     output: str = "enhanced"
+    light: tuple[int, int] | None = None
 
     @property
     def item_shapes(self) -> tuple[tuple[int, int], ...]:
@@ -115,7 +124,8 @@ def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options:
         return RenderPlan(Detail.WHOLE, None, (window,), through_map=deep)
     proxy = proxy_shape(width, height, traits.working_side)
     output = "affine" if traits.predicts_affine else "enhanced"
-    return RenderPlan(Detail.GUIDED, proxy, (), through_map=True, output=output)
+    light = light_shape(width, height, proxy) if traits.predicts_affine == LIGHT_AND_TEXTURE else None
+    return RenderPlan(Detail.GUIDED, proxy, (), through_map=True, output=output, light=light)
 
 
 def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:
@@ -139,6 +149,15 @@ def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:
     proxy_short = SIDE_STEP * round(proxy_long / ratio / SIDE_STEP)
     proxy_short = max(SMALLEST_PROXY_SIDE, min(proxy_short, _floor(short, SIDE_STEP)))
     return (proxy_short, proxy_long) if width >= height else (proxy_long, proxy_short)
+
+
+def light_shape(width: int, height: int, proxy: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the grid of local light: the finest multiple of the proxy, up to the fifth, whose pixels are
+    at least 7/6 of the picture's.
+    """
+    rows, columns = proxy
+    factor = max(1, min(FINEST_LIGHT, 6 * height // (7 * rows), 6 * width // (7 * columns)))
+    return factor * rows, factor * columns
 
 
 def _shared_ratio(ratio: float) -> float:

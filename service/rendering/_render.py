@@ -16,7 +16,7 @@ from service.rendering._grade import grade, light_and_gate
 from service.rendering._options import RenderOptions
 from service.rendering._pass import apply_map, blend
 from service.rendering._plan import RenderPlan, Window, plan
-from service.rendering._shrink import View, mean_luminance, shrink
+from service.rendering._shrink import View, coarser, mean_luminance, shrink
 from service.repository import ModelTraits
 
 MEASURING_SIDE = 256
@@ -52,20 +52,29 @@ class Prepared:
         plan: how it meets the network.
         view: the picture from afar: of the proxy's size for guided rendering, else for measuring light.
         items: what the network is to see: uint8 [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order.
+        means: float32 [h, w, 3], area means on the grid `plan.light`, code values from 0 to 1; None where no light is
+            told from texture, and for pictures whose colours are not the network's.
     """
 
     picture: Picture
     plan: RenderPlan
     view: View
     items: list[Pixels]
+    means: NDArray[np.float32] | None = None
 
 
 def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
     """Look at a picture from afar, and cut out or shrink what the network is to see."""
     deep = picture.bits > 8
-    view = shrink(picture, plan.proxy or _measuring_shape(picture))
     if plan.proxy is not None:
-        return Prepared(picture, plan, view, [picture.srgb(_for_network(view.colour, deep))])
+        means = None
+        if plan.light is not None and speaks_srgb(picture):
+            fine = shrink(picture, plan.light)
+            view, means = coarser(fine, plan.proxy), fine.colour
+        else:
+            view = shrink(picture, plan.proxy)
+        return Prepared(picture, plan, view, [picture.srgb(_for_network(view.colour, deep))], means)
+    view = shrink(picture, _measuring_shape(picture))
     source = _visible(picture, view)
     if deep:
         source = _for_network(_unit(source), deep)
@@ -78,7 +87,8 @@ def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderO
     Args:
         prepared: the picture.
         outputs: the network's answer to each work item, in order: `enhanced`, uint8 [h, w, 3], or for guided
-            rendering also `affine`, FP32 [h, w, 6] or [h, w, 12] as `predicted_affine` defines them.
+            rendering also `affine`, FP32 [h, w, 6], [h, w, 12] or [h, w, 15] as
+            `predicted_affine` defines them.
         options: strength, protect, gate and gamma; the detail is decided in the plan.
     """
     picture, plan, view = prepared.picture, prepared.plan, prepared.view
@@ -88,8 +98,8 @@ def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderO
         return Rendered(picture, gate, before, before, plan.label)
     if plan.through_map:
         affine = affine_map(prepared, outputs)
-        pixels = apply_map(picture.pixels, affine, numbers)
-        small = apply_map(_for_network(view.colour, deep=False), affine, numbers)
+        pixels = apply_map(picture.pixels, affine, numbers, prepared.means)
+        small = apply_map(_for_network(view.colour, deep=False), affine, numbers, view.colour)
         after = mean_luminance(_unit(small), view.weight)
     else:
         pixels = blend(picture.pixels, _enhanced_codes(prepared, outputs), numbers)
@@ -105,7 +115,7 @@ def render_array(
 
     Args:
         image: uint8 [H, W, 3], sRGB.
-        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, 6 or 12] for guided rendering.
+        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, 6, 12 or 15] for guided rendering.
         traits: of the network.
         options: how to render; `NEUTRAL` for the network's effect alone.
 

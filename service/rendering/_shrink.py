@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,6 +61,22 @@ def shrink(picture: Picture, shape: tuple[int, int]) -> View:
         colour /= np.maximum(weight, np.finfo(np.float32).tiny)[..., None]
         weight /= white
         colour[weight == 0] = _weighted_mean(colour, weight)
+    return View(colour, weight)
+
+
+def coarser(view: View, shape: tuple[int, int]) -> View:
+    """A view averaged once more, to `shape` = (height, width), of which its own is a whole multiple."""
+    rows, columns = shape
+
+    def averaged(values: Floats) -> Floats:
+        return np.asarray(cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+
+    if view.weight.min() == 1:
+        return View(averaged(view.colour), np.ones(shape, np.float32))
+    weight = averaged(view.weight)
+    colour = averaged(view.colour * view.weight[..., None])
+    colour /= np.maximum(weight, np.finfo(np.float32).tiny)[..., None]
+    colour[weight == 0] = view.mean_colour
     return View(colour, weight)
 
 

@@ -26,7 +26,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from service.repository._checks import MODEL_FILES, PLATFORMS, ignored, refusals
-from service.repository._traits import ModelTraits, SpatialScope
+from service.repository._traits import AFFINE_SIZES, ModelTraits, SpatialScope
 
 TRAIT_PREFIX = "nightlift."
 DEFAULT_QUEUE_SIZE = 64
@@ -195,7 +195,7 @@ def _checked(proto: Any, folder_name: str) -> ModelConfig:
         versions=_version_policy(proto.version_policy),
         instances=_instances(proto),
         warmup=tuple(_warmup(sample) for sample in proto.model_warmup),
-        traits=_traits(parameters, folder_name, [tensor.name for tensor in proto.output]),
+        traits=_traits(parameters, folder_name, _predicted(proto)),
         parameters=parameters,
         graph_level=proto.optimization.graph.level,
         accelerators={
@@ -247,6 +247,17 @@ def _instances(proto: Any) -> tuple[InstanceGroup, ...]:
     return tuple(groups) or (InstanceGroup("auto", 1, ()),)
 
 
+def _predicted(proto: Any) -> int:
+    """Coefficients a place of the output `affine`; 0 without it."""
+    for tensor in proto.output:
+        if tensor.name == "affine":
+            if not tensor.dims or tensor.dims[-1] not in AFFINE_SIZES:
+                allowed = ", ".join(map(str, AFFINE_SIZES))
+                raise ConfigError(f"the last of output affine's dims {list(tensor.dims)} must be one of {allowed}")
+            return int(tensor.dims[-1])
+    return 0
+
+
 def _warmup(sample: Any) -> WarmupSample:
     tensor = next(iter(sample.inputs.values()))
     height, width, _ = tensor.dims
@@ -259,7 +270,7 @@ def _warmup(sample: Any) -> WarmupSample:
     )
 
 
-def _traits(parameters: Mapping[str, str], name: str, outputs: list[str]) -> ModelTraits:
+def _traits(parameters: Mapping[str, str], name: str, predicts_affine: int) -> ModelTraits:
     def read(key: str, convert: Any, default: Any) -> Any:
         text = parameters.get(TRAIT_PREFIX + key)
         if text is None:
@@ -278,6 +289,6 @@ def _traits(parameters: Mapping[str, str], name: str, outputs: list[str]) -> Mod
         working_side=read("working_side", int, default.working_side),
         max_pixels=read("max_pixels", int, default.max_pixels),
         tolerance=read("tolerance", float, default.tolerance),
-        predicts_affine="affine" in outputs,
+        predicts_affine=predicts_affine,
         smallest_side=read("smallest_side", int, default.smallest_side),
     )

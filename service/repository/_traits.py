@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+AFFINE_SIZES = (6, 12, 15)
+"""Coefficients that a predicted colour map may have at each place; `service.rendering` says what they are."""
+
 
 class SpatialScope(StrEnum):
     """How far a network looks: `local` ones may be tiled exactly, `global` ones may not."""
@@ -25,7 +28,7 @@ class ModelTraits:
         working_side: long side in pixels of the proxy at which guided rendering runs the network.
         max_pixels: largest picture, in pixels, that `detail=auto` runs whole.
         tolerance: measured difference to the network in torch, in 1/255.
-        predicts_affine: whether the model has the optional output `affine`.
+        predicts_affine: coefficients a place of the optional output `affine`, one of `AFFINE_SIZES`; 0 without it.
         smallest_side: shortest side in pixels that the model accepts.
     """
 
@@ -36,5 +39,5 @@ class ModelTraits:
     working_side: int = 256
     max_pixels: int = 600 * 400
     tolerance: float = 1.0
-    predicts_affine: bool = False
+    predicts_affine: int = 0
     smallest_side: int = 16

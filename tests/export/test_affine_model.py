@@ -66,15 +66,15 @@ def test_both_outputs_are_declared_and_there(model: Exported) -> None:
     assert (affine.name, affine.type, affine.shape) == (
         AFFINE,
         "tensor(float)",
-        ["batch", "map_height", "map_width", 12],
+        ["batch", "map_height", "map_width", 15],
     )
     for folder in (model.onnx.parents[1], model.torchscript.parents[1]):
         config = text_format.Parse((folder / "config.pbtxt").read_text(), pb.ModelConfig())
         assert [(one.name, one.data_type, list(one.dims)) for one in config.output] == [
             (ENHANCED, pb.TYPE_UINT8, [-1, -1, 3]),
-            (AFFINE, pb.TYPE_FP32, [-1, -1, 12]),
+            (AFFINE, pb.TYPE_FP32, [-1, -1, 15]),
         ]
-        assert read_config(folder).traits.predicts_affine
+        assert read_config(folder).traits.predicts_affine == 15
 
 
 @pytest.mark.parametrize("name", ["nightlift", "nightlift_torchscript"])
@@ -86,7 +86,7 @@ def test_the_map_of_a_proxy_is_the_networks(model: Exported, name: str) -> None:
     answer = runner.run(proxy(), (AFFINE,))
     runner.close()
     assert list(answer) == [AFFINE]
-    assert answer[AFFINE].shape == (2, *PROXY, 12)
+    assert answer[AFFINE].shape == (2, *PROXY, 15)
     assert np.abs(answer[AFFINE] - expected.permute(0, 2, 3, 1).numpy()).max() < 1e-3
 
 

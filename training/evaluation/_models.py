@@ -102,7 +102,7 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
         halo=spec.halo,
         multiple=spec.multiple,
         working_side=spec.working_side,
-        predicts_affine=bool(spec.predicts_affine),
+        predicts_affine=spec.predicts_affine,
     )
     network = build_network(checkpoint)
     exponent = spec.output_gamma if output_gamma else 1.0

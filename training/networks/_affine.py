@@ -76,14 +76,14 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
     return _mix(texture[:, 0::3], texture[:, 1::3], texture[:, 2::3], image) + enlarge(base, height, width)
 
 
-def light_size(height: int, width: int, map_height: int, map_width: int) -> tuple[int, int]:
+def light_size(height: int, width: int, map_height: int, map_width: int, finest: int = FINEST) -> tuple[int, int]:
     """(height, width) of the grid whose 3 x 3 means are a picture's local light: a multiple of the map's size.
 
-    The finest multiple whose pixels are at least 7/6 of the picture's, or the fifth. What is coarser than that is
+    The finest multiple whose pixels are at least 7/6 of the picture's, up to the `finest`. What is coarser than that is
     light, what is finer is texture, which may be noise.
     """
     factor = _smaller(6 * height // (7 * map_height), 6 * width // (7 * map_width))
-    factor = _larger(_smaller(factor, FINEST), 1)
+    factor = _larger(_smaller(factor, finest), 1)
     return factor * map_height, factor * map_width
 
 

@@ -43,8 +43,12 @@ def render_many() -> list[NDArray[Any]]:
             for alpha in (None, random.integers(0, white, (height, width)).astype(dtype)):
                 view = shrink(Picture(pixels, PictureFormat.PNG, alpha), (31, 40))
                 results += [view.colour, view.weight]
-            for terms in (2, 4):
-                results.append(apply_map(pixels, AffineMap(random.random((terms, 7, 9, 3), np.float32)), numbers))
+            for terms in (2, 4, 5):
+                affine, means = (
+                    AffineMap(random.random((terms, 7, 9, 3), np.float32)),
+                    random.random((14, 18, 3), np.float32),
+                )
+                results.append(apply_map(pixels, affine, numbers, means))
             if dtype == np.uint8:
                 results.append(blend(pixels, 255 - pixels, numbers))
     return results

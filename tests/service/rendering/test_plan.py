@@ -106,7 +106,7 @@ def test_tiles_of_a_global_network_are_refused_with_the_reason() -> None:
 
 
 def test_models_that_predict_the_map_are_asked_for_it_by_guided_rendering_alone() -> None:
-    traits = replace(GLOBAL, predicts_affine=True)
+    traits = replace(GLOBAL, predicts_affine=12)
     assert plan(4000, 3000, 8, traits, RenderOptions()).output == "affine"
     assert plan(400, 300, 8, traits, RenderOptions()).output == "enhanced"
     assert plan(4000, 3000, 8, GLOBAL, RenderOptions()).output == "enhanced"
