@@ -102,7 +102,7 @@ def evaluate(affine: AffineMap, source: Floats) -> Floats:
     """Apply a map to a proxy, float32 [h, w, 3]; the result may leave 0 to 1."""
     height, width = source.shape[:2]
     if affine.tells_light_from_texture:
-        slopes, offset = [*affine.terms[:3]], with_light(affine, source)
+        slopes, offset = [*affine.terms[:3]], with_light(affine, source, np.float32(1))
     else:
         slopes, offset = [*affine.terms[:-1]], affine.terms[-1]
     *slopes, offset = (
@@ -114,7 +114,7 @@ def evaluate(affine: AffineMap, source: Floats) -> Floats:
     return np.asarray(mixed + offset, np.float32)
 
 
-def with_light(affine: AffineMap, means: Floats) -> Floats:
+def with_light(affine: AffineMap, means: Floats, white: np.float32) -> Floats:
     """What a map for light and texture adds to t0 * red + t1 * green + t2 * blue: t3 * m + t4 - (t0, t1, t2) m.
 
     How fine the light is decides what is texture, which may be noise and which the network may calm: the picture's
@@ -123,6 +123,7 @@ def with_light(affine: AffineMap, means: Floats) -> Floats:
     Args:
         affine: of five terms, enlarged linearly over the grid.
         means: float32 [h, w, 3], code values from 0 to 1: area means, of which 3 x 3 are the local light m.
+        white: the unit of the result is 1 / white.
 
     Returns:
         float32 [h, w, 3].
@@ -134,7 +135,7 @@ def with_light(affine: AffineMap, means: Floats) -> Floats:
     def strip(first: int, last: int) -> None:
         rows = np.empty((2, len(matrix), 3 * width), np.float32)
         scratch = np.empty((3, 3 * width), np.float32)
-        light_rows(source, matrix, left, fraction, first, last, scratch, rows, base)
+        light_rows(source, matrix, left, fraction, first, last, white, scratch, rows, base)
 
     in_strips(strip, height, height * width)
     return base.reshape(means.shape)

@@ -30,7 +30,7 @@ ZERO, HALF, ONE, TWO, THREE = (np.float32(number) for number in (0, 0.5, 1, 2, 3
 
 @Kernel
 def shrink_rows(  # type: ignore[no-untyped-def]
-    pixels, alpha, row_edges, begins, ends, heads, tails, first, last, scratch, colour, weight
+    pixels, alpha, row_edges, begins, ends, heads, tails, first, last, white, scratch, colour, weight
 ):
     """Average the pixels under each pixel of a smaller picture, exactly: partly covered ones count by their share.
 
@@ -41,9 +41,10 @@ def shrink_rows(  # type: ignore[no-untyped-def]
         begins, ends: int32 [w], the columns [begin, end) of the large picture under each of the small one.
         heads, tails: float32 [w], how much of the first of them lies there, and of the last, if that is another.
         first, last: rows [first, last) of the small picture to compute.
+        white: float32, the largest code.
         scratch: float32 [4 * W].
-        colour: float32 [h, w, 3], written: mean of the code values, times alpha where there is one.
-        weight: float32 [h, w], written: mean of alpha, or 1.
+        colour: float32 [h, w, 3], written: mean of the code values over white, times alpha's code where there is one.
+        weight: float32 [h, w], written: mean of alpha's codes over white, or 1.
     """
     height, values = pixels.shape
     width = values // 3
@@ -67,7 +68,7 @@ def shrink_rows(  # type: ignore[no-untyped-def]
                     column_sums[3 * x] += visible * np.float32(line[3 * x])
                     column_sums[3 * x + 1] += visible * np.float32(line[3 * x + 1])
                     column_sums[3 * x + 2] += visible * np.float32(line[3 * x + 2])
-        scale = np.float32(1.0 / ((bottom - top) * stretch))
+        scale = np.float32(1.0 / ((bottom - top) * stretch * white))
         for column in range(begins.size):
             x, end, share = begins[column], ends[column] - 1, heads[column]
             red, green, blue = (
@@ -211,7 +212,7 @@ def hold(matrix, left, fraction, top, held, rows):  # type: ignore[no-untyped-de
 
 @Kernel
 def light_rows(  # type: ignore[no-untyped-def]
-    means, matrix, left, fraction, first, last, scratch, rows, base
+    means, matrix, left, fraction, first, last, white, scratch, rows, base
 ):
     """What light m gives, less what texture would make of it: m3 * m + m4 - (m0, m1, m2) m; rows [first, last).
 
@@ -219,6 +220,7 @@ def light_rows(  # type: ignore[no-untyped-def]
         means: float32 [H, 3 * W], at least two columns; m is their mean over 3 x 3, at borders over what there is.
         matrix: float32 [5, h, 3 * w], the map, which is enlarged bilinearly.
         left, fraction, first, last: as for `map_rows`.
+        white: float32, by which the result is multiplied.
         scratch: float32 [3, 3 * W].
         rows: float32 [2, 5, 3 * W], scratch.
         base: float32 [H, 3 * W], written.
@@ -239,8 +241,8 @@ def light_rows(  # type: ignore[no-untyped-def]
             line = means[row]
             for j in range(values):
                 sums[j] += line[j]
-        third = ONE / np.float32(3 * (after + 1 - before))
-        half = ONE / np.float32(2 * (after + 1 - before))
+        third = white / np.float32(3 * (after + 1 - before))
+        half = white / np.float32(2 * (after + 1 - before))
         for j in range(3):
             light[j] = half * (sums[j] + sums[j + 3])
             light[values - 3 + j] = half * (sums[values - 6 + j] + sums[values - 3 + j])
@@ -249,7 +251,7 @@ def light_rows(  # type: ignore[no-untyped-def]
         line = base[y]
         for j in range(values):
             gain = above[3, j] + part * (below[3, j] - above[3, j])
-            line[j] = gain * light[j] + above[4, j] + part * (below[4, j] - above[4, j])
+            line[j] = gain * light[j] + white * (above[4, j] + part * (below[4, j] - above[4, j]))
         for term in range(3):
             upper, lower = above[term], below[term]
             for x in range(values // 3):

@@ -33,10 +33,9 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
     white = np.float32(np.iinfo(pixels.dtype).max)
     if affine.tells_light_from_texture:
         assert means is not None, "a map for light and texture is applied with the picture's light"
-        slopes, offset = affine.terms[:3], with_light(affine, means)
+        slopes, offset = affine.terms[:3], with_light(affine, means, white)
     else:
-        slopes, offset = affine.terms[:-1], affine.terms[-1]
-    offset = offset * white
+        slopes, offset = affine.terms[:-1], affine.terms[-1] * white
     matrix, base = flat_terms(slopes), flat_terms(offset[None])
     columns = (*neighbours(width, slopes.shape[2]), *neighbours(width, offset.shape[1]))
     source = np.ascontiguousarray(pixels).reshape(height, -1)

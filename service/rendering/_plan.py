@@ -27,7 +27,7 @@ SMALLEST_PROXY_SIDE = 16
 LIGHT_AND_TEXTURE = 15
 """Coefficients a place of a predicted map that tells light from texture."""
 
-FINEST_LIGHT = 5
+FINEST_LIGHT = 4
 """Largest factor between the sides of the grid on which local light is taken, and those of the proxy."""
 
 
@@ -64,8 +64,8 @@ class RenderPlan:
         through_map: whether the network's effect reaches the pixels as a local affine map. Always so for guided
             rendering, and for 16-bit pictures, whose depth an 8-bit network output cannot carry.
         output: the model output to ask for, `enhanced` or `affine`.
-        light: (height, width) of the grid of which local light is the 3 x 3 mean, for predicted maps that tell light
-            from texture, else None: a whole multiple of the proxy.
+        light: (height, width) of the grid on which local light is taken, for predicted maps that tell it from
+            texture, else None: a whole multiple of the proxy.
     """
 
     detail: Detail
@@ -152,11 +152,11 @@ def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:
 
 
 def light_shape(width: int, height: int, proxy: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of the grid of local light: the finest multiple of the proxy, up to the fifth, whose pixels are
-    at least 7/6 of the picture's.
+    """(height, width) of the grid of local light: the finest multiple of the proxy, up to fourfold, whose cells have
+    at least 7/3 of the picture's pixels a side.
     """
     rows, columns = proxy
-    factor = max(1, min(FINEST_LIGHT, 6 * height // (7 * rows), 6 * width // (7 * columns)))
+    factor = max(1, min(FINEST_LIGHT, 3 * height // (7 * rows), 3 * width // (7 * columns)))
     return factor * rows, factor * columns
 
 

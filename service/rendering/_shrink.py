@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.memory import empty
 from service.pictures import Picture
 from service.rendering._kernels import BLUE, GREEN, RED, light_sums, shrink_rows
 from service.rendering._strips import in_strips
@@ -42,9 +43,8 @@ def shrink(picture: Picture, shape: tuple[int, int]) -> View:
     """Average a picture over the pixels of a smaller one of `shape` = (height, width); aspect ratios may differ."""
     height, width = picture.pixels.shape[:2]
     rows, columns = shape
-    colour = np.empty((rows, columns, 3), np.float32)
-    weight = np.empty((rows, columns), np.float32)
-    opaque = picture.alpha is None
+    colour, weight = empty((rows, columns, 3), np.float32), empty((rows, columns), np.float32)
+    white = np.float32(np.iinfo(picture.pixels.dtype).max)
     alpha = np.empty((0, 0), picture.pixels.dtype) if picture.alpha is None else np.ascontiguousarray(picture.alpha)
     pixels = np.ascontiguousarray(picture.pixels).reshape(height, -1)
     row_edges = np.linspace(0, height, rows + 1)
@@ -52,14 +52,11 @@ def shrink(picture: Picture, shape: tuple[int, int]) -> View:
 
     def strip(first: int, last: int) -> None:
         scratch = np.empty(4 * width, np.float32)
-        shrink_rows(pixels, alpha, row_edges, *spans, first, last, scratch, colour, weight)
+        shrink_rows(pixels, alpha, row_edges, *spans, first, last, white, scratch, colour, weight)
 
     in_strips(strip, rows, height * width)
-    white = np.float32(np.iinfo(picture.pixels.dtype).max)
-    colour /= white
-    if not opaque:
-        colour /= np.maximum(weight, np.finfo(np.float32).tiny)[..., None]
-        weight /= white
+    if picture.alpha is not None:
+        colour /= np.maximum(weight * white, np.finfo(np.float32).tiny)[..., None]
         colour[weight == 0] = _weighted_mean(colour, weight)
     return View(colour, weight)
 

@@ -16,8 +16,8 @@ STEP = 8
 SHORTEST = 16
 """Shortest side of a proxy, in pixels."""
 
-FINEST = 5
-"""Largest factor between the sides of the grid on which light is taken, and those of the map."""
+FINEST = 4
+"""Largest factor between the sides of the grid of local light and those of the map."""
 
 
 def proxy_size(height: int, width: int, side: int, step: int = STEP) -> tuple[int, int]:
@@ -69,7 +69,7 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
         full = enlarge(coefficients, height, width)
         return _mix(full[:, 0::4], full[:, 1::4], full[:, 2::4], image) + full[:, 3::4]
     fine_height, fine_width = light_size(height, width, coefficients.shape[2], coefficients.shape[3])
-    light = local_mean(shrink(image, fine_height, fine_width), 1)
+    light = shrink(image, fine_height, fine_width)
     fine = enlarge(coefficients, fine_height, fine_width)
     base = fine[:, 0:3] * light + fine[:, 3:6] - _mix(fine[:, 6::3], fine[:, 7::3], fine[:, 8::3], light)
     texture = enlarge(coefficients[:, 6:], height, width)
@@ -77,12 +77,12 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
 
 
 def light_size(height: int, width: int, map_height: int, map_width: int, finest: int = FINEST) -> tuple[int, int]:
-    """(height, width) of the grid whose 3 x 3 means are a picture's local light: a multiple of the map's size.
+    """(height, width) of the grid whose area means are a picture's local light: a multiple of the map's size.
 
-    The finest multiple whose pixels are at least 7/6 of the picture's, up to the `finest`. What is coarser than that is
-    light, what is finer is texture, which may be noise.
+    The finest multiple whose cells have at least 7/3 pixels a side, as the proxy has of a picture of 600, up to the
+    `finest`. What is coarser than a cell is light, what is finer is texture, which may be noise.
     """
-    factor = _smaller(6 * height // (7 * map_height), 6 * width // (7 * map_width))
+    factor = _smaller(3 * height // (7 * map_height), 3 * width // (7 * map_width))
     factor = _larger(_smaller(factor, finest), 1)
     return factor * map_height, factor * map_width
 

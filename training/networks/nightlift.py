@@ -6,8 +6,8 @@ al., "Deep Bilateral Learning for Real-Time Image Enhancement", SIGGRAPH 2017), 
 is trained through the rendering at full size (the idea of Wu et al., "Fast End-to-End Trainable Guided Filter", CVPR
 2018), so that it learns what the map does to pixels it has not seen: noise among them.
 
-With x the pixel and m the local light, a mean over 3 x 3 cells of 1 to 5 parts of a pixel of the proxy, the enhanced
-pixel is
+With x the pixel and m the local light, area means of the picture on a grid as fine as the proxy or up to four times
+finer, enlarged linearly, the enhanced pixel is
 
     y = gain * m + offset + contrast * ((1 - pooling) * texture + pooling * w . texture),   texture = gain * (x - m)
 
