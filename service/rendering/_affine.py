@@ -122,20 +122,23 @@ def with_light(affine: AffineMap, means: Floats, white: np.float32) -> Floats:
 
     Args:
         affine: of five terms, enlarged linearly over the grid.
-        means: float32 [h, w, 3], code values from 0 to 1: area means, of which 3 x 3 are the local light m.
+        means: float32 [h, w, 3], code values from 0 to 1: area means m.
         white: the unit of the result is 1 / white.
 
     Returns:
         float32 [h, w, 3].
     """
     height, width = means.shape[:2]
-    matrix, left, fraction = flat_terms(affine.terms), *neighbours(width, affine.terms.shape[2])
+    matrix = -affine.terms[:4]
+    matrix[3] = affine.terms[4]
+    for channel in range(3):
+        matrix[channel, ..., channel] += affine.terms[3, ..., channel]
+    flat, columns = flat_terms(matrix), neighbours(width, matrix.shape[2])
     source, base = np.ascontiguousarray(means, np.float32).reshape(height, -1), empty((height, 3 * width), np.float32)
 
     def strip(first: int, last: int) -> None:
-        rows = np.empty((2, len(matrix), 3 * width), np.float32)
-        scratch = np.empty((3, 3 * width), np.float32)
-        light_rows(source, matrix, left, fraction, first, last, white, scratch, rows, base)
+        rows = np.empty((2, len(flat), 3 * width), np.float32)
+        light_rows(source, flat, *columns, first, last, white, rows, base)
 
     in_strips(strip, height, height * width)
     return base.reshape(means.shape)

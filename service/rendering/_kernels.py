@@ -211,23 +211,20 @@ def hold(matrix, left, fraction, top, held, rows):  # type: ignore[no-untyped-de
 
 
 @Kernel
-def light_rows(  # type: ignore[no-untyped-def]
-    means, matrix, left, fraction, first, last, white, scratch, rows, base
-):
-    """What light m gives, less what texture would make of it: m3 * m + m4 - (m0, m1, m2) m; rows [first, last).
+def light_rows(means, matrix, left, fraction, first, last, white, rows, base):  # type: ignore[no-untyped-def]
+    """Enlarge an affine map bilinearly and apply it to a small picture in float, for rows [first, last).
 
     Args:
-        means: float32 [H, 3 * W], at least two columns; m is their mean over 3 x 3, at borders over what there is.
-        matrix: float32 [5, h, 3 * w], the map, which is enlarged bilinearly.
-        left, fraction, first, last: as for `map_rows`.
+        means: float32 [H, 3 * W], x.
+        matrix: float32 [4, h, 3 * w]; y = m0 * red + m1 * green + m2 * blue + m3.
+        left, fraction: as for `map_rows`.
+        first, last: rows to compute.
         white: float32, by which the result is multiplied.
-        scratch: float32 [3, 3 * W].
-        rows: float32 [2, 5, 3 * W], scratch.
-        base: float32 [H, 3 * W], written.
+        rows: float32 [2, 4, 3 * W], scratch.
+        base: float32 [H, 3 * W], written: white * y.
     """
     height, values = means.shape
     scale = matrix.shape[1] / height
-    sums, light, spread = scratch[0], scratch[1], scratch[2]
     held = -2
     for y in range(first, last):
         position = max((y + 0.5) * scale - 0.5, 0.0)
@@ -235,32 +232,13 @@ def light_rows(  # type: ignore[no-untyped-def]
         part = np.float32(position - top)
         held = hold(matrix, left, fraction, top, held, rows)
         above, below = rows[top % 2], rows[(top + 1) % 2]
-        before, after = max(y - 1, 0), min(y + 1, height - 1)
-        sums[:] = ZERO
-        for row in range(before, after + 1):
-            line = means[row]
-            for j in range(values):
-                sums[j] += line[j]
-        third = white / np.float32(3 * (after + 1 - before))
-        half = white / np.float32(2 * (after + 1 - before))
-        for j in range(3):
-            light[j] = half * (sums[j] + sums[j + 3])
-            light[values - 3 + j] = half * (sums[values - 6 + j] + sums[values - 3 + j])
-        for j in range(3, values - 3):
-            light[j] = third * (sums[j - 3] + sums[j] + sums[j + 3])
-        line = base[y]
-        for j in range(values):
-            gain = above[3, j] + part * (below[3, j] - above[3, j])
-            line[j] = gain * light[j] + white * (above[4, j] + part * (below[4, j] - above[4, j]))
-        for term in range(3):
-            upper, lower = above[term], below[term]
-            for x in range(values // 3):
-                channel = light[3 * x + term]
-                spread[3 * x] = channel
-                spread[3 * x + 1] = channel
-                spread[3 * x + 2] = channel
-            for j in range(values):
-                line[j] -= (upper[j] + part * (lower[j] - upper[j])) * spread[j]
+        source, line = means[y], base[y]
+        for x in range(values // 3):
+            red, green, blue = source[3 * x], source[3 * x + 1], source[3 * x + 2]
+            for j in range(3 * x, 3 * x + 3):
+                upper = above[0, j] * red + above[1, j] * green + above[2, j] * blue + above[3, j]
+                lower = below[0, j] * red + below[1, j] * green + below[2, j] * blue + below[3, j]
+                line[j] = white * (upper + part * (lower - upper))
 
 
 @Kernel
