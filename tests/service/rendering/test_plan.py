@@ -112,6 +112,25 @@ def test_models_that_predict_the_map_are_asked_for_it_by_guided_rendering_alone(
     assert plan(4000, 3000, 8, GLOBAL, RenderOptions()).output == "enhanced"
 
 
+def test_light_is_taken_on_a_grid_as_fine_as_the_picture_allows() -> None:
+    traits = replace(GLOBAL, predicts_affine=15, working_side=256)
+    grids = {
+        size: plan(*size, 8, traits, RenderOptions(detail=Detail.GUIDED)).light
+        for size in ((300, 200), (600, 400), (1200, 900), (2000, 1500), (4000, 3000), (3000, 4000), (801, 101))
+    }
+    assert grids == {
+        (300, 200): (168, 256),
+        (600, 400): (168, 256),
+        (1200, 900): (384, 512),
+        (2000, 1500): (576, 768),
+        (4000, 3000): (768, 1024),
+        (3000, 4000): (1024, 768),
+        (801, 101): (32, 256),
+    }
+    assert plan(4000, 3000, 8, replace(traits, predicts_affine=12), RenderOptions()).light is None
+    assert plan(40, 30, 8, traits, RenderOptions()).light is None
+
+
 @pytest.mark.parametrize("multiple", [1, 4, 16])
 @pytest.mark.parametrize("halo", [0, 7, 8])
 @pytest.mark.parametrize("length", [40, 63, 64, 65, 100, 257, 1000])

@@ -50,7 +50,7 @@ def test_the_least_that_is_needed(read: Read) -> None:
     assert config.warnings == ()
     assert config.traits.family == "dusk"
     assert config.traits.spatial_scope is SpatialScope.GLOBAL
-    assert not config.traits.predicts_affine
+    assert config.traits.predicts_affine == 0
     assert config.precision == "fp32"
     assert config.scores == {}
     assert config.licence == ""
@@ -108,7 +108,7 @@ def test_everything_that_is_honoured(read: Read) -> None:
     assert (traits.family, traits.spatial_scope, traits.halo, traits.multiple) == ("night", "local", 8, 4)
     assert (traits.working_side, traits.smallest_side, traits.max_pixels) == (600, 20, 1000)
     assert traits.tolerance == 0.5
-    assert traits.predicts_affine
+    assert traits.predicts_affine == 6
     assert (config.precision, config.licence, config.scores) == ("fp16", "research only", {"psnr": 18.8})
     assert config.warnings == ()
 
@@ -163,6 +163,8 @@ def test_harmless_fields_are_named_in_a_warning(read: Read, text: str, named: st
 
 
 REFUSED = {
+    MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, 7 ] }': "6, 12, 15",
+    MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, -1 ] }': "6, 12, 15",
     MINIMAL.replace("onnxruntime_onnx", "tensorrt_plan"): "allowed are",
     MINIMAL.replace('platform: "onnxruntime_onnx"', 'backend: "python"'): "backend 'python'",
     MINIMAL.replace('platform: "onnxruntime_onnx"', ""): "neither platform nor backend",
