@@ -18,6 +18,7 @@ from service.errors import EngineFailed
 from service.memory import empty
 from service.rendering._fit import MARGIN, fit_rows, limit_rows, smooth_rows
 from service.rendering._kernels import light_rows
+from service.rendering._shrink import luminance
 from service.rendering._strips import in_strips
 
 Floats = NDArray[np.float32]
@@ -41,6 +42,26 @@ class AffineMap:
     def tells_light_from_texture(self) -> bool:
         """Whether it takes a picture's local light to apply it."""
         return len(self.terms) == 5
+
+    @property
+    def light(self) -> AffineMap:
+        """What a map for light and texture makes of a picture that is all light."""
+        return AffineMap(self.terms[3:])
+
+    def moved(self, source: Floats, light: Floats, grey: bool) -> AffineMap:
+        """A map for light and texture in another colour space: light comes out as told, gains and texture stay.
+
+        Args:
+            source: float32 [h, w, 3], a proxy in that space, code values from 0 to 1.
+            light: the same shape, what its light is to become.
+            grey: all channels are one and get the mean of what is made of them, weighted as luminance is.
+        """
+        height, width = source.shape[:2]
+        terms = np.stack([cv2.resize(term, (width, height), interpolation=cv2.INTER_LINEAR) for term in self.terms])
+        if grey:
+            terms = np.repeat(luminance(terms)[..., None], 3, axis=-1)
+        terms[4] = light - terms[3] * source
+        return AffineMap(terms)
 
 
 def fit_affine(source: Floats, target: Floats) -> AffineMap:
@@ -99,15 +120,9 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
 
 
 def evaluate(affine: AffineMap, source: Floats) -> Floats:
-    """Apply a map to a proxy, float32 [h, w, 3]; the result may leave 0 to 1."""
+    """Apply a map of two or four terms to a proxy, float32 [h, w, 3]; the result may leave 0 to 1."""
     height, width = source.shape[:2]
-    if affine.tells_light_from_texture:
-        slopes, offset = [*affine.terms[:3]], with_light(affine, source, np.float32(1))
-    else:
-        slopes, offset = [*affine.terms[:-1]], affine.terms[-1]
-    *slopes, offset = (
-        cv2.resize(term, (width, height), interpolation=cv2.INTER_LINEAR) for term in (*slopes, offset)
-    )
+    *slopes, offset = (cv2.resize(term, (width, height), interpolation=cv2.INTER_LINEAR) for term in affine.terms)
     if len(slopes) == 1:
         return np.asarray(slopes[0] * source + offset, np.float32)
     mixed = sum(slope * source[..., channel, None] for channel, slope in enumerate(slopes))

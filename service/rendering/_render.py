@@ -52,8 +52,7 @@ class Prepared:
         plan: how it meets the network.
         view: the picture from afar: of the proxy's size for guided rendering, else for measuring light.
         items: what the network is to see: uint8 [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order.
-        means: float32 [h, w, 3], area means on the grid `plan.light`, code values from 0 to 1; None where no light is
-            told from texture, and for pictures whose colours are not the network's.
+        means: float32 [h, w, 3], area means on the grid `plan.light`, code values from 0 to 1; None without one.
     """
 
     picture: Picture
@@ -67,12 +66,9 @@ def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
     """Look at a picture from afar, and cut out or shrink what the network is to see."""
     deep = picture.bits > 8
     if plan.proxy is not None:
-        means = None
-        if plan.light is not None and speaks_srgb(picture):
-            fine = shrink(picture, plan.light)
-            view, means = coarser(fine, plan.proxy), fine.colour
-        else:
-            view = shrink(picture, plan.proxy)
+        view, means = shrink(picture, plan.light or plan.proxy), None
+        if plan.light is not None:
+            view, means = coarser(view, plan.proxy), view.colour
         return Prepared(picture, plan, view, [picture.srgb(_for_network(view.colour, deep))], means)
     view = shrink(picture, _measuring_shape(picture))
     source = _visible(picture, view)
@@ -144,6 +140,9 @@ def affine_map(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> AffineMap
             predicted = predicted_affine(outputs[0])
             if speaks_srgb(picture):
                 return predicted
+            if predicted.tells_light_from_texture:
+                light = in_picture_space(picture, source, seen, evaluate(predicted.light, _unit(seen)))
+                return predicted.moved(_unit(source), light, grey=picture.is_grey)
             enhanced = evaluate(predicted, _unit(seen))
     return fit_affine(_unit(source), in_picture_space(picture, source, seen, enhanced))
 

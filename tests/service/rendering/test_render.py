@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 from skimage.metrics import structural_similarity
 
 from service.errors import EngineFailed
@@ -434,6 +435,32 @@ def test_a_map_that_is_not_finite_is_the_engines_fault(count: int) -> None:
 def test_a_map_of_another_layout_is_the_engines_fault() -> None:
     with pytest.raises(EngineFailed, match="6, 12 or 15"):
         predicted(np.ones((4, 4, 7), np.float32))
+
+
+def test_profiled_pictures_keep_the_difference_of_light_and_texture() -> None:
+    """As in sRGB: light is doubled, and of texture a half is left."""
+    pixels = pictures.dark_scene("coffee", (480, 640))
+    coefficients = light_and_texture([2, 2, 2], [0, 0, 0], 0.5 * np.eye(3))
+    plain = predicted(coefficients, pixels).picture.pixels.astype(float)
+    traits = replace(POINTWISE, predicts_affine=15)
+    profiled = Picture(pixels, PictureFormat.PNG, icc=rgb_profile())
+    seen = profiled.srgb(render(profiled, lambda batch: coefficients[None], GUIDED, traits).picture.pixels)
+    in_srgb = predicted(coefficients, profiled.srgb(pixels)).picture.pixels.astype(float)
+    grey = np.repeat(pixels[..., 1:2], 3, axis=2)
+    as_grey = render(Picture(grey, PictureFormat.PNG, is_grey=True), lambda batch: coefficients[None], GUIDED, traits)
+    assert np.abs(seen - in_srgb).mean() < 3  # sRGB clips some of the coffee's reds
+    assert _texture(seen) == pytest.approx(_texture(in_srgb), rel=0.25)
+    assert _texture(in_srgb) < 0.6 * _texture(
+        predicted(light_and_texture([2, 2, 2], [0, 0, 0], 2 * np.eye(3)), pixels).picture.pixels
+    )
+    assert np.abs(as_grey.picture.pixels[..., 0] - plain[..., 1]).max() <= 1
+
+
+def _texture(pixels: NDArray[Any]) -> float:
+    """Deviation from the means of 3 x 3 pixels, which noise dominates."""
+    return float(
+        (pixels[1:-1, 1:-1].astype(float) - uniform_filter(pixels.astype(float), (3, 3, 0))[1:-1, 1:-1]).std()
+    )
 
 
 # hard pictures
