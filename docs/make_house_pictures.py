@@ -54,12 +54,10 @@ def views(dark: Pixels, model: EvaluatedModel) -> tuple[Floats, Floats, Floats]:
     """Gain (on a scale of logarithms), texture kept, and colours pooled, each [h, w] in 0 to 1, read off the map."""
     height, width = networks.proxy_size(*dark.shape[:2], model.traits.working_side)
     proxy = np.asarray(Image.fromarray(dark).resize((width, height), Image.Resampling.BOX))
-    matrix = model.answer("affine")(proxy[None])[0].reshape(*proxy.shape[:2], 3, 4)
-    mean = cv2.blur(proxy.astype(np.float32) / 255, (3, 3))
-    level = np.einsum("hwcj,hwj->hwc", matrix[..., :3], mean) + matrix[..., 3]
-    gain = level.mean(2) / np.maximum(mean.mean(2), 2 / 255)
-    slopes = matrix[..., :3].sum(3).mean(2)
-    own = np.einsum("hwcc->hw", matrix[..., :3]) / np.maximum(matrix[..., :3].sum((2, 3)), 1e-6)
+    terms = model.answer("affine")(proxy[None])[0]
+    gain, matrix = terms[..., :3].mean(2), terms[..., 6:].reshape(*proxy.shape[:2], 3, 3)
+    slopes = matrix.sum(3).mean(2)
+    own = np.einsum("hwcc->hw", matrix) / np.maximum(matrix.sum((2, 3)), 1e-6)
     texture = slopes / np.maximum(gain, 1e-6)
     pooled = 1.5 * (1 - own)  # a third of what is pooled stays on the diagonal
     return tuple(np.clip(view, 0, 1).astype(np.float32) for view in (np.log2(gain) / 4, texture, pooled))  # type: ignore[return-value]
