@@ -2,10 +2,10 @@
 
     python -m benchmarks.noise data/large --models nightlift,zero_dce_improved
 
-Only what is finer than 5x5 pixels is looked at, in blocks of 16x16 whose mean is from 2 to 60 of 255. The flattest
-tenth of them by what is coarser shows noise, the liveliest tenth texture with noise. Both are given as shares of what
-plain gain would make of the input, after its mean in the block: 1 keeps all, 0 nothing. A model that keeps little of
-either is milky; one that keeps as much noise as texture brightens without a thought.
+In blocks of 16x16 pixels whose mean is from 2 to 60 of 255, what is finer than 5x5 pixels is told from detail, which
+is coarser. The flattest tenth of the blocks, by detail, shows noise, the liveliest tenth texture with noise. All are
+given as shares of what plain gain would make of the input, after its mean in the block: 1 keeps all, 0 nothing. A
+model that keeps little detail is milky; one that keeps as much noise as texture brightens without a thought.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Kept:
     noise: float
     colour_noise: float
     texture: float
+    detail: float
 
 
 def kept(source: NDArray[np.uint8], result: NDArray[np.uint8]) -> Kept:
@@ -64,14 +65,15 @@ def kept(source: NDArray[np.uint8], result: NDArray[np.uint8]) -> Kept:
     dark = np.flatnonzero((level > DARK[0]) & (level < DARK[1]))
     if len(dark) < FEWEST:
         raise ValueError("the photo has no dark parts to speak of")
-    coarse = _blocks(_mean(_light(before)))[dark]
-    order = dark[np.argsort(coarse.std(axis=-1) / level[dark])]
+    detail, detail_after = _detail(before), _detail(after)
+    order = dark[np.argsort(detail[dark])]
     flat, lively = order[: len(order) // 10], order[-(len(order) // 10) :]
     (light, colour), (light_after, colour_after) = _fine(before), _fine(after)
     return Kept(
         noise=float(np.median(light_after[flat] / np.maximum(light[flat], 1e-6))),
         colour_noise=float(np.median(colour_after[flat] / np.maximum(colour[flat], 1e-6))),
         texture=float(np.median(light_after[lively] / np.maximum(light[lively], 1e-6))),
+        detail=float(np.median(detail_after[lively] / np.maximum(detail[lively], 1e-6))),
     )
 
 
@@ -83,6 +85,12 @@ def _fine(picture: Floats) -> tuple[Floats, Floats]:
     both = (_blocks(plane - _mean(plane)).std(axis=-1) / mean for plane in (light, colour))
     first, second = both
     return first, second
+
+
+def _detail(picture: Floats) -> Floats:
+    """Deviation of what is coarser than noise within each block, as a share of its mean luminance."""
+    blocks = _blocks(_mean(_light(picture)))
+    return np.asarray(blocks.std(axis=-1) / np.maximum(blocks.mean(axis=-1), 1e-6))
 
 
 def _light(picture: Floats) -> Floats:
@@ -107,7 +115,10 @@ async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str])
         NightliftError: if a photo cannot be enhanced.
     """
     wanted = settings.model_copy(update={"models": tuple(models), "required_models": ()})
-    rows = ["| model | photo | luminance noise | colour noise | texture |", "| --- | --- | ---: | ---: | ---: |"]
+    rows = [
+        "| model | photo | luminance noise | colour noise | texture | detail |",
+        "| --- | --- " + 4 * "| ---: " + "|",
+    ]
     async with Runtime(wanted) as runtime:
         await runtime.loaded()
         for model in models:
@@ -124,7 +135,8 @@ async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str])
 
 
 def _row(model: str, photo: str, values: Kept) -> str:
-    return f"| {model} | {photo} | {values.noise:.2f} | {values.colour_noise:.2f} | {values.texture:.2f} |"
+    numbers = (values.noise, values.colour_noise, values.texture, values.detail)
+    return " | ".join([f"| {model}", photo, *(f"{number:.2f}" for number in numbers)]) + " |"
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ def _night() -> np.ndarray:
 def test_gain_keeps_everything() -> None:
     night = _night()
     result = kept(night, 4 * night)
-    assert (result.noise, result.colour_noise, result.texture) == pytest.approx((1, 1, 1), abs=0.02)
+    assert tuple(vars(result).values()) == pytest.approx((1, 1, 1, 1), abs=0.02)
 
 
 def test_smoothing_takes_noise_and_texture_apart() -> None:
@@ -30,6 +30,15 @@ def test_smoothing_takes_noise_and_texture_apart() -> None:
     assert result.noise < 0.5 < result.texture
     grey = np.repeat(night.mean(axis=2, keepdims=True).round().astype(np.uint8), 3, axis=2)
     assert kept(night, grey).colour_noise < 0.05
+
+
+def test_a_veil_takes_detail() -> None:
+    """Half of the picture's own blur in its place: what is fine stays."""
+    night = _night().astype(np.float32)
+    veiled = np.rint(4 * (night - 0.5 * (cv2.blur(night, (5, 5)) - cv2.blur(night, (65, 65))))).astype(np.uint8)
+    result = kept(night.astype(np.uint8), veiled)
+    assert result.noise == pytest.approx(1, abs=0.1)
+    assert result.detail == pytest.approx(0.5, abs=0.1)
 
 
 def test_bright_photos_are_told() -> None:
