@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from export._families import DataSet, Family, data_sets, family
+from export._families import DataSet, Family, data_sets, family, sittings
 from export._records import Record
 from training import networks
 
@@ -145,7 +145,18 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
     if _is_published(training):
         yield f"The authors' own weights, read from {', '.join(f'`{file}`' for file in training['files'])}."
         return
-    yield f"```\n{training['command']}\n```"
+    *before, training = sittings(training)
+    commands = "\n".join(sitting["command"] for sitting in (*before, training) if not _is_published(sitting))
+    yield f"```\n{commands}\n```"
+    if before:
+        yield "In sittings, each from the weights of the one before:"
+        yield _bullets(
+            f"{sitting['recipe']['title']}: {sitting['steps_done']:,} steps, seed {sitting['seed']}, "
+            f"{sitting['seconds'] / 60:,.0f} minutes, code `{sitting['git_revision']}`"
+            for sitting in before
+            if not _is_published(sitting)
+        )
+        yield "The last:"
     sets = data_sets(training)
     counts = sum(stream["samples"] for stream in training["data"].values())
     held_out = sum(stream["held_out"] for stream in training["data"].values())

@@ -67,11 +67,18 @@ def family(name: str) -> Family:
 
 
 def data_sets(training: dict[str, Any]) -> list[DataSet]:
-    """The known data sets that a training manifest names by the layouts and folders of its streams."""
-    layouts = [stream.get("layout") for stream in training.get("recipe", {}).get("data", {}).values()]
-    folders = [Path(stream.get("folder", "")).name for stream in training.get("data", {}).values()]
-    names = {*layouts, *folders}
+    """The known data sets that training manifests name by the layouts and folders of their streams."""
+    names: set[str | None] = set()
+    for sitting in sittings(training):
+        names.update(stream.get("layout") for stream in sitting.get("recipe", {}).get("data", {}).values())
+        names.update(Path(stream.get("folder", "")).name for stream in sitting.get("data", {}).values())
     return [data for data in _known_data() if names & set(data.known_as)]
+
+
+def sittings(training: dict[str, Any]) -> list[dict[str, Any]]:
+    """A training manifest, after those of the trainings that it went on from, the first at the front."""
+    before = training.get("began_with")
+    return [*(sittings(before) if before else []), training]
 
 
 @cache

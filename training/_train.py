@@ -76,8 +76,9 @@ def train(
     network = networks.create(plan.network, **plan.options)
     resources = {"vgg16": vgg16} if vgg16 is not None else {}
     objective = create_objective(plan.objective.name, network, plan.objective.settings, resources)
-    if start_from is not None:
-        objective.start_from(load_checkpoint(start_from))
+    began_with = load_checkpoint(start_from) if start_from is not None else None
+    if began_with is not None:
+        objective.start_from(began_with)
 
     accelerator = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     fabric = make_fabric(accelerator, devices, plan.precision)
@@ -97,6 +98,7 @@ def train(
         "seed": plan.seed,
         "data": {stream: describe_samples(folders[stream], *split) for stream, split in splits.items()},
         "notes": objective.notes,
+        "began_with": began_with and began_with.get("manifest"),
         "git_revision": git_revision(),
         **describe_machine(fabric.device, devices),
     }

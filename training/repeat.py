@@ -69,12 +69,17 @@ def main() -> int:
     parser.add_argument("manifest", type=Path, help="manifest.json of a model, or run.json of a training")
     parser.add_argument("--data", action="append", required=True, help="FOLDER, or STREAM=FOLDER, repeated")
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--start-from", type=Path, help="the checkpoint that the training began with")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        help="the checkpoint that the last sitting began with; without it, the first sitting is repeated",
+    )
     arguments = parser.parse_args()
     record = json.loads(arguments.manifest.read_text(encoding="utf-8"))
-    points = repeat(
-        record.get("training", record), data_folders(arguments.data), arguments.steps, arguments.start_from
-    )
+    training = record.get("training", record)
+    while arguments.start_from is None and training.get("began_with"):
+        training = training["began_with"]
+    points = repeat(training, data_folders(arguments.data), arguments.steps, arguments.start_from)
     print("| step | loss, recorded | now | relative difference |\n| ---: | ---: | ---: | ---: |")
     for point in points:
         print(f"| {point.step} | {point.then:.5f} | {point.now:.5f} | {point.difference:.1e} |")

@@ -13,7 +13,7 @@ import torch
 
 from export import export_checkpoint, write_cards
 from service.repository import ModelRepository
-from tests.export.checkpoints import Exported, save_checkpoint
+from tests.export.checkpoints import TRAINING, Exported, save_checkpoint
 from training.evaluation import Evaluation, ModelFacts, Row
 
 NAMES = ("zero_dce_improved", "zero_dce_improved_torchscript")
@@ -101,6 +101,18 @@ def test_card_tells_what_the_manifest_knows(exported: Exported) -> None:
     notice = (exported.repository / "zero_dce_improved" / "NOTICE").read_text()
     assert "Cai et al." in notice
     assert "CC BY-NC 4.0" in notice
+
+
+def test_card_tells_of_every_sitting(tmp_path: Path) -> None:
+    first = {**TRAINING, "command": "nightlift train small --data LOLv1", "steps_done": 700, "git_revision": "abc"}
+    first["recipe"] = {**TRAINING["recipe"], "title": "The small one", "data": {"pairs": {"layout": "lolv1"}}}
+    checkpoint = torch.load(save_checkpoint(tmp_path / "best.pt"), weights_only=True)
+    torch.save({**checkpoint, "manifest": {**TRAINING, "began_with": first}}, tmp_path / "best.pt")
+    export_checkpoint(tmp_path / "best.pt", tmp_path / "models", formats=("onnx",), full_size=False)
+    card = (tmp_path / "models/zero_dce_improved/MODEL_CARD.md").read_text()
+    assert card.index("nightlift train small") < card.index("nightlift train zero_dce_improved")
+    assert "- The small one: 700 steps, seed 1143, 20 minutes, code `abc`" in card
+    assert "Data: LOLv1" in card  # the last sitting has not seen it
 
 
 def test_scores_reach_card_and_listing_of_both_formats(repository: Path, scores: Path) -> None:
