@@ -43,6 +43,18 @@ class AffineMap:
         """Whether it takes a picture's local light to apply it."""
         return len(self.terms) == 5
 
+    def for_cells(self, cell: float) -> AffineMap:
+        """A map for light and texture, for light that is taken in cells of so many pixels a side.
+
+        What is finer than 7/3 pixels may be noise, and the matrix says how much of it to keep. Of what is finer than
+        a larger cell a part is no noise: the matrix grows as the cell does, until texture gets the gain of light.
+        """
+        terms = self.terms.copy()
+        kept = terms[:3].sum(axis=(0, 3)) / np.maximum(terms[3].sum(axis=2), 1e-6)
+        most = np.maximum(1 / np.maximum(kept, 1e-6), 1)
+        terms[:3] *= np.minimum(most, max(cell * 3 / 7, 1))[..., None].astype(np.float32)
+        return AffineMap(terms)
+
     @property
     def light(self) -> AffineMap:
         """What a map for light and texture makes of a picture that is all light."""

@@ -33,6 +33,7 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
     white = np.float32(np.iinfo(pixels.dtype).max)
     if affine.tells_light_from_texture:
         assert means is not None, "a map for light and texture is applied with the picture's light"
+        affine = affine.for_cells((height / means.shape[0] + width / means.shape[1]) / 2)
         slopes, offset = affine.terms[:3], with_light(affine, means, white)
     else:
         slopes, offset = affine.terms[:-1], affine.terms[-1] * white

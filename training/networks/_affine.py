@@ -55,7 +55,7 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
             6: slopes of red, green, blue, then their offsets;
             12: a 3 x 4 matrix row by row: `y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3]`;
             15: light and texture, `y = gain * m + offset + T (x - m)` with m the local light (`light_size`): three
-            gains, three offsets, and the 3 x 3 matrix T row by row.
+            gains, three offsets, and the 3 x 3 matrix T row by row, which grows with large cells (`_for_cells`).
         image: float [N, 3, H, W], code values in [0, 1].
 
     Returns:
@@ -70,10 +70,25 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
         return _mix(full[:, 0::4], full[:, 1::4], full[:, 2::4], image) + full[:, 3::4]
     fine_height, fine_width = light_size(height, width, coefficients.shape[2], coefficients.shape[3])
     light = shrink(image, fine_height, fine_width)
+    cell = (height / fine_height + width / fine_width) / 2
+    coefficients = torch.cat([coefficients[:, :6], _for_cells(coefficients, cell)], dim=1)
     fine = enlarge(coefficients, fine_height, fine_width)
     base = fine[:, 0:3] * light + fine[:, 3:6] - _mix(fine[:, 6::3], fine[:, 7::3], fine[:, 8::3], light)
     texture = enlarge(coefficients[:, 6:], height, width)
     return _mix(texture[:, 0::3], texture[:, 1::3], texture[:, 2::3], image) + enlarge(base, height, width)
+
+
+def _for_cells(coefficients: Tensor, cell: float) -> Tensor:
+    """T of a map of 15 coefficients, [N, 9, h, w], for cells of so many pixels a side.
+
+    What is finer than 7/3 pixels may be noise, and T says how much of it to keep. Of what is finer than a larger cell
+    a part is coarser than noise: T grows as the cell does, until texture gets the gain of light.
+    """
+    texture = coefficients[:, 6:]
+    gain = coefficients[:, :3].sum(dim=1, keepdim=True)
+    kept = texture.sum(dim=1, keepdim=True) / gain.clamp(min=1e-6)
+    most = (1.0 / kept.clamp(min=1e-6)).clamp(min=1.0)
+    return texture * torch.minimum(most, (torch.ones_like(most) * (cell * 3.0 / 7.0)).clamp(min=1.0))
 
 
 def light_size(height: int, width: int, map_height: int, map_width: int, finest: int = FINEST) -> tuple[int, int]:

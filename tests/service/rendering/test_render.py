@@ -376,6 +376,16 @@ def test_texture_is_what_light_leaves_over_row_by_row() -> None:
     assert np.abs(rendered - np.clip(expected, 0, 255)).max() <= 1
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(0.5, 0.5 * 4.1 * 3 / 7), (0.8, 1.0), (1.2, 1.2)])
+def test_in_large_cells_more_texture_is_kept_but_no_more_than_the_gain_of_light(kept: float, expected: float) -> None:
+    image = pictures.scene("coffee", (3148, 4198))  # cells of 4.1 pixels
+    gains = np.array([0.5, 0.4, 0.3])
+    rendered = predicted(light_and_texture(gains, [0, 0, 0], kept * np.diag(gains), (1, 1)), image).picture.pixels
+    light = _light(image, (768, 1024))
+    wanted = gains * (light + expected * (image - light))
+    assert np.abs(rendered - np.clip(wanted, 0, 255)).max() <= 1
+
+
 @pytest.mark.parametrize(("size", "grid"), [((900, 1200), (384, 512)), ((1500, 2000), (576, 768))])
 def test_light_of_large_pictures_is_finer_than_the_proxy(size: tuple[int, int], grid: tuple[int, int]) -> None:
     image = pictures.dark_scene("coffee", size)
