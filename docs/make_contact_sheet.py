@@ -40,6 +40,9 @@ MOST_PHOTOS = 10
 CELL = (200, 150)
 """Width and height of one picture in pixels, if not said otherwise."""
 
+DARKENED = {0.2: SCENES, 0.06: SCENES, 0.02: SCENES[:1] + SCENES[2:3]}
+"""Which of our samples are shown, by the share of light that is left of them: ten photos."""
+
 GAP, TITLE = 4, 20
 BACKGROUND, INK = "white", "black"
 
@@ -93,7 +96,11 @@ def main() -> int:
 
 def samples() -> list[Row]:
     """Photos that may be shown, darkened at their own size, so that the noise is shrunk with the rest."""
-    return [Row(encoded(darken(scene(name), gain=0.06, electrons=4000, seed=3)), scene(name)) for name in SCENES]
+    return [
+        Row(encoded(darken(scene(name), gain=gain, electrons=4000, seed=3)), scene(name))
+        for gain, names in DARKENED.items()
+        for name in names
+    ]
 
 
 def from_folder(photos: Path, references: Path | None) -> list[Row]:
