@@ -37,7 +37,9 @@ def toy(name: str, steps: int, lr: float, **settings: Any) -> Recipe:
     """A recipe of ours, shrunk: a narrow network, small crops, few steps, a point of the curve at every step."""
     recipe = load_recipe(name)
     pairs = recipe.data["pairs"]
-    transforms = pairs.transforms.model_copy(update={"resize": (40, 56), "crop": SIDE, "exposure": None})
+    transforms = pairs.transforms.model_copy(
+        update={"resize": (40, 56), "crop": SIDE, "exposure": None, "illumination": None}
+    )
     assert recipe.validation is not None
     network = recipe.optimizers["network"]
     changes = {
