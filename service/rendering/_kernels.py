@@ -191,23 +191,28 @@ def enlarge(row, left, fraction, result):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def hold(matrix, left, fraction, top, held, rows):  # type: ignore[no-untyped-def]
-    """See to it that rows `top` and the next of a map are at hand, enlarged sideways; returns `top`.
+def hold(matrix, left, fraction, place, held, rows):  # type: ignore[no-untyped-def]
+    """See to it that the rows of a map above and below a place are at hand, enlarged sideways.
 
     Args:
         matrix: float32 [terms, h, 3 * w].
         left, fraction: as for `map_rows`.
-        top: the upper of the rows.
-        held: what this function returned last; -2 at first.
+        place: in rows of the map, whose centres are at half-integers.
+        held: the upper row that this function returned last; -2 at first.
         rows: float32 [2, terms, 3 * W]: row i of the map lies at i % 2.
+
+    Returns:
+        The upper row's index, and how far the place is from there to the next, 0 to 1.
     """
     terms, height, _ = matrix.shape
+    position = max(place - 0.5, 0.0)
+    top = int(position)
     if top != held:
         for term in range(terms):
             if top != held + 1:
                 enlarge(matrix[term, top], left, fraction, rows[top % 2, term])
             enlarge(matrix[term, min(top + 1, height - 1)], left, fraction, rows[(top + 1) % 2, term])
-    return top
+    return top, np.float32(position - top)
 
 
 @Kernel
@@ -227,11 +232,8 @@ def light_rows(means, matrix, left, fraction, first, last, white, rows, base):  
     scale = matrix.shape[1] / height
     held = -2
     for y in range(first, last):
-        position = max((y + 0.5) * scale - 0.5, 0.0)
-        top = int(position)
-        part = np.float32(position - top)
-        held = hold(matrix, left, fraction, top, held, rows)
-        above, below = rows[top % 2], rows[(top + 1) % 2]
+        held, part = hold(matrix, left, fraction, (y + 0.5) * scale, held, rows)
+        above, below = rows[held % 2], rows[(held + 1) % 2]
         source, line = means[y], base[y]
         for x in range(values // 3):
             red, green, blue = source[3 * x], source[3 * x + 1], source[3 * x + 2]
@@ -285,16 +287,10 @@ def map_rows(  # type: ignore[no-untyped-def]
     mapped, shares = scratch[0], scratch[1]
     held, base_held = -2, -2
     for y in range(first, last):
-        position = max((y + 0.5) * scale - 0.5, 0.0)
-        top = int(position)
-        part = np.float32(position - top)
-        held = hold(matrix, left, fraction, top, held, rows)
-        above, below = rows[top % 2], rows[(top + 1) % 2]
-        position = max((y + 0.5) * base_scale - 0.5, 0.0)
-        top = int(position)
-        base_part = np.float32(position - top)
-        base_held = hold(base, base_left, base_fraction, top, base_held, base_rows)
-        base_above, base_below = base_rows[top % 2, 0], base_rows[(top + 1) % 2, 0]
+        held, part = hold(matrix, left, fraction, (y + 0.5) * scale, held, rows)
+        above, below = rows[held % 2], rows[(held + 1) % 2]
+        base_held, base_part = hold(base, base_left, base_fraction, (y + 0.5) * base_scale, base_held, base_rows)
+        base_above, base_below = base_rows[base_held % 2, 0], base_rows[(base_held + 1) % 2, 0]
         for start in range(0, values, 3 * CHUNK):
             end = min(start + 3 * CHUNK, values)
             count = end - start

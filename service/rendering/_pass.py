@@ -76,8 +76,8 @@ def warm_up() -> None:
     numbers = Grade(np.float32(1), np.float32(0.5), np.linspace(0, 1, 16, dtype=np.float32))
     for dtype in (np.uint8, np.uint16):
         pixels = np.zeros((2, 2, 3), dtype)
+        means = np.zeros((2, 2, 3), np.float32)
         for terms in (2, 4, 5):
-            means = np.zeros((2, 2, 3), np.float32)
             apply_map(pixels, AffineMap(np.zeros((terms, 1, 1, 3), np.float32)), numbers, means)
         view = shrink(Picture(pixels, PictureFormat.PNG), (1, 1))
         mean_luminance(view.colour, view.weight)

@@ -1,4 +1,7 @@
-"""Networks for tests, in NumPy: exact, and with known properties. All take and give uint8 [N, h, w, 3]."""
+"""Networks for tests, in NumPy: exact, and with known properties; and a way to show them a picture.
+
+All take and give uint8 [N, h, w, 3].
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.pictures import Picture
+from service.rendering import Rendered, RenderOptions, finish, plan, prepare
 from service.repository import ModelTraits, SpatialScope
 
 Pixels = NDArray[np.uint8]
@@ -48,3 +53,12 @@ def blurring(batch: Pixels) -> Pixels:
 def identity(batch: Pixels) -> Pixels:
     """Changes nothing."""
     return batch
+
+
+def render(picture: Picture, network: Network, options: RenderOptions, traits: ModelTraits = POINTWISE) -> Rendered:
+    """The whole path for a decoded picture."""
+    render_plan = plan(picture.width, picture.height, picture.bits, traits, options)
+    prepared = prepare(picture, render_plan)
+    assert tuple(item.shape[:2] for item in prepared.items) == render_plan.item_shapes
+    assert all(item.dtype == np.uint8 for item in prepared.items)
+    return finish(prepared, [network(item[None])[0] for item in prepared.items], options)
