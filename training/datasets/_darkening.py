@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Annotated
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,6 +15,12 @@ Pixels = NDArray[np.uint8]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
+BACKLIT = (0.3, 0.75)
+"""Code values over 255: below the first a backlit photo loses the most light, above the second none."""
+
+EDGE_VARIANCE = 0.01
+"""Variance of code values over 255 in a window from which it holds an edge that shadows follow."""
+
 
 class Darkening(BaseModel):
     """A sensor model: code values to linear light and back, with less light, noise and compression between.
@@ -22,6 +29,8 @@ class Darkening(BaseModel):
         probability: share of samples that are darkened; the others stay as they are, pairs of equals from which a
             network learns to leave well-lit photos alone.
         gain: smallest and largest share of the light that is left; drawn log-uniformly.
+        backlit: share of darkened samples in which what is bright keeps its light, and what is dark has the root of
+            the gain: a bright sky over a dark street, from which a network learns to lift shadows alone.
         tone: smallest and largest exponent of the way to linear light and back; drawn uniformly for each way, so
             that the tone curve changes with the light.
         balance: standard deviation of the logarithm of the red and the blue gain: a white balance that is off.
@@ -36,6 +45,7 @@ class Darkening(BaseModel):
 
     probability: Share = 1.0
     gain: tuple[Positive, Positive] = (0.02, 0.5)
+    backlit: Share = 0.0
     tone: tuple[Positive, Positive] = (2.0, 2.4)
     balance: float = Field(0.05, ge=0)
     electrons: tuple[Positive, Positive] = (1000.0, 20000.0)
@@ -51,7 +61,8 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
     Shot noise is Gaussian of the Poisson distribution's variance, which is close from some ten electrons on.
     """
     light = (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32)[view]
-    light *= np.exp(random.uniform(*np.log(words.gain)))
+    gain = np.exp(random.uniform(*np.log(words.gain)))
+    light *= _backlight(view, np.sqrt(gain)) if random.random() < words.backlit else gain
     light *= np.exp(random.normal(0, words.balance, 3) * (1, 0, 1)).astype(np.float32)
     electrons = np.exp(random.uniform(*np.log(words.electrons)))
     deviation = np.sqrt(light * electrons + random.uniform(*words.read_noise) ** 2) / electrons
@@ -59,6 +70,23 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
     codes = np.clip(light, 0, 1) ** (1 / random.uniform(*words.tone))
     dark = np.round(255 * codes).astype(np.uint8)
     return _compressed(dark, words, random) if random.random() < words.jpeg else dark
+
+
+def _backlight(view: Pixels, gain: float) -> NDArray[np.float32]:
+    """The share of light that is left, float32 [H, W, 1]: `gain` where a photo is dark, 1 where it is bright.
+
+    It follows the photo's strong edges and is flat over its texture (guided by itself: He et al., "Guided Image
+    Filtering", ECCV 2010), for shadows have the contours of things.
+    """
+    grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    window = 2 * (max(view.shape[:2]) // 16) + 1
+    mean, square = (cv2.blur(values, (window, window)) for values in (grey, grey * grey))
+    variance = np.maximum(square - mean * mean, 0)
+    slope = variance / (variance + EDGE_VARIANCE)
+    smooth = cv2.blur(slope, (window, window)) * grey + cv2.blur((1 - slope) * mean, (window, window))
+    dark, bright = BACKLIT
+    lit = np.clip((smooth - dark) / (bright - dark), 0, 1)
+    return np.exp(np.log(gain) * (1 - lit * lit * (3 - 2 * lit)))[..., None].astype(np.float32)
 
 
 def _compressed(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixels:

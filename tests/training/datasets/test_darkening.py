@@ -29,6 +29,33 @@ def test_the_light_is_a_share_of_the_linear_light() -> None:
     assert np.unique(dark).tolist() == [round(200 * 0.2 ** (1 / 2.2))]
 
 
+def test_a_backlit_photo_keeps_its_bright_parts_and_loses_the_shadows() -> None:
+    view = constant(60, (64, 96))
+    view[:, 48:] = 230
+    dark = darken(view, words(gain=(0.04, 0.04), backlit=1.0), np.random.default_rng(0))
+    assert np.unique(dark[:, :24]).tolist() == [round(60 * 0.2 ** (1 / 2.2))]
+    assert np.abs(dark[:, 72:].astype(int) - 230).max() <= 1
+    # The contour stays where it was: no halo that is wider than it is deep.
+    assert (dark[:, 47] < 60).all() and (dark[:, 48] > 180).all()
+
+
+def test_texture_of_a_backlit_photo_keeps_its_contrast() -> None:
+    random = np.random.default_rng(4)
+    view = np.repeat(random.integers(60, 120, (96, 96, 1)), 3, axis=2).astype(np.uint8)
+    plain = darken(view, words(gain=(0.2, 0.2)), np.random.default_rng(0)).astype(float)
+    backlit = darken(view, words(gain=(0.04, 0.04), backlit=1.0), np.random.default_rng(0)).astype(float)
+    relative = [picture.std() / picture.mean() for picture in (plain, backlit)]
+    assert relative[1] < 1.2 * relative[0]
+
+
+def test_how_many_are_backlit_is_a_share() -> None:
+    view = constant(60, (16, 16))
+    view[:, 8:] = 250
+    drawn = words(gain=(0.04, 0.04), backlit=0.5)
+    kept = [darken(view, drawn, np.random.default_rng(seed))[0, 15, 0] > 200 for seed in range(200)]
+    assert 70 < sum(kept) < 130
+
+
 def test_shot_noise_follows_the_electrons() -> None:
     """At gain 1 and n electrons at white, the linear light's deviation is the root of light / n."""
     view = constant(128, (200, 200))
