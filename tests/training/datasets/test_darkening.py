@@ -36,7 +36,8 @@ def test_a_backlit_photo_keeps_its_bright_parts_and_loses_the_shadows() -> None:
     assert np.unique(dark[:, :24]).tolist() == [round(60 * 0.2 ** (1 / 2.2))]
     assert np.abs(dark[:, 72:].astype(int) - 230).max() <= 1
     # The contour stays where it was: no halo that is wider than it is deep.
-    assert (dark[:, 47] < 60).all() and (dark[:, 48] > 180).all()
+    assert dark[:, 47].max() < 60
+    assert dark[:, 48].min() > 180
 
 
 def test_texture_of_a_backlit_photo_keeps_its_contrast() -> None:
