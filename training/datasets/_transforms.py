@@ -77,6 +77,20 @@ class Illumination(_Words):
     fields: tuple[str, str] = ("low", "high")
 
 
+class ColouredLight(_Words):
+    """Street lamps and neon: all views are seen in one light that has a colour.
+
+    Attributes:
+        probability: share of samples that are changed.
+        spread: standard deviation of the logarithm of the channels' factors, of which the largest is then `gain`.
+        gain: smallest and largest factor of the strongest channel, clipped to code values; drawn uniformly.
+    """
+
+    probability: Share = 0.0
+    spread: float = Field(0.5, ge=0)
+    gain: tuple[float, float] = (1.0, 1.5)
+
+
 class Transforms(_Words):
     """What happens to a sample, in this order.
 
@@ -86,6 +100,7 @@ class Transforms(_Words):
         zoom: random part of the picture, enlarged back to its size.
         crop: (height, width), or one number: random crop; smaller pictures are extended by reflection.
         flips: mirror images.
+        coloured_light: one colour of light on all views.
         exposure: random light and noise on the dark views.
         illumination: lit parts, the same in the dark view and its reference.
         darkening: dark views made of well-lit ones.
@@ -95,6 +110,7 @@ class Transforms(_Words):
     zoom: Zoom | None = None
     crop: Side | tuple[Side, Side] | None = None
     flips: Flips = Flips()
+    coloured_light: ColouredLight | None = None
     exposure: Exposure | None = None
     illumination: Illumination | None = None
     darkening: Darkening | None = None
@@ -136,6 +152,10 @@ def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.
         result = {name: view[::-1] for name, view in result.items()}
     if random.random() < words.flips.transpose:
         result = {name: view.swapaxes(0, 1) for name, view in result.items()}
+    if words.coloured_light is not None and random.random() < words.coloured_light.probability:
+        colours = random.normal(0, words.coloured_light.spread, 3)
+        factors = random.uniform(*words.coloured_light.gain) * np.exp(colours - colours.max())
+        result = {name: _tinted(view, factors) for name, view in result.items()}
     if words.exposure is not None and random.random() < words.exposure.probability:
         for name in words.exposure.fields:
             if name in result:
@@ -148,6 +168,11 @@ def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.
             if name in result:
                 result[name] = darken(result[name], words.darkening, random)
     return result
+
+
+def _tinted(view: Pixels, factors: NDArray[np.float64]) -> Pixels:
+    curves = np.round(255 * np.clip(np.linspace(0, 1, 256)[:, None] * factors, 0, 1)).astype(np.uint8)
+    return np.stack([curves[view[..., channel], channel] for channel in range(3)], axis=-1)
 
 
 def _relight(view: Pixels, exposure: Exposure, random: np.random.Generator) -> Pixels:

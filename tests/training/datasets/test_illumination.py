@@ -1,10 +1,10 @@
-"""Lit parts of a pair: alike where there is light, untouched elsewhere."""
+"""Lit parts of a pair: alike where there is light, untouched elsewhere. Coloured light: the same on all views."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from training.datasets._transforms import Illumination, Transforms, transform
+from training.datasets._transforms import ColouredLight, Illumination, Transforms, transform
 
 
 def _lit(**settings: object) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -48,3 +48,20 @@ def test_the_callers_pictures_are_not_changed() -> None:
 def test_without_it_nothing_happens() -> None:
     views, same = _lit(probability=0.0)
     assert all((same[name] == view).all() for name, view in views.items())
+
+
+def test_coloured_light_has_the_same_factors_on_all_views_and_the_strongest_channel_its_gain() -> None:
+    views = {"low": np.full((8, 8, 3), 40, np.uint8), "high": np.full((8, 8, 3), 160, np.uint8)}
+    light = ColouredLight(probability=1.0, spread=0.6, gain=(1.2, 1.2))
+    for seed in range(5):
+        seen = transform(views, Transforms(coloured_light=light), np.random.default_rng(seed))
+        low, high = (seen[name][0, 0] / value for name, value in (("low", 40), ("high", 160)))
+        assert np.abs(low - high).max() <= 0.5 / 40 + 0.5 / 160
+        assert np.isclose(high.max(), 1.2, atol=0.5 / 160)
+        assert high.min() < 1.1
+
+
+def test_coloured_light_is_clipped() -> None:
+    light = ColouredLight(probability=1.0, spread=0.0, gain=(2.0, 2.0))
+    views = {"image": np.full((8, 8, 3), 200, np.uint8)}
+    assert (transform(views, Transforms(coloured_light=light), np.random.default_rng(0))["image"] == 255).all()
