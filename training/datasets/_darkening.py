@@ -62,7 +62,9 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
     """
     light = (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32)[view]
     gain = np.exp(random.uniform(*np.log(words.gain)))
-    light *= _backlight(view, np.sqrt(gain)) if random.random() < words.backlit else gain
+    # Where none is backlit nothing is drawn, so that trainings of before repeat.
+    backlit = words.backlit > 0 and random.random() < words.backlit
+    light *= _backlight(view, np.sqrt(gain)) if backlit else gain
     light *= np.exp(random.normal(0, words.balance, 3) * (1, 0, 1)).astype(np.float32)
     electrons = np.exp(random.uniform(*np.log(words.electrons)))
     deviation = np.sqrt(light * electrons + random.uniform(*words.read_noise) ** 2) / electrons
