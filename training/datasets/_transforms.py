@@ -77,6 +77,20 @@ class Illumination(_Words):
     fields: tuple[str, str] = ("low", "high")
 
 
+class Blacks(_Words):
+    """Night skies for photos that have none: what is darkest in a picture turns black, the rest keeps its range.
+
+    For samples whose views all show the same picture.
+
+    Attributes:
+        probability: share of samples that are changed.
+        share: smallest and largest share of the pixels that turn black; drawn uniformly.
+    """
+
+    probability: Share = 0.0
+    share: tuple[Share, Share] = (0.05, 0.4)
+
+
 class ColouredLight(_Words):
     """Street lamps and neon: all views are seen in one light that has a colour.
 
@@ -100,6 +114,7 @@ class Transforms(_Words):
         zoom: random part of the picture, enlarged back to its size.
         crop: (height, width), or one number: random crop; smaller pictures are extended by reflection.
         flips: mirror images.
+        blacks: a higher black point of all views.
         coloured_light: one colour of light on all views.
         exposure: random light and noise on the dark views.
         illumination: lit parts, the same in the dark view and its reference.
@@ -110,6 +125,7 @@ class Transforms(_Words):
     zoom: Zoom | None = None
     crop: Side | tuple[Side, Side] | None = None
     flips: Flips = Flips()
+    blacks: Blacks | None = None
     coloured_light: ColouredLight | None = None
     exposure: Exposure | None = None
     illumination: Illumination | None = None
@@ -152,6 +168,10 @@ def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.
         result = {name: view[::-1] for name, view in result.items()}
     if random.random() < words.flips.transpose:
         result = {name: view.swapaxes(0, 1) for name, view in result.items()}
+    if words.blacks is not None and random.random() < words.blacks.probability:
+        brightest = next(iter(result.values())).max(axis=2)
+        black = min(int(np.quantile(brightest, random.uniform(*words.blacks.share))), 254)
+        result = {name: _blackened(view, black) for name, view in result.items()}
     if words.coloured_light is not None and random.random() < words.coloured_light.probability:
         colours = random.normal(0, words.coloured_light.spread, 3)
         factors = random.uniform(*words.coloured_light.gain) * np.exp(colours - colours.max())
@@ -168,6 +188,11 @@ def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.
             if name in result:
                 result[name] = darken(result[name], words.darkening, random)
     return result
+
+
+def _blackened(view: Pixels, black: int) -> Pixels:
+    levels = np.maximum(np.arange(256) - black, 0) * (255 / (255 - black))
+    return np.round(levels).astype(np.uint8)[view]
 
 
 def _tinted(view: Pixels, factors: NDArray[np.float64]) -> Pixels:

@@ -1,10 +1,10 @@
-"""Lit parts of a pair: alike where there is light, untouched elsewhere. Coloured light: the same on all views."""
+"""Lit parts of a pair: alike where there is light, untouched elsewhere. Coloured light and blacks: the same on all views."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from training.datasets._transforms import ColouredLight, Illumination, Transforms, transform
+from training.datasets._transforms import Blacks, ColouredLight, Illumination, Transforms, transform
 
 
 def _lit(**settings: object) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -65,3 +65,19 @@ def test_coloured_light_is_clipped() -> None:
     light = ColouredLight(probability=1.0, spread=0.0, gain=(2.0, 2.0))
     views = {"image": np.full((8, 8, 3), 200, np.uint8)}
     assert (transform(views, Transforms(coloured_light=light), np.random.default_rng(0))["image"] == 255).all()
+
+
+def test_blacks_take_a_share_of_the_pixels_and_leave_white() -> None:
+    ramp = np.repeat(np.arange(1, 256, dtype=np.uint8), 8).reshape(-1, 8, 1).repeat(3, axis=2)
+    words = Transforms(blacks=Blacks(probability=1.0, share=(0.25, 0.25)))
+    seen = transform({"darkened": ramp, "original": ramp}, words, np.random.default_rng(1))
+    assert (seen["darkened"] == seen["original"]).all()
+    assert np.isclose((seen["original"] == 0).mean(), 0.25, atol=0.01)
+    assert seen["original"].max() == 255
+    assert (np.diff(np.sort(seen["original"][:, 0, 0].astype(int))) <= 2).all()
+
+
+def test_a_white_picture_may_be_told_to_have_blacks() -> None:
+    white = np.full((8, 8, 3), 255, np.uint8)
+    words = Transforms(blacks=Blacks(probability=1.0))
+    assert (transform({"image": white}, words, np.random.default_rng(0))["image"] == 255).all()
