@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -67,6 +68,7 @@ def export_checkpoint(
     checkpoint: Path,
     repository: Path,
     *,
+    options: Mapping[str, Any] | None = None,
     formats: Sequence[str] = FORMATS,
     name: str | None = None,
     version: int | None = None,
@@ -81,6 +83,7 @@ def export_checkpoint(
     Args:
         checkpoint: a file that training wrote.
         repository: the model repository's folder; made if absent.
+        options: of the network, in the place of those that it was trained with; the weights have to fit.
         formats: of `onnx` and `torchscript`; the latter's folder is called `<name>_torchscript`.
         name: the model's name; None: the network's.
         version: number of the version; None: one more than the highest that is there.
@@ -92,10 +95,14 @@ def export_checkpoint(
         FileNotFoundError: there is no such file, or nothing is written about the network in `families/`.
         FileExistsError: the version exists, and `overwrite` is false.
         ParityError: an exported file differs from torch by more than 1/255.
-        ValueError: the file is no training checkpoint, or a format is unknown.
+        ValueError: the file is no training checkpoint, a format is unknown, or the network has no such option.
     """
-    command = f"nightlift export {checkpoint}"
+    changed = dict(options or {})
+    command = " ".join(
+        ["nightlift export", str(checkpoint), *(f"--option {key}={json.dumps(to)}" for key, to in changed.items())]
+    )
     content = load_checkpoint(checkpoint)
+    content["options"] = {**content["options"], **changed}
     target = _Target(repository, name or content["network"], tuple(formats), version, overwrite)
     return _export(_Origin.of(command, (checkpoint,), content), target, scores, full_size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -140,6 +141,10 @@ def export(
     format: Annotated[list[Format] | None, typer.Option(help="What to write; both if absent.")] = None,
     scores: Annotated[Path | None, typer.Option(help="JSON of `nightlift evaluate`, for the model card.")] = None,
     full_size: Annotated[bool, typer.Option(help="Compare with torch at 400x600 too.")] = True,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE of the network in the place of what it was trained with; may be repeated."),
+    ] = None,
     from_official: Annotated[
         bool, typer.Option(help="The file is a checkpoint as its authors published it.")
     ] = False,
@@ -164,7 +169,21 @@ def export(
     if from_official:
         report = import_official(checkpoints, to, network=network, **options)
     elif len(checkpoints) == 1:
-        report = export_checkpoint(checkpoints[0], to, **options)
+        report = export_checkpoint(checkpoints[0], to, options=_network_options(option or []), **options)
     else:
         raise typer.BadParameter("only published checkpoints come in several files", param_hint="CHECKPOINTS")
     typer.echo(report)
+
+
+def _network_options(words: list[str]) -> dict[str, Any]:
+    """NAME=VALUE, where the value is JSON: a number, true, false or a quoted string."""
+    options = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            options[name] = json.loads(value)
+        except json.JSONDecodeError:
+            raise typer.BadParameter(
+                f"{word!r} is not NAME=VALUE with a number, true, false or a string in quotes", param_hint="--option"
+            ) from None
+    return options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import httpx
@@ -134,3 +135,23 @@ def answers_of(repository: Path, **settings: object) -> dict[str, np.ndarray]:
             await models.close()
 
     return asyncio.run(ask())
+
+
+def test_an_option_is_changed_on_the_way_out(model: Exported, tmp_path: Path) -> None:
+    options = {"smoothing": 0.5}
+    export_checkpoint(model.checkpoint, tmp_path, options=options, formats=("torchscript",), full_size=False)
+    served = load_checkpoint(tmp_path / "nightlift_torchscript" / "1" / "model.pt")
+    assert served["options"] == {**OPTIONS, "smoothing": 0.5}
+    manifest = json.loads((tmp_path / "nightlift_torchscript" / "1" / "manifest.json").read_text())
+    assert manifest["exported_by"]["command"] == "nightlift export best.pt --option smoothing=0.5"
+    picture = torch.from_numpy(proxy()).permute(0, 3, 1, 2) / 255
+    with torch.inference_mode():
+        calm, lively = (build_network(at).affine(picture) for at in (load_checkpoint(model.checkpoint), served))
+    torch.testing.assert_close(calm[:, :6], lively[:, :6])
+    assert (calm[:, 6:] - lively[:, 6:]).abs().max() > 0.01
+
+
+def test_an_option_that_the_network_lacks_is_refused(model: Exported, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"does not take the options .*grain"):
+        export_checkpoint(model.checkpoint, tmp_path, options={"grain": 1}, full_size=False)
+    assert not list(tmp_path.iterdir())

@@ -58,7 +58,7 @@ def test_flags_allow_what_the_service_allows() -> None:
     ("command", "function", "renamed"),
     [
         (commands.train, training.train, {"stop_after", "progress"}),
-        (commands.export, export.export_checkpoint, {"checkpoint", "repository", "formats"}),
+        (commands.export, export.export_checkpoint, {"checkpoint", "repository", "formats", "options"}),
         (
             commands.evaluate,
             training.evaluate,
@@ -112,3 +112,10 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     message = outcome.stderr.decode()
     assert message.startswith("nightlift: there is no recipe no_such_recipe")
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("word", ["smoothing", "smoothing=much", "=1 2"])
+def test_network_options_are_names_and_values(word: str, tmp_path: Path) -> None:
+    refused = nightlift("export", tmp_path / "best.pt", "--option", word)
+    assert refused.returncode == 2
+    assert "is not NAME=VALUE" in refused.stderr.decode()

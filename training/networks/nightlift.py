@@ -61,12 +61,14 @@ class Nightlift(nn.Module):
         width: features at half the proxy's resolution; a quarter has twice, an eighth two and two thirds as many.
         side: long side of the proxy in pixels.
         pooled: whether texture may be pooled over colours; without, the map has no mixing of colours.
+        smoothing: exponent of contrast, 0 to 1. At 1 errors are least, which costs texture; at 0 all noise stays.
     """
 
-    def __init__(self, width: int = 24, side: int = SIDE, pooled: bool = True) -> None:
+    def __init__(self, width: int = 24, side: int = SIDE, pooled: bool = True, smoothing: float = 1.0) -> None:
         super().__init__()
         self.side = side
         self.pooled = pooled
+        self.smoothing = smoothing
         # As attributes, for scripts see no constants of their module.
         self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
         half, quarter, eighth = width, 2 * width, 8 * width // 3
@@ -125,6 +127,8 @@ class Nightlift(nn.Module):
         gain = torch.exp(self.log_gain * torch.tanh(logarithm / self.log_gain))
         offset = self.offset * torch.tanh(terms[:, 3:6])
         contrast = self.contrast * torch.sigmoid(terms[:, 6:7] + 1.4)  # begins at 1
+        if self.smoothing != 1.0:
+            contrast = contrast**self.smoothing
         slope = contrast * gain
         pooling = torch.sigmoid(terms[:, 7:8] - 1.0)
         if not self.pooled:

@@ -1,4 +1,4 @@
-"""Lit parts of a pair: alike where there is light, untouched elsewhere. Coloured light and blacks: the same on all views."""
+"""Lit parts of a pair: alike where there is light, untouched elsewhere. Coloured light, blacks: alike everywhere."""
 
 from __future__ import annotations
 

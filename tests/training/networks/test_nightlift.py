@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +115,21 @@ def test_without_pooling_the_map_mixes_no_colours() -> None:
         matrix = network.affine(torch.rand(1, 3, 32, 48))[0, 6:].reshape(3, 3, 32, 48)
     off_diagonal = matrix[~torch.eye(3, dtype=torch.bool)]
     assert off_diagonal.abs().max() == 0
+
+
+@pytest.mark.parametrize("bias", [-3.0, 0.5])
+def test_smoothing_is_the_exponent_of_contrast_and_touches_nothing_else(bias: float) -> None:
+    maps = []
+    for smoothing in (1.0, 0.5, 0.0):
+        network = networks.create("nightlift", width=6, pooled=False, smoothing=smoothing)
+        for last in (network.light, network.head):  # type: ignore[attr-defined]
+            nn.init.zeros_(last.weight)
+        with torch.no_grad():
+            network.head.bias.zero_()  # type: ignore[attr-defined]
+            network.head.bias[4 * 6 : 4 * 7] = bias  # type: ignore[attr-defined]
+        with torch.inference_mode():
+            maps.append(network.affine(torch.rand(1, 3, 32, 48)))  # type: ignore[operator]
+    contrast = 1.25 / (1 + math.exp(-bias - 1.4))
+    for coefficients, power in zip(maps, (1.0, 0.5, 0.0), strict=True):
+        torch.testing.assert_close(coefficients[:, :6], maps[0][:, :6])
+        torch.testing.assert_close(coefficients[:, 6], torch.full((1, 32, 48), contrast**power))
