@@ -70,7 +70,7 @@ def train(
 
     folders = _folders(plan, data)
     out.mkdir(parents=True, exist_ok=True)
-    splits = {stream: _split(plan, stream, folders[stream]) for stream in plan.data}
+    splits = _splits(plan, folders)
 
     torch.manual_seed(plan.seed)
     network = networks.create(plan.network, **plan.options)
@@ -130,12 +130,27 @@ def _folders(plan: Recipe, data: Path | Mapping[str, Path]) -> dict[str, Path]:
     return {stream: Path(folder) for stream, folder in data.items()}
 
 
-def _split(plan: Recipe, stream: str, folder: Path) -> tuple[list[Sample], list[Sample]]:
-    """(training samples, held-out samples) of a stream; only the first one is validated on."""
-    samples = find_samples(plan.data[stream].layout, folder, plan.data[stream].split)
-    if plan.validation is None or stream != next(iter(plan.data)):
-        return samples, []
-    kept, held_out = hold_out(samples, plan.validation.fraction, plan.seed)
+def _splits(plan: Recipe, folders: Mapping[str, Path]) -> dict[str, tuple[list[Sample], list[Sample]]]:
+    """(training samples, held-out samples) by stream: what is held out of the first is not trained on in any."""
+    samples = {name: find_samples(part.layout, folders[name], part.split) for name, part in plan.data.items()}
+    if plan.validation is None:
+        return {name: (found, []) for name, found in samples.items()}
+    first = next(iter(samples))
+    kept, held_out = hold_out(samples[first], plan.validation.fraction, plan.seed)
     if not kept:
-        raise ValueError(f"{folder}: all {len(samples)} samples would be held out, nothing is left to train on")
-    return kept, held_out
+        raise ValueError(
+            f"{folders[first]}: all {len(samples[first])} samples would be held out, none is left to train on"
+        )
+    hidden = set().union(*map(_files, held_out))
+    splits = {first: (kept, held_out)}
+    for name in list(samples)[1:]:
+        seen = [sample for sample in samples[name] if hidden.isdisjoint(_files(sample))]
+        unseen = [sample for sample in samples[name] if not hidden.isdisjoint(_files(sample))]
+        if not seen:
+            raise ValueError(f"stream {name} has only what is held out of {first}")
+        splits[name] = (seen, unseen)
+    return splits
+
+
+def _files(sample: Sample) -> set[Path]:
+    return {path.resolve() for path in sample.files.values()}

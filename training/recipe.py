@@ -95,7 +95,7 @@ class OptimizerRecipe(_Part):
 
 
 class ValidationRecipe(_Part):
-    """Held-out samples of the first stream, never trained on, and the choice of the best checkpoint.
+    """Held-out samples of the first stream, trained on in no stream, and the choice of the best checkpoint.
 
     Attributes:
         fraction: share of samples held out, whole scenes at a time.

@@ -17,7 +17,7 @@ from training._average import Average
 from training._inputs import Inputs
 from training._journal import read_curve
 from training.checkpoints import build_network, load_checkpoint
-from training.datasets import find_samples
+from training.datasets import find_samples, hold_out
 from training.objectives import Batch, Objective, Player, Settings, Update, frozen, register_objective
 from training.recipe import Recipe
 
@@ -101,6 +101,32 @@ def test_beginning_anew_forgets_the_earlier_run(folder: Path, tmp_path: Path) ->
 def test_another_seed_gives_another_run(run: Path, folder: Path, tmp_path: Path) -> None:
     _train(_recipe(), folder, tmp_path, seed=1, stop_after=2)
     assert _values(tmp_path, "train/loss")[0] != _values(run, "train/loss")[0]
+
+
+def test_what_is_held_out_is_trained_on_in_no_stream(folder: Path, tmp_path: Path) -> None:
+    part = {"layout": "folder", "transforms": {"resize": 32}}
+    recipe = _recipe(data={"image": part, "parts": part, "others": part})
+    elsewhere = tmp_path / "others"
+    elsewhere.mkdir()
+    for file in folder.iterdir():
+        (elsewhere / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "linked").symlink_to(folder)
+    folders = {"image": folder, "parts": tmp_path / "linked", "others": elsewhere}
+    result = _train(recipe, folders, tmp_path / "run", stop_after=1)
+    counts = {name: (data["samples"], data["held_out"]) for name, data in result.manifest["data"].items()}
+    assert counts == {"image": (9, 3), "parts": (9, 3), "others": (12, 0)}
+
+
+def test_a_stream_of_nothing_but_held_out_samples_is_refused(folder: Path, tmp_path: Path) -> None:
+    part = {"layout": "folder", "transforms": {"resize": 32}}
+    _, held_out = hold_out(find_samples("folder", folder), 0.25, seed=0)
+    few = tmp_path / "few"
+    few.mkdir()
+    for sample in held_out:
+        (few / sample.files["image"].name).symlink_to(sample.files["image"])
+    recipe = _recipe(data={"image": part, "parts": part})
+    with pytest.raises(ValueError, match="stream parts has only what is held out of image"):
+        _train(recipe, {"image": folder, "parts": few}, tmp_path / "run")
 
 
 def test_results_are_complete(run: Path) -> None:
