@@ -158,26 +158,33 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
         )
         yield "The last:"
     sets = data_sets(training)
-    counts = sum(stream["samples"] for stream in training["data"].values())
-    held_out = sum(stream["held_out"] for stream in training["data"].values())
+    counts = " + ".join(f"{stream['samples']:,}" for stream in training["data"].values())
+    held_out = next(iter(training["data"].values()))["held_out"]
+    caution = " (too high: a stream had these pictures too)" if any(map(_had_held_out, sittings(training))) else ""
     machine = f"{training['processor']}, threads: {training['threads']}"
     yield _bullets(
         [
             f"Recipe: {training['recipe']['title']}, {training['recipe']['precision']}, "
             f"batches of {training['recipe']['batch_size']}",
             *(f"Data: {data.title}" for data in sets),
-            f"Pictures: {counts:,} trained on, {held_out:,} held out to choose the checkpoint",
+            f"Pictures: {counts} trained on, {held_out:,} held out to choose the checkpoint",
             f"Steps: {training['steps_done']:,} of {training['steps']:,}, seed {training['seed']}, "
             f"{training['seconds'] / 60:,.0f} minutes",
             f"Hardware: {machine if training['device'] == 'cpu' else training['device']}",
             f"Code: `{training['git_revision']}`",
             *(
-                f"Chosen: step {best['step']:,}, held-out {best['select']} {best['score']:.4g}"
+                f"Chosen: step {best['step']:,}, held-out {best['select']} {best['score']:.4g}{caution}"
                 for best in _best(training)
             ),
             *(str(note) for note in training.get("notes", [])),
         ]
     )
+
+
+def _had_held_out(sitting: dict[str, Any]) -> bool:
+    """Whether another stream of the folder kept what was held out of the first, as all once did."""
+    first, *others = sitting.get("data", {}).values() or [{}]
+    return any(stream["folder"] == first["folder"] and not stream["held_out"] for stream in others)
 
 
 def _best(training: dict[str, Any]) -> list[dict[str, Any]]:

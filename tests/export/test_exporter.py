@@ -115,6 +115,22 @@ def test_card_tells_of_every_sitting(tmp_path: Path) -> None:
     assert "Data: LOLv1" in card  # the last sitting has not seen it
 
 
+@pytest.mark.parametrize(("held_out", "told"), [(0, True), (105, False)])
+def test_card_tells_if_held_out_pictures_were_trained_on(held_out: int, told: bool, tmp_path: Path) -> None:
+    pairs = {"folder": "data/LOLv1", "samples": 436, "held_out": 49, "digest": "0"}
+    streams = {
+        "pairs": pairs,
+        "parts": {**pairs, "held_out": held_out},
+        "photos": {**pairs, "folder": "p", "held_out": 0},
+    }
+    checkpoint = torch.load(save_checkpoint(tmp_path / "best.pt"), weights_only=True)
+    earlier = {**TRAINING, "data": streams}
+    torch.save({**checkpoint, "manifest": {**TRAINING, "began_with": earlier}}, tmp_path / "best.pt")
+    export_checkpoint(tmp_path / "best.pt", tmp_path / "models", formats=("onnx",), full_size=False)
+    card = (tmp_path / "models/zero_dce_improved/MODEL_CARD.md").read_text()
+    assert ("too high" in card) == told
+
+
 def test_scores_reach_card_and_listing_of_both_formats(repository: Path, scores: Path) -> None:
     assert [record.name for record in write_cards(repository, ["zero_dce_improved"], scores)] == list(NAMES)
     for name in NAMES:
