@@ -50,6 +50,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (root / "shots.scenes.csv").write_text("\n".join(shots) + "\n")
     return {
         "pairs": root / "lol",
+        "parts": root / "lol",
         "dark": root / "dark",
         "liked": root / "brackets",
         "brackets": root / "shots",
@@ -66,7 +67,10 @@ def toy(name: str, steps: int, **settings: Any) -> Recipe:
     recipe = load_recipe(name)
     streams = {
         stream: part.model_copy(
-            update={"transforms": part.transforms.model_copy(update={"resize": (40, 56), "crop": SIDE})}
+            update={
+                "batch_size": None,
+                "transforms": part.transforms.model_copy(update={"resize": (40, 56), "crop": SIDE}),
+            }
         )
         for stream, part in recipe.data.items()
     }
