@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -98,11 +99,10 @@ def export_checkpoint(
         ValueError: the file is no training checkpoint, a format is unknown, or the network has no such option.
     """
     changed = dict(options or {})
-    command = " ".join(
-        ["nightlift export", str(checkpoint), *(f"--option {key}={json.dumps(to)}" for key, to in changed.items())]
-    )
+    words = [word for key, value in changed.items() for word in ("--option", f"{key}={json.dumps(value)}")]
+    command = shlex.join(["nightlift", "export", str(checkpoint), *words])
     content = load_checkpoint(checkpoint)
-    content["options"] = {**content["options"], **changed}
+    content["options"] |= changed
     target = _Target(repository, name or content["network"], tuple(formats), version, overwrite)
     return _export(_Origin.of(command, (checkpoint,), content), target, scores, full_size)
 

@@ -166,6 +166,8 @@ def export(
         "scores": scores,
         "full_size": full_size,
     }
+    if from_official and option:
+        raise typer.BadParameter("published weights keep the options they were published with", param_hint="--option")
     if from_official:
         report = import_official(checkpoints, to, network=network, **options)
     elif len(checkpoints) == 1:

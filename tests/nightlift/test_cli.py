@@ -119,3 +119,9 @@ def test_network_options_are_names_and_values(word: str, tmp_path: Path) -> None
     refused = nightlift("export", tmp_path / "best.pt", "--option", word)
     assert refused.returncode == 2
     assert "is not NAME=VALUE" in refused.stderr.decode()
+
+
+def test_published_weights_keep_their_options(tmp_path: Path) -> None:
+    refused = nightlift("export", tmp_path / "best.pth", "--from-official", "--option", "smoothing=0.5")
+    assert refused.returncode == 2
+    assert "published weights keep the options" in refused.stderr.decode()

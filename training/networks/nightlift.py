@@ -62,13 +62,18 @@ class Nightlift(nn.Module):
         side: long side of the proxy in pixels.
         pooled: whether texture may be pooled over colours; without, the map has no mixing of colours.
         smoothing: exponent of contrast, 0 to 1. At 1 errors are least, which costs texture; at 0 all noise stays.
+
+    Raises:
+        ValueError: `smoothing` is outside 0 to 1.
     """
 
     def __init__(self, width: int = 24, side: int = SIDE, pooled: bool = True, smoothing: float = 1.0) -> None:
         super().__init__()
+        if not 0 <= smoothing <= 1:
+            raise ValueError(f"smoothing is {smoothing}; 0 to 1 is allowed")
         self.side = side
         self.pooled = pooled
-        self.smoothing = smoothing
+        self.smoothing = float(smoothing)
         # As attributes, for scripts see no constants of their module.
         self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
         half, quarter, eighth = width, 2 * width, 8 * width // 3

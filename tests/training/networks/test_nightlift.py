@@ -133,3 +133,9 @@ def test_smoothing_is_the_exponent_of_contrast_and_touches_nothing_else(bias: fl
     for coefficients, power in zip(maps, (1.0, 0.5, 0.0), strict=True):
         torch.testing.assert_close(coefficients[:, :6], maps[0][:, :6])
         torch.testing.assert_close(coefficients[:, 6], torch.full((1, 32, 48), contrast**power))
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.5, "much"])
+def test_smoothing_out_of_range_is_refused(smoothing: object) -> None:
+    with pytest.raises(ValueError, match="smoothing"):
+        networks.create("nightlift", smoothing=smoothing)
