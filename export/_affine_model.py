@@ -34,15 +34,42 @@ class Look(nn.Module):
         return as_codes(shrink(picture, height, width)).to(self.peak.dtype)
 
 
-class MapAndPicture(nn.Module):
-    """A map [N, K, h, w] and `image` -> `enhanced`, uint8 [N, H, W, 3], and `affine`, float32 [N, h, w, K]."""
+class Picture(nn.Module):
+    """A map [N, K, h, w] and `image` -> `enhanced`, both uint8 [N, H, W, 3]."""
 
-    def forward(self, coefficients: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, coefficients: Tensor, image: Tensor) -> Tensor:
         """See the class."""
-        coefficients = coefficients.to(torch.float32)
         picture = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
-        enhanced = torch.round(apply_map(coefficients, picture).clamp(0.0, 1.0) * 255.0).to(torch.uint8)
-        return enhanced.permute(0, 2, 3, 1).contiguous(), coefficients.permute(0, 2, 3, 1).contiguous()
+        enhanced = torch.round(apply_map(coefficients.to(torch.float32), picture).clamp(0.0, 1.0) * 255.0)
+        return enhanced.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+class Map(nn.Module):
+    """A map [N, K, h, w] -> `affine`, float32 [N, h, w, K]."""
+
+    def forward(self, coefficients: Tensor) -> Tensor:
+        """See the class."""
+        return coefficients.to(torch.float32).permute(0, 2, 3, 1).contiguous()
+
+
+class LookAtProxy(nn.Module):
+    """What `Look` gives for a picture that is a proxy already: uint8 [N, h, w, 3] -> [N, 3, h, w] in [0, 1]."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        return image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+
+
+class PictureOfProxy(nn.Module):
+    """What `Picture` gives for a picture that is a proxy already: all of it is light."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picture = Picture()
+
+    def forward(self, coefficients: Tensor, image: Tensor) -> Tensor:
+        """A map [N, K, h, w] and `image`, uint8 [N, h, w, 3] -> `enhanced`, the same."""
+        return self.picture(coefficients[:, :6] if coefficients.shape[1] == 15 else coefficients, image)
 
 
 class AffinePixelModel(nn.Module):
@@ -59,11 +86,13 @@ class AffinePixelModel(nn.Module):
         super().__init__()
         self.before = Look(network.side)  # type: ignore[arg-type]
         self.network = network
-        self.after = MapAndPicture()
+        self.picture = Picture()
+        self.map = Map()
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, H, W, 3], sRGB code values -> `enhanced`, the same, and `affine`, float32 [N, h, w, K]."""
-        return self.after(self.network.affine(self.before(image)), image)  # type: ignore[operator]
+        coefficients = self.network.affine(self.before(image))  # type: ignore[operator]
+        return self.picture(coefficients, image), self.map(coefficients)
 
     def core(self) -> nn.Module:
         """From the proxy to the map, as a module of its own."""

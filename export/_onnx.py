@@ -12,13 +12,15 @@ from typing import Any
 import onnx
 import onnxslim
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 from torch.export import Dim
 
-from export._affine_model import MAP, AffinePixelModel
+from export._affine_model import MAP, AffinePixelModel, LookAtProxy, PictureOfProxy
 from export._compact import store_in_half
 from export._fold import fold
-from export._pixel_model import INPUT, SMALLEST_SIDE, PixelModel
+from export._pixel_model import INPUT, OUTPUT, SMALLEST_SIDE, PixelModel
+from export._shortcut import share_constants, with_shortcut
 
 FILE = "model.onnx"
 OPSET = 18  # read by every ONNX Runtime since 1.14, and so by the Triton servers in use
@@ -42,8 +44,8 @@ def to_onnx(model: PixelModel | AffinePixelModel, facts: Mapping[str, str]) -> b
         torch.onnx.OnnxExporterError: the network uses what cannot be exported.
     """
     with _quiet():
-        parts = _parts(model)
-        proto = onnxslim.slim(_joined(parts))
+        proto = onnxslim.slim(_joined(_parts(model)))
+    share_constants(proto.graph)
     fold(proto)
     store_in_half(proto)
     _tidy(proto)
@@ -52,8 +54,8 @@ def to_onnx(model: PixelModel | AffinePixelModel, facts: Mapping[str, str]) -> b
     return proto.SerializeToString()
 
 
-def _parts(model: PixelModel | AffinePixelModel) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
-    """The graphs before, of, and after the network.
+def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
+    """The graphs before, of, and after the network; of a map, what it makes of the picture, and itself.
 
     Exported in one piece, the padded sides would be expressions in the picture's sides, which torch's symbolic
     arithmetic carries through every layer: slow, and wrong where it takes a side for a multiple already. In parts,
@@ -69,16 +71,28 @@ def _parts(model: PixelModel | AffinePixelModel) -> tuple[onnx.ModelProto, onnx.
     image_axes = {0: batch, 1: height, 2: width}
     padded_axes = {0: batch, 2: model.before.multiple * rows, 3: model.before.multiple * columns}
     free_axes = {0: batch, 2: Dim("padded_height", min=SMALLEST_SIDE), 3: Dim("padded_width", min=SMALLEST_SIDE)}
+
+    def before(module: nn.Module) -> ModelProto:
+        return _export(module, {INPUT: image}, [image_axes], ["padded"])
+
+    def after(module: nn.Module) -> ModelProto:
+        return _export(module, {"raw": raw, INPUT: image}, [free_axes, image_axes], [OUTPUT])
+
+    core = _export(model.core(), {"padded": padded}, [padded_axes], ["raw"])
+    if isinstance(model, PixelModel):
+        return before(model.before), core, after(model.after)
+    limits = model.before.side, model.before.multiple
     return (
-        _export(model.before, {INPUT: image}, [image_axes], ["padded"]),
-        _export(model.core(), {"padded": padded}, [padded_axes], ["raw"]),
-        _export(model.after, {"raw": raw, INPUT: image}, [free_axes, image_axes], list(model.outputs)),
+        with_shortcut(before(model.before), before(LookAtProxy()), *limits),
+        core,
+        with_shortcut(after(model.picture), after(PictureOfProxy()), *limits),
+        _export(model.map, {"raw": raw}, [free_axes], [MAP]),
     )
 
 
 def _export(
     module: nn.Module, inputs: Mapping[str, Tensor], axes: list[dict[int, Any]], outputs: list[str]
-) -> onnx.ModelProto:
+) -> ModelProto:
     program = torch.onnx.export(
         module.eval(),
         tuple(inputs.values()),
@@ -93,22 +107,23 @@ def _export(
     return program.model_proto
 
 
-def _joined(parts: tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]) -> onnx.ModelProto:
-    """One graph from `image` to the outputs; values inside a part get the part's name in front."""
-    before, network, after = (
+def _joined(parts: tuple[ModelProto, ...]) -> ModelProto:
+    """One graph from `image` to the outputs of its last parts; values inside a part get the part's name in front."""
+    before, network, *after = (
         onnx.compose.add_prefix(part, prefix, rename_inputs=False, rename_outputs=False)
-        for part, prefix in zip(parts, ("before_", "network_", "after_"), strict=True)
+        for part, prefix in zip(parts, ("before_", "network_", "after_", "map_"), strict=False)
     )
     joined = onnx.compose.merge_models(before, network, [("padded", "padded")])
     graph = joined.graph
-    graph.node.extend(after.graph.node)
-    graph.initializer.extend(after.graph.initializer)
     del graph.output[:]
-    graph.output.extend(after.graph.output)
+    for part in after:
+        graph.node.extend(part.graph.node)
+        graph.initializer.extend(part.graph.initializer)
+        graph.output.extend(part.graph.output)
     return joined
 
 
-def _tidy(proto: onnx.ModelProto) -> None:
+def _tidy(proto: ModelProto) -> None:
     """Take out what describes the machine and the moment of the export, and name the axes."""
     proto.producer_name, proto.producer_version = "nightlift", version("nightlift")
     proto.doc_string = proto.graph.doc_string = ""

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from google.protobuf import text_format
+from onnx import helper
 from torch import nn
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export import export_checkpoint
+from export._affine_model import pixel_model
 from service.inference import AFFINE, ENHANCED, Models, open_runner
 from service.repository import ModelRepository, read_config
 from service.settings import Settings
@@ -89,6 +92,55 @@ def test_the_map_of_a_proxy_is_the_networks(model: Exported, name: str) -> None:
     assert list(answer) == [AFFINE]
     assert answer[AFFINE].shape == (2, *PROXY, 15)
     assert np.abs(answer[AFFINE] - expected.permute(0, 2, 3, 1).numpy()).max() < 1e-3
+
+
+SHORT_WAY = {
+    (168, 256): True,
+    (256, 256): True,
+    (16, 16): True,
+    (168, 264): False,
+    (164, 256): False,
+    (300, 450): False,
+}
+"""By (height, width): whether a picture is a proxy already, neither to be shrunk nor its map to be enlarged."""
+
+
+@pytest.mark.parametrize("size", SHORT_WAY)
+def test_a_proxy_takes_a_shorter_way_to_the_same_answer(model: Exported, size: tuple[int, int]) -> None:
+    proto = onnx.load(model.onnx)
+    branches = [attribute.g for node in proto.graph.node if node.op_type == "If" for attribute in node.attribute]
+    assert sorted(branch.name for branch in branches) == ["shortcut", "shortcut", "whole", "whole"]
+    for branch in branches:
+        if (branch.name == "shortcut") != SHORT_WAY[size]:
+            block(branch)
+    pictures = np.stack([dark_scene("coffee", size), dark_scene("astronaut", size)])
+    reference = pixel_model(build_network(load_checkpoint(model.checkpoint)), networks.spec("nightlift"))
+    with torch.inference_mode():
+        enhanced, affine = (tensor.numpy() for tensor in reference(torch.from_numpy(pictures)))
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    answer = dict(zip((ENHANCED, AFFINE), session.run([ENHANCED, AFFINE], {"image": pictures}), strict=True))
+    assert np.abs(answer[ENHANCED].astype(int) - enhanced).max() <= 1
+    assert np.abs(answer[AFFINE] - affine).max() < 1e-3
+
+
+def block(branch: onnx.GraphProto) -> None:
+    """Let a branch give what nothing can be done with: whoever takes it fails."""
+    (output,) = branch.output
+    del branch.node[:], branch.initializer[:]
+    branch.node.append(helper.make_node("Shape", ["image"], ["nothing"]))
+    branch.node.append(helper.make_node("Cast", ["nothing"], [output.name], to=output.type.tensor_type.elem_type))
+
+
+def test_no_name_in_a_branch_hides_one_around_it(model: Exported) -> None:
+    graph = onnx.load(model.onnx).graph
+    around = names_made(graph)
+    for node in graph.node:
+        for attribute in node.attribute:
+            assert not names_made(attribute.g) & around
+
+
+def names_made(graph: onnx.GraphProto) -> set[str]:
+    return {constant.name for constant in graph.initializer}.union(*(node.output for node in graph.node))
 
 
 def test_whole_and_guided_agree_through_the_service(model: Exported, tmp_path: Path) -> None:
