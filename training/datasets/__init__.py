@@ -5,7 +5,7 @@ import its file here.
 """
 
 # Importing a layout's file puts it on the list.
-from training.datasets import brackets, exdark, folders, publishers, well_exposed
+from training.datasets import brackets, exdark, folders, fused, publishers, well_exposed
 from training.datasets._samples import (
     Sample,
     find_samples,
@@ -27,6 +27,7 @@ __all__ = [
     "exdark",
     "find_samples",
     "folders",
+    "fused",
     "held_out_batches",
     "hold_out",
     "layout_names",

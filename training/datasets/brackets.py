@@ -39,21 +39,31 @@ def brackets(root: Path, split: str) -> list[Sample]:
     `<folder>.scenes.csv` beside the folder lists `file`, `scene` (the sequence), `mean_rgb` (0 to 255) and
     `frac_clipped_hi` (share of pixels).
     """
+    pictures = {path.name: path for path in list_pictures(root).values()}
+    return [
+        Sample(low.stem, {"low": low, "high": high}, scene)
+        for scene, rows in sequences(root).items()
+        for low, high in _pairs(rows, pictures)
+    ]
+
+
+def sequences(root: Path) -> dict[str, list[dict[str, str]]]:
+    """The shots of a folder by sequence: rows of `<folder>.scenes.csv`.
+
+    Raises:
+        FileNotFoundError: there is no such list, or it lists a shot that is not there.
+    """
     table = root.parent / f"{root.name}.scenes.csv"
     if not table.is_file():
         raise FileNotFoundError(f"pairing the shots of exposure sequences needs their list: there is no {table}")
-    pictures = {path.name: path for path in list_pictures(root).values()}
-    sequences: dict[str, list[dict[str, str]]] = defaultdict(list)
+    names = {path.name for path in list_pictures(root).values()}
+    found: dict[str, list[dict[str, str]]] = defaultdict(list)
     with table.open(newline="") as lines:
         for row in csv.DictReader(lines):
-            if row["file"] not in pictures:
+            if row["file"] not in names:
                 raise FileNotFoundError(f"{table.name} lists {row['file']}, which is not in {root}")
-            sequences[row["scene"]].append(row)
-    return [
-        Sample(low.stem, {"low": low, "high": high}, scene)
-        for scene, rows in sequences.items()
-        for low, high in _pairs(rows, pictures)
-    ]
+            found[row["scene"]].append(row)
+    return found
 
 
 def _pairs(rows: list[dict[str, str]], pictures: dict[str, Path]) -> list[tuple[Path, Path]]:
@@ -71,11 +81,11 @@ def _pairs(rows: list[dict[str, str]], pictures: dict[str, Path]) -> list[tuple[
     wanted = [row for row in rows if least <= float(row["mean_rgb"]) <= share * float(reference["mean_rgb"])]
     if not wanted:
         return []
-    view = _thumbnail(pictures[reference["file"]])
+    view = thumbnail(pictures[reference["file"]])
     return [
         (pictures[row["file"]], pictures[reference["file"]])
         for row in wanted
-        if agreement(_thumbnail(pictures[row["file"]]), view) >= LEAST_AGREEMENT
+        if agreement(thumbnail(pictures[row["file"]]), view) >= LEAST_AGREEMENT
     ]
 
 
@@ -88,7 +98,7 @@ def agreement(dark: NDArray[np.float32], bright: NDArray[np.float32]) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _thumbnail(path: Path) -> NDArray[np.float32]:
+def thumbnail(path: Path) -> NDArray[np.float32]:
     """Brightness float32 [96, 96], 0 to 255."""
     with Image.open(path) as file:
         file.draft("L", (THUMBNAIL, THUMBNAIL))

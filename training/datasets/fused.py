@@ -1,0 +1,54 @@
+"""Pairs from exposure sequences: the dark shots, and the fusion of all shots.
+
+One exposure shows what stands against the light, or the sky behind it. A fusion (`training.datasets.fuse`) has both:
+from its pairs a network learns to lift shadows and to leave skies.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from training.datasets._samples import Sample, list_pictures, register_layout
+from training.datasets.brackets import sequences
+
+TABLE = "shots.csv"
+"""Beside the fusions: which shots each is made of, and its mean code value."""
+
+DARK = (4.0, 0.85)
+"""Least mean code value of a shot that is paired, and its largest mean as a share of the fusion's."""
+
+MOST_CLIPPED = 0.05
+"""Largest share of blown-out pixels in a shot that is paired: what it lost, a network could only invent."""
+
+
+@register_layout("fused")
+def fused(root: Path, split: str) -> list[Sample]:
+    """Pairs `low` and `high` from a folder of exposure sequences, fused before; the split does not matter.
+
+    `<folder>.scenes.csv` beside the folder as in the layout `brackets`, and `<folder>.fused/` as `fuse` leaves it.
+    """
+    made = beside(root)
+    if not (made / TABLE).is_file():
+        raise FileNotFoundError(
+            f"sequences have to be fused first: there is no {made / TABLE}; "
+            f"`python -m training.datasets.fuse {root}` writes it"
+        )
+    shots = {row["file"]: row for rows in sequences(root).values() for row in rows}
+    pictures = {path.name: path for path in list_pictures(root).values()}
+    samples = []
+    with (made / TABLE).open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["file"] not in shots:
+                raise FileNotFoundError(f"{made / TABLE} lists {row['file']}, which is not in {root}: fuse anew")
+            shot = shots[row["file"]]
+            mean, (least, share) = float(shot["mean_rgb"]), DARK
+            if least <= mean <= share * float(row["mean_fused"]) and float(shot["frac_clipped_hi"]) <= MOST_CLIPPED:
+                low = pictures[row["file"]]
+                samples.append(Sample(low.stem, {"low": low, "high": made / row["fused"]}, row["scene"]))
+    return samples
+
+
+def beside(root: Path) -> Path:
+    """The folder of the fusions of a folder of sequences."""
+    return root.parent / f"{root.name}.fused"
