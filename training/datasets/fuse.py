@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of shots; <folder>.scenes.csv lies beside it")
     folder = parser.parse_args().folder
-    print(f"{fuse(folder)} sequences, fused into {beside(folder)}")
+    print(f"fused sequences in {beside(folder)}: {fuse(folder)}")
 
 
 if __name__ == "__main__":
