@@ -50,7 +50,7 @@ def model_card(record: Record) -> str:
         *_scores(record),
         *_reported(prose),
         "## Training",
-        *_training(manifest["training"]),
+        *_training(manifest["training"], manifest["checkpoint"]["files"]),
         "## Exactness",
         *_exactness(record),
         "## Licence",
@@ -141,7 +141,7 @@ def _reported(prose: Family) -> Iterator[str]:
         yield _table(("source", "figures"), [(entry.source, entry.figures) for entry in prose.reported])
 
 
-def _training(training: dict[str, Any]) -> Iterator[str]:
+def _training(training: dict[str, Any], files: list[str]) -> Iterator[str]:
     if _is_published(training):
         yield f"The authors' own weights, read from {', '.join(f'`{file}`' for file in training['files'])}."
         return
@@ -160,7 +160,6 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
     sets = data_sets(training)
     counts = " + ".join(f"{stream['samples']:,}" for stream in training["data"].values())
     held_out = next(iter(training["data"].values()))["held_out"]
-    caution = " (too high: a stream had these pictures too)" if any(map(_had_held_out, sittings(training))) else ""
     machine = f"{training['processor']}, threads: {training['threads']}"
     yield _bullets(
         [
@@ -172,23 +171,20 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
             f"{training['seconds'] / 60:,.0f} minutes",
             f"Hardware: {machine if training['device'] == 'cpu' else training['device']}",
             f"Code: `{training['git_revision']}`",
-            *(
-                f"Chosen: step {best['step']:,}, held-out {best['select']} {best['score']:.4g}{caution}"
-                for best in _best(training)
-            ),
+            *_choice(training, files),
             *(str(note) for note in training.get("notes", [])),
         ]
     )
 
 
-def _had_held_out(sitting: dict[str, Any]) -> bool:
-    """Whether another stream of the folder kept what was held out of the first, as all once did."""
-    first, *others = sitting.get("data", {}).values() or [{}]
-    return any(stream["folder"] == first["folder"] and not stream["held_out"] for stream in others)
-
-
-def _best(training: dict[str, Any]) -> list[dict[str, Any]]:
-    return [training["best"]] if training.get("best") else []
+def _choice(training: dict[str, Any], files: list[str]) -> Iterator[str]:
+    """Which step's weights these are, and what the best step scored where the training held pictures out."""
+    if best := training.get("best"):
+        score = f"step {best['step']:,}, held-out {best['select']} {best['score']:.4g}"
+        if files == ["final.pt"] and best["step"] != training["steps_done"]:
+            yield f"Chosen: the last step, by hand; the training's own choice was {score}"
+        else:
+            yield f"Chosen: {score}"
 
 
 def _exactness(record: Record) -> Iterator[str]:

@@ -16,8 +16,8 @@ TABLE = "shots.csv"
 """Beside the fusions: which shots each is made of, and its mean code value."""
 
 DARK = (25.0, 0.85)
-"""Least mean code value of a shot that is paired, and its largest mean as a share of the fusion's. What is darker teaches
-that all black is light that was lost, and night skies turn to fog."""
+"""Least mean code value of a shot that is paired, and its largest mean as a share of the fusion's. What is darker
+teaches that all black is lost light, and night skies turn to fog."""
 
 MOST_CLIPPED = 0.05
 """Largest share of blown-out pixels in a shot that is paired: what it lost, a network could only invent."""
