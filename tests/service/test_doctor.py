@@ -84,7 +84,9 @@ def test_a_model_that_cannot_be_served_is_a_problem(tmp_path: Path, broken: str)
     assert exit_status(findings(root, models="brighten")) == 0  # where it is not wanted, it does not matter
 
 
-@pytest.mark.skipif("CUDAExecutionProvider" in ort.get_available_providers(), reason="no machine without CUDA")
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="only a machine without CUDA can show this"
+)
 def test_a_device_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     found = findings(make_repository(tmp_path), device="cuda")
     assert exit_status(found) == 1

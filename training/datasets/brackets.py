@@ -39,11 +39,10 @@ def brackets(root: Path, split: str) -> list[Sample]:
     `<folder>.scenes.csv` beside the folder lists `file`, `scene` (the sequence), `mean_rgb` (0 to 255) and
     `frac_clipped_hi` (share of pixels).
     """
-    pictures = {path.name: path for path in list_pictures(root).values()}
     return [
         Sample(low.stem, {"low": low, "high": high}, scene)
         for scene, rows in sequences(root).items()
-        for low, high in _pairs(rows, pictures)
+        for low, high in _pairs(rows, root)
     ]
 
 
@@ -66,7 +65,7 @@ def sequences(root: Path) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def _pairs(rows: list[dict[str, str]], pictures: dict[str, Path]) -> list[tuple[Path, Path]]:
+def _pairs(rows: list[dict[str, str]], root: Path) -> list[tuple[Path, Path]]:
     """(dark shot, reference) of one sequence."""
     darkest, brightest = WELL_EXPOSED
     references = [
@@ -81,11 +80,11 @@ def _pairs(rows: list[dict[str, str]], pictures: dict[str, Path]) -> list[tuple[
     wanted = [row for row in rows if least <= float(row["mean_rgb"]) <= share * float(reference["mean_rgb"])]
     if not wanted:
         return []
-    view = thumbnail(pictures[reference["file"]])
+    view = thumbnail(root / reference["file"])
     return [
-        (pictures[row["file"]], pictures[reference["file"]])
+        (root / row["file"], root / reference["file"])
         for row in wanted
-        if agreement(thumbnail(pictures[row["file"]]), view) >= LEAST_AGREEMENT
+        if agreement(thumbnail(root / row["file"]), view) >= LEAST_AGREEMENT
     ]
 
 

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.datasets._samples import list_pictures
 from training.datasets._transforms import read_picture
 from training.datasets.brackets import LEAST_AGREEMENT, agreement, sequences, thumbnail
 from training.datasets.fused import TABLE, beside
@@ -47,17 +46,16 @@ def fuse(root: Path) -> int:
         FileNotFoundError: the folder, its list, or a listed shot is missing.
         ValueError: no sequence has enough shots that agree.
     """
-    pictures = {path.name: path for path in list_pictures(root).values()}
     to = beside(root)
     unfinished = to.with_name(f"{to.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     lines = []
     for scene, rows in sequences(root).items():
-        shots = _fusible([row for row in rows if float(row["mean_rgb"]) <= BRIGHTEST], pictures)
+        shots = _fusible([row for row in rows if float(row["mean_rgb"]) <= BRIGHTEST], root)
         if len(shots) < FEWEST:
             continue
-        picture = exposure_fusion([read_picture(pictures[row["file"]]) for row in shots])
+        picture = exposure_fusion([read_picture(root / row["file"]) for row in shots])
         name = f"{scene}.jpg"
         Image.fromarray(picture).save(unfinished / name, quality=QUALITY, subsampling="4:4:4")
         lines += [(row["file"], scene, name, f"{picture.mean():.1f}") for row in shots]
@@ -78,20 +76,20 @@ def exposure_fusion(shots: list[Pixels]) -> Pixels:
     return result
 
 
-def _fusible(rows: list[dict[str, str]], pictures: dict[str, Path]) -> list[dict[str, str]]:
+def _fusible(rows: list[dict[str, str]], root: Path) -> list[dict[str, str]]:
     """The shots that show what the middle one shows, as large as it, from dark to bright."""
     rows = sorted(rows, key=lambda row: float(row["mean_rgb"]))
     if not rows:
         return []
     middle = min(rows, key=lambda row: abs(float(row["mean_rgb"]) - MIDDLE))
-    view, size = thumbnail(pictures[middle["file"]]), _size(pictures[middle["file"]])
+    view, size = thumbnail(root / middle["file"]), _size(root / middle["file"])
     return [
         row
         for row in rows
         if row is middle
         or (
-            _size(pictures[row["file"]]) == size
-            and agreement(*sorted((thumbnail(pictures[row["file"]]), view), key=np.mean)) >= LEAST_AGREEMENT
+            _size(root / row["file"]) == size
+            and agreement(*sorted((thumbnail(root / row["file"]), view), key=np.mean)) >= LEAST_AGREEMENT
         )
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from training.datasets._samples import Sample, list_pictures, register_layout
+from training.datasets._samples import Sample, register_layout
 from training.datasets.brackets import sequences
 
 TABLE = "shots.csv"
@@ -36,7 +36,6 @@ def fused(root: Path, split: str) -> list[Sample]:
             f"`python -m training.datasets.fuse {root}` writes it"
         )
     shots = {row["file"]: row for rows in sequences(root).values() for row in rows}
-    pictures = {path.name: path for path in list_pictures(root).values()}
     samples = []
     with (made / TABLE).open(newline="") as lines:
         for row in csv.DictReader(lines):
@@ -45,7 +44,7 @@ def fused(root: Path, split: str) -> list[Sample]:
             shot = shots[row["file"]]
             mean, (least, share) = float(shot["mean_rgb"]), DARK
             if least <= mean <= share * float(row["mean_fused"]) and float(shot["frac_clipped_hi"]) <= MOST_CLIPPED:
-                low = pictures[row["file"]]
+                low = root / row["file"]
                 samples.append(Sample(low.stem, {"low": low, "high": made / row["fused"]}, row["scene"]))
     return samples
 

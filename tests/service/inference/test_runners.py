@@ -121,7 +121,9 @@ def test_torchscript_on_the_cpu(tmp_path: Path) -> None:
     runner.close()
 
 
-@pytest.mark.skipif("CUDAExecutionProvider" in ort.get_available_providers(), reason="no machine without CUDA")
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="only a machine without CUDA can show this"
+)
 def test_a_missing_provider_is_never_replaced_by_the_cpu(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match="CUDAExecutionProvider"):
         open_runner(version(make_repository(tmp_path)), "cuda:0", 1)
@@ -131,7 +133,7 @@ def test_torchscript_without_cuda_says_so(tmp_path: Path) -> None:
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("no machine without CUDA")
+        pytest.skip("only a machine without CUDA can show this")
     with pytest.raises(EngineUnavailable, match="finds no CUDA device"):
         open_runner(version(make_torchscript(tmp_path), "brighten_torchscript"), "cuda:0", 1)
 
