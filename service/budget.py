@@ -1,18 +1,47 @@
-"""A bound on the pixels that are decoded at one time, so that memory is bounded by work and not by a count."""
+"""Bounds on pixels decoded, and on bytes on their way in, so that memory is bounded by work and not by a count."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from typing import Any
 
 
-class PixelBudget:
-    """A semaphore that is taken in pixels, in order of arrival.
+class Hold:
+    """A part of a budget, held until its block ends and all work that it was told of."""
+
+    def __init__(self, amount: int, give_back: Callable[[int], None]) -> None:
+        self._amount = amount
+        self._give_back = give_back
+        self._users = 1
+
+    def keep(self, amount: int) -> None:
+        """Give back now what is held beyond `amount`, which turned out to be enough."""
+        spare = max(0, self._amount - amount)
+        self._amount -= spare
+        self._give_back(spare)
+
+    def until(self, work: Future[Any]) -> None:
+        """Hold on until a thread has done this work, which goes on when the block is cancelled."""
+        loop = asyncio.get_running_loop()
+        self._users += 1
+        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self.leave))
+
+    def leave(self) -> None:
+        """The block, or some work, has ended."""
+        self._users -= 1
+        if not self._users:
+            self._give_back(self._amount)
+
+
+class Budget:
+    """A semaphore that is taken in pixels, or in bytes, in order of arrival.
 
     Args:
-        limit: pixels that may be held at once. One picture larger than that is let through alone.
+        limit: how much may be held at once. Who needs more than that is let through alone.
     """
 
     def __init__(self, limit: int) -> None:
@@ -21,27 +50,28 @@ class PixelBudget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def hold(self, pixels: int) -> AsyncIterator[None]:
-        """Wait until `pixels` fit beside what others hold, and give them back at the end."""
-        pixels = min(pixels, self._limit)
-        if self._waiting or self._held + pixels > self._limit:
+    async def hold(self, amount: int) -> AsyncIterator[Hold]:
+        """Wait until `amount` fits beside what others hold, and give it back at the end."""
+        amount = min(amount, self._limit)
+        if self._waiting or self._held + amount > self._limit:
             turn = asyncio.get_running_loop().create_future()
-            self._waiting.append((pixels, turn))
+            self._waiting.append((amount, turn))
             try:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self._give_back(pixels)
+                    self._give_back(amount)
                 raise
         else:
-            self._held += pixels
+            self._held += amount
+        hold = Hold(amount, self._give_back)
         try:
-            yield
+            yield hold
         finally:
-            self._give_back(pixels)
+            hold.leave()
 
-    def _give_back(self, pixels: int) -> None:
-        self._held -= pixels
+    def _give_back(self, amount: int) -> None:
+        self._held -= amount
         while self._waiting:
             wanted, turn = self._waiting[0]
             if turn.cancelled():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from service.access import TlsFiles, read_keys, shown_certificate
 from service.errors import NightliftError
 from service.inference import cuda_available, cuda_devices, devices, isolated, open_runner
 from service.repository import ConfigError, ModelRepository, ModelVersion
-from service.settings import Settings, available_cores
+from service.settings import Settings, available_cores, misspelt_settings
 
 # y = x, FLOAT [1]: the smallest graph that makes a provider start.
 IDENTITY = base64.b64decode(
@@ -58,6 +59,8 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, one finding after the other; loading the models takes seconds."""
     yield from _installed()
+    for sentence in misspelt_settings(os.environ):
+        yield Finding(Level.PROBLEM, "settings", sentence)
     yield from _hardware()
     yield from _providers()
     yield from _access(settings)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.access import charge_pixels
-from service.budget import PixelBudget
+from service.budget import Budget, Hold
 from service.deadline import within
 from service.errors import NightliftError, UnsupportedShape
 from service.inference import BatchQueue, Expectation, LoadedModel, Models
@@ -40,8 +40,9 @@ from service.telemetry import Metrics, span
 
 T = TypeVar("T")
 
-TILES_AT_ONCE = 4
-"""Tiles of one picture that wait for the network together: one picture must not fill the queue for all others."""
+AT_ONCE = 4
+"""Tiles of one picture, or pictures of one request, that wait for the network together: one request must not fill the
+queue for all others."""
 
 INLINE_BYTES = 64 * 1024
 """The head of a file up to this length is read where it is: a thread would take longer than the work."""
@@ -142,6 +143,17 @@ class Enhanced:
     timings: Timings
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is the same for all pictures of a request."""
+
+    model: LoadedModel
+    options: EnhanceOptions
+    accept: str | None
+    deadline: float | None
+    place: Expectation
+
+
 class Enhancer:
     """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
 
@@ -150,7 +162,7 @@ class Enhancer:
         self._settings = settings
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
-        self._budget = PixelBudget(settings.max_pixels_in_flight)
+        self._budget = Budget(settings.max_pixels_in_flight)
         # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
         threads = settings.codec_threads or available_cores() + 1
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="codec")
@@ -198,34 +210,51 @@ class Enhancer:
         Raises:
             NightliftError: any of its kinds that concern a picture, a model or the time.
         """
-        timings = timings or Timings()
         async with within(deadline):
-            model = self.models.get(options.model or self._settings.default_model, options.version)
+            model = self._model(options)
             with model.queue.admitted() as place:
-                with timings.measure("decode"):
-                    if len(data) > INLINE_BYTES:
-                        header = await self._in_thread(inspect, data, self._limits)
-                    else:
-                        header = inspect(data, self._limits)
-                target = negotiate_format(options.format, accept, header.format)
-                charge_pixels(header.pixels)
-                async with self._budget.hold(header.pixels):
-                    return await self._enhance(data, header, target, model, options, deadline, timings, place)
+                request = _Request(model, options, accept, deadline, place)
+                return await self._admitted(data, request, timings or Timings())
 
-    async def _enhance(
-        self,
-        data: bytes,
-        header: Header,
-        target: PictureFormat,
-        model: LoadedModel,
-        options: EnhanceOptions,
-        deadline: float | None,
-        timings: Timings,
-        place: Expectation,
+    async def enhance_all(
+        self, pictures: Sequence[bytes], options: EnhanceOptions, *, deadline: float | None = None
+    ) -> list[Enhanced]:
+        """Enhance the pictures of one request, a few at a time; there is room for all of them or for none.
+
+        Args:
+            pictures: encoded pictures of any accepted format.
+            options: what to do with each.
+            deadline: as for `enhance`.
+
+        Raises:
+            NightliftError: that of the first picture that failed; the others are given up.
+        """
+        async with within(deadline):
+            model = self._model(options)
+            with model.queue.admitted() as place:
+                request = _Request(model, options, None, deadline, place)
+                return await _a_few_at_once(
+                    [partial(self._admitted, picture, request, Timings()) for picture in pictures]
+                )
+
+    async def _admitted(self, data: bytes, request: _Request, timings: Timings) -> Enhanced:
+        with timings.measure("decode"):
+            if len(data) > INLINE_BYTES:
+                header = await self._in_thread(partial(inspect, data, self._limits))
+            else:
+                header = inspect(data, self._limits)
+        target = negotiate_format(request.options.format, request.accept, header.format)
+        charge_pixels(header.pixels)
+        async with self._budget.hold(header.pixels) as hold:
+            return await self._held(data, header, target, request, timings, hold)
+
+    async def _held(
+        self, data: bytes, header: Header, target: PictureFormat, request: _Request, timings: Timings, hold: Hold
     ) -> Enhanced:
+        model, options = request.model, request.options
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, options.render)
         self._check_pass(render_plan)
-        prepared, outputs = await self._run(data, header, model, render_plan, deadline, timings, place)
+        prepared, outputs = await self._run(data, header, request, render_plan, timings, hold)
         handed_over = time.monotonic()
 
         def finished() -> tuple[Rendered, bytes, float]:
@@ -236,7 +265,7 @@ class Enhancer:
                 encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)
             return rendered, encoded, _clipped(picture.pixels)
 
-        rendered, encoded, clipped = await self._in_thread(finished)
+        rendered, encoded, clipped = await self._in_thread(finished, hold)
         self._observe(model, header, rendered, clipped, target, timings, len(data))
         return Enhanced(
             data=encoded,
@@ -253,34 +282,30 @@ class Enhancer:
         )
 
     async def _run(
-        self,
-        data: bytes,
-        header: Header,
-        model: LoadedModel,
-        render_plan: RenderPlan,
-        deadline: float | None,
-        timings: Timings,
-        place: Expectation,
+        self, data: bytes, header: Header, request: _Request, render_plan: RenderPlan, timings: Timings, hold: Hold
     ) -> tuple[Prepared, list[NDArray[Any]]]:
         """Decode, and run the network on the work items, which its queue is told to expect meanwhile."""
 
         def decoded() -> Prepared:
             return prepare(decode(data, self._limits, header), render_plan)
 
-        wanted = (render_plan.output,)
+        queue, wanted = request.model.queue, (render_plan.output,)
         height, width = render_plan.item_shapes[0]
-        with model.queue.expecting((height, width, wanted)) as expectation:
+        with queue.expecting((height, width, wanted)) as expectation:
             with timings.measure("decode"):
-                prepared = await self._in_thread(decoded)
+                prepared = await self._in_thread(decoded, hold)
             outcomes = await _a_few_at_once(
                 [
-                    partial(model.queue.submit, item[None], wanted, deadline, expectation, place)
+                    partial(queue.submit, item[None], wanted, request.deadline, expectation, request.place)
                     for item in prepared.items
                 ]
             )
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, [outcome.tensors[render_plan.output][0] for outcome in outcomes]
+
+    def _model(self, options: EnhanceOptions) -> LoadedModel:
+        return self.models.get(options.model or self._settings.default_model, options.version)
 
     def _queue(self, model: str | None, version: int | None) -> BatchQueue:
         return self.models.get(model or self._settings.default_model, version).queue
@@ -289,8 +314,12 @@ class Enhancer:
         """Wait for the codec threads."""
         await asyncio.to_thread(self._threads.shutdown)
 
-    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work, *arguments)
+    async def _in_thread(self, work: Callable[[], T], hold: Hold | None = None) -> T:
+        """Work that no cancelling can stop once it has begun: until it ends, `hold` is not given back."""
+        future = self._threads.submit(copy_context().run, work)
+        if hold is not None:
+            hold.until(future)
+        return await asyncio.wrap_future(future)
 
     def _check_pass(self, render_plan: RenderPlan) -> None:
         limit = self._settings.max_whole_pixels
@@ -333,7 +362,7 @@ async def _a_few_at_once(work: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     """The results in order; the first failure gives up the rest."""
     if len(work) == 1:
         return [await work[0]()]
-    turn = asyncio.Semaphore(TILES_AT_ONCE)
+    turn = asyncio.Semaphore(AT_ONCE)
 
     async def take_turn(start: Callable[[], Awaitable[T]]) -> T:
         async with turn:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import socket
 import time
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from service.access import TlsFiles, open_gate
 from service.http import allow_many_connections, create_app, create_protocol
 from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
-from service.settings import Settings
+from service.settings import Settings, misspelt_settings
 from service.telemetry import configure_logging, start_tracing, stop_tracing
 
 logger = logging.getLogger("nightlift")
@@ -38,6 +39,8 @@ def run(settings: Settings) -> None:
             be used.
     """
     configure_logging(settings.log_level, settings.log_format)
+    for sentence in misspelt_settings(os.environ):
+        logger.warning("%s", sentence)
     allow_many_connections()
     if settings.trace_endpoint:
         start_tracing(settings.trace_endpoint, settings.trace_ratio, version("nightlift"))

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
+
+PREFIX = "NIGHTLIFT_"
+
+OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE"})
+"""Variables of the command line's own, which may be set beside those of the service."""
+
+OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)")
+"""In names of variables that Kubernetes sets in every pod for a Service, here one that is called nightlift."""
 
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/*\s]+$")]
 
@@ -18,9 +29,7 @@ Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/*\s]+$")]
 class Settings(BaseSettings):
     """The service's settings; the environment variable of `max_body_bytes` is `NIGHTLIFT_MAX_BODY_BYTES`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="NIGHTLIFT_", frozen=True, use_attribute_docstrings=True, extra="forbid"
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, use_attribute_docstrings=True, extra="forbid")
 
     host: str = "127.0.0.1"
     """Address that HTTP and gRPC listen on. Containers set 0.0.0.0."""
@@ -46,7 +55,7 @@ class Settings(BaseSettings):
     model_control: bool = False
     """Whether clients may load and unload models by `/v2/repository` and its gRPC counterpart."""
 
-    device: str = Field("auto", pattern=r"auto|cpu|cuda|cuda:\d+")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Where models run whose configuration leaves it open. `auto` takes a CUDA device if one really works."""
 
     engine: Literal["embedded", "triton"] = "embedded"
@@ -90,7 +99,8 @@ class Settings(BaseSettings):
     """Most pixels in one pass of a network; one picture alone is always let through."""
 
     max_body_bytes_in_flight: int = Field(512 * MIB, ge=1024)
-    """Most bytes of HTTP bodies held at one time; who sends more is refused with 503."""
+    """Most bytes of HTTP bodies held at one time; who sends more is refused with 503. As many again of gRPC messages:
+    one that is still coming counts as `max_body_bytes`, and the next ones wait, unread, with their senders."""
 
     max_queue_seconds: float = Field(0.25, gt=0, le=3600)
     """Seconds that those who wait for a model may take, by their pixels and the rate at which pixels were enhanced
@@ -163,6 +173,14 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
+    @field_validator("port", "grpc_port", mode="before")
+    @classmethod
+    def _leave_out_kubernetes(cls, value: object, info: ValidationInfo) -> object:
+        """For a Service called nightlift, Kubernetes sets NIGHTLIFT_PORT=tcp://10.0.0.1:8000, which nobody chose."""
+        if isinstance(value, str) and value.startswith("tcp://") and info.field_name:
+            return cls.model_fields[info.field_name].default
+        return value
+
     @model_validator(mode="after")
     def _check_access(self) -> Settings:
         if not self.metrics_open and self.keys_file is None:
@@ -177,6 +195,20 @@ class Settings(BaseSettings):
     def required(self) -> tuple[str, ...]:
         """Names of the models without which the service is not ready; never empty."""
         return self.required_models or (self.default_model,)
+
+
+def misspelt_settings(variables: Iterable[str]) -> list[str]:
+    """A sentence about each of these environment variables that looks like a setting and is none."""
+    known = sorted(name.upper() for name in Settings.model_fields)
+    sentences = []
+    for variable in sorted(variables):
+        name = variable.removeprefix(PREFIX)
+        if name in (variable, *known) or variable in OF_CLIENTS or OF_KUBERNETES.search(variable):
+            continue
+        nearest = get_close_matches(name, known, n=1)
+        hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+        sentences.append(f"{variable} is no setting, and has no effect{hint}")
+    return sentences
 
 
 def available_cores() -> int:

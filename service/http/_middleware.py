@@ -39,7 +39,7 @@ class RequestContext:
                 nonlocal answered
                 if message["type"] == "http.response.start":
                     answered = True
-                    record.code = str(message["status"])
+                    record.answered(message["status"])
                     headers = MutableHeaders(scope=message)
                     headers["X-Request-ID"] = record.request_id
                     if self.runtime.phase is not Phase.SERVING:

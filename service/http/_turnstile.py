@@ -106,7 +106,8 @@ class Turnstile:
         """Status, lines of headers, and body that tell of it; it is counted and timed as every request."""
         error, wanted = refused.error, refused.wanted
         with recorded(self._runtime.metrics, "http", "POST", refused.headers) as record:
-            record.started, record.route, record.code = refused.since, wanted.route, str(int(error.status))
+            record.started, record.route = refused.since, wanted.route
+            record.answered(int(error.status))
             self._runtime.metrics.failed(error)
         if isinstance(error, QueueFull):
             lines, body = _told_full(error.detail, error.retry_after, wanted.path)

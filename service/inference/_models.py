@@ -210,6 +210,7 @@ class Models:
             await self._retire(retired)
             self._states[name] = ModelState.UNAVAILABLE
             self._reasons[name] = "unloaded"
+            self._metrics.model(name).forget()
 
     async def close(self) -> None:
         """Finish everything and release all models."""

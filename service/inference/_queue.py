@@ -116,7 +116,8 @@ class BatchQueue:
         self._patience = patience
         self._max_wait = max_wait
         self._metrics = metrics
-        self._admitted = 0
+        self._admitted = 0  # pictures that have a place, and are not here yet
+        self._inside = 0  # requests that have one, or had: there may be more of them to come
         self._arrived: deque[float] = deque()  # and when
         self._entries: list[_Entry] = []
         self._expected: Counter[Bucket] = Counter()
@@ -146,7 +147,8 @@ class BatchQueue:
             deadline: `time.monotonic()` by which the caller needs the result. It moves the entry forward; to give
                 up is the caller's part, by cancelling.
             expectation: what `expecting` gave for this picture; it is fulfilled now.
-            place: what `admitted` gave for this picture, or for the one that this is a tile of: there is room for it.
+            place: what `admitted` gave for this picture, for the one that this is a tile of, or for the request that
+                it is one of: there is room for it.
 
         Raises:
             QueueFull: if as many wait as may, and there is no `place`.
@@ -210,10 +212,11 @@ class BatchQueue:
 
     @contextmanager
     def admitted(self) -> Iterator[Expectation]:
-        """Keep a place for a picture whose bytes have come, while it is decoded; raises as `check_room`."""
+        """Keep a place for a request whose bytes have come, while it is decoded; raises as `check_room`."""
         self._take_arrival()
         self.check_room()
         self._admitted += 1
+        self._inside += 1
 
         def end() -> None:
             self._admitted -= 1
@@ -223,6 +226,7 @@ class BatchQueue:
             yield place
         finally:
             place.end()
+            self._inside -= 1
 
     @contextmanager
     def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
@@ -244,7 +248,7 @@ class BatchQueue:
     async def close(self) -> None:
         """Refuse new entries, finish those that were admitted, wait and run."""
         self._closed = True
-        while self._entries or self._running or self._admitted:
+        while self._entries or self._running or self._inside:
             self._pump()
             if self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
@@ -33,14 +32,7 @@ async def run_pictures(
     check_batch(tensor.array.size, most=max(1, model.config.max_batch_size))
     chosen_outputs(request.outputs, [ENHANCED])
     options = _options(request, model)
-    tasks = [
-        asyncio.create_task(enhancer.enhance(picture, options, deadline=deadline)) for picture in tensor.array.flat
-    ]
-    try:
-        pictures = await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+    pictures = await enhancer.enhance_all(list(tensor.array.flat), options, deadline=deadline)
     return InferenceResponse(
         model.name,
         model.version,

@@ -137,7 +137,7 @@ class ProtocolPlane:
         if tensor.datatype == BYTES:
             return await run_pictures(self._runtime.enhancer, model, tensor, request, end)
         async with within(end):
-            return await run_raw(model, tensor, request, self._settings.max_pixels, end)
+            return await run_raw(model, tensor, request, self._settings.max_whole_pixels, end)
 
     def _versions(self, name: str) -> list[LoadedModel]:
         return [model for model in self._models.loaded() if model.name == name]

@@ -14,7 +14,7 @@ from service.repository import ModelConfig
 
 
 async def run_raw(
-    model: LoadedModel, tensor: Tensor, request: InferenceRequest, max_pixels: int, deadline: float | None
+    model: LoadedModel, tensor: Tensor, request: InferenceRequest, max_whole_pixels: int, deadline: float | None
 ) -> InferenceResponse:
     """Run the network on a batch of pictures, UINT8 [n, H, W, 3].
 
@@ -22,7 +22,7 @@ async def run_raw(
         model: the model to run.
         tensor: the only input, by its name.
         request: says which outputs are wanted; all that are declared if none is named.
-        max_pixels: most pixels in the whole tensor.
+        max_whole_pixels: most pixels in the whole tensor, which is one pass of the network.
         deadline: see `BatchQueue.submit`.
 
     Raises:
@@ -36,7 +36,7 @@ async def run_raw(
             f"input {tensor.name!r} is {tensor.datatype}; it must be {config.inputs[0].datatype} pixels, "
             "or BYTES that hold encoded pictures"
         )
-    _check_shape(tensor.shape, config, max_pixels)
+    _check_shape(tensor.shape, config, max_whole_pixels)
     names = chosen_outputs(request.outputs, [output.name for output in config.outputs])
     declared_order = tuple(output.name for output in config.outputs if output.name in names)
     charge_pixels(math.prod(tensor.shape[:-1]))
@@ -71,7 +71,7 @@ def check_batch(count: int, most: int) -> None:
         )
 
 
-def _check_shape(shape: tuple[int, ...], config: ModelConfig, max_pixels: int) -> None:
+def _check_shape(shape: tuple[int, ...], config: ModelConfig, max_whole_pixels: int) -> None:
     expected = config.wire_shape(config.inputs[0])
     if len(shape) != len(expected) or any(
         side not in (given, -1) for given, side in zip(shape, expected, strict=True)
@@ -87,7 +87,9 @@ def _check_shape(shape: tuple[int, ...], config: ModelConfig, max_pixels: int) -
             f"a picture of {width} x {height} pixels is too narrow; "
             f"the shortest side allowed is {config.traits.smallest_side}"
         )
-    if count * height * width > max_pixels:
+    if count * height * width > max_whole_pixels:
         raise UnsupportedShape(
-            f"{count} x {width} x {height} pixels are more than the {max_pixels} allowed", max_pixels=max_pixels
+            f"{count} x {width} x {height} pixels are more than the {max_whole_pixels} that one pass of the network "
+            "takes; send encoded pictures as BYTES, which are rendered through a proxy",
+            max_whole_pixels=max_whole_pixels,
         )

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from service.access import charging
 from service.errors import MalformedRequest, NightliftError
 from service.rpc._admission import Admission, scope_needed
+from service.rpc._reception import Reception
 from service.rpc._wire import passing_bytes
 from service.telemetry import Metrics, recorded
 
@@ -27,11 +28,13 @@ class Boundary(grpc.aio.ServerInterceptor):
 
     Args:
         metrics: counts and times calls.
-        admission: asked about calls that are not open to everybody, before their message is read; None lets all in.
+        reception: reads the messages of calls that are not open to everybody.
+        admission: asked about these calls, before their message is read; None lets all in.
     """
 
-    def __init__(self, metrics: Metrics, admission: Admission | None) -> None:
+    def __init__(self, metrics: Metrics, reception: Reception, admission: Admission | None) -> None:
         self._metrics = metrics
+        self._reception = reception
         self._admission = admission
 
     async def intercept_service(
@@ -46,7 +49,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         handler = _parsing_inside(handler)
         if handler.unary_unary is None:
             return handler if scope_needed(details.method) is None else None
-        if self._admission is None or scope_needed(details.method) is None:
+        if scope_needed(details.method) is None:
             return grpc.unary_unary_rpc_method_handler(
                 self._bounded(details.method, handler.unary_unary),
                 request_deserializer=handler.request_deserializer,
@@ -54,21 +57,20 @@ class Boundary(grpc.aio.ServerInterceptor):
             )
         # As a stream, of one request: gRPC reads the request of any other call before it asks us anything.
         return grpc.stream_unary_rpc_method_handler(
-            self._bounded(details.method, self._admitted(details.method, self._admission, handler.unary_unary)),
+            self._bounded(details.method, self._admitted(details.method, handler.unary_unary)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    def _admitted(self, method: str, admission: Admission, answer: Answer) -> Answer:
+    def _admitted(self, method: str, answer: Answer) -> Answer:
         need = scope_needed(method)
         assert need is not None
 
         async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
-            charge = admission.admit(need, context)
-            async for request in requests:
+            charge = self._admission.admit(need, context) if self._admission else None
+            async with self._reception.receive(requests) as request:
                 with charging(charge):
                     return await answer(request, context)
-            raise MalformedRequest("the call brought no message")
 
         return admitted
 
@@ -78,15 +80,15 @@ class Boundary(grpc.aio.ServerInterceptor):
                 record.route = method
                 try:
                     result = await answer(request, context)
-                    record.code = grpc.StatusCode.OK.name
+                    record.answered(200, grpc.StatusCode.OK.name)
                     return result
                 except NightliftError as error:
-                    record.code = error.code.name
+                    record.answered(int(error.status), error.code.name)
                     await self._refuse(context, error)
                 except Exception as error:
-                    record.code = grpc.StatusCode.INTERNAL.name
                     logger.error("%s failed", method, exc_info=error)
                     failure = NightliftError("the failure was logged; the request may be repeated")
+                    record.answered(int(failure.status), failure.code.name)
                     await self._refuse(context, failure)
 
         return bounded

@@ -15,6 +15,7 @@ from service.protocol import ProtocolPlane
 from service.rpc._admission import Admission
 from service.rpc._boundary import Boundary
 from service.rpc._health import HealthServicer
+from service.rpc._reception import Reception
 from service.rpc._servicer import InferenceServicer
 from service.runtime import Runtime
 
@@ -27,8 +28,9 @@ HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 class RpcServer:
     """gRPC over a runtime whose life somebody else manages.
 
-    Requests are limited to the setting `max_body_bytes`, as on HTTP; answers are not limited. Without a gate
-    everybody may call; without TLS files nothing is encrypted.
+    Requests are limited to the setting `max_body_bytes`, as on HTTP, and all that are here at one time to
+    `max_body_bytes_in_flight`; answers are not limited. Without a gate everybody may call; without TLS files nothing
+    is encrypted.
     """
 
     def __init__(self, runtime: Runtime, gate: Gate | None = None, tls: TlsFiles | None = None) -> None:
@@ -42,7 +44,9 @@ class RpcServer:
         ]
         admission = Admission(gate, settings.trusted_proxies) if gate else None
         self._credentials = tls.credentials() if tls else None
-        self._server = grpc.aio.server(interceptors=[Boundary(runtime.metrics, admission)], options=options)
+        reception = Reception(settings.max_body_bytes, settings.max_body_bytes_in_flight, settings.request_timeout)
+        boundary = Boundary(runtime.metrics, reception, admission)
+        self._server = grpc.aio.server(interceptors=[boundary], options=options)
         plane = ProtocolPlane(runtime)
         servicer = InferenceServicer(plane, settings.max_json_bytes)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)

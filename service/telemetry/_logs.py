@@ -17,7 +17,7 @@ TEXT = "%(asctime)s %(levelname)-7s %(message)s"
 def configure_logging(level: str, format: Literal["text", "json"]) -> None:
     """Send every log line of the process to standard error; `level` is the name of the least severity shown."""
     handler = LossyHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if format == "json" else logging.Formatter(TEXT))
+    handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter(TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
@@ -30,6 +30,15 @@ class LossyHandler(logging.StreamHandler[TextIO]):
             LOST_LOG_LINES.inc()
         else:
             super().handleError(record)
+
+
+class TextFormatter(logging.Formatter):
+    """For people; lines that belong to a request end with its id in brackets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        line = super().format(record)
+        return line if (request := current_request()) is None else f"{line} [{request.request_id}]"
 
 
 class JsonFormatter(logging.Formatter):

@@ -50,15 +50,6 @@ SECONDS = (
     30.0,
     60.0,
 )
-# Every other code of gRPC says that the request was at fault.
-GRPC_CLASSES = {
-    "OK": "2xx",
-    "UNKNOWN": "5xx",
-    "DEADLINE_EXCEEDED": "5xx",
-    "INTERNAL": "5xx",
-    "UNAVAILABLE": "5xx",
-    "DATA_LOSS": "5xx",
-}
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 PIXELS = tuple(65_536 * 4**step for step in range(7))
 SHARES = tuple(step / 20 for step in range(1, 20))
@@ -129,11 +120,14 @@ class Metrics:
 
         gauge("build_info", "1 for the version that runs", "version").labels(version("nightlift")).set(1)
 
-    def answered(self, route: str, method: str, code: str, seconds: float, trace_id: str) -> None:
-        """Count and time a request; a trace id becomes the exemplar of its bucket."""
+    def answered(self, route: str, method: str, code: str, status: int, seconds: float, trace_id: str) -> None:
+        """Count and time a request; a trace id becomes the exemplar of its bucket.
+
+        `status` is HTTP's, also for a call of gRPC, so that one query covers both; `code` is the transport's own.
+        """
         exemplar = {"trace_id": trace_id} if trace_id else None
         self.requests.labels(route, method, code).inc(exemplar=exemplar)
-        self.request_seconds.labels(route, _code_class(code)).observe(seconds, exemplar)
+        self.request_seconds.labels(route, f"{status // 100}xx").observe(seconds, exemplar)
 
     def failed(self, error: NightliftError) -> None:
         """Count an error that is about to be told to a caller."""
@@ -188,7 +182,6 @@ class ModelMetrics:
 
     def engine_error(self, error: Exception) -> None:
         """The engine raised something that no caller can be told in full."""
-        self._metrics.errors.labels("engine-failed").inc()
         logger.error("model %s failed", self._name, exc_info=error)
 
     def loaded(self, version: int, provider: str, precision: str, engine: str, seconds: float) -> None:
@@ -204,9 +197,8 @@ class ModelMetrics:
         """Read whether the model can be called whenever the metrics are scraped."""
         self._metrics.model_ready.labels(self._name).set_function(ready)
 
-
-def _code_class(code: str) -> str:
-    """`2xx` to `5xx`, for HTTP's statuses and gRPC's names alike, so that one query covers both transports."""
-    if code.isdecimal():
-        return f"{code[0]}xx"
-    return GRPC_CLASSES.get(code, "4xx")
+    def forget(self) -> None:
+        """The model was taken out of service on purpose: it is neither ready nor amiss."""
+        metrics = self._metrics
+        for gauge in (metrics.model_ready, metrics.queue_depth, metrics.queue_pixels, metrics.queue_oldest):
+            gauge.remove(self._name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import uuid
@@ -13,6 +14,8 @@ from typing import Literal
 
 from service.telemetry._metrics import Metrics
 from service.telemetry._tracing import server_span
+
+logger = logging.getLogger("nightlift")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
@@ -28,6 +31,7 @@ class RequestRecord:
         started: `time.monotonic()` when its headers had come.
         route: the route's template, never the path itself.
         code: HTTP's status, or the name of gRPC's; until it is answered, that of a client that has gone.
+        status: HTTP's status, or what it would be over HTTP.
         key: the name of the API key that it came with, or empty.
     """
 
@@ -35,9 +39,14 @@ class RequestRecord:
     request_id: str
     trace_id: str
     code: str
+    status: int = 499
     route: str = "unmatched"
     started: float = field(default_factory=time.monotonic)
     key: str = ""
+
+    def answered(self, status: int, code: str = "") -> None:
+        """Note how it was answered; `code` is gRPC's, where it came that way."""
+        self.status, self.code = status, code or str(status)
 
 
 _current: ContextVar[RequestRecord | None] = ContextVar("request", default=None)
@@ -61,9 +70,17 @@ def recorded(
         try:
             yield record
         finally:
-            _current.reset(token)
             seconds = time.monotonic() - record.started
-            metrics.answered(record.route, method, record.code, seconds, record.trace_id)
+            metrics.answered(record.route, method, record.code, record.status, seconds, record.trace_id)
+            logger.log(_severity(record.status), "%s %s %s in %.3f s", method, record.route, record.code, seconds)
+            _current.reset(token)
             span.end_as(
                 f"{method} {record.route}", {"nightlift.request_id": request_id, "nightlift.code": record.code}
             )
+
+
+def _severity(status: int) -> int:
+    """Answers are for who debugs; refusals are worth a line; what we failed to do, a warning."""
+    if status >= 500:
+        return logging.WARNING
+    return logging.INFO if status >= 400 else logging.DEBUG

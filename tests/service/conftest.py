@@ -17,6 +17,7 @@ settings.load_profile("repeatable")
 
 MAX_BODY_BYTES = 3_000_000
 MAX_JSON_BYTES = 200_000
+MAX_WHOLE_PIXELS = 970_000
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +42,7 @@ def protocol_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         model_control=True,
         max_body_bytes=MAX_BODY_BYTES,
         max_json_bytes=MAX_JSON_BYTES,
+        max_whole_pixels=MAX_WHOLE_PIXELS,
         required_models="brighten,unbatched,slow,changing",
     ) as running:
         yield running

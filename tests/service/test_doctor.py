@@ -45,6 +45,13 @@ def test_a_good_installation(tmp_path: Path) -> None:
     assert "runs on cpu (CPUExecutionProvider) in process, since NIGHTLIFT_DEVICE is cpu" in model.text
 
 
+def test_a_misspelt_setting_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTLIFT_KEY_FILE", "/etc/keys")
+    found = findings(make_repository(tmp_path))
+    assert exit_status(found) == 1
+    assert "did you mean NIGHTLIFT_KEYS_FILE?" in about("settings", found).text
+
+
 def test_why_a_model_runs_where_it_does(tmp_path: Path) -> None:
     root = make_repository(tmp_path, extra="instance_group { kind: KIND_CPU count: 2 }")
     text = about("model brighten", findings(root, engine_isolation="process")).text

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from tritonclient.grpc import service_pb2_grpc
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened
 from tests.servers import Server
-from tests.service.conftest import MAX_JSON_BYTES, metric
+from tests.service.conftest import MAX_JSON_BYTES, MAX_WHOLE_PIXELS, metric
 
 
 @pytest.fixture
@@ -126,8 +127,35 @@ def test_long_typed_contents_are_refused(stub: Any) -> None:
     assert "send raw_input_contents" in error.details()
 
 
-def test_what_may_be_repeated_says_when(stub: Any) -> None:
+def test_pixels_are_limited_to_those_of_one_pass(stub: Any) -> None:
+    width = 970
+    image = pixels(MAX_WHOLE_PIXELS // width + 1, width)
+    error = refusal(stub.ModelInfer, message("brighten", image))
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert f"more than the {MAX_WHOLE_PIXELS} that one pass" in error.details()
+    assert stub.ModelInfer(message("brighten", image[:, :-1])).outputs[0].shape == [1, len(image[0]) - 1, width, 3]
+
+
+def test_the_pictures_of_a_request_are_taken_together(stub: Any) -> None:
+    request = pb.ModelInferRequest(model_name="slow")
+    contents = request.inputs.add(name="image", datatype="BYTES", shape=[4]).contents
+    contents.bytes_contents.extend([encoded(dark_scene(size=(16, 16)))] * 4)  # and one may wait
+    assert stub.ModelInfer(request).outputs[0].shape == [4]
+
+
+def test_a_call_without_a_message_is_the_callers_fault(protocol_server: Server) -> None:
+    with grpc.insecure_channel(protocol_server.grpc) as channel, pytest.raises(grpc.RpcError) as error:
+        channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")(iter(()))
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no message" in error.value.details()
+
+
+def test_what_may_be_repeated_says_when(stub: Any, protocol_server: Server) -> None:
     stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="changing"))
+    ready = 'nightlift_model_ready{model="%s"}'
+    metrics = httpx.get(f"{protocol_server.url}/metrics").text
+    assert ready % "brighten" in metrics
+    assert ready % "changing" not in metrics  # 0 would say that something is amiss
     error = refusal(stub.ModelInfer, message("changing", pixels()))
     stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="changing"))
     assert error.code() == grpc.StatusCode.UNAVAILABLE

@@ -1,12 +1,14 @@
-"""JSON logs: valid, one line an event, with the ids of the request."""
+"""Log lines: one an event, with the ids of the request, as text and as JSON; one for each request at its end."""
 
 from __future__ import annotations
 
 import json
 import logging
 
+import pytest
+
 from service.telemetry import Metrics, recorded
-from service.telemetry._logs import JsonFormatter
+from service.telemetry._logs import TEXT, JsonFormatter, TextFormatter
 
 
 def record(message: str, *arguments: object, exc_info: object = None) -> logging.LogRecord:
@@ -45,3 +47,20 @@ def test_exceptions_are_kept() -> None:
     except ValueError as error:
         line = json.loads(JsonFormatter().format(record("failed", exc_info=(ValueError, error, error.__traceback__))))
     assert "ValueError: lost" in line["exception"]
+
+
+def test_text_names_the_request_too() -> None:
+    formatter = TextFormatter(TEXT)
+    with recorded(Metrics(), "http", "GET", {"x-request-id": "one"}):
+        assert formatter.format(record("inside")).endswith("inside [one]")
+    assert formatter.format(record("after")).endswith("after")
+
+
+@pytest.mark.parametrize(("status", "severity"), [(200, "DEBUG"), (422, "INFO"), (503, "WARNING")])
+def test_each_request_is_logged_when_it_ends(status: int, severity: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", "nightlift"), recorded(Metrics(), "http", "POST", {}) as request:
+        request.route = "/enhance"
+        request.answered(status)
+    (line,) = caplog.records
+    assert line.levelname == severity
+    assert line.getMessage().startswith(f"POST /enhance {status} in 0.0")

@@ -48,23 +48,31 @@ def test_the_set_of_metrics_is_the_documented_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("transport", "code", "expected"),
+    ("transport", "answer", "code", "expected"),
     [
-        ("http", "200", "2xx"),
-        ("http", "503", "5xx"),
-        ("grpc", "OK", "2xx"),
-        ("grpc", "NOT_FOUND", "4xx"),
-        ("grpc", "UNAVAILABLE", "5xx"),
-        ("grpc", "CANCELLED", "4xx"),
+        ("http", (200,), "200", "2xx"),
+        ("http", (503,), "503", "5xx"),
+        ("http", None, "499", "4xx"),
+        ("grpc", (200, "OK"), "OK", "2xx"),
+        ("grpc", (404, "NOT_FOUND"), "NOT_FOUND", "4xx"),
+        ("grpc", (429, "RESOURCE_EXHAUSTED"), "RESOURCE_EXHAUSTED", "4xx"),
+        ("grpc", (503, "RESOURCE_EXHAUSTED"), "RESOURCE_EXHAUSTED", "5xx"),
+        ("grpc", None, "CANCELLED", "4xx"),
     ],
 )
-def test_both_transports_share_the_classes_of_codes(transport: str, code: str, expected: str) -> None:
+def test_both_transports_share_the_classes_of_codes(
+    transport: str, answer: tuple | None, code: str, expected: str
+) -> None:
     metrics = Metrics()
     with recorded(metrics, transport, "POST", {}) as record:  # type: ignore[arg-type]
         assert metrics.registry.get_sample_value("nightlift_requests_in_progress", {"transport": transport}) == 1
-        record.route, record.code = "/enhance", code
+        record.route = "/enhance"
+        if answer:
+            record.answered(*answer)
     labels = {"route": "/enhance", "code_class": expected}
     assert metrics.registry.get_sample_value("nightlift_request_duration_seconds_count", labels) == 1
+    counted = {"route": "/enhance", "method": "POST", "code": code}
+    assert metrics.registry.get_sample_value("nightlift_requests_total", counted) == 1
     assert metrics.registry.get_sample_value("nightlift_requests_in_progress", {"transport": transport}) == 0
 
 
