@@ -110,6 +110,7 @@ def _scores(record: Record) -> Iterator[str]:
             _number(row["seconds"], 3),
         )
         for row in record.scores["rows"]
+        if row["name"] not in _other_models(record)
     ]
     heads = ("", "detail", "PSNR dB", "SSIM", "PSNR, GT-mean", "SSIM, GT-mean", "NIQE", "s a picture")
     yield f"On {_data_title(record.scores)}; the rows without a network are what any network has to beat."
@@ -123,6 +124,16 @@ def _scores(record: Record) -> Iterator[str]:
             )
     machine = record.scores["machine"]
     yield f"Measured on {machine['processor']}, threads: {machine['threads']}. {record.scores['conventions']}"
+
+
+def _other_models(record: Record) -> set[str]:
+    """Models that were measured in the same run: their own cards have their scores, and keep up with them."""
+    files = {fact["name"]: fact["file"] for fact in record.scores["models"]}
+    return {
+        name
+        for name, file in files.items()
+        if name != record.manifest["scored_as"] and file in ("model.onnx", "model.pt")
+    }
 
 
 def _row_title(record: Record, name: str) -> str:

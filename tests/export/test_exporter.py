@@ -34,13 +34,19 @@ def scores(tmp_path: Path) -> Path:
         Row("zero_dce_improved", "whole", 15.61, 0.564, 20.53, 0.6, None, 0.4, 0.3),
         Row("zero_dce_improved", "guided", 15.774, 0.6111, 20.6, 0.65, None, 0.4, 0.04),
     )
+    other = Row("drbn", "whole", 17.5, 0.78, 20.9, 0.8, None, 0.4, 2.0)
     best = Row("best", "whole", 16.2, 0.57, 20.4, 0.6, None, 0.4, 0.3)
     facts = ModelFacts("zero_dce_improved", "model.onnx", 101_000, "0" * 64, 23592, 1_540_000_000, 5_630_000_000)
     data = {"layout": "lolv1", "split": "test", "holdout": 0.0, "seed": 0, "pictures": 15, "output_gamma": False}
     machine = {"processor": "a processor", "threads": 2}
     file = tmp_path / "evaluation.json"
     file.write_text(
-        Evaluation(data, machine, (*rows, best), (facts, replace(facts, name="best", file="best.pt"))).to_json()
+        Evaluation(
+            data,
+            machine,
+            (*rows, other, best),
+            (facts, replace(facts, name="drbn"), replace(facts, name="best", file="best.pt")),
+        ).to_json()
     )
     return file
 
@@ -137,6 +143,7 @@ def test_scores_reach_card_and_listing_of_both_formats(repository: Path, scores:
         assert "| **zero_dce_improved** | guided | 15.77 | 0.611 | 20.60 | 0.650 | 0.040 |" in card
         assert "| stretch and gamma | whole | 17.12 |" in card
         assert "| its checkpoint `best.pt` in torch, before the output gamma | whole | 16.20 |" in card
+        assert "drbn" not in card  # its own card has them
         assert "5.63 G at 400x600" in card
         assert "LOLv1 eval15" in card
         assert ModelRepository(repository).config(name).scores == {
