@@ -30,12 +30,14 @@ Pixels = NDArray[np.uint8]
 
 
 def write_contact_sheets(pairs: Sequence[tuple[Path, Path]], out: Path) -> list[Path]:
-    """Write sheets that show each (before, after) pair; returns them.
+    """Write sheets that show each (before, after) pair; returns them: none where there is no pair.
 
     Args:
         pairs: files of pictures. What cannot be read is left out.
         out: a folder, which gets `contact_sheet_001.jpg` and so on; or a picture, which gets a sheet beside it.
     """
+    if not pairs:
+        return []
     if out.suffix.lower() in FORMATS and not out.is_dir():
         names = [out.with_name(f"{out.stem}_compared.jpg")]
     else:

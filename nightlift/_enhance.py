@@ -92,6 +92,8 @@ class Tally:
 def run(order: Order) -> int:
     """Enhance what the order names; the exit code: 0 all fine, 1 some failed, 130 stopped by a signal.
 
+    With `watch`, which ends by a signal, 0 or 1.
+
     Raises:
         FileNotFoundError, ValueError: if the order itself is wrong; nothing has been written then.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,16 @@ def find_place(place: Path, format: str | None) -> tuple[Path, str]:
     elif FORMATS.get(suffix) != format:
         place = place.with_suffix(SUFFIXES[format])
     return place, FORMATS[place.suffix.lower()]
+
+
+def place_within(folder: str, other: str) -> str | None:
+    """Where `other` is below `folder`, `.` if it is the same; None if it is elsewhere.
+
+    Args:
+        folder, other: paths with slashes in one file system or among its buckets, without links.
+    """
+    place = posixpath.relpath(other, folder)
+    return None if place.split("/")[0] == ".." else place
 
 
 def is_picture(path: Path) -> bool:

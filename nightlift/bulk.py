@@ -25,7 +25,7 @@ import ray
 import ray.data
 from pyarrow import fs
 
-from nightlift._jobs import find_place, is_picture
+from nightlift._jobs import find_place, is_picture, place_within
 from nightlift._planes import PictureRefused, Plane, PlaneOptions, open_plane
 
 BATCH = 32
@@ -78,11 +78,18 @@ class Report:
 def enhance_bulk(order: BulkOrder) -> Report:
     """Run the job on the Ray cluster that this process is connected to, or on a local one.
 
+    What is below the target is no picture to enhance, also where the target is below the source.
+
     Raises:
         FileNotFoundError: if the source is not there.
-        ValueError: if it has no picture, or a name would be written twice.
+        ValueError: if it has no picture, or is the target, or a name would be written twice.
     """
+    results = _target_within_source(order)
+    if results == ".":
+        raise ValueError(f"{order.target} is the source; choose another folder for the results")
     names = list_pictures(order.source)
+    if results is not None:
+        names = {name: time for name, time in names.items() if place_within(results, name) is None}
     if not names:
         raise ValueError(f"there is no picture in {order.source}")
     format = order.options.get("format")
@@ -185,6 +192,12 @@ def list_pictures(address: str, *, missing_is_empty: bool = False) -> dict[str, 
     found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=missing_is_empty))
     names = {posixpath.relpath(entry.path, root): entry.mtime_ns or 0 for entry in found if entry.is_file}
     return {name: names[name] for name in sorted(names) if is_picture(Path(name))}
+
+
+def _target_within_source(order: BulkOrder) -> str | None:
+    source, source_root = fs.FileSystem.from_uri(_address(order.source))
+    target, target_root = fs.FileSystem.from_uri(_address(order.target))
+    return place_within(source_root, target_root) if source.equals(target) else None
 
 
 def _address(text: str) -> str:

@@ -31,6 +31,9 @@ EXTRAS = {
     "yaml": "training",
 }
 
+# What commands import first of the parts of this repository that the images leave out.
+LEFT_OUT = {"benchmarks", "export._exporter", "training._train", "training.evaluation"}
+
 app = typer.Typer(
     name="nightlift",
     help="Low-light image enhancement: serve, enhance, train, evaluate and export.",
@@ -48,16 +51,26 @@ def main() -> None:
     """Entry point of the `nightlift` command; errors meant for the user are one line, and exit with 2."""
     try:
         app()
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
-        typer.secho(f"nightlift: {error}", fg="red", err=True)
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
+    except Exception as error:
+        message = _message(error)
+        if message is None:
             raise
-        typer.secho(
-            f'nightlift: {error}; it comes with pip install "nightlift[{EXTRAS[error.name]}]"', fg="red", err=True
-        )
+        typer.secho(f"nightlift: {message}", fg="red", err=True)
         sys.exit(2)
+
+
+def _message(error: Exception) -> str | None:
+    """What the user is told of an error; None if it is not meant for the user."""
+    if isinstance(error, ValueError | FileNotFoundError | FileExistsError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        if error.name in LEFT_OUT:
+            return f"{error.name} is not installed, as in the images; run this in a clone of the repository"
+        extra = EXTRAS.get(error.name or "")
+        return f'{error}; it comes with pip install "nightlift[{extra}]"' if extra else None
+    from service.errors import NightliftError  # brings gRPC, without which the help is quick
+
+    return str(error) if isinstance(error, NightliftError) else None
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
         answer = nightlift.enhance(Path("photo.jpg"), strength=0.8)
         Path("bright.jpg").write_bytes(answer.data)
 
-Refusals that a later attempt may overcome (429, 503, and connections that fail) are repeated after the time that the
-service asks for; everything else raises at once.
+What a later attempt may overcome is repeated: refusals with 429 and 503 after the time that the service asks for, and
+connections that cannot be opened. Everything else raises at once, a connection that breaks included.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Client:
         verify: for https: True for the authorities that the system trusts, False for anybody, or an `ssl.SSLContext`
             with an authority, or a client's certificate, of your own.
         timeout: seconds for one attempt.
-        retries: how many times a refusal that may pass is tried again.
+        retries: how many times a refusal that may pass, or a connection that cannot be opened, is tried again.
         transport: for tests, an httpx transport.
     """
 

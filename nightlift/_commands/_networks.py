@@ -11,6 +11,15 @@ import typer
 
 from nightlift._commands._flags import Repository
 
+WITHOUT_DETECTOR = {
+    "layout": "--layout",
+    "holdout": "--holdout",
+    "seed": "--seed",
+    "niqe": "--niqe",
+    "plain": "--plain / --no-plain",
+}
+"""Parameters of `evaluate` that mean nothing to a detector -> their flags."""
+
 
 class Detail(StrEnum):
     """How pictures meet networks when they are evaluated."""
@@ -76,6 +85,7 @@ def train(
 
 
 def evaluate(
+    context: typer.Context,
     models: Annotated[list[str], typer.Argument(help="Names in the model repository, or checkpoints.")],
     data: Annotated[Path, typer.Option(help="Folder of the data set.")],
     layout: Annotated[str, typer.Option(help="Layout of the folder; folder: pictures without references.")] = "lolv1",
@@ -83,10 +93,16 @@ def evaluate(
     holdout: Annotated[float, typer.Option(min=0, max=1, help="Only this share, as training holds out.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the hold-out.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures, spread over the set.")] = None,
-    detail: Annotated[list[Detail] | None, typer.Option(help="How pictures meet networks; both if absent.")] = None,
+    detail: Annotated[
+        list[Detail] | None,
+        typer.Option(help="How pictures meet networks; if absent both, with --detector guided."),
+    ] = None,
     detector: Annotated[
         Path | None,
-        typer.Option(help="ONNX object detector as YOLOv8 exports: score it on ExDark, plain and enhanced."),
+        typer.Option(
+            help="ONNX object detector as YOLOv8 exports: score it on ExDark, plain and enhanced, instead of against "
+            "references. Without --layout, --holdout, --seed, --niqe and --plain."
+        ),
     ] = None,
     niqe: Annotated[bool, typer.Option(help="Measure NIQE too, which needs no references.")] = False,
     plain: Annotated[bool, typer.Option(help="Begin with the input and methods without a network.")] = True,
@@ -98,6 +114,12 @@ def evaluate(
 
     Example: `nightlift evaluate zero_dce --data data/LOLv1 --out runs/evaluation`
     """
+    if detector is not None:
+        for name, flags in WITHOUT_DETECTOR.items():
+            source = context.get_parameter_source(name)
+            if source is not None and source.name != "DEFAULT":
+                raise typer.BadParameter("it has no effect with --detector", param_hint=flags)
+
     from nightlift._training import run_detection, run_evaluation
     from service.settings import Settings
 

@@ -28,7 +28,8 @@ def enhance(
 ) -> None:
     """Enhance pictures. Those that are done are skipped; one that is broken is reported and stops no other.
 
-    Exit codes: 0 all is well, 1 some failed, 2 the command was wrong, 130 stopped by Ctrl-C.
+    Exit codes: 0 all is well, 1 some failed, 2 the command was wrong, 130 stopped by Ctrl-C. With --watch,
+    which ends by Ctrl-C, 0 or 1.
 
     Example: `nightlift enhance photos/ -o bright/`
     """

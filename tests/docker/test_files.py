@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -80,6 +81,37 @@ def test_triton_wants_no_gpu_where_compose_is_told_so() -> None:
     assert not json.loads(config)["services"]["triton"].get("deploy", {}).get("resources")
 
 
+def test_compose_gives_settings_of_the_service_to_every_front_end(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    (tmp_path / "nightlift.env").write_text("NIGHTLIFT_MAX_PIXELS_IN_FLIGHT=64000000\nNIGHTLIFT_PORT=80\n")
+    profiles = [word for profile in ("gpu", "triton", "scale") for word in ("--profile", profile)]
+    services = json.loads(run("docker-compose", *profiles, "config", "--format", "json", cwd=tmp_path))["services"]
+    for name in ("nightlift", "nightlift-gpu", "nightlift-triton", "nightlift-replica"):
+        settings = services[name]["environment"]
+        assert settings["NIGHTLIFT_MAX_PIXELS_IN_FLIGHT"] == "64000000", name
+        assert settings["NIGHTLIFT_PORT"] == "8000", "it is published from there"
+
+
+def test_compose_is_told_everything_that_the_example_lists() -> None:
+    listed = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert listed <= set(re.findall(r"\$\{([A-Z_]+):-", (ROOT / "docker-compose.yml").read_text()))
+
+
+def test_replicas_believe_the_proxy_who_the_client_is_and_nobody_else() -> None:
+    config = json.loads(run("docker-compose", "--profile", "scale", "config", "--format", "json"))
+    services, (subnet,) = config["services"], config["networks"]["behind-proxy"]["ipam"]["config"]
+    assert services["nightlift-replica"]["environment"]["NIGHTLIFT_TRUSTED_PROXIES"] == subnet["subnet"]
+    assert {name for name, service in services.items() if "behind-proxy" in service["networks"]} == {
+        "nightlift-replica",
+        "proxy",
+    }
+    assert "ports" not in services["nightlift-replica"], "others would reach it by the network's gateway"
+    assert "NIGHTLIFT_TRUSTED_PROXIES" not in services["nightlift"]["environment"]
+    headers = dict(re.findall(r"proxy_set_header (\S+) (\S+);", (DOCKER / "proxy" / "nginx.conf").read_text()))
+    assert headers["X-Forwarded-For"] == "$remote_addr"
+    assert headers["X-Forwarded-Proto"] == "$scheme"
+
+
 def test_the_grace_of_compose_covers_draining() -> None:
     front_end, settings = COMPOSE["x-front-end"], COMPOSE["x-front-end-settings"]
     drains = float(settings["NIGHTLIFT_DRAIN_DELAY"]) + float(settings["NIGHTLIFT_DRAIN_TIMEOUT"])
@@ -115,6 +147,14 @@ def test_kubernetes_takes_every_overlay(overlay: str, tmp_path: Path) -> None:
     assert "Deployment" in {document["kind"] for document in kinds}
     (tmp_path / "core.yml").write_text(yaml.safe_dump_all(kinds))
     run("kubernetes-validate", "--strict", tmp_path / "core.yml")
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])
+def test_the_autoscaler_acts_before_the_service_refuses(overlay: str) -> None:
+    documents = yaml.safe_load_all(run("kubectl", "kustomize", DOCKER / "kubernetes" / "overlays" / overlay))
+    (scaler,) = (d for d in documents if d["kind"] == "HorizontalPodAutoscaler")
+    (target,) = (m["pods"]["target"]["averageValue"] for m in scaler["spec"]["metrics"] if m["type"] == "Pods")
+    assert float(target.removesuffix("m")) / 1000 <= Settings.model_fields["max_queue_seconds"].default / 2
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])

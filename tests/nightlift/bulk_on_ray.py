@@ -43,6 +43,24 @@ def test_a_folder_is_enhanced_by_several_workers_and_finished_by_the_next_run(tm
     assert not list(target.rglob(".*")), "temporary files are left"
 
 
+def test_results_below_the_source_are_not_enhanced_again(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "models")
+    source = tmp_path / "photos"
+    (source / "brighter").mkdir(parents=True)
+    for name in ("a.png", "brighter/b.png"):
+        (source / name).write_bytes(encoded(constant(40)))
+    words = ("bulk", source, source / "bright", "--protect", "0", "--no-gate", "--workers", "1")
+    for said in (b"2 enhanced, 0 already done", b"0 enhanced, 2 already done"):
+        outcome = nightlift(*words, repository=repository)
+        assert outcome.returncode == 0, outcome.stderr.decode()
+        assert said in outcome.stdout
+    found = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.png"))
+    assert found == ["a.png", "bright/a.png", "bright/brighter/b.png", "brighter/b.png"]
+    refused = nightlift("bulk", source, f"{source}/")
+    assert refused.returncode == 2
+    assert b"is the source; choose another folder" in refused.stderr
+
+
 def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "dark").mkdir()
     outcome = nightlift("bulk", tmp_path / "dark", tmp_path / "bright")

@@ -19,6 +19,7 @@ from nightlift._commands import _flags
 from service.enhancer import EnhanceOptions
 from service.pictures import WRITTEN_FORMATS, Metadata
 from service.rendering import Detail
+from tests.docs.documents import ROOT
 from tests.nightlift.commands import environment, nightlift
 from tests.repositories import make_repository
 from training import data_folders
@@ -112,6 +113,40 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     message = outcome.stderr.decode()
     assert message.startswith("nightlift: there is no recipe no_such_recipe")
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ("bench", "benchmarks"),
+        ("train zero_dce --data x", "training._train"),
+        ("evaluate zero_dce --data x", "training.evaluation"),
+        ("export best.pt", "export._exporter"),
+    ],
+)
+def test_what_the_images_leave_out_is_said_in_one_line(words: str, missing: str, tmp_path: Path) -> None:
+    """As in an image: with what the Dockerfile copies, and no more."""
+    for package in ("nightlift", "service"):
+        (tmp_path / package).symlink_to(ROOT / package)
+    for package in ("training", "export"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").symlink_to(ROOT / package / "__init__.py")
+    # Without what makes `pip install -e` find the rest.
+    script = "import sys; sys.meta_path = [finder for finder in sys.meta_path if 'Editable' not in str(finder)]"
+    command = [sys.executable, "-c", f"{script}; from nightlift.cli import main; main()", *words.split()]
+    outcome = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 2, outcome.stderr
+    assert outcome.stderr.startswith(f"nightlift: {missing} is not installed, as in the images")
+    assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("flag", ["--layout=lolv1", "--holdout=0.1", "--seed=1", "--niqe", "--no-plain"])
+def test_flags_that_mean_nothing_to_a_detector_are_refused(flag: str) -> None:
+    refused = nightlift("evaluate", "zero_dce", "--data", "x", "--detector", "detector.onnx", flag)
+    assert refused.returncode == 2
+    message = " ".join(refused.stderr.decode().split())
+    assert flag.partition("=")[0] in message
+    assert "it has no effect with --detector" in message
 
 
 @pytest.mark.parametrize("word", ["smoothing", "smoothing=much", "=1 2"])

@@ -115,6 +115,17 @@ def test_contact_sheets_show_before_and_after(repository: Path, tmp_path: Path) 
     assert abs(int(row[400, 0]) - 120) <= 2
 
 
+def test_there_is_no_contact_sheet_without_a_file_before_and_one_after(repository: Path, tmp_path: Path) -> None:
+    picture = encoded(constant(60))
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    for source, stdin, status, left in (("-", picture, 0, ["out.jpg"]), ("broken.jpg", None, 1, [])):
+        words = ("enhance", source, "-o", "out.jpg", "--compare")
+        outcome = nightlift(*words, repository=repository, stdin=stdin, cwd=tmp_path)
+        assert outcome.returncode == status, outcome.stderr.decode()
+        assert [path.name for path in tmp_path.iterdir() if path.name != "broken.jpg"] == left
+        (tmp_path / "out.jpg").unlink(missing_ok=True)
+
+
 def test_watching_takes_pictures_that_come_later_and_ends_by_a_signal(repository: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nightlift._jobs import STREAM, Job, find_jobs, is_picture
+from nightlift._jobs import STREAM, Job, find_jobs, is_picture, place_within
 
 
 def touch(root: Path, *names: str) -> None:
@@ -47,6 +47,23 @@ def test_a_folder_for_results_inside_the_input_is_no_input(tmp_path: Path) -> No
     assert placed(find_jobs([tmp_path / "in"], tmp_path / "in/out", None), tmp_path) == {
         "in/a.png": ("in/out/a.png", "png")
     }
+
+
+@pytest.mark.parametrize(
+    ("folder", "other", "place"),
+    [
+        ("/photos", "/photos/bright/day", "bright/day"),
+        ("bucket/photos/", "bucket/photos/bright", "bright"),
+        ("bright", "bright/a.jpg", "a.jpg"),
+        ("bright", "bright", "."),
+        ("bright", "brighter/a.jpg", None),
+        ("bright", "a.jpg", None),
+        ("/photos", "/", None),
+        ("/photos", "/photos/..bright", "..bright"),
+    ],
+)
+def test_where_a_place_is_within_a_folder(folder: str, other: str, place: str | None) -> None:
+    assert place_within(folder, other) == place
 
 
 def test_format_changes_the_suffix_only_where_it_must(tmp_path: Path) -> None:

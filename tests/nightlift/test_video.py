@@ -122,6 +122,18 @@ def test_what_is_no_video_is_said_and_nothing_written(repository: Path, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
 
 
+@pytest.mark.usefixtures("clip")
+def test_a_video_that_cannot_be_enhanced_is_said_and_nothing_written(repository: Path, tmp_path: Path) -> None:
+    make = ("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=gray:s=320x32:d=0.2", str(tmp_path / "long.mp4"))
+    subprocess.run(make, check=True)
+    outcome = nightlift("video", tmp_path / "long.mp4", tmp_path / "out.mp4", repository=repository)
+    said = outcome.stderr.decode()
+    assert outcome.returncode == 2, said
+    assert "\nnightlift: the picture has 320 x 32 pixels; " in said
+    assert "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+
+
 def test_a_machine_without_ffmpeg_is_told_so(repository: Path, clip: Path, tmp_path: Path) -> None:
     outcome = nightlift("video", clip, tmp_path / "out.mp4", env=environment(repository, PATH=str(tmp_path)))
     assert outcome.returncode == 2
