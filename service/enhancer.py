@@ -29,6 +29,7 @@ from service.pictures import (
     Limits,
     Metadata,
     PictureFormat,
+    check_writable,
     decode,
     encode,
     inspect,
@@ -244,6 +245,7 @@ class Enhancer:
             else:
                 header = inspect(data, self._limits)
         target = negotiate_format(request.options.format, request.accept, header.format)
+        check_writable(target, header.width, header.height)
         charge_pixels(header.pixels)
         async with self._budget.hold(header.pixels) as hold:
             return await self._held(data, header, target, request, timings, hold)

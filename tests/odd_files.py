@@ -17,6 +17,8 @@ from PIL import Image, ImageOps
 
 from tests.service.pictures.files import (
     alpha_pixels,
+    avif_announcing,
+    bmp_in_runs,
     color_pixels,
     exif_block,
     grey_pixels,
@@ -24,6 +26,8 @@ from tests.service.pictures.files import (
     png_chunk,
     png_file,
     tiff_file,
+    tiff_repeating,
+    webp_announcing,
 )
 
 ACCEPTED = "accepted"
@@ -151,7 +155,7 @@ CASES = (
         "PNG whose profile inflates to 200 MB",
         profile_bomb,
         "200 PNG",
-        "the profile is dropped",
+        "the profile is dropped: at most 4 MiB are read",
         color_pixels,
     ),
     Case(
@@ -217,11 +221,42 @@ CASES = (
         "the block is dropped",
         color_pixels,
     ),
+    Case(
+        "PNG with an EXIF block of 2 MB",
+        lambda: pillow_file(color_pixels(), "PNG", exif=exif_block(6).ljust(2_000_000, b"\0")),
+        "200 PNG",
+        "the block is dropped, orientation and all: at most 1 MiB is read",
+        color_pixels,
+    ),
+    Case(
+        "TIFF that gives its width twice",
+        lambda: tiff_repeating(tiff_file(color_pixels(16), photometric="rgb"), 256, 16),
+        "400 unreadable-picture",
+        "readers differ in which one counts",
+    ),
+    Case(
+        "WebP whose frame is larger than announced",
+        lambda: webp_announcing(pillow_file(color_pixels(), "WEBP"), 16, 16),
+        "400 unreadable-picture",
+        "nor may it be smaller",
+    ),
+    Case(
+        "AVIF whose frame is larger than announced",
+        lambda: avif_announcing(pillow_file(color_pixels(), "AVIF"), 16, 16),
+        "400 unreadable-picture",
+        "all its frames together may have eight times the picture's pixels",
+    ),
     Case("JPEG cut short", cut, "400 unreadable-picture"),
     Case("empty body", lambda: b"", "400 unreadable-picture"),
     Case("HTML", lambda: b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", "400 unreadable-picture"),
     Case("JSON", lambda: b'{"image": "aGVsbG8="}', "400 unreadable-picture"),
     Case("noise", lambda: np.random.default_rng(1).bytes(4096), "415 unsupported-format"),
+    Case(
+        "run-length compressed BMP",
+        lambda: bmp_in_runs(72, 48),
+        "415 unsupported-format",
+        "uncompressed ones are read",
+    ),
     Case("SVG", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "415 unsupported-format"),
     Case("PDF", lambda: b"%PDF-1.7\n" + bytes(100), "415 unsupported-format"),
     Case("video", lambda: b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "415 unsupported-format"),

@@ -6,6 +6,7 @@ functions are synchronous, keep no state but a small cache of colour transforms,
 threads at once, and hold the interpreter lock only briefly.
 """
 
+from service.pictures import _opencv_limit  # noqa: F401  before OpenCV
 from service.pictures._decode import decode, inspect
 from service.pictures._encode import Metadata, encode
 from service.pictures._formats import WRITTEN_FORMATS, PictureFormat, check_writable, negotiate_format

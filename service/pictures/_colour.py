@@ -1,18 +1,24 @@
 """Colour profiles (ICC.1) by Little CMS: is a profile usable, is it sRGB, and what are its colours in sRGB.
 
 Transforms are built once per profile and shared by all pictures and threads: photos of one kind of phone
-carry the same profile.
+carry the same profile. The profiles themselves are not kept, and larger ones than MAX_PROFILE_BYTES not used.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
-from functools import lru_cache
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from service.pictures._header import Colour
+
+MAX_PROFILE_BYTES = 4 * 1024 * 1024
+"""The largest profile that is used, in every format; those of presses have up to 3 MB."""
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _SIGNATURES: dict[bytes, Colour] = {b"RGB ": "rgb", b"GRAY": "grey", b"CMYK": "cmyk"}
@@ -20,16 +26,33 @@ _MODES: dict[Colour, str] = {"rgb": "RGB", "grey": "L", "cmyk": "CMYK"}
 _HEADER_BYTES = 128
 # What counts as no difference between two colour spaces, in 8-bit code values.
 _SAME = 1
+_MAX_CONVERSIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """The transform of a profile to sRGB, and whether it changes nothing."""
+
+    transform: ImageCms.ImageCmsTransform
+    is_identity: bool
+
+
+_conversions: OrderedDict[tuple[bytes, Colour], _Conversion] = OrderedDict()
+"""By the digest of the profile, the latest used last."""
+_lock = Lock()
 
 
 def usable_profile(icc: bytes | None, colour: Colour) -> bytes | None:
     """The profile if it can be read and is one for such pictures, else None."""
-    return icc if icc and _transform(icc, colour) is not None else None
+    return icc if icc and _conversion(icc, colour) else None
 
 
 def is_srgb(icc: bytes | None, colour: Colour) -> bool:
     """Whether colours under the profile are sRGB's within one code value; no profile means sRGB."""
-    return not icc or _is_identity(icc, colour)
+    if not icc:
+        return True
+    conversion = _conversion(icc, colour)
+    return conversion is not None and conversion.is_identity
 
 
 def to_srgb(pixels: np.ndarray, icc: bytes | None, colour: Colour) -> np.ndarray:
@@ -37,45 +60,59 @@ def to_srgb(pixels: np.ndarray, icc: bytes | None, colour: Colour) -> np.ndarray
 
     Under a grey profile the first channel counts.
     """
-    if is_srgb(icc, colour):
+    if not icc:
         return pixels
-    assert icc is not None
-    transform = _transform(icc, colour)
-    assert transform is not None, "Picture.icc is checked when it is decoded"
+    conversion = _conversion(icc, colour)
+    assert conversion is not None, "Picture.icc is checked when it is decoded"
+    if conversion.is_identity:
+        return pixels
     source = np.ascontiguousarray(pixels[..., 0] if colour == "grey" else pixels)
-    return np.asarray(transform.apply(Image.fromarray(source)))
+    return np.asarray(conversion.transform.apply(Image.fromarray(source)))
 
 
 def cmyk_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     """A CMYK image as sRGB, by its profile where it has a usable one, else by Pillow's plain formula."""
-    transform = _transform(icc, "cmyk") if icc else None
-    return image.convert("RGB") if transform is None else transform.apply(image)
+    conversion = _conversion(icc, "cmyk") if icc else None
+    return image.convert("RGB") if conversion is None else conversion.transform.apply(image)
 
 
-@lru_cache(maxsize=32)
-def _transform(icc: bytes, colour: Colour) -> ImageCms.ImageCmsTransform | None:
-    """A transform to sRGB, relative colorimetric with black point compensation; None for unusable profiles."""
-    if len(icc) < _HEADER_BYTES or icc[36:40] != b"acsp" or _SIGNATURES.get(icc[16:20]) != colour:
+def _conversion(icc: bytes, colour: Colour) -> _Conversion | None:
+    """The conversion by a profile; None for unusable ones, which are not remembered."""
+    if not _HEADER_BYTES <= len(icc) <= MAX_PROFILE_BYTES or icc[36:40] != b"acsp":
         return None
+    if _SIGNATURES.get(icc[16:20]) != colour:
+        return None
+    key = hashlib.sha256(icc).digest(), colour
+    with _lock:
+        if key in _conversions:
+            _conversions.move_to_end(key)
+            return _conversions[key]
     try:
-        return ImageCms.ImageCmsTransform(
-            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
-            _SRGB,
-            _MODES[colour],
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
+        transform = _transform(icc, colour)
+        conversion = _Conversion(transform, colour != "cmyk" and _is_identity(transform, colour))
     except Exception:  # Little CMS refuses in many ways
         return None
+    with _lock:
+        _conversions[key] = conversion
+        if len(_conversions) > _MAX_CONVERSIONS:
+            _conversions.popitem(last=False)
+    return conversion
 
 
-@lru_cache(maxsize=32)
-def _is_identity(icc: bytes, colour: Colour) -> bool:
-    """Try the profile on a lattice of colours: names and tags of profiles lie, results do not."""
-    transform = _transform(icc, colour)
-    if transform is None:
-        return False
+def _transform(icc: bytes, colour: Colour) -> ImageCms.ImageCmsTransform:
+    """A transform to sRGB, relative colorimetric with black point compensation."""
+    return ImageCms.ImageCmsTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+        _SRGB,
+        _MODES[colour],
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+
+
+def _is_identity(transform: ImageCms.ImageCmsTransform, colour: Colour) -> bool:
+    """Try the transform on a lattice of colours: names and tags of profiles lie, results do not."""
     steps = np.arange(0, 256, 15, dtype=np.uint8)
     if colour == "grey":
         before = np.repeat(steps[None, :, None], 3, axis=2)

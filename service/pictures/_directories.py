@@ -51,19 +51,28 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory of `data`; the values of all its entries lie inside of it."""
+    """A directory of `data`; the values of all its entries lie inside of it.
+
+    Of entries of one tag the first counts, as it does in libtiff; `repeated` are the tags that have several.
+    """
 
     data: bytes
     order: ByteOrder
     position: int
     length: int
     entries: dict[int, Entry]
+    repeated: frozenset[int]
     next_position: int
 
     @property
     def end(self) -> int:
         """Position behind the directory: behind its `length` entries and the position of the next one."""
         return self.position + 2 + 12 * self.length + 4
+
+    def records(self) -> list[bytes]:
+        """The 12 bytes of every entry, those included that are left out of `entries`."""
+        start = self.position + 2
+        return [self.data[i : i + 12] for i in range(start, start + 12 * self.length, 12)]
 
     def raw(self, tag: int) -> bytes | None:
         """The bytes of a tag's value, or None where there is no such tag."""
@@ -123,9 +132,14 @@ def read_directory(data: bytes, order: ByteOrder, position: int) -> Directory:
     if position < 8 or not 0 < count <= _MAX_ENTRIES or end + 4 > len(data):
         raise ValueError(f"a directory of {count} entries at byte {position} of {len(data)}")
     entries: dict[int, Entry] = {}
+    seen: set[int] = set()
+    repeated: set[int] = set()
     total = 0
     for start in range(position + 2, end, 12):
         tag, kind, items = integer(start, 2), integer(start + 2, 2), integer(start + 4, 4)
+        if tag in seen:
+            repeated.add(tag)
+        seen.add(tag)
         if kind not in _TYPE_SIZES:
             continue
         size = items * _TYPE_SIZES[kind]
@@ -135,8 +149,8 @@ def read_directory(data: bytes, order: ByteOrder, position: int) -> Directory:
         total += size
         if total > len(data):
             raise ValueError(f"the values of the directory overlap: they take more than {len(data)} bytes")
-        entries[tag] = Entry(tag, kind, items, start, value_position)
-    return Directory(data, order, position, count, entries, integer(end, 4))
+        entries.setdefault(tag, Entry(tag, kind, items, start, value_position))
+    return Directory(data, order, position, count, entries, frozenset(repeated), integer(end, 4))
 
 
 def write_directory(tags: Tags, order: ByteOrder, position: int) -> bytes:

@@ -1,12 +1,14 @@
 """EXIF blocks (EXIF 2.32, section 4.6): read the orientation, take it out, take the location out.
 
 Blocks are changed in place, so that maker notes, whose offsets nobody else knows, survive. A block that
-cannot be parsed counts as absent: it neither turns the picture nor reaches the answer.
+cannot be parsed counts as absent, and so does one of more than 1 MiB: it neither turns the picture nor reaches the
+answer.
 """
 
 from __future__ import annotations
 
 from service.pictures._directories import (
+    SHORT,
     ByteOrder,
     Directory,
     Tags,
@@ -19,20 +21,24 @@ from service.pictures._directories import (
 
 ORIENTATION, EXIF_DIRECTORY, GPS_DIRECTORY = 0x0112, 0x8769, 0x8825
 
+# Cameras' blocks fit into a segment of JPEG, 64 KiB; every change of a block copies it.
+_MAX_BYTES = 1024 * 1024
 _PREFIX = b"Exif\0\0"
 _INTEROPERABILITY_DIRECTORY = 0xA005
 _WIDTH_AND_HEIGHT = ((0x0100, 0x0101), (0xA002, 0xA003))
 _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
-# Tags of a TIFF's first directory that describe the photo; all others describe how the file stores it.
-_DESCRIPTIVE = {
+DESCRIPTIVE = {
     0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D,
     0x9C9E, 0x9C9F,
 }  # fmt: skip
+"""Tags of a TIFF's first directory that describe the photo; all others describe how the file stores it."""
 
 
 def bare(block: bytes | None) -> bytes | None:
-    """The block without the "Exif" prefix that some containers put before it; None where nothing is left."""
-    return (block or b"").removeprefix(_PREFIX) or None
+    """The block without the "Exif" prefix that some containers put before it; None where nothing usable is left."""
+    if not block or len(block) > _MAX_BYTES:
+        return None
+    return block.removeprefix(_PREFIX) or None
 
 
 def orientation(block: bytes | None) -> int:
@@ -65,15 +71,22 @@ def without_orientation(block: bytes) -> bytes | None:
 
 
 def without_location(block: bytes) -> bytes | None:
-    """The block without its GPS directory, values included; None where nothing sound is left."""
+    """The block without its GPS directory, values included; None where nothing sound is left.
+
+    A block that points to several of them is given up: to clear them all could take a thousand times as long.
+    """
     return _without(GPS_DIRECTORY, block)
 
 
 def from_tiff(directory: Directory) -> bytes | None:
-    """An EXIF block of what a TIFF's first directory says about the photo, or None where it says nothing."""
-    tags = descriptive_tags(directory)
+    """An EXIF block of what a TIFF's first directory says about the photo, or None where it says nothing.
+
+    Of a directory that says more than fits into a block only the orientation is taken.
+    """
+    tags = descriptive_tags(directory) if _descriptive_bytes(directory) <= _MAX_BYTES else {}
     if ORIENTATION in directory.entries:
-        tags = {**tags, ORIENTATION: directory.value(ORIENTATION)}
+        value = min(directory.integer(ORIENTATION), 0xFFFF)
+        tags = {**tags, ORIENTATION: Value(SHORT, 1, value.to_bytes(2, directory.order))}
     if not tags:
         return None
     return write_header(directory.order, 8) + write_directory(tags, directory.order, 8)
@@ -81,12 +94,21 @@ def from_tiff(directory: Directory) -> bytes | None:
 
 def descriptive_tags(directory: Directory) -> Tags:
     """The tags of a directory that describe the photo, with the EXIF and GPS directories that it points to."""
-    tags: dict[int, Value | Tags] = {tag: directory.value(tag) for tag in directory.entries if tag in _DESCRIPTIVE}
+    tags: dict[int, Value | Tags] = {tag: directory.value(tag) for tag in directory.entries if tag in DESCRIPTIVE}
     for link in (EXIF_DIRECTORY, GPS_DIRECTORY):
         linked = _linked(directory, link)
         if linked is not None:
             tags[link] = {tag: linked.value(tag) for tag in linked.entries if tag != _INTEROPERABILITY_DIRECTORY}
     return tags
+
+
+def _descriptive_bytes(directory: Directory) -> int:
+    """The size of the values that `descriptive_tags` would copy."""
+    entries = [entry for tag, entry in directory.entries.items() if tag in DESCRIPTIVE]
+    for link in (EXIF_DIRECTORY, GPS_DIRECTORY):
+        linked = _linked(directory, link)
+        entries += linked.entries.values() if linked else ()
+    return sum(entry.size for entry in entries)
 
 
 def _parsed(block: bytes | None) -> Directory | None:
@@ -123,24 +145,28 @@ def _set_integer(block: bytearray, directory: Directory, tag: int, value: int) -
 
 
 def _without(tag: int, block: bytes) -> bytes | None:
-    while True:
-        directory = _parsed(block)
-        if directory is None or tag not in directory.entries:
-            return block if directory else None
-        block = _drop(tag, directory)
+    directory = _parsed(block)
+    if directory is None:
+        return None
+    mark = tag.to_bytes(2, directory.order)
+    kept = [record for record in directory.records() if not record.startswith(mark)]
+    if len(kept) == directory.length:
+        return block
+    if not kept or (tag == GPS_DIRECTORY and tag in directory.repeated):
+        return None
+    return _with_records(kept, directory, blank=_linked(directory, tag) if tag == GPS_DIRECTORY else None)
 
 
-def _drop(tag: int, directory: Directory) -> bytes:
-    """Blank the directory that the tag points to, if it does, and close the gap that the tag leaves."""
+def _with_records(kept: list[bytes], directory: Directory, blank: Directory | None) -> bytes:
+    """The block with these records alone in its first directory, and another directory blanked with its values."""
     block = bytearray(directory.data)
-    linked = _linked(directory, tag) if tag == GPS_DIRECTORY else None
-    if linked is not None:
-        for value in linked.entries.values():
+    if blank is not None:
+        for value in blank.entries.values():
             block[value.value_position : value.value_position + value.size] = bytes(value.size)
-        block[linked.position : linked.end] = bytes(linked.end - linked.position)
-    start, end = directory.entries[tag].position, directory.end
-    block[start:end] = directory.data[start + 12 : end] + bytes(12)
-    block[directory.position : directory.position + 2] = (directory.length - 1).to_bytes(2, directory.order)
+        block[blank.position : blank.end] = bytes(blank.end - blank.position)
+    start, end = directory.position, directory.end
+    records = len(kept).to_bytes(2, directory.order) + b"".join(kept) + directory.data[end - 4 : end]
+    block[start:end] = records.ljust(end - start, b"\0")
     return bytes(block)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 
+from service.errors import UnreadablePicture
 from service.pictures._codecs import _pillow
+from service.pictures._codecs._av1 import frame_pixels
+from service.pictures._codecs._iso_media import av1_data
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._exif import bare, orientation
 from service.pictures._formats import PictureFormat
@@ -14,13 +17,17 @@ from service.pictures._header import Header
 # (libavif's default) takes 6 s.
 _SPEED = 9
 _SUBSAMPLING = {"444": "4:4:4", "422": "4:2:2"}
+# Pixels of all frames together, in multiples of the picture's: colour, alpha, and the same in up to four layers.
+_MOST_FRAMES = 8
 
 
 def read_header(data: bytes) -> Header:
     """The header by libavif, which parses the boxes and decodes nothing; rotation boxes become an orientation."""
+    frames = frame_pixels(av1_data(data))
     image = _pillow.open_image(data, PictureFormat.AVIF)
     exif = bare(image.info.get("exif"))
     width, height = image.size
+    _check_frames(frames, width, height)
     return Header(
         PictureFormat.AVIF,
         width,
@@ -54,3 +61,15 @@ def write(samples: Samples, extras: Extras) -> bytes:
         icc_profile=extras.icc or b"",
     )
     return file.getvalue()
+
+
+def _check_frames(frames: list[int], width: int, height: int) -> None:
+    """Refuse what libavif would take: frames larger than the file announces, which it decodes and then shrinks."""
+    if not frames:
+        raise ValueError("there is no frame")
+    largest, total = max(frames), sum(frames)
+    if largest > width * height or total > _MOST_FRAMES * width * height:
+        raise UnreadablePicture(
+            f"The AVIF announces {width}x{height} pixels, but its {len(frames)} frames have up to {largest}; "
+            f"none may be larger than the picture, and all together at most {_MOST_FRAMES} times as large."
+        )

@@ -11,6 +11,7 @@ import numpy as np
 
 from service.pictures._codecs import _opencv, _pillow
 from service.pictures._codecs._samples import Extras, Samples
+from service.pictures._colour import MAX_PROFILE_BYTES
 from service.pictures._exif import bare, orientation
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Colour, Header
@@ -19,7 +20,6 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _AFTER_IHDR = 33
 _MAX_CHUNKS_BEFORE_PIXELS = 4096
 _MAX_CHUNKS = 100_000
-_MAX_PROFILE_BYTES = 8 * 1024 * 1024
 _COLOURS: dict[int, Colour] = {0: "grey", 2: "rgb", 3: "rgb", 4: "grey", 6: "rgb"}
 _WITH_ALPHA = {4, 6}
 # Measured on photos of 0.24 and 12 MP: run-length matching of level 1 is both faster and smaller than full
@@ -112,7 +112,7 @@ def _profile(chunk: memoryview | None) -> bytes | None:
     _, _, rest = bytes(chunk).partition(b"\0")
     try:
         inflater = zlib.decompressobj()
-        profile = inflater.decompress(rest[1:], _MAX_PROFILE_BYTES)
+        profile = inflater.decompress(rest[1:], MAX_PROFILE_BYTES)
     except zlib.error:
         return None
     return profile if inflater.eof else None

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from service.errors import UnsupportedFormat
+from service.errors import UnreadablePicture, UnsupportedFormat
 from service.pictures._codecs import _opencv, _pillow
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._directories import (
@@ -28,7 +28,7 @@ from service.pictures._directories import (
     write_directory,
     write_header,
 )
-from service.pictures._exif import descriptive_tags, from_tiff, orientation, without_orientation
+from service.pictures._exif import DESCRIPTIVE, descriptive_tags, from_tiff, orientation, without_orientation
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Colour, Header
 
@@ -49,6 +49,7 @@ def read_header(data: bytes) -> Header:
     width, height = directory.integer(_WIDTH), directory.integer(_HEIGHT)
     if not (width and height):
         raise ValueError(f"a picture of {width}x{height}")
+    _refuse_ambiguous(directory)
     _refuse_raw(data, directory)
     photometric = directory.integer(_PHOTOMETRIC, -1)
     bits = _sample_bits(directory)
@@ -128,6 +129,13 @@ def write(samples: Samples, extras: Extras) -> bytes:
     padding = bytes(sum(sizes) % 2)
     position = 8 + sum(sizes) + len(padding)
     return b"".join((write_header(order, position), *strips, padding, write_directory(tags, order, position)))
+
+
+def _refuse_ambiguous(directory: Directory) -> None:
+    """Decoders differ in which of two values they take, so a file could announce one size and have another."""
+    repeated = directory.repeated - DESCRIPTIVE
+    if repeated:
+        raise UnreadablePicture(f"The TIFF has tag {min(repeated)} more than once; each may be there once.")
 
 
 def _refuse_raw(data: bytes, directory: Directory) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
+from service.errors import UnreadablePicture
 from service.pictures._codecs import _opencv, _pillow
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._exif import bare, orientation
@@ -18,22 +19,15 @@ _METHOD = 2
 
 
 def read_header(data: bytes) -> Header:
-    """The header from the RIFF chunks; frames are not looked into."""
+    """The header from the RIFF chunks; frames of animations are not looked into."""
     chunks = dict(_chunks(data))
-    has_alpha = is_animated = False
-    if extended := chunks.get(b"VP8X"):
-        width = 1 + int.from_bytes(extended[4:7], "little")
-        height = 1 + int.from_bytes(extended[7:10], "little")
-        has_alpha, is_animated = bool(extended[0] & _HAS_ALPHA), bool(extended[0] & _IS_ANIMATED)
-    elif lossless := chunks.get(b"VP8L"):
-        bits = int.from_bytes(lossless[1:5], "little")
-        width, height, has_alpha = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), bool(bits >> 28 & 1)
-    else:
-        lossy = chunks[b"VP8 "]
-        width = int.from_bytes(lossy[6:8], "little") & 0x3FFF
-        height = int.from_bytes(lossy[8:10], "little") & 0x3FFF
+    first = next(iter(chunks), b"")
+    width, height, has_alpha = _size(first, chunks[first])
+    is_animated = first == b"VP8X" and bool(chunks[first][0] & _IS_ANIMATED)
     if not (width and height):
         raise ValueError(f"a picture of {width}x{height}")
+    if first == b"VP8X" and not is_animated:
+        _check_frame(chunks, width, height)
     exif = bare(chunks.get(b"EXIF"))
     return Header(
         PictureFormat.WEBP,
@@ -65,6 +59,30 @@ def write(samples: Samples, extras: Extras) -> bytes:
         icc_profile=extras.icc or b"",
     )
     return file.getvalue()
+
+
+def _size(kind: bytes, start: bytes) -> tuple[int, int, bool]:
+    """Width, height and whether there is alpha, by the start of the chunk that comes first: a decoder looks there."""
+    if kind == b"VP8X":
+        width, height = (1 + int.from_bytes(start[i : i + 3], "little") for i in (4, 7))
+        return width, height, bool(start[0] & _HAS_ALPHA)
+    if kind == b"VP8L":
+        bits = int.from_bytes(start[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), bool(bits >> 28 & 1)
+    if kind == b"VP8 ":
+        width, height = (int.from_bytes(start[i : i + 2], "little") & 0x3FFF for i in (6, 8))
+        return width, height, False
+    raise ValueError(f"the first chunk is {kind!r}")
+
+
+def _check_frame(chunks: dict[bytes, bytes], width: int, height: int) -> None:
+    """Refuse a canvas that its only frame does not fill."""
+    kind = next((kind for kind in chunks if kind in (b"VP8 ", b"VP8L")), b"")
+    frame_width, frame_height, _ = _size(kind, chunks[kind])
+    if (frame_width, frame_height) != (width, height):
+        raise UnreadablePicture(
+            f"The WebP announces {width}x{height} pixels, but its frame has {frame_width}x{frame_height}."
+        )
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

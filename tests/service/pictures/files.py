@@ -74,6 +74,50 @@ def png_chunk(kind: bytes, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
 
 
+def tiff_repeating(file: bytes, tag: int, value: int) -> bytes:
+    """A little-endian TIFF whose first directory has a second entry of a tag, behind its first one."""
+    (start,) = struct.unpack("<I", file[4:8])
+    (count,) = struct.unpack("<H", file[start : start + 2])
+    end = start + 2 + 12 * count
+    entries = [file[i : i + 12] for i in range(start + 2, end, 12)]
+    first = next(i for i, entry in enumerate(entries) if entry.startswith(struct.pack("<H", tag)))
+    entries.insert(first + 1, struct.pack("<HHII", tag, 4, 1, value))
+    directory = struct.pack("<H", count + 1) + b"".join(entries) + file[end : end + 4]
+    return file[:4] + struct.pack("<I", len(file)) + file[8:] + directory
+
+
+def webp_announcing(file: bytes, width: int, height: int, *, first: bool = True) -> bytes:
+    """A plain WebP with an extended header of this size, before its frame or behind it."""
+    header = struct.pack("<4sIB", b"VP8X", 10, 0) + bytes(3)
+    header += (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body = header + file[12:] if first else file[12:] + header
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def avif_announcing(file: bytes, width: int, height: int) -> bytes:
+    """An AVIF whose boxes claim this size, of items and of tracks, whatever its frames are."""
+    for kind, skipped, unit in ((b"ispe", 4, 1), (b"tkhd", 88, 1 << 16)):
+        before, *boxes = file.split(kind)
+        size = struct.pack(">II", width * unit, height * unit)
+        file = kind.join((before, *(content[:skipped] + size + content[skipped + 8 :] for content in boxes)))
+    return file
+
+
+def box(kind: bytes, *payload: bytes) -> bytes:
+    """A box of an ISO media file."""
+    content = b"".join(payload)
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def bmp_in_runs(width: int, height: int) -> bytes:
+    """A BMP of one grey, run-length compressed: two bytes for up to 255 pixels."""
+    row = b"".join(bytes((min(255, width - x), 7)) for x in range(0, width, 255)) + b"\0\0"
+    runs, palette = row * height + b"\0\1", bytes(i for level in range(256) for i in (level, level, level, 0))
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    start = 14 + len(header) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + header + palette + runs
+
+
 def exif_block(orientation: int | None = None, *, location: bool = True, thumbnail: bytes = b"") -> bytes:
     """An EXIF block as cameras write it: maker, time, sizes, a place, and a second directory with a thumbnail."""
     exif = Image.Exif()

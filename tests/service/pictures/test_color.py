@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import ImageCms
 
 from service.pictures import Picture, decode, to_8_bit
+from service.pictures._colour import usable_profile
 from tests.service.pictures.files import color_pixels, grey_pixels, pillow_file
 from tests.service.pictures.profiles import SRGB_COLORANTS, grey_profile, p3_to_srgb, rgb_profile
 
@@ -52,6 +54,23 @@ def test_grey_profile() -> None:
     converted = source.srgb(source.pixels)
     assert converted.shape == (48, 72, 3)
     assert np.abs(converted - expected[..., None]).max() <= 2
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_profiles_beyond_four_mebibytes_are_dropped_in_every_format(format: str) -> None:
+    profile = rgb_profile()
+    assert picture(profile.ljust(4 * 2**20, b"\0"), format).icc is not None
+    assert picture(profile.ljust(4 * 2**20 + 1, b"\0"), format).icc is None
+
+
+@pytest.mark.parametrize("profile", [rgb_profile(), rgb_profile()[:128]], ids=["usable", "unusable"])
+def test_profiles_do_not_stay_in_memory(profile: bytes) -> None:
+    tracemalloc.start()
+    for number in range(16):
+        usable_profile(profile + number.to_bytes(2**20, "big"), "rgb")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2**19
 
 
 def test_to_8_bit_rounds_every_value_to_the_nearest() -> None:

@@ -128,6 +128,13 @@ def test_a_transparent_grey_becomes_alpha() -> None:
     check(picture, grey_pixels(), np.where(grey_pixels() == level, 0, 255).astype(np.uint8))
 
 
+def test_a_bmp_with_the_short_header_has_no_compression() -> None:
+    rows = np.ascontiguousarray(color_pixels()[::-1, :, ::-1])
+    rows[0, 1:3] = (9, 1, 0), (0, 0, 9)  # where the long header would say so
+    header = struct.pack("<IHHI", 26 + rows.size, 0, 0, 26) + struct.pack("<IHHHH", 12, 72, 48, 1, 24)
+    check(decode(b"BM" + header + rows.tobytes()), np.ascontiguousarray(rows[::-1, :, ::-1]))
+
+
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "BMP"])
 def test_one_bit_becomes_black_and_white(format: str) -> None:
     image = Image.fromarray(grey_pixels()).convert("1")

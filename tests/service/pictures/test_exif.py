@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 from PIL import Image
 
-from service.pictures._directories import first_directory
+from service.pictures import inspect
+from service.pictures._directories import Value, first_directory, write_directory, write_header
 from service.pictures._exif import orientation, upright, without_location
-from tests.service.pictures.files import exif_block
+from tests.service.pictures.files import color_pixels, exif_block, pillow_file, png_chunk, png_file
 
 
 def parsed(block: bytes) -> Image.Exif:
@@ -41,11 +43,55 @@ def test_a_block_of_nothing_but_a_place_vanishes() -> None:
     assert without_location(block) is None
 
 
-def test_several_places_all_go() -> None:
-    entry = struct.pack("<HHII", 0x8825, 4, 1, 100)
-    keep = struct.pack("<HHII", 0x010F, 2, 4, 0x00636261)
-    block = (b"II*\0" + struct.pack("<IH", 8, 3) + keep + entry + entry + bytes(4)).ljust(120, b"\0")
-    assert set(first_directory(without_location(block) or b"").entries) == {0x010F}
+MAKER = struct.pack("<HHII", 0x010F, 2, 4, 0x00636261)
+
+
+def block_of(*entries: bytes, size: int = 0) -> bytes:
+    """A block of one directory, zeros behind it."""
+    return (b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)).ljust(size, b"\0")
+
+
+def test_a_block_of_several_places_goes_with_them() -> None:
+    place = struct.pack("<HHII", 0x8825, 4, 1, 100)
+    assert without_location(block_of(MAKER, place, size=120)) is not None
+    assert without_location(block_of(MAKER, place, place, size=120)) is None
+
+
+def test_places_of_an_unknown_type_go_too() -> None:
+    block = without_location(block_of(MAKER, struct.pack("<HHII", 0x8825, 99, 1, 100), size=120))
+    assert block is not None
+    assert b"\x25\x88" not in block
+    assert first_directory(block).raw(0x010F) == b"abc\0"
+
+
+def test_a_thousand_orientations_cost_no_more_than_one_and_the_first_counts() -> None:
+    turned, upside_down = (struct.pack("<HHII", 0x0112, 3, 1, value) for value in (6, 3))
+    block = block_of(turned, MAKER, *[upside_down] * 1022, size=1_000_000)
+    assert orientation(block) == 6
+    start = time.thread_time()
+    result = upright(block)
+    assert time.thread_time() - start < 0.1
+    assert result is not None
+    assert set(first_directory(result).entries) == {0x010F}
+
+
+def test_blocks_beyond_a_mebibyte_count_as_absent() -> None:
+    block = exif_block(6)
+    for size, kept in ((2**20, True), (2**20 + 1, False)):
+        header = inspect(png_file(color_pixels(), 2, chunks=(png_chunk(b"eXIf", block.ljust(size, b"\0")),)))
+        assert (header.exif is not None) == kept
+        assert header.orientation == (6 if kept else 1)
+
+
+@pytest.mark.parametrize(("tag", "kind"), [(270, 7), (274, 3)], ids=["description", "orientation"])
+def test_a_tiff_that_says_more_than_a_mebibyte_keeps_its_orientation(tag: int, kind: int) -> None:
+    large = Value(kind, (2**20 + 2) // (1 if kind == 7 else 2), b"\6\0" * (2**19 + 1))
+    file = pillow_file(color_pixels(), "TIFF", exif=exif_block(6))
+    directory = first_directory(file)
+    tags = {known: directory.value(known) for known in directory.entries} | {tag: large}
+    header = inspect(write_header("little", len(file)) + file[8:] + write_directory(tags, "little", len(file)))
+    assert header.orientation == 6
+    assert len(header.exif or b"") < 1000
 
 
 def test_the_thumbnail_is_cut_off_at_the_end() -> None:

@@ -18,6 +18,8 @@ from service.errors import UnreadablePicture, UnsupportedFormat, UnsupportedShap
 from service.pictures import Limits, inspect
 from tests.service.pictures.files import (
     alpha_pixels,
+    bmp_in_runs,
+    box,
     color_pixels,
     exif_block,
     grey_pixels,
@@ -129,6 +131,7 @@ def test_unreadable_headers(data: bytes, message: str) -> None:
             "interleaved",
         ),
         (tiff_file(COLOR, photometric="rgb", subfiletype=1), "raw"),
+        (bmp_in_runs(72, 48), "run-length"),
     ],
 )
 def test_unsupported_kinds_are_named(data: bytes, name: str) -> None:
@@ -187,8 +190,9 @@ def _tiff_whose_tags_share_bytes() -> bytes:
         png_file(COLOR, 2, chunks=(png_chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(200_000_000), 9)),)),
         b"\xff\xd8" + b"\xff\xe5\x00\x02" * 1_000_000,
         b"RIFF\0\0\0\0WEBP" + b"ANMF\0\0\0\0" * 1_000_000,
+        box(b"ftyp", b"avif\0\0\0\0avifmif1miaf") + box(b"free") * 1_000_000,
     ],
-    ids=["frames", "comment", "shared tags", "chunks", "profile bomb", "segments", "animation frames"],
+    ids=["frames", "comment", "shared tags", "chunks", "profile bomb", "segments", "animation frames", "boxes"],
 )
 def test_headers_cost_little_whatever_they_claim(data: bytes) -> None:
     tracemalloc.start()
