@@ -1,4 +1,7 @@
-"""What a connection may bring: how long a request's head may take and may be, and whether there is room for it."""
+"""What a connection may bring: how long a request's head may take and may be, and whether there is room for it.
+
+Refusals that are made here have no application behind them, and look like its own.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,18 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.errors import MalformedRequest
 from service.http._middleware import DISCARD_SECONDS
-from service.http._turnstile import Refused, Turnstile
+from service.http._turnstile import Refused, Turnstile, path_and_query, told
 
 HEAD_BYTES = 64 * 1024
+
+URL_BYTES = 8 * 1024
+"""A query of a whole head would have thousands of parameters, and be looked at for a third of a second."""
+
+TRAILER_BYTES = 8 * 1024
+"""What may come with a body and is none of it: sizes and extensions of chunks, and trailers."""
+
 CONNECTIONS = 65_536
 
 REST_SECONDS = 0.025
@@ -26,16 +37,23 @@ class BoundedHeads(HttpToolsProtocol):
     """uvicorn's protocol, which waits for the rest of a head for ever and keeps all of it, with bounds on both.
 
     A connection is closed if the head of its first request has not come after `head_seconds`, or that of a later one
-    so long after its first byte; one that has `HEAD_BYTES` and no end is refused. Between requests uvicorn's own
-    limit on idle connections holds.
+    so long after its first byte; one that is longer than `HEAD_BYTES` is refused. So are `TRAILER_BYTES` in a row
+    that are neither head nor body. Trailers are forgotten: uvicorn would add them to the head's fields. Between
+    requests its own limit on idle connections holds.
+
+    The parser does not tell how far in a read it is. So what it tells is counted, and reads of which it tells
+    nothing; what is left of any other read, some 250 KB at most, is counted once it is told.
     """
 
     head_seconds = 10.0
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.url = b""
         self._head_timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._has_told = True  # the parser, anything of the last read
+        self._told_bytes = 0
+        self._untold_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -49,28 +67,64 @@ class BoundedHeads(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        self._has_told = False
         super().data_received(data)
-        if self._head_timer is not None and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.send_400_response(f"The head of a request may have {HEAD_BYTES} bytes.")
+        if not self._has_told and not self.transport.is_closing():
+            self._untold_bytes += len(data)
+            if excess := self._excess():
+                self.send_400_response(excess)
 
     def on_message_begin(self) -> None:
         """A request's first byte has come."""
         self._expect_head()
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        """A part of the URL has come."""
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head, or of the trailers, has come."""
+        self._count(len(name) + len(value) + len(": \r\n"))
+        if self._head_timer is not None:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """A request's head has come."""
         self._end_head()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body has come."""
+        self._count_anew()
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, and close; requests that came before it get their answers first."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if self.pipeline or cycle.response_started or not cycle.more_body:
+                self._end_head()
+                self.transport.pause_reading()
+                cycle.keep_alive = False
+                return
+            cycle.disconnected = True  # this is its answer
+        error = MalformedRequest(self._excess() or "these bytes are no request in HTTP/1.1")
+        lines, body = told(error, path_and_query(self.url[:URL_BYTES])[0])
+        self._write(error.status, [*lines, b"connection: close"], body)
+        self.transport.close()
+
+    def _write(self, status: int, lines: list[bytes], body: bytes) -> None:
+        lines = [*lines, *(name + b": " + value for name, value in self.server_state.default_headers)]
+        self.transport.write(STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n" + body)
 
     def _expect_head(self) -> None:
         self._end_head()
         self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
 
     def _end_head(self) -> None:
-        self._head_bytes = 0
+        self._count_anew()
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -78,6 +132,26 @@ class BoundedHeads(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._head_timer = None
         self.transport.abort()
+
+    def _count_anew(self) -> None:
+        self._has_told = True
+        self._told_bytes = self._untold_bytes = 0
+
+    def _count(self, size: int) -> None:
+        self._has_told = True
+        self._told_bytes += size
+        self._untold_bytes = 0
+        if excess := self._excess():
+            raise MalformedRequest(excess)  # which stops the parser, and leads to `send_400_response`
+
+    def _excess(self) -> str | None:
+        """Which limit has been passed, if one has."""
+        size = self._told_bytes + self._untold_bytes
+        if len(self.url) > URL_BYTES:
+            return f"the URL of a request may have {URL_BYTES} bytes"
+        if self._head_timer is None:
+            return f"trailers and chunk extensions may have {TRAILER_BYTES} bytes" if size > TRAILER_BYTES else None
+        return f"the head of a request may have {HEAD_BYTES} bytes" if size > HEAD_BYTES else None
 
 
 class Guarded(BoundedHeads):
@@ -115,6 +189,8 @@ class Guarded(BoundedHeads):
         """A part of the body has come."""
         if self._refused is None:
             super().on_body(body)
+        else:
+            self._count_anew()
 
     def on_message_complete(self) -> None:
         """All of a request has come."""
@@ -151,10 +227,9 @@ class Guarded(BoundedHeads):
         if refused is None or self.transport.is_closing():
             return
         status, lines, body = self.turnstile.answer(refused)
-        lines += [name + b": " + value for name, value in self.server_state.default_headers]
         if close:
             lines.append(b"connection: close")
-        self.transport.write(STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        self._write(status, lines, body)
         if close:
             self.transport.close()
         else:

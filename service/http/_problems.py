@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +20,12 @@ logger = logging.getLogger("nightlift")
 
 MEDIA_TYPE = "application/problem+json"
 
+MOST_EXPLAINED = 8
+"""Parameters of one request that are told what is wrong with them; a query may hold hundreds."""
+
+MOST_SHOWN = 64
+"""Characters of a parameter's value that are shown to who sent it."""
+
 
 def problem_response(error: NightliftError, instance: str) -> Response:
     """The answer that tells a client of `error`; `instance` is the path it asked for."""
@@ -28,15 +36,8 @@ def problem_response(error: NightliftError, instance: str) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="nightlift"'
     if _is_protocol(instance):
         return JSONResponse({"error": error.detail}, int(error.status), headers)
-    document = {
-        "type": f"/problems/{error.slug}",
-        "title": error.title,
-        "status": int(error.status),
-        "detail": error.detail,
-        "instance": instance.encode("utf-8", "backslashreplace").decode(),  # a path may hold half of a character
-        **error.extensions,
-    }
-    return JSONResponse(document, int(error.status), headers, MEDIA_TYPE)
+    document = _document(f"/problems/{error.slug}", error.title, int(error.status), error.detail, instance)
+    return JSONResponse({**document, **error.extensions}, int(error.status), headers, MEDIA_TYPE)
 
 
 def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
@@ -45,7 +46,7 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
     @app.exception_handler(NightliftError)
     async def ours(request: Request, error: NightliftError) -> Response:
         metrics.failed(error)
-        return problem_response(error, request.url.path)
+        return problem_response(error, request.scope["path"])
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -53,9 +54,11 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
-        if _is_protocol(request.url.path):
-            return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-        document = {"type": "about:blank", "title": error.detail, "status": error.status_code}
+        path = request.scope["path"]
+        detail = _explain_routing(error)
+        if _is_protocol(path):
+            return JSONResponse({"error": detail}, error.status_code, error.headers)
+        document = _document("about:blank", HTTPStatus(error.status_code).phrase, error.status_code, detail, path)
         return JSONResponse(document, error.status_code, error.headers, MEDIA_TYPE)
 
     @app.exception_handler(Exception)
@@ -63,7 +66,17 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
         failure = NightliftError("the failure was logged; the request may be repeated")
         metrics.failed(failure)
-        return problem_response(failure, request.url.path)
+        return problem_response(failure, request.scope["path"])
+
+
+def _document(kind: str, title: str, status: int, detail: str, instance: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": instance.encode("utf-8", "backslashreplace").decode(),  # a path may hold half of a character
+    }
 
 
 def _is_protocol(path: str) -> bool:
@@ -82,11 +95,22 @@ def _descendants(root: type[NightliftError]) -> Iterable[type[NightliftError]]:
         yield from _descendants(child)
 
 
-def _explain(errors: Iterable[dict]) -> str:
+def _explain_routing(error: HTTPException) -> str:
+    allowed = (error.headers or {}).get("Allow")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and allowed:
+        return f"this path takes {' and '.join(sorted(allowed.split(', ')))} only"
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return "nothing is at this path; /docs lists what there is"
+    return error.detail
+
+
+def _explain(errors: Sequence[dict]) -> str:
     parts = []
-    for error in errors:
+    for error in errors[:MOST_EXPLAINED]:
         where = ".".join(str(step) for step in error["loc"][1:]) or error["loc"][0]
         given = error.get("input")
-        shown = f" (given: {given!r})" if isinstance(given, str | int | float) else ""
+        shown = f" (given: {given!r:.{MOST_SHOWN}})" if isinstance(given, str | int | float) else ""
         parts.append(f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}")
+    if len(errors) > MOST_EXPLAINED:
+        parts.append(f"and {len(errors) - MOST_EXPLAINED} more")
     return "; ".join(parts)

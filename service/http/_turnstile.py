@@ -18,9 +18,10 @@ from starlette.routing import BaseRoute, Route
 
 from service import access
 from service.access import Gate
-from service.errors import NightliftError, QueueFull
+from service.errors import MalformedRequest, NightliftError, QueueFull
 from service.http._problems import problem_response
 from service.http._security import HEADERS
+from service.protocol import parse_version
 from service.runtime import Phase, Runtime
 from service.telemetry import recorded
 
@@ -112,20 +113,33 @@ class Turnstile:
         if isinstance(error, QueueFull):
             lines, body = _told_full(error.detail, error.retry_after, wanted.path)
         else:
-            lines, body = _told(error, wanted.path)
+            lines, body = told(error, wanted.path)
         return int(error.status), [*lines, f"x-request-id: {record.request_id}".encode()], body
 
     def _read(self, url: bytes) -> Wanted | None:
-        path, _, query = url.decode("latin-1").partition("?")
-        path = unquote(path)
+        path, query = path_and_query(url)
         for route in self._routes:
             if match := route.path_regex.match(path):
                 chosen = match.groupdict() or dict(parse_qsl(query))
-                version = chosen.get("version")
-                if version is not None and not version.isdecimal():
-                    return None
-                return Wanted(path, route.path, chosen.get("model"), None if version is None else int(version))
+                try:
+                    version = parse_version(chosen.get("version", ""))
+                except MalformedRequest:
+                    return None  # the application says so
+                return Wanted(path, route.path, chosen.get("model"), version)
         return None
+
+
+def path_and_query(url: bytes) -> tuple[str, str]:
+    """The path of a request's URL, as the application gets it, and the query as it was sent."""
+    path, _, query = url.decode("latin-1").partition("?")
+    return unquote(path), query
+
+
+def told(error: NightliftError, path: str) -> tuple[list[bytes], bytes]:
+    """Lines of headers, and the body, of the application's answer to `path` that tells of an error."""
+    response = problem_response(error, path)
+    headers = [*response.raw_headers, *((name.lower().encode(), value.encode()) for name, value in HEADERS.items())]
+    return [name + b": " + value for name, value in headers], bytes(response.body)
 
 
 @lru_cache(URLS)
@@ -133,10 +147,4 @@ def _told_full(detail: str, retry_after: float | None, path: str) -> tuple[list[
     error = QueueFull(detail)
     if retry_after is not None:
         error.retry_after = retry_after
-    return _told(error, path)
-
-
-def _told(error: NightliftError, path: str) -> tuple[list[bytes], bytes]:
-    response = problem_response(error, path)
-    headers = [*response.raw_headers, *((name.lower().encode(), value.encode()) for name, value in HEADERS.items())]
-    return [name + b": " + value for name, value in headers], bytes(response.body)
+    return told(error, path)

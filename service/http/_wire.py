@@ -11,9 +11,9 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, StrictInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, StrictInt, ValidationError
 
 from service.errors import BodyTooLarge, MalformedRequest
 from service.inference import IMAGE
@@ -23,6 +23,7 @@ from service.protocol import (
     Parameter,
     Tensor,
     bytes_tensor,
+    check_entries,
     describe,
     from_binary,
     from_numbers,
@@ -34,25 +35,41 @@ from service.protocol import (
 HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON_BYTES_PER_VALUE = 4  # "255,"
 
+T = TypeVar("T")
+
+
+def _few(what: str) -> BeforeValidator:
+    """Has entries counted before pydantic looks at them: it would keep an error of every one, 2 KB each."""
+
+    def check(values: Any) -> Any:
+        if isinstance(values, list | dict):
+            check_entries(what, len(values))
+        return values
+
+    return BeforeValidator(check)
+
+
+_Parameters = Annotated[dict[str, Parameter], _few("parameters")]
+
 
 class _Input(BaseModel):
     name: str
-    shape: list[StrictInt]
+    shape: Annotated[list[StrictInt], _few("dimensions")]
     datatype: str
-    parameters: dict[str, Parameter] = {}
+    parameters: _Parameters = {}
     data: Any = None
 
 
 class _Output(BaseModel):
     name: str
-    parameters: dict[str, Parameter] = {}
+    parameters: _Parameters = {}
 
 
 class _Document(BaseModel):
     id: str = ""
-    parameters: dict[str, Parameter] = {}
-    inputs: list[_Input]
-    outputs: list[_Output] = []
+    parameters: _Parameters = {}
+    inputs: Annotated[list[_Input], _few("inputs")]
+    outputs: Annotated[list[_Output], _few("outputs")] = []
 
 
 @dataclass(frozen=True)

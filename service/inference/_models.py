@@ -87,12 +87,14 @@ class Models:
         self._states: dict[str, ModelState] = {}
         self._reasons: dict[str, str] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._names = repository.names()  # when somebody last looked: requests do not wait for a disk
 
     def get(self, name: str, version: int | None = None) -> LoadedModel:
         """The model to call; the latest version unless one is named.
 
         Raises:
-            ModelNotFound: if the repository has no such model, or the model no such version.
+            ModelNotFound: if the repository had no such model when it was last looked into, by `load`, `unload` or
+                `index`; or the model has no such version.
             ModelNotReady: if it is not loaded, or still loading.
         """
         versions = self._loaded.get(name)
@@ -129,7 +131,8 @@ class Models:
     def index(self) -> list[ModelStatus]:
         """Every model of the repository with its state, and why where it is unavailable."""
         lines = []
-        for name in sorted({*self.repository.names(), *self._states}):
+        self._names = self.repository.names()
+        for name in sorted({*self._names, *self._states}):
             versions = sorted(self._loaded.get(name, {})) or [0]
             reason = self._reasons.get(name, "")
             if not reason and self._loaded.get(name) and not self._answers(name):
@@ -172,7 +175,7 @@ class Models:
             ModelNotFound: if the repository has no such model.
             ConfigError, EngineUnavailable: if it cannot be served; what was loaded before keeps serving.
         """
-        self._check_known(name)
+        await self._look_for(name)
         async with self._locks[name]:
             self._states[name] = ModelState.READY if self._loaded.get(name) else ModelState.LOADING
             self._metrics.model(name).watch_ready(lambda: self.ready([name]))
@@ -203,7 +206,7 @@ class Models:
         Raises:
             ModelNotFound: if the repository has no such model.
         """
-        self._check_known(name)
+        await self._look_for(name)
         async with self._locks[name]:
             retired = list(self._loaded.pop(name, {}).values())
             self._states[name] = ModelState.UNLOADING
@@ -224,10 +227,19 @@ class Models:
         versions = self._loaded.get(name)
         return versions[max(versions)].engine.ready if versions else False
 
+    def _is_known(self, name: str) -> bool:
+        return name in self._states or name in self._names
+
     def _check_known(self, name: str) -> None:
         """See that a name is a model's before anything is kept under it: clients may send any."""
-        if name not in self._states and name not in self.repository.names():
-            raise ModelNotFound(f"there is no model {name!r}", available=self.repository.names())
+        if not self._is_known(name):
+            raise ModelNotFound(f"there is no model {name!r}", available=self._names)
+
+    async def _look_for(self, name: str) -> None:
+        """As `_check_known`, also for a model that was copied in a moment ago."""
+        if not self._is_known(name):
+            self._names = await asyncio.to_thread(self.repository.names)
+        self._check_known(name)
 
     async def _load_version(self, source: ModelVersion) -> LoadedModel:
         started = time.monotonic()

@@ -16,6 +16,9 @@ Parameter = bool | int | float | str
 PROTOCOL_PARAMETERS = frozenset(
     {"timeout", "priority", "binary_data_output", "sequence_id", "sequence_start", "sequence_end"}
 )
+MAX_ENTRIES = 64
+"""Most inputs, outputs or parameters in any one place: each is looked at by itself, while other requests wait."""
+
 UNSUPPORTED = {
     "shared_memory_region": "shared memory is not supported; send the tensor's data",
     "shared_memory_offset": "shared memory is not supported; send the tensor's data",
@@ -84,6 +87,16 @@ def parse_version(text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text)):
         raise MalformedRequest(f"version {text[:32]!r} must be a positive whole number")
     return int(text)
+
+
+def check_entries(what: str, count: int) -> None:
+    """Check how many of something a request brings, before any of them is looked at.
+
+    Raises:
+        MalformedRequest: if there are more than `MAX_ENTRIES`.
+    """
+    if count > MAX_ENTRIES:
+        raise MalformedRequest(f"the request has {count} {what}, and at most {MAX_ENTRIES} are allowed")
 
 
 def refuse_unsupported(tensor: str, parameters: Mapping[str, object]) -> None:

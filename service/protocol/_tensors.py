@@ -38,6 +38,12 @@ NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 MAX_RANK = 8
 LENGTH = struct.Struct("<I")
 
+MAX_ELEMENTS = 2**40
+"""Most elements of a tensor; no message holds as many. Python does not even print the product of larger numbers."""
+
+MAX_BYTES_ELEMENTS = 1024
+"""Most elements of a tensor of BYTES, which are made one by one: more pictures than any model takes at once."""
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -61,18 +67,19 @@ def from_binary(name: str, datatype: str, shape: Sequence[int], buffer: bytes | 
     """A tensor over `buffer`, which numbers are not copied from: the array is read-only.
 
     Raises:
-        MalformedRequest: if the datatype is unknown, a dimension is not positive, or the bytes do not fit the shape.
+        MalformedRequest: if the datatype is unknown, a dimension is not positive, the bytes do not fit the shape, or
+            there are more elements than a tensor may have.
     """
     dtype = _dtype(name, datatype)
-    count = _count(name, shape)
     if datatype == BYTES:
-        return bytes_tensor(name, shape, _split(name, memoryview(buffer), count))
+        return bytes_tensor(name, shape, _split(name, memoryview(buffer), _count_bytes(name, shape)))
+    count = _count(name, shape)
     expected = count * dtype.itemsize
     if len(buffer) != expected:
         raise MalformedRequest(
             f"tensor {name!r}: {datatype} of shape {list(shape)} has {expected} bytes, and {len(buffer)} were sent"
         )
-    return Tensor(name, np.frombuffer(buffer, dtype).reshape(shape))
+    return Tensor(name, np.frombuffer(buffer, dtype).reshape(tuple(shape)))
 
 
 def from_numbers(name: str, datatype: str, shape: Sequence[int], values: Sequence[Any]) -> Tensor:
@@ -93,23 +100,24 @@ def from_numbers(name: str, datatype: str, shape: Sequence[int], values: Sequenc
         )
     if not _holds(dtype, array):
         raise MalformedRequest(f"tensor {name!r}: its data holds values that {datatype} does not have")
-    return Tensor(name, array.astype(dtype, copy=False).reshape(shape))
+    return Tensor(name, array.astype(dtype, copy=False).reshape(tuple(shape)))
 
 
 def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[bytes]) -> Tensor:
     """A tensor of BYTES.
 
     Raises:
-        MalformedRequest: if a dimension is not positive, or the elements do not fit the shape.
+        MalformedRequest: if a dimension is not positive, the elements do not fit the shape, or there are more than
+            such a tensor may have.
     """
-    count = _count(name, shape)
+    count = _count_bytes(name, shape)
     if len(elements) != count:
         raise MalformedRequest(
             f"tensor {name!r}: shape {list(shape)} has {count} elements, and {len(elements)} were sent"
         )
     array = np.empty(count, object)
     array[:] = elements
-    return Tensor(name, array.reshape(shape))
+    return Tensor(name, array.reshape(tuple(shape)))
 
 
 def to_binary(tensor: Tensor) -> bytes | memoryview:
@@ -128,9 +136,30 @@ def _dtype(name: str, datatype: str) -> np.dtype[Any]:
 def _count(name: str, shape: Sequence[int]) -> int:
     if not 1 <= len(shape) <= MAX_RANK or min(shape) < 1:
         raise MalformedRequest(
-            f"tensor {name!r}: shape {list(shape)[:MAX_RANK]} must have 1 to {MAX_RANK} dimensions, all positive"
+            f"tensor {name!r}: shape {_shown(shape)} must have 1 to {MAX_RANK} dimensions, all positive"
         )
-    return math.prod(shape)
+    count = math.prod(shape)
+    if count > MAX_ELEMENTS:
+        raise MalformedRequest(
+            f"tensor {name!r}: shape {_shown(shape)} has more than the {MAX_ELEMENTS} elements allowed"
+        )
+    return count
+
+
+def _count_bytes(name: str, shape: Sequence[int]) -> int:
+    count = _count(name, shape)
+    if count > MAX_BYTES_ELEMENTS:
+        raise MalformedRequest(
+            f"tensor {name!r}: {BYTES} of shape {_shown(shape)} has {count} elements, and at most "
+            f"{MAX_BYTES_ELEMENTS} are allowed; each is an encoded picture"
+        )
+    return count
+
+
+def _shown(shape: Sequence[int]) -> str:
+    """The first dimensions of any shape, short."""
+    sides = [str(side) if abs(side) <= MAX_ELEMENTS else "(too large)" for side in shape[:MAX_RANK]]
+    return f"[{', '.join(sides)}{', ...' if len(shape) > MAX_RANK else ''}]"
 
 
 def _split(name: str, buffer: memoryview, count: int) -> list[bytes]:

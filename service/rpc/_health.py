@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator, Collection
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.errors import NightliftError
 from service.protocol import ProtocolPlane
 
 Status = health_pb2.HealthCheckResponse
 
 WATCH_SECONDS = 0.25
+
+WATCHERS = 1000
+"""Streams of `Watch` at one time: they need no key, and each looks anew every `WATCH_SECONDS`."""
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
@@ -24,12 +28,13 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     def __init__(self, plane: ProtocolPlane, services: Collection[str]) -> None:
         self._plane = plane
         self._overall = {"", *services}
+        self._watchers = 0
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> health_pb2.HealthCheckResponse:
         """The status at this moment; NOT_FOUND for a name that nobody has."""
-        status = await self._status(request.service)
+        status = self._status(request.service)
         if status == Status.SERVICE_UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service or model {request.service!r}")
         return Status(status=status)
@@ -37,19 +42,34 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """The status now, and whenever it has changed; ends when the service stops, which it must not hold up."""
-        last = None
-        while last is None or not self._plane.stopping:
-            status = await self._status(request.service)
-            if status != last:
-                last = status
-                yield Status(status=status)
-            await asyncio.sleep(WATCH_SECONDS)
+        """The status now, and whenever it has changed; ends when the service stops, which it must not hold up.
 
-    async def _status(self, name: str) -> int:
+        RESOURCE_EXHAUSTED beyond `WATCHERS`.
+        """
+        if self._watchers >= WATCHERS:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{WATCHERS} calls watch already, and no more may; use Check"
+            )
+        self._watchers += 1
+        try:
+            last = None
+            while last is None or not self._plane.stopping:
+                status = self._status(request.service)
+                if status != last:
+                    last = status
+                    yield Status(status=status)
+                await asyncio.sleep(WATCH_SECONDS)
+        finally:
+            self._watchers -= 1
+
+    def _status(self, name: str) -> int:
         if name in self._overall:
             return Status.SERVING if self._plane.ready else Status.NOT_SERVING
         if self._plane.model_ready(name):
             return Status.SERVING
-        index = await self._plane.repository_index()
-        return Status.NOT_SERVING if any(model.name == name for model in index.models) else Status.SERVICE_UNKNOWN
+        try:
+            self._plane.model_metadata(name)
+        except NightliftError as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                return Status.SERVICE_UNKNOWN
+        return Status.NOT_SERVING

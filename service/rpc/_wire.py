@@ -15,6 +15,7 @@ from service.protocol import (
     Parameter,
     Tensor,
     bytes_tensor,
+    check_entries,
     from_binary,
     from_numbers,
     parse_version,
@@ -47,10 +48,12 @@ def read_request(message: pb.ModelInferRequest, max_typed_bytes: int) -> Inferen
     """The request that a message makes; typed contents of numbers may have `max_typed_bytes`.
 
     Raises:
-        MalformedRequest: if its tensors cannot be read.
+        MalformedRequest: if its tensors cannot be read, or there are too many of them or of parameters.
         BodyTooLarge: if typed contents are longer than allowed.
         InvalidParameter: if a tensor's parameters ask for what is not supported.
     """
+    check_entries("inputs", len(message.inputs))
+    check_entries("outputs", len(message.outputs))
     for tensor in (*message.inputs, *message.outputs):
         refuse_unsupported(tensor.name, _parameters(tensor.parameters))
     return InferenceRequest(
@@ -107,7 +110,7 @@ def _inputs(message: pb.ModelInferRequest, max_typed_bytes: int) -> tuple[Tensor
     if any(tensor.HasField("contents") for tensor in message.inputs):
         raise MalformedRequest("raw_input_contents and the contents of an input exclude each other")
     return tuple(
-        from_binary(tensor.name, tensor.datatype, tuple(tensor.shape), contents)
+        from_binary(tensor.name, tensor.datatype, tensor.shape, contents)
         for tensor, contents in zip(message.inputs, raw, strict=True)
     )
 
@@ -121,19 +124,20 @@ def _typed(tensor: pb.ModelInferRequest.InferInputTensor, max_bytes: int) -> Ten
     wanted = CONTENTS[tensor.datatype]
     if others := [field.name for field, _ in tensor.contents.ListFields() if field.name != wanted]:
         raise MalformedRequest(f"input {tensor.name!r}: {tensor.datatype} belongs into {wanted}, not {others[0]}")
-    values, shape = getattr(tensor.contents, wanted), tuple(tensor.shape)
+    values = getattr(tensor.contents, wanted)
     if tensor.datatype == "BYTES":
-        return bytes_tensor(tensor.name, shape, values)
+        return bytes_tensor(tensor.name, tensor.shape, values)
     if tensor.contents.ByteSize() > max_bytes:
         raise BodyTooLarge(
             f"input {tensor.name!r} has more than the {max_bytes} bytes allowed in typed contents; "
             "send raw_input_contents, which are also faster",
             limit_bytes=max_bytes,
         )
-    return from_numbers(tensor.name, tensor.datatype, shape, list(values))
+    return from_numbers(tensor.name, tensor.datatype, tensor.shape, list(values))
 
 
 def _parameters(messages: Mapping[str, pb.InferParameter]) -> dict[str, Parameter]:
+    check_entries("parameters", len(messages))
     return {name: _parameter(name, value) for name, value in messages.items()}
 
 

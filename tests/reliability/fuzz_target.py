@@ -194,7 +194,7 @@ class InProcess:
 def check_over_socket(server: Server, request: FuzzedRequest) -> str:
     """Send one HTTP request as bytes to a real server, and judge what comes back.
 
-    What the bytes do not make a request, the HTTP parser refuses with a plain 400 of its own or by hanging up.
+    What the bytes do not make a request is refused with a 400 whose path may not be known, or by hanging up.
     """
     extra = [
         (name, value) for name, value in request.headers if not {"\r", "\n"} & set(value) and name != "content-length"
@@ -219,7 +219,7 @@ def check_over_socket(server: Server, request: FuzzedRequest) -> str:
             pass
         except TimeoutError:
             raise FoundFault(f"hung: {request.kind} {request.method} {request.path}") from None
-    if b"Invalid HTTP request received." in received or not (received or request.leaves):
+    if b"these bytes are no request in HTTP/1.1" in received or not (received or request.leaves):
         return "refused by the parser"
     answer = parse(received)
     answer.seconds = time.monotonic() - started

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import httpx
@@ -63,7 +64,8 @@ def test_http_tells_nothing(server: Server) -> None:
     for method, path, content in tries:
         response = httpx.request(method, server.url + path, content=content, timeout=30)
         assert response.status_code < 500, (path, response.text)
-        assert is_discreet(response.text, server.log.parent), (path, response.text)
+        own = response.text.replace(unquote(path), "")  # the client's path comes back as the problem's `instance`
+        assert is_discreet(own, server.log.parent), (path, response.text)
         assert is_discreet(str(response.headers), server.log.parent)
         assert not {"server", "x-powered-by"} & set(response.headers), path
 

@@ -182,6 +182,16 @@ def test_a_wrong_parameter_is_named(client: httpx.Client, params: dict, named: s
     assert named in problem(response, 422, "invalid-parameter")["detail"]
 
 
+def test_what_is_wrong_is_told_in_a_few_words(client: httpx.Client) -> None:
+    many = client.post("/enhance", params={f"option{number}": 1 for number in range(500)})
+    detail = problem(many, 422, "invalid-parameter")["detail"]
+    assert detail.endswith("; and 492 more")
+    assert len(detail) < 1000
+    for params in ({"strength": "9" * 5000}, {"version": "9" * 5000}):
+        long = client.post("/enhance", params=params)
+        assert len(problem(long, 422, "invalid-parameter")["detail"]) < 300
+
+
 def test_unknown_model_and_version_are_not_found(client: httpx.Client) -> None:
     file = encoded(dark_scene(size=(48, 64)))
     answer = problem(client.post("/enhance", params={"model": "zero"}, content=file), 404, "model-not-found")

@@ -39,6 +39,11 @@ def json_request(shape: tuple[int, ...] = (1, 16, 16, 3), **more: Any) -> dict[s
     return {"inputs": [{"name": "image", "shape": shape, "datatype": "UINT8", "data": data}], **more}
 
 
+def image(shape: list[int], datatype: str = "UINT8", **more: Any) -> dict[str, Any]:
+    """A request in JSON with this one input."""
+    return {"inputs": [{"name": "image", "shape": shape, "datatype": datatype, **more}]}
+
+
 def split(response: httpx.Response) -> tuple[dict[str, Any], bytes]:
     """The JSON and the binary tensors of an answer."""
     length = int(response.headers["inference-header-content-length"])
@@ -120,6 +125,8 @@ def test_pictures_in_json_are_base64(http: httpx.Client) -> None:
         ({"json": json_request(parameters={"timeout": 10**400})}, 422, "whole number of microseconds"),
         ({"json": json_request(parameters={"timeout": 1})}, 504, "time allowed"),
         ({"json": json_request(parameters={"timeout": [1]})}, 400, "parameters.timeout"),
+        ({"json": image([10**3999] * 2, data=[1])}, 400, "elements allowed"),
+        ({"json": image([1025], "BYTES", data=[""])}, 400, "at most 1024 are allowed"),
     ],
 )
 def test_errors_are_in_the_protocols_form(
@@ -141,6 +148,14 @@ def test_too_much_json_to_answer_with_is_refused_before_it_is_made(http: httpx.C
             INFER, content=header + image.tobytes(), headers={"Inference-Header-Content-Length": str(len(header))}
         )
         assert answer.status_code == status
+
+
+@pytest.mark.parametrize("model", ["brighten", "absent"])
+def test_a_version_beyond_all_numbers_is_refused_as_any_other(http: httpx.Client, model: str) -> None:
+    answer = http.post(f"/v2/models/{model}/versions/{'9' * 5000}/infer", json=json_request())
+    assert answer.status_code == 400
+    assert "must be a positive whole number" in answer.json()["error"]
+    assert http.get("/v2").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v2/nothing", "/v2/models/absent", "/v2/models/brighten/versions/9/config"])

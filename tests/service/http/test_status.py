@@ -6,6 +6,7 @@ import re
 from urllib.parse import urljoin
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.pictures import dark_scene, encoded
@@ -67,7 +68,28 @@ def test_every_problem_type_is_explained(client: httpx.Client) -> None:
     assert explained["grpc_code"] == "INVALID_ARGUMENT"
 
 
-def test_unknown_places_and_methods_are_problems_too(client: httpx.Client) -> None:
-    for response, status in ((client.get("/nothing"), 404), (client.get("/enhance"), 405)):
-        assert response.status_code == status
-        assert response.headers["content-type"] == "application/problem+json"
+@pytest.mark.parametrize(
+    ("method", "path", "status", "title", "words"),
+    [
+        ("GET", "/nothing", 404, "Not Found", "/docs lists what there is"),
+        ("GET", "/static/nothing.js", 404, "Not Found", "/docs lists what there is"),
+        ("GET", "/enhance", 405, "Method Not Allowed", "takes POST only"),
+        ("POST", "/static/app.js", 405, "Method Not Allowed", "takes GET and HEAD only"),
+    ],
+)
+def test_unknown_places_and_methods_are_problems_too(
+    client: httpx.Client, method: str, path: str, status: int, title: str, words: str
+) -> None:
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    document = response.json()
+    assert words in document.pop("detail")
+    assert document == {"type": "about:blank", "title": title, "status": status, "instance": path}
+
+
+def test_below_v2_they_are_in_the_protocols_form(client: httpx.Client) -> None:
+    assert client.get("/v2/nothing").json() == {"error": "nothing is at this path; /docs lists what there is"}
+    response = client.delete("/v2")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert response.json() == {"error": "this path takes GET only"}

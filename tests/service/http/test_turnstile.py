@@ -70,10 +70,21 @@ def test_keys_are_asked_for_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", [b"/", b"/livez", b"/enhanced", b"/v2/models/m/versions/x/infer", b"/enhance?version=x"]
+    "url",
+    [
+        b"/",
+        b"/livez",
+        b"/enhanced",
+        b"/v2/models/m/versions/x/infer",
+        b"/enhance?version=x",
+        b"/enhance?version=0",
+        b"/enhance?version=" + b"9" * 5000,
+        b"/v2/models/m/versions/" + b"9" * 5000 + b"/infer",
+    ],
 )
 def test_what_needs_no_room_passes(url: bytes) -> None:
     assert turnstile().refused(url, HEAD, str) is None
+    turnstile().arrived(url)
 
 
 def test_what_takes_more_to_tell_passes() -> None:

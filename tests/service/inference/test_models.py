@@ -74,6 +74,33 @@ def test_unknown_and_unloaded_models_are_told_apart(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_requests_do_not_look_at_the_disk_and_changes_do(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "models")
+
+    async def scenario() -> None:
+        async with models_of(root) as models:
+            root.rename(tmp_path / "elsewhere")
+            with pytest.raises(ModelNotReady):
+                models.get("brighten")
+            with pytest.raises(ModelNotFound) as error:
+                models.get("dawn")
+            assert error.value.extensions == {"available": ["brighten"]}
+            make_repository(root, ("dawn", "dusk", "night"))
+            await models.load("dawn")
+            assert await gain(models, "dawn") == 2
+            make_repository(root, ("noon",))
+            await models.unload("noon")
+            for name in ("dusk", "noon"):
+                with pytest.raises(ModelNotReady):
+                    models.get(name)
+            make_repository(root, ("evening",))
+            models.index()
+            with pytest.raises(ModelNotReady):
+                models.get("evening")
+
+    run(scenario)
+
+
 def test_ready_means_loaded_and_never_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with models_of(make_repository(tmp_path, ("one", "two"))) as models:

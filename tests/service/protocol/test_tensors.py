@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,28 @@ def test_values_that_the_datatype_has_not_are_refused(datatype: str, values: lis
 def test_bytes_that_do_not_fit_are_refused(shape: tuple[int, ...], buffer: bytes, complaint: str) -> None:
     with pytest.raises(MalformedRequest, match=complaint):
         from_binary("image", "BYTES", shape, buffer)
+
+
+@pytest.mark.parametrize("shape", [(1025,), (2, 513), (16_000_000,)])
+def test_more_bytes_elements_than_any_model_takes_are_refused_unseen(shape: tuple[int, ...]) -> None:
+    started = time.process_time()
+    for tensor in (from_binary, refused_elements):
+        with pytest.raises(MalformedRequest, match="at most 1024 are allowed"):
+            tensor("image", "BYTES", shape, memoryview(bytes(64_000_000)))
+    assert time.process_time() - started < 0.5
+
+
+def refused_elements(name: str, _: str, shape: tuple[int, ...], buffer: memoryview) -> Tensor:
+    """As `from_binary`, of elements that were split already."""
+    return bytes_tensor(name, shape, range(len(buffer)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(10**3999, 10**3999), (2**21, 2**20), (-(10**3999),), (1,) * 100_000])
+@pytest.mark.parametrize("datatype", ["UINT8", "BYTES"])
+def test_a_shape_that_cannot_be_is_told_in_a_few_words(datatype: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(MalformedRequest, match="shape") as error:
+        from_binary("image", datatype, shape, b"\0\0\0\0")
+    assert len(error.value.detail) < 200
 
 
 def test_a_huge_shape_is_refused_without_room_for_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from service.protocol import ProtocolPlane
+from service.rpc import _health
+from service.runtime import Runtime
+from service.settings import Settings
 from tests.repositories import brightened, make_repository
 from tests.servers import Server, free_port, serving
 
@@ -63,6 +68,37 @@ def test_watching_sees_a_model_go_and_come_back(channel: grpc.Channel) -> None:
     inference.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="changing"))
     assert next(watch).status == Status.SERVING
     watch.cancel()
+
+
+def test_who_watches_is_counted_and_costs_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_repository(tmp_path / "models")
+    monkeypatch.setattr(_health, "WATCHERS", 1)
+    monkeypatch.setattr(_health, "WATCH_SECONDS", 0.01)
+
+    async def watch() -> None:
+        plane = ProtocolPlane(Runtime(Settings(model_repository=root, default_model="brighten")))
+        root.rename(tmp_path / "elsewhere")
+        server = grpc.aio.server()
+        health_pb2_grpc.add_HealthServicer_to_server(_health.HealthServicer(plane, ()), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            request = health_pb2.HealthCheckRequest(service="brighten")
+            for _ in range(2):
+                first = stub.Watch(request)
+                assert (await first.read()).status == Status.NOT_SERVING
+                second = stub.Watch(request)
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await second.read()
+                assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+                assert "use Check" in caught.value.details()
+                assert (await stub.Check(request)).status == Status.NOT_SERVING
+                first.cancel()
+                await asyncio.sleep(0.1)  # until the server has heard of it
+        await server.stop(0)
+
+    asyncio.run(watch())
 
 
 def test_reflection_describes_every_service(channel: grpc.Channel) -> None:

@@ -1,11 +1,46 @@
-"""The answer that is put together by hand is a message that the generated class reads."""
+"""Messages that ask for too much are refused; the answer that is put together by hand is one that the class reads."""
 
 import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
+from service.errors import MalformedRequest
 from service.protocol import InferenceResponse, Tensor
-from service.rpc._wire import passing_bytes, write_response
+from service.rpc._wire import passing_bytes, read_request, write_response
+
+
+def parameters(count: int) -> dict[str, pb.InferParameter]:
+    return {str(number): pb.InferParameter(bool_param=True) for number in range(count)}
+
+
+TENSOR = {"name": "image", "datatype": "UINT8"}
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (pb.ModelInferRequest(inputs=[pb.ModelInferRequest.InferInputTensor()] * 65), "65 inputs, and at most 64"),
+        (
+            pb.ModelInferRequest(outputs=[pb.ModelInferRequest.InferRequestedOutputTensor()] * 65),
+            "65 outputs, and at most 64",
+        ),
+        (pb.ModelInferRequest(parameters=parameters(65)), "65 parameters, and at most 64"),
+        (
+            pb.ModelInferRequest(inputs=[pb.ModelInferRequest.InferInputTensor(parameters=parameters(65), **TENSOR)]),
+            "65 parameters, and at most 64",
+        ),
+        (
+            pb.ModelInferRequest(
+                inputs=[pb.ModelInferRequest.InferInputTensor(shape=[1] * 9, **TENSOR)], raw_input_contents=[b"1"]
+            ),
+            "1 to 8 dimensions",
+        ),
+    ],
+    ids=["inputs", "outputs", "parameters", "parameters of a tensor", "dimensions"],
+)
+def test_what_is_looked_at_one_by_one_is_bounded(message: pb.ModelInferRequest, words: str) -> None:
+    with pytest.raises(MalformedRequest, match=words):
+        read_request(message, 1000)
 
 
 @pytest.mark.parametrize("side", [1, 6, 7, 74, 75, 850])  # lengths of one, two, three and four bytes
