@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
-from service.errors import NightliftError
 from service.http._problems import problem_types
 from service.inference import LoadedModel, ModelState
 from service.runtime import Runtime
@@ -67,7 +66,9 @@ async def models(request: Request) -> dict[str, Any]:
 @router.get("/problems/{slug}", summary="What a problem type means", include_in_schema=False)
 async def problem(slug: str) -> dict[str, Any]:
     """The page that a problem document's `type` points to."""
-    kind: type[NightliftError] = problem_types().get(slug, NightliftError)
+    kind = problem_types().get(slug)
+    if kind is None:
+        raise HTTPException(404)
     return {
         "type": f"/problems/{kind.slug}",
         "title": kind.title,

@@ -66,6 +66,10 @@ SOON = 0.05
 """Seconds in which a request that has come has been read, routed and admitted, or refused for other reasons."""
 
 
+MOST_ARRIVALS = 1024
+"""Arrivals that are remembered; the oldest are forgotten, since nobody counts those that `let_in` never sees."""
+
+
 class Expectation:
     """A picture on its way to a queue; it ends when the picture is submitted, or when it is given up."""
 
@@ -118,7 +122,7 @@ class BatchQueue:
         self._metrics = metrics
         self._admitted = 0  # pictures that have a place, and are not here yet
         self._inside = 0  # requests that have one, or had: there may be more of them to come
-        self._arrived: deque[float] = deque()  # and when
+        self._arrived: deque[float] = deque(maxlen=MOST_ARRIVALS)  # and when
         self._entries: list[_Entry] = []
         self._expected: Counter[Bucket] = Counter()
         self._running: dict[asyncio.Task[None], int] = {}  # and its pixels

@@ -15,7 +15,7 @@ from service.access import charging
 from service.errors import MalformedRequest, NightliftError
 from service.rpc._admission import Admission, scope_needed
 from service.rpc._reception import Reception
-from service.rpc._wire import passing_bytes
+from service.rpc._wire import check_structure, passing_bytes
 from service.telemetry import Metrics, recorded
 
 logger = logging.getLogger("nightlift")
@@ -30,10 +30,14 @@ class Boundary(grpc.aio.ServerInterceptor):
         metrics: counts and times calls.
         reception: reads the messages of calls that are not open to everybody.
         admission: asked about these calls, before their message is read; None lets all in.
+        max_structure: see `check_structure`.
     """
 
-    def __init__(self, metrics: Metrics, reception: Reception, admission: Admission | None) -> None:
+    def __init__(
+        self, metrics: Metrics, reception: Reception, admission: Admission | None, max_structure: int
+    ) -> None:
         self._metrics = metrics
+        self._max_structure = max_structure
         self._reception = reception
         self._admission = admission
 
@@ -46,7 +50,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         handler = await continuation(details)
         if handler is None or not _is_implemented(handler):
             return None
-        handler = _parsing_inside(handler)
+        handler = _parsing_inside(handler, self._max_structure)
         if handler.unary_unary is None:
             return handler if scope_needed(details.method) is None else None
         if scope_needed(details.method) is None:
@@ -120,8 +124,8 @@ def _is_implemented(handler: grpc.RpcMethodHandler) -> bool:
     return inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
 
 
-def _parsing_inside(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-    """The handler of a unary call, with messages that cannot be parsed refused as the caller's fault.
+def _parsing_inside(handler: grpc.RpcMethodHandler, max_structure: int) -> grpc.RpcMethodHandler:
+    """The handler of a unary call, with messages that cannot or must not be parsed refused as the caller's fault.
 
     gRPC parses before anything here is called, and makes a failure INTERNAL, with a traceback in the log.
     """
@@ -131,11 +135,14 @@ def _parsing_inside(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
 
     def parse_or_say(data: bytes) -> Any:
         try:
+            check_structure(data, max_structure)
             return parse(data)
-        except DecodeError as error:
+        except (DecodeError, NightliftError) as error:
             return error
 
     async def parsed(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        if isinstance(request, NightliftError):
+            raise request
         if isinstance(request, DecodeError):
             raise MalformedRequest("the message cannot be parsed: its bytes are not as the protocol defines it")
         return await answer(request, context)

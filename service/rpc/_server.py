@@ -45,10 +45,10 @@ class RpcServer:
         admission = Admission(gate, settings.trusted_proxies) if gate else None
         self._credentials = tls.credentials() if tls else None
         reception = Reception(settings.max_body_bytes, settings.max_body_bytes_in_flight, settings.request_timeout)
-        boundary = Boundary(runtime.metrics, reception, admission)
+        boundary = Boundary(runtime.metrics, reception, admission, settings.max_json_bytes)
         self._server = grpc.aio.server(interceptors=[boundary], options=options)
         plane = ProtocolPlane(runtime)
-        servicer = InferenceServicer(plane, settings.max_json_bytes)
+        servicer = InferenceServicer(plane)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(plane, (INFERENCE, HEALTH)), self._server)
         reflection.enable_server_reflection((INFERENCE, HEALTH, reflection.SERVICE_NAME), self._server)

@@ -22,12 +22,10 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     Args:
         plane: what answers.
-        max_typed_bytes: longest typed contents of numbers, in bytes; raw contents are bounded by the message alone.
     """
 
-    def __init__(self, plane: ProtocolPlane, max_typed_bytes: int) -> None:
+    def __init__(self, plane: ProtocolPlane) -> None:
         self._plane = plane
-        self._max_typed_bytes = max_typed_bytes
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
         """True as long as the event loop runs and no model's device is lost for good."""
@@ -70,7 +68,7 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         """
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
-        response = await self._plane.infer(read_request(request, self._max_typed_bytes), deadline)
+        response = await self._plane.infer(read_request(request), deadline)
         return await asyncio.to_thread(write_response, response)
 
     async def RepositoryIndex(

@@ -39,17 +39,88 @@ CONTENTS = {
 }
 """Datatype -> the typed field that carries it; FP16 has none."""
 
-LENGTH_DELIMITED = 2  # the wire type of bytes (Protocol Buffers, "Encoding")
+# Wire types (Protocol Buffers, "Encoding"): an integer, bytes with their length before them, and those of fixed size.
+VARINT, LENGTH_DELIMITED = 0, 2
+FIXED_SIZES = {1: 8, 5: 4}
 RAW_CONTENTS = bytes([pb.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER << 3 | LENGTH_DELIMITED])
 """What stands before each entry of raw_output_contents, then its length."""
 
 
-def read_request(message: pb.ModelInferRequest, max_typed_bytes: int) -> InferenceRequest:
-    """The request that a message makes; typed contents of numbers may have `max_typed_bytes`.
+LONG_STRINGS = {
+    pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER: None,
+    pb.ModelInferRequest.INPUTS_FIELD_NUMBER: {
+        pb.ModelInferRequest.InferInputTensor.CONTENTS_FIELD_NUMBER: {
+            pb.InferTensorContents.BYTES_CONTENTS_FIELD_NUMBER: None
+        }
+    },
+}
+"""Where a request has pixels and encoded pictures; messages of other methods have none there."""
+
+MOST_FIELDS = 4096
+"""Most fields that are looked at: more than a batch of encoded pictures can have."""
+
+
+def check_structure(data: bytes, most: int) -> None:
+    """See how much there is to parse in a message, before it is parsed.
+
+    Parsing makes up to a hundred bytes of each that is no part of a long string: of empty fields, numbers, map
+    entries. So pixels and encoded pictures may be as long as the message, and the rest has `most` bytes.
+
+    Raises:
+        BodyTooLarge: if there is more, or there are more fields than any request needs.
+    """
+    structure = _Structure()
+    if structure.size(memoryview(data), LONG_STRINGS) > most or structure.fields > MOST_FIELDS:
+        raise BodyTooLarge(
+            f"a message may have {most} bytes and {MOST_FIELDS} fields beside its encoded pictures and raw contents; "
+            "send raw_input_contents, which are also faster",
+            limit_bytes=most,
+        )
+
+
+class _Structure:
+    """Measures a message without making anything of it; what cannot be read counts, and the parser refuses it."""
+
+    def __init__(self) -> None:
+        self.fields = 0
+
+    def size(self, message: memoryview, strings: Mapping[int, Any]) -> int:
+        """Bytes that are no part of `strings`: fields by number, with those within them, or None for a string."""
+        size, position = len(message), 0
+        while position < len(message) and self.fields <= MOST_FIELDS:
+            self.fields += 1
+            key, position = _read_varint(message, position)
+            field, kind = key >> 3, key & 7
+            if kind == LENGTH_DELIMITED:
+                length, position = _read_varint(message, position)
+                if field in strings:
+                    content, within = message[position : position + length], strings[field]
+                    size -= len(content) - (self.size(content, within) if within else 0)
+                position += length
+            elif kind == VARINT:
+                _, position = _read_varint(message, position)
+            elif kind in FIXED_SIZES:
+                position += FIXED_SIZES[kind]
+            else:
+                break
+        return size
+
+
+def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
+    """An integer of seven bits a byte, and the position behind it; one that is cut short ends with the message."""
+    value = 0
+    for place, byte in enumerate(message[position : position + 10]):
+        value |= (byte & 127) << 7 * place
+        if byte < 128:
+            return value, position + place + 1
+    return value, len(message)
+
+
+def read_request(message: pb.ModelInferRequest) -> InferenceRequest:
+    """The request that a message makes.
 
     Raises:
         MalformedRequest: if its tensors cannot be read, or there are too many of them or of parameters.
-        BodyTooLarge: if typed contents are longer than allowed.
         InvalidParameter: if a tensor's parameters ask for what is not supported.
     """
     check_entries("inputs", len(message.inputs))
@@ -59,7 +130,7 @@ def read_request(message: pb.ModelInferRequest, max_typed_bytes: int) -> Inferen
     return InferenceRequest(
         model=message.model_name,
         version=parse_version(message.model_version),
-        inputs=_inputs(message, max_typed_bytes),
+        inputs=_inputs(message),
         outputs=tuple(output.name for output in message.outputs),
         id=message.id,
         parameters=_parameters(message.parameters),
@@ -101,10 +172,10 @@ def _varint(value: int) -> bytes:
     return bytes([*groups, value])
 
 
-def _inputs(message: pb.ModelInferRequest, max_typed_bytes: int) -> tuple[Tensor, ...]:
+def _inputs(message: pb.ModelInferRequest) -> tuple[Tensor, ...]:
     raw = message.raw_input_contents
     if not raw:
-        return tuple(_typed(tensor, max_typed_bytes) for tensor in message.inputs)
+        return tuple(_typed(tensor) for tensor in message.inputs)
     if len(raw) != len(message.inputs):
         raise MalformedRequest(f"raw_input_contents has {len(raw)} entries for {len(message.inputs)} inputs")
     if any(tensor.HasField("contents") for tensor in message.inputs):
@@ -115,7 +186,7 @@ def _inputs(message: pb.ModelInferRequest, max_typed_bytes: int) -> tuple[Tensor
     )
 
 
-def _typed(tensor: pb.ModelInferRequest.InferInputTensor, max_bytes: int) -> Tensor:
+def _typed(tensor: pb.ModelInferRequest.InferInputTensor) -> Tensor:
     if tensor.datatype not in CONTENTS:
         raise MalformedRequest(
             f"input {tensor.name!r}: datatype {tensor.datatype!r} has no typed contents; "
@@ -127,12 +198,6 @@ def _typed(tensor: pb.ModelInferRequest.InferInputTensor, max_bytes: int) -> Ten
     values = getattr(tensor.contents, wanted)
     if tensor.datatype == "BYTES":
         return bytes_tensor(tensor.name, tensor.shape, values)
-    if tensor.contents.ByteSize() > max_bytes:
-        raise BodyTooLarge(
-            f"input {tensor.name!r} has more than the {max_bytes} bytes allowed in typed contents; "
-            "send raw_input_contents, which are also faster",
-            limit_bytes=max_bytes,
-        )
     return from_numbers(tensor.name, tensor.datatype, tensor.shape, list(values))
 
 
