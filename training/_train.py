@@ -58,6 +58,9 @@ def train(
         FileNotFoundError: a recipe, folder or checkpoint is missing.
         ValueError: the recipe is wrong, does not fit its data or checkpoint, or a loss is not finite.
     """
+    # Weights that the loss no longer reaches shrink for ever, and numbers below float32's range are slow: a training of
+    # Zero-DCE took twenty times as long after 1,400 steps.
+    torch.set_flush_denormal(True)
     if threads:
         torch.set_num_threads(threads)
     name = recipe.network if isinstance(recipe, Recipe) else str(recipe)

@@ -80,6 +80,10 @@ def test_losses_fall(run: Path) -> None:
     assert brightness[-1] > brightness[0]
 
 
+def test_numbers_too_small_to_matter_are_nothing(run: Path) -> None:
+    assert (torch.tensor([1e-39]) * torch.ones(1)).item() == 0  # each would take a hundred times as long
+
+
 def test_a_resumed_run_repeats_exactly(run: Path, folder: Path, tmp_path: Path) -> None:
     _train(_recipe(), folder, tmp_path, stop_after=6)
     assert not (tmp_path / "final.pt").exists()
