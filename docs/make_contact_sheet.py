@@ -88,7 +88,7 @@ def main() -> int:
         names = list(ascii_uppercase[: len(names)])
     sheet = draw(names, lines, arguments.cell, full_size=arguments.full_size)
     file = io.BytesIO()
-    sheet.save(file, format="jpeg", quality=76, optimize=True, progressive=True)
+    sheet.save(file, format="jpeg", quality=70, optimize=True, progressive=True)
     out.write_bytes(file.getvalue())
     print(f"{out}: {sheet.width}x{sheet.height}, {len(file.getvalue()) / 1000:.0f} kB")
     return 0
