@@ -42,8 +42,8 @@ from service.telemetry import Metrics, span
 T = TypeVar("T")
 
 AT_ONCE = 4
-"""Tiles of one picture, or pictures of one request, that wait for the network together: one request must not fill the
-queue for all others."""
+"""Tiles of one picture, or pictures of one request, that are under way together: one request must not fill the queue
+for all others. Of pictures there may be a batch, where that is more."""
 
 INLINE_BYTES = 64 * 1024
 """The head of a file up to this length is read where it is: a thread would take longer than the work."""
@@ -235,7 +235,8 @@ class Enhancer:
             with model.queue.admitted() as place:
                 request = _Request(model, options, None, deadline, place)
                 return await _a_few_at_once(
-                    [partial(self._admitted, picture, request, Timings()) for picture in pictures]
+                    [partial(self._admitted, picture, request, Timings()) for picture in pictures],
+                    max(AT_ONCE, model.queue.batch_size),
                 )
 
     async def _admitted(self, data: bytes, request: _Request, timings: Timings) -> Enhanced:
@@ -360,11 +361,11 @@ def _clipped(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> float:
     return float((sample == np.iinfo(pixels.dtype).max).any(axis=-1).mean())
 
 
-async def _a_few_at_once(work: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+async def _a_few_at_once(work: Sequence[Callable[[], Awaitable[T]]], at_once: int = AT_ONCE) -> list[T]:
     """The results in order; the first failure gives up the rest."""
     if len(work) == 1:
         return [await work[0]()]
-    turn = asyncio.Semaphore(AT_ONCE)
+    turn = asyncio.Semaphore(at_once)
 
     async def take_turn(start: Callable[[], Awaitable[T]]) -> T:
         async with turn:

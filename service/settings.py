@@ -20,8 +20,8 @@ PREFIX = "NIGHTLIFT_"
 OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE"})
 """Variables of the command line's own, which may be set beside those of the service."""
 
-OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)")
-"""In names of variables that Kubernetes sets in every pod for a Service, here one that is called nightlift."""
+OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP)|$)")
+"""In names of variables that Kubernetes sets in every pod for a Service; here its name begins with nightlift."""
 
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/*\s]+$")]
 
@@ -90,7 +90,8 @@ class Settings(BaseSettings):
     """Largest picture in pixels, checked from the file's header before anything is decoded."""
 
     max_whole_pixels: int = Field(4_000_000, ge=256)
-    """Largest picture in pixels that may be asked for with detail=whole: a pass needs up to 700 bytes a pixel."""
+    """Largest picture in pixels that may be asked for with detail=whole, and most pixels of a raw tensor, all its
+    pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(256_000_000, ge=256)
     """Most pixels held decoded at one time; further pictures wait for their turn, in order of arrival."""
@@ -112,7 +113,8 @@ class Settings(BaseSettings):
     ask for less by `X-Request-Timeout`."""
 
     head_timeout: float = Field(10.0, gt=0, le=3600)
-    """Seconds in which the head of an HTTP request must come; a connection that brings none is closed."""
+    """Seconds in which the head of an HTTP request must come, and the message of a gRPC call that runs no model; a
+    connection that brings no head is closed."""
 
     drain_delay: float = Field(0.0, ge=0, le=300)
     """Seconds between the signal to stop and the moment when no new connection is taken; the service says that it is

@@ -135,6 +135,11 @@ class BatchQueue:
             self._oldest_wait,
         )
 
+    @property
+    def batch_size(self) -> int:
+        """Most pictures in one pass."""
+        return self._policy.max_count
+
     async def submit(
         self,
         pixels: NDArray[np.uint8],
@@ -257,7 +262,7 @@ class BatchQueue:
             if self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             else:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.01)
 
     def _take_arrival(self) -> None:
         if self._arrived:

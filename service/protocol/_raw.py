@@ -90,6 +90,6 @@ def _check_shape(shape: tuple[int, ...], config: ModelConfig, max_whole_pixels: 
     if count * height * width > max_whole_pixels:
         raise UnsupportedShape(
             f"{count} x {width} x {height} pixels are more than the {max_whole_pixels} that one pass of the network "
-            "takes; send encoded pictures as BYTES, which are rendered through a proxy",
+            "takes; send fewer at once, or encoded pictures as BYTES",
             max_whole_pixels=max_whole_pixels,
         )

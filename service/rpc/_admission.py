@@ -10,6 +10,7 @@ from service.access import Charge, Gate, Network, Scope, forwarded_for, grpc_pee
 
 OPEN_SERVICES = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
 INFERENCE = "/inference.GRPCInferenceService/"
+INFER = f"{INFERENCE}ModelInfer"
 OPEN_METHODS = frozenset({f"{INFERENCE}ServerLive", f"{INFERENCE}ServerReady"})
 ADMIN_METHODS = frozenset({f"{INFERENCE}RepositoryModelLoad", f"{INFERENCE}RepositoryModelUnload"})
 

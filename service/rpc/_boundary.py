@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from service.access import charging
 from service.errors import MalformedRequest, NightliftError
-from service.rpc._admission import Admission, scope_needed
+from service.rpc._admission import INFER, Admission, scope_needed
 from service.rpc._reception import Reception
 from service.rpc._wire import check_structure, passing_bytes
 from service.telemetry import Metrics, recorded
@@ -28,17 +28,24 @@ class Boundary(grpc.aio.ServerInterceptor):
 
     Args:
         metrics: counts and times calls.
-        reception: reads the messages of calls that are not open to everybody.
+        inferences, others: read the messages of calls that are not open to everybody; those that run a model, which
+            may be long and slow to come, must not keep the others waiting.
         admission: asked about these calls, before their message is read; None lets all in.
         max_structure: see `check_structure`.
     """
 
     def __init__(
-        self, metrics: Metrics, reception: Reception, admission: Admission | None, max_structure: int
+        self,
+        metrics: Metrics,
+        inferences: Reception,
+        others: Reception,
+        admission: Admission | None,
+        max_structure: int,
     ) -> None:
         self._metrics = metrics
         self._max_structure = max_structure
-        self._reception = reception
+        self._inferences = inferences
+        self._others = others
         self._admission = admission
 
     async def intercept_service(
@@ -69,10 +76,11 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _admitted(self, method: str, answer: Answer) -> Answer:
         need = scope_needed(method)
         assert need is not None
+        reception = self._inferences if method == INFER else self._others
 
         async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
             charge = self._admission.admit(need, context) if self._admission else None
-            async with self._reception.receive(requests) as request:
+            async with reception.receive(requests) as request:
                 with charging(charge):
                     return await answer(request, context)
 

@@ -44,8 +44,10 @@ class RpcServer:
         ]
         admission = Admission(gate, settings.trusted_proxies) if gate else None
         self._credentials = tls.credentials() if tls else None
-        reception = Reception(settings.max_body_bytes, settings.max_body_bytes_in_flight, settings.request_timeout)
-        boundary = Boundary(runtime.metrics, reception, admission, settings.max_json_bytes)
+        sizes = (settings.max_body_bytes, settings.max_body_bytes_in_flight)
+        inferences = Reception(*sizes, settings.request_timeout)
+        others = Reception(*sizes, settings.head_timeout)
+        boundary = Boundary(runtime.metrics, inferences, others, admission, settings.max_json_bytes)
         self._server = grpc.aio.server(interceptors=[boundary], options=options)
         plane = ProtocolPlane(runtime)
         servicer = InferenceServicer(plane)

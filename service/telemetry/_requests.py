@@ -80,7 +80,10 @@ def recorded(
 
 
 def _severity(status: int) -> int:
-    """Answers are for who debugs; refusals are worth a line; what we failed to do, a warning."""
+    """Answers are for who debugs, and so is what was refused for want of room, thousands of times a second; other
+    refusals are worth a line; what we failed to do, a warning."""
+    if status in (429, 503):
+        return logging.DEBUG
     if status >= 500:
         return logging.WARNING
     return logging.INFO if status >= 400 else logging.DEBUG

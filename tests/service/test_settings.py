@@ -39,4 +39,4 @@ def test_misspelt_settings_are_named_with_what_was_meant() -> None:
 
 def test_variables_of_the_command_line_and_of_kubernetes_are_left_alone() -> None:
     names = ["NIGHTLIFT_API_KEY", "NIGHTLIFT_SERVICE_HOST", "NIGHTLIFT_SERVICE_PORT_HTTP", "NIGHTLIFT_PORT_8000_TCP"]
-    assert misspelt_settings([*names, "NIGHTLIFT_PORT_8000_TCP_ADDR"]) == []
+    assert misspelt_settings([*names, "NIGHTLIFT_PORT_8000_TCP_ADDR", "NIGHTLIFT_CANARY_PORT"]) == []

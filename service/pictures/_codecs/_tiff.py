@@ -28,13 +28,20 @@ from service.pictures._directories import (
     write_directory,
     write_header,
 )
-from service.pictures._exif import DESCRIPTIVE, descriptive_tags, from_tiff, orientation, without_orientation
+from service.pictures._exif import (
+    DESCRIPTIVE,
+    ORIENTATION,
+    descriptive_tags,
+    from_tiff,
+    orientation,
+    without_orientation,
+)
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Colour, Header
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_SIZES, _PLANAR, _PREDICTOR = 273, 277, 278, 279, 284, 317
-_TILE_WIDTH, _TILE_HEIGHT, _EXTRA_SAMPLES, _SAMPLE_FORMAT, _ICC, _DNG = 322, 323, 338, 339, 34675, 50706
+_XMP, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA_SAMPLES, _SAMPLE_FORMAT, _ICC, _DNG = 700, 322, 323, 338, 339, 34675, 50706
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _COLOURS: dict[int, Colour] = {0: "grey", 1: "grey", 2: "rgb", 3: "rgb", 5: "cmyk", 6: "rgb", 8: "rgb"}
 _COLOR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
@@ -133,7 +140,7 @@ def write(samples: Samples, extras: Extras) -> bytes:
 
 def _refuse_ambiguous(directory: Directory) -> None:
     """Decoders differ in which of two values they take, so a file could announce one size and have another."""
-    repeated = directory.repeated - DESCRIPTIVE
+    repeated = directory.repeated - DESCRIPTIVE - {ORIENTATION, _XMP, _ICC}
     if repeated:
         raise UnreadablePicture(f"The TIFF has tag {min(repeated)} more than once; each may be there once.")
 

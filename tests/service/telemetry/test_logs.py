@@ -56,7 +56,9 @@ def test_text_names_the_request_too() -> None:
     assert formatter.format(record("after")).endswith("after")
 
 
-@pytest.mark.parametrize(("status", "severity"), [(200, "DEBUG"), (422, "INFO"), (503, "WARNING")])
+@pytest.mark.parametrize(
+    ("status", "severity"), [(200, "DEBUG"), (422, "INFO"), (429, "DEBUG"), (503, "DEBUG"), (504, "WARNING")]
+)
 def test_each_request_is_logged_when_it_ends(status: int, severity: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG", "nightlift"), recorded(Metrics(), "http", "POST", {}) as request:
         request.route = "/enhance"
