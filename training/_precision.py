@@ -1,8 +1,9 @@
-"""Low-precision arithmetic inside networks, and full precision everywhere else."""
+"""Low-precision arithmetic inside networks, full precision everywhere else, and no numbers below its range."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -52,3 +53,17 @@ def _in_precision(fabric: Fabric, method: Callable[..., Any]) -> Callable[..., A
 
 def _to_float32(value: Tensor) -> Tensor:
     return value.to(torch.float32) if value.is_floating_point() else value
+
+
+@contextmanager
+def without_subnormals() -> Iterator[None]:
+    """Take numbers below the range of float32 as 0 within the block, on the CPU, in this thread.
+
+    They are slow, and weight decay makes them of all weights that the loss no longer reaches: a training of Zero-DCE
+    took fifteen times as long after 1,400 steps.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)

@@ -19,6 +19,7 @@ from training._journal import read_curve
 from training.checkpoints import build_network, load_checkpoint
 from training.datasets import find_samples, hold_out
 from training.objectives import Batch, Objective, Player, Settings, Update, frozen, register_objective
+from training.objectives.zero_reference import ZeroReference
 from training.recipe import Recipe
 
 
@@ -80,8 +81,23 @@ def test_losses_fall(run: Path) -> None:
     assert brightness[-1] > brightness[0]
 
 
-def test_numbers_too_small_to_matter_are_nothing(run: Path) -> None:
-    assert (torch.tensor([1e-39]) * torch.ones(1)).item() == 0  # each would take a hundred times as long
+def test_numbers_too_small_to_matter_are_nothing_while_it_trains(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def smallest() -> float:
+        return (torch.tensor([1e-39]) * torch.ones(1)).item()
+
+    products = []
+    losses = ZeroReference.losses
+
+    def noting(objective: ZeroReference, image: Tensor) -> dict[str, Tensor]:
+        products.append(smallest())
+        return losses(objective, image)
+
+    monkeypatch.setattr(ZeroReference, "losses", noting)
+    _train(_recipe(), folder, tmp_path, stop_after=1)
+    assert products[0] == 0  # each would take a hundred times as long
+    assert smallest() > 0  # and other code of the process gets what it expects
 
 
 def test_a_resumed_run_repeats_exactly(run: Path, folder: Path, tmp_path: Path) -> None:
