@@ -98,6 +98,7 @@ def _scores(record: Record) -> Iterator[str]:
     if not record.scores:
         yield "Not measured yet: `nightlift evaluate` measures, `python -m export.card --scores` puts it here."
         return
+    others = _other_models(record)
     rows = [
         (
             _row_title(record, row["name"]),
@@ -110,7 +111,7 @@ def _scores(record: Record) -> Iterator[str]:
             _number(row["seconds"], 3),
         )
         for row in record.scores["rows"]
-        if row["name"] not in _other_models(record)
+        if row["name"] not in others
     ]
     heads = ("", "detail", "PSNR dB", "SSIM", "PSNR, GT-mean", "SSIM, GT-mean", "NIQE", "s a picture")
     yield f"On {_data_title(record.scores)}; the rows without a network are what any network has to beat."

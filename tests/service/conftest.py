@@ -16,6 +16,7 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 MAX_BODY_BYTES = 3_000_000
+MAX_MESSAGES = 4
 MAX_JSON_BYTES = 200_000
 MAX_WHOLE_PIXELS = 970_000
 
@@ -41,6 +42,7 @@ def protocol_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         cpu_threads=1,  # one pass at a time, so that others wait in the queue
         model_control=True,
         max_body_bytes=MAX_BODY_BYTES,
+        max_body_bytes_in_flight=MAX_MESSAGES * MAX_BODY_BYTES,
         max_json_bytes=MAX_JSON_BYTES,
         max_whole_pixels=MAX_WHOLE_PIXELS,
         required_models="brighten,unbatched,slow,changing",

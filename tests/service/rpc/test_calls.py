@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2_grpc
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened
 from tests.servers import Server
-from tests.service.conftest import MAX_JSON_BYTES, MAX_WHOLE_PIXELS, metric
+from tests.service.conftest import MAX_JSON_BYTES, MAX_MESSAGES, MAX_WHOLE_PIXELS, metric
 
 
 @pytest.fixture
@@ -148,6 +148,27 @@ def test_a_call_without_a_message_is_the_callers_fault(protocol_server: Server) 
         channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")(iter(()))
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "no message" in error.value.details()
+
+
+def test_messages_that_do_not_come_hold_up_inferences_alone(protocol_server: Server) -> None:
+    come = threading.Event()
+
+    def late() -> Iterator[bytes]:
+        come.wait(20)
+        yield message("brighten", pixels()).SerializeToString()
+
+    with grpc.insecure_channel(protocol_server.grpc) as channel:
+        infer = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        slow = [infer.future(late()) for _ in range(MAX_MESSAGES)]
+        time.sleep(0.2)
+        with pytest.raises(grpc.RpcError) as error:
+            stub.ModelInfer(message("brighten", pixels()), timeout=0.5)
+        assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert stub.ModelMetadata(pb.ModelMetadataRequest(name="brighten"), timeout=5).name == "brighten"
+        come.set()
+        assert all(call.result() for call in slow)
+        assert stub.ModelInfer(message("brighten", pixels()), timeout=5).outputs
 
 
 def test_what_may_be_repeated_says_when(stub: Any, protocol_server: Server) -> None:
