@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,18 @@ async def _in_turns(steps: Sequence[Callable[[], Awaitable[None]]], rounds: int)
             if turn:
                 taken.append(time.perf_counter() - started)
     return [median(taken) for taken in times]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) of `WIDTHxHEIGHT`, in pixels.
+
+    Raises:
+        ValueError: if the text is nothing of the kind.
+    """
+    match = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", text)
+    if match is None:
+        raise ValueError(f"size {text!r} is not WIDTHxHEIGHT, such as 4000x3000")
+    return int(match[1]), int(match[2])
 
 
 def night_scene(width: int, height: int) -> NDArray[np.uint8]:

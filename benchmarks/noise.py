@@ -21,9 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nightlift._jobs import is_picture
 from service.enhancer import EnhanceOptions
-from service.pictures import Limits, decode
+from service.pictures import Limits, decode, is_picture
 from service.runtime import Runtime
 from service.settings import Settings
 

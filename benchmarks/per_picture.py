@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from nightlift._jobs import is_picture
 from service.enhancer import EnhanceOptions
+from service.pictures import is_picture
 from service.rendering import Detail
 from service.repository import ModelRepository
 from service.runtime import Runtime

@@ -33,7 +33,7 @@ GUIDED = RenderOptions(Detail.GUIDED, NEUTRAL.strength, NEUTRAL.protect, NEUTRAL
 
 Pixels = NDArray[np.uint8]
 Pair = tuple[Pixels, Pixels]
-Run = Callable[[Pixels], Pixels]
+Run = Callable[[Pixels], NDArray[Any]]
 
 
 class Proxies(CalibrationDataReader):
@@ -82,8 +82,8 @@ def variants(
         yield name, file
 
 
-def opened(file: Path, threads: int) -> Run:
-    """A model as the service runs it."""
+def opened(file: Path, threads: int, output: str) -> Run:
+    """A model as the service runs it for guided rendering."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.enable_mem_pattern = False
@@ -91,7 +91,7 @@ def opened(file: Path, threads: int) -> Run:
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda pixels: np.asarray(session.run(["enhanced"], {"image": pixels})[0], np.uint8)
+    return lambda pixels: np.asarray(session.run([output], {"image": pixels})[0])
 
 
 def in_turns(runs: Sequence[Run], item: Pixels, rounds: int) -> list[float]:
@@ -114,7 +114,7 @@ def measure(name: str, version: Any, training: Sequence[Pixels], pairs: Sequence
         names, runs = [], []
         for variant, file in variants(version.path, traits, training, Path(folder)):
             try:
-                run = opened(file, wishes.threads)
+                run = opened(file, wishes.threads, "affine" if traits.predicts_affine else "enhanced")
                 run(proxy(pairs[0][0], traits))
             except Exception as error:  # ONNX Runtime's own kind, which differs by what an operator lacks
                 rows.append(f"| `{name}` | {variant} | does not run: {str(error).rpartition(':')[2].strip()} | | | |")

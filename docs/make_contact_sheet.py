@@ -1,6 +1,6 @@
 """A contact sheet: photos by row; the input, every model's answer, and the reference where there is one, by column.
 
-    python -m docs.make_contact_sheet          the project's own picture, docs/images/models.jpg
+    python -m docs.make_contact_sheet          the project's own picture, docs/images/models.webp
     python -m docs.make_contact_sheet --photos data/LIME --out /elsewhere/lime.jpg
     python -m docs.make_contact_sheet --photos data/LOLv1/eval15/low --references data/LOLv1/eval15/high --out lol.jpg
     python -m docs.make_contact_sheet --photos data/DICM --blind 7 --cell 400x300 --out blind.jpg
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -28,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from nightlift._jobs import is_picture
 from service.enhancer import EnhanceOptions
+from service.pictures import is_picture
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import SCENES, darken, decoded, encoded, scene
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "docs/images/models.jpg"
+TARGET = ROOT / "docs/images/models.webp"
 MOST_PHOTOS = 10
 CELL = (200, 150)
 """Width and height of one picture in pixels, if not said otherwise."""
@@ -68,7 +67,7 @@ def main() -> int:
     )
     parser.add_argument("--cell", type=_cell, default=CELL, help="width and height of one picture, as 200x150")
     parser.add_argument("--full-size", action="store_true", help="show the middle at full size, not the whole small")
-    parser.add_argument("--out", type=Path, default=TARGET, help="JPEG to write")
+    parser.add_argument("--out", type=Path, default=TARGET, help="picture to write, JPEG or WebP by its suffix")
     arguments = parser.parse_args()
     out: Path = arguments.out.resolve()
     if arguments.photos and out.is_relative_to(ROOT):
@@ -87,10 +86,8 @@ def main() -> int:
         out.with_suffix(".key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
         names = list(ascii_uppercase[: len(names)])
     sheet = draw(names, lines, arguments.cell, full_size=arguments.full_size)
-    file = io.BytesIO()
-    sheet.save(file, format="jpeg", quality=70, optimize=True, progressive=True)
-    out.write_bytes(file.getvalue())
-    print(f"{out}: {sheet.width}x{sheet.height}, {len(file.getvalue()) / 1000:.0f} kB")
+    sheet.save(out, quality=80, method=6)
+    print(f"{out}: {sheet.width}x{sheet.height}, {out.stat().st_size / 1000:.0f} kB")
     return 0
 
 

@@ -9,24 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMATS = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".jpe": "jpeg",
-    ".mpo": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".avif": "avif",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-}
+from service.pictures import SUFFIXES, is_picture
+
+FORMATS = {suffix: format.value for suffix, format in SUFFIXES.items() if format.is_written}
 """Suffix -> format of the answer that is written under it."""
 
-ANSWERED = {".bmp": ".png", ".gif": ".png", ".heic": ".jpg", ".heif": ".jpg"}
-"""Suffixes of formats that are only read -> suffix of the answer."""
-
-SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
+NEW_SUFFIXES = {format: suffix for suffix, format in reversed(FORMATS.items())}
 """Format -> the suffix it is written under where it changes."""
+
+ANSWERED = {suffix: NEW_SUFFIXES[format.answered_as] for suffix, format in SUFFIXES.items() if not format.is_written}
+"""Suffixes of formats that are only read -> suffix of the answer."""
 
 STREAM = Path("-")
 """Stands for standard input and standard output."""
@@ -48,10 +40,14 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the target is there and not older than the source."""
+        """Whether the target is there and not older than the source, or the source has gone."""
         if STREAM in (self.source, self.target) or not self.target.exists():
             return False
-        return self.target.stat().st_mtime_ns >= self.source.stat().st_mtime_ns
+        try:
+            changed = self.source.stat().st_mtime_ns
+        except FileNotFoundError:
+            return True
+        return self.target.stat().st_mtime_ns >= changed
 
 
 def find_jobs(inputs: Sequence[Path], out: Path, format: str | None) -> list[Job]:
@@ -96,7 +92,7 @@ def find_place(place: Path, format: str | None) -> tuple[Path, str]:
     if format is None:
         place = place.with_suffix(ANSWERED[suffix]) if suffix in ANSWERED else place
     elif FORMATS.get(suffix) != format:
-        place = place.with_suffix(SUFFIXES[format])
+        place = place.with_suffix(NEW_SUFFIXES[format])
     return place, FORMATS[place.suffix.lower()]
 
 
@@ -108,11 +104,6 @@ def place_within(folder: str, other: str) -> str | None:
     """
     place = posixpath.relpath(other, folder)
     return None if place.split("/")[0] == ".." else place
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file's name says that it is a picture we take."""
-    return path.suffix.lower() in FORMATS.keys() | ANSWERED.keys() and not path.name.startswith(".")
 
 
 def _is_single_file(inputs: Sequence[Path], out: Path) -> bool:

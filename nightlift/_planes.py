@@ -31,10 +31,6 @@ class Answer(Protocol):
         """The encoded picture."""
 
     @property
-    def detail(self) -> str:
-        """How it was rendered."""
-
-    @property
     def luminance_before(self) -> float:
         """Mean luminance of the input, 0 to 1."""
 

@@ -1,4 +1,4 @@
-"""`nightlift train` and `nightlift evaluate`: what of their flags needs more than handing on."""
+"""`nightlift evaluate`: what is shown while it measures, and after."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nightlift._ffmpeg import Clip, probe, reading, writing
 from nightlift._files import replacing
 from nightlift._planes import PlaneOptions, open_runtime
+from service.enhancer import run_network
 from service.inference import LoadedModel, Outcome
 from service.pictures import Picture, PictureFormat
 from service.rendering import (
@@ -97,7 +98,7 @@ class _Pending:
     """A frame whose network pass is under way."""
 
     prepared: Prepared
-    outcome: asyncio.Task[Outcome]
+    answer: asyncio.Task[tuple[list[NDArray[Any]], list[Outcome]]]
 
 
 async def _steady(
@@ -107,9 +108,7 @@ async def _steady(
     share = share_of_new(order.steadiness, rate)
     effect: Effect | None = None
     async for pending in _ahead(frames, model, order.options):
-        outcome = await pending.outcome
-        outputs = [outcome.tensors[pending.prepared.plan.output][0]]
-
+        outputs, _ = await pending.answer
         effect, pixels = await asyncio.to_thread(_render, pending, outputs, effect, share, order.options)
         yield pixels
 
@@ -138,16 +137,14 @@ async def _ahead(
 
     try:
         while (prepared := await asyncio.to_thread(prepared_next)) is not None:
-            item, wanted = prepared.items[0], (prepared.plan.output,)
-            outcome = asyncio.create_task(model.queue.submit(item[None], wanted))
-            pending.append(_Pending(prepared, outcome))
+            pending.append(_Pending(prepared, asyncio.create_task(run_network(model, prepared))))
             if len(pending) > LOOK_AHEAD:
                 yield pending.popleft()
         while pending:
             yield pending.popleft()
     finally:
         for left in pending:
-            left.outcome.cancel()
+            left.answer.cancel()
 
 
 def guided(strength: float, protect: float, gate: bool, gamma: float) -> RenderOptions:

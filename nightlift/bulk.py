@@ -25,8 +25,9 @@ import ray
 import ray.data
 from pyarrow import fs
 
-from nightlift._jobs import find_place, is_picture, place_within
+from nightlift._jobs import find_place, place_within
 from nightlift._planes import PictureRefused, Plane, PlaneOptions, open_plane
+from service.pictures import is_picture
 
 BATCH = 32
 """Names that a worker is handed at a time."""

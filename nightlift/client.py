@@ -5,7 +5,7 @@
         Path("bright.jpg").write_bytes(answer.data)
 
 What a later attempt may overcome is repeated: refusals with 429 and 503 after the time that the service asks for, and
-connections that cannot be opened. Everything else raises at once, a connection that breaks included.
+connections that cannot be opened, or not in time. Everything else raises at once, a connection that breaks included.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import httpx
 
 CHUNK = 256 * 1024
 REPEATED = frozenset({429, 503})
+UNCONNECTED = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
 class Options(TypedDict, total=False):
@@ -49,7 +50,7 @@ class Enhanced:
         data: the encoded picture.
         media_type: such as `image/jpeg`.
         model, version: what answered.
-        detail: how it was rendered: `whole`, `guided` or `tiles`.
+        detail: how it was rendered: `whole`, `guided` or `tiles`; for 16 bits also `whole-affine` or `tiles-affine`.
         gate: how far the already-bright gate let the enhancement through, 0 to 1.
         luminance_before, luminance_after: mean luminance, 0 to 1.
         seconds: time by stage, as in `Server-Timing`.
@@ -93,7 +94,7 @@ class Client:
         api_key: sent as a bearer token, where the service wants one.
         verify: for https: True for the authorities that the system trusts, False for anybody, or an `ssl.SSLContext`
             with an authority, or a client's certificate, of your own.
-        timeout: seconds for one attempt.
+        timeout: seconds for each connect, read and write of an attempt, as httpx counts them.
         retries: how many times a refusal that may pass, or a connection that cannot be opened, is tried again.
         transport: for tests, an httpx transport.
     """
@@ -153,10 +154,10 @@ class Client:
 
     def _send(self, attempt: Callable[[], httpx.Response]) -> httpx.Response:
         for tried in count():
-            outcome: httpx.Response | httpx.ConnectError
+            outcome: httpx.Response | httpx.TransportError
             try:
                 outcome = attempt()
-            except httpx.ConnectError as error:
+            except UNCONNECTED as error:
                 outcome = error
             if tried == self._retries or not _may_pass(outcome):
                 break
@@ -219,10 +220,10 @@ class AsyncClient:
 
     async def _send(self, attempt: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         for tried in count():
-            outcome: httpx.Response | httpx.ConnectError
+            outcome: httpx.Response | httpx.TransportError
             try:
                 outcome = await attempt()
-            except httpx.ConnectError as error:
+            except UNCONNECTED as error:
                 outcome = error
             if tried == self._retries or not _may_pass(outcome):
                 break
@@ -269,22 +270,22 @@ def _async_upload(picture: bytes | Path) -> bytes | AsyncIterator[bytes]:
     return chunks(picture)
 
 
-def _may_pass(outcome: httpx.Response | httpx.ConnectError) -> bool:
+def _may_pass(outcome: httpx.Response | httpx.TransportError) -> bool:
     """Whether the same request may succeed later; one to a server that is not trusted will not."""
-    if isinstance(outcome, httpx.ConnectError):
+    if isinstance(outcome, httpx.TransportError):
         return "CERTIFICATE_VERIFY_FAILED" not in str(outcome)
     return outcome.status_code in REPEATED
 
 
-def _pause(outcome: httpx.Response | httpx.ConnectError, tried: int) -> float:
+def _pause(outcome: httpx.Response | httpx.TransportError, tried: int) -> float:
     """Seconds to wait: what the service asks for, else a delay that doubles."""
     asked = outcome.headers.get("retry-after", "") if isinstance(outcome, httpx.Response) else ""
     return float(asked) if asked.isdecimal() else 0.25 * 2**tried
 
 
-def _final(outcome: httpx.Response | httpx.ConnectError) -> httpx.Response:
+def _final(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:
     """The answer, if it is one; else what went wrong is raised."""
-    if isinstance(outcome, httpx.ConnectError):
+    if isinstance(outcome, httpx.TransportError):
         raise outcome
     if outcome.is_success:
         return outcome

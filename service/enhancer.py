@@ -23,7 +23,8 @@ from service.access import charge_pixels
 from service.budget import Budget, Hold
 from service.deadline import within
 from service.errors import NightliftError, UnsupportedShape
-from service.inference import BatchQueue, Expectation, LoadedModel, Models
+from service.inference import BatchQueue, Expectation, LoadedModel, Models, Outcome
+from service.limits import GAMMA_RANGE, SHARE_RANGE
 from service.pictures import (
     Header,
     Limits,
@@ -66,16 +67,16 @@ class EnhanceOptions(BaseModel):
     detail: Detail = Detail.AUTO
     """How the picture meets the network: at full size, through a proxy and a local colour map, or in tiles."""
 
-    strength: float = Field(1.0, ge=0, le=1)
+    strength: float = Field(1.0, ge=SHARE_RANGE[0], le=SHARE_RANGE[1])
     """How much of the enhancement is applied: 0 leaves the picture as it is, 1 takes the network's answer."""
 
-    protect: float = Field(0.5, ge=0, le=1)
+    protect: float = Field(0.5, ge=SHARE_RANGE[0], le=SHARE_RANGE[1])
     """How much lamps, skies and other bright parts keep their tone."""
 
     gate: bool = True
     """Whether a picture that is bright already is enhanced less."""
 
-    gamma: float = Field(1.0, ge=0.3, le=3)
+    gamma: float = Field(1.0, ge=GAMMA_RANGE[0], le=GAMMA_RANGE[1])
     """Exponent applied to the enhanced picture: below 1 brightens, above 1 darkens."""
 
     format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = None
@@ -124,7 +125,7 @@ class Enhanced:
         data: the encoded picture.
         format: its format.
         model, version: what answered.
-        detail: how it was rendered: `whole`, `guided` or `tiles`.
+        detail: how it was rendered, as `RenderPlan.label` has it.
         gate: how far the already-bright gate lets the enhancement through, 0 to 1; measured even where it is off.
         luminance_before, luminance_after: mean luminance, 0 to 1.
         width, height: pixels of the upright picture.
@@ -153,6 +154,24 @@ class _Request:
     accept: str | None
     deadline: float | None
     place: Expectation
+
+
+async def run_network(
+    model: LoadedModel,
+    prepared: Prepared,
+    deadline: float | None = None,
+    expectation: Expectation | None = None,
+    place: Expectation | None = None,
+) -> tuple[list[NDArray[Any]], list[Outcome]]:
+    """Run a picture's work items, a few at a time: (what `finish` and `fit_effect` take, what became of each).
+
+    The other arguments, and what is raised, are those of `BatchQueue.submit`.
+    """
+    output = prepared.plan.output
+    outcomes = await _a_few_at_once(
+        [partial(model.queue.submit, item[None], (output,), deadline, expectation, place) for item in prepared.items]
+    )
+    return [outcome.tensors[output][0] for outcome in outcomes], outcomes
 
 
 class Enhancer:
@@ -297,15 +316,12 @@ class Enhancer:
         with queue.expecting((height, width, wanted)) as expectation:
             with timings.measure("decode"):
                 prepared = await self._in_thread(decoded, hold)
-            outcomes = await _a_few_at_once(
-                [
-                    partial(queue.submit, item[None], wanted, request.deadline, expectation, request.place)
-                    for item in prepared.items
-                ]
+            outputs, outcomes = await run_network(
+                request.model, prepared, request.deadline, expectation, request.place
             )
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
-        return prepared, [outcome.tensors[render_plan.output][0] for outcome in outcomes]
+        return prepared, outputs
 
     def _model(self, options: EnhanceOptions) -> LoadedModel:
         return self.models.get(options.model or self._settings.default_model, options.version)

@@ -23,7 +23,7 @@ NightliftError
 │   └── Draining
 └── DeadlineExceeded         504
 
-Transports map an error by its attributes and know no class by name.
+Transports map an error by its attributes. Only the turnstile knows a class by name: QueueFull, its own business.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import TracebackType
 
 from service.enhancer import Enhancer
+from service.errors import Draining
 from service.inference import Models
 from service.rendering import warm_up
 from service.repository import ModelRepository
@@ -66,6 +67,11 @@ class Runtime:
         await self.models.close()
         await self.enhancer.close()
 
+    def check_running(self) -> None:
+        """Raise Draining if no new work is taken any more."""
+        if self.phase is Phase.STOPPING:
+            raise Draining("the service is shutting down; another instance will take the request")
+
     async def loaded(self) -> None:
         """Wait until every model was loaded, or failed to."""
         if self._loading is not None:
@@ -76,7 +82,10 @@ class Runtime:
             await asyncio.to_thread(warm_up)
         except Exception as error:  # pictures may still be rendered, and if not, each failure is logged
             logger.error("the kernels of rendering cannot be compiled", exc_info=error)
-        await self.models.load_all(self.settings.required)
+        try:
+            await self.models.load_all(self.settings.required)
+        except Exception as error:  # nobody may wait for this task, and what is loaded can serve
+            logger.critical("no more models are loaded", exc_info=error)
         missing = [name for name in self.settings.required if not self.models.ready([name])]
         if missing:
             logger.error("not ready: %s cannot be served; see above, or run `nightlift doctor`", ", ".join(missing))

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.limits import MAX_PIXELS
+
 MIB = 1024 * 1024
 
 PREFIX = "NIGHTLIFT_"
@@ -56,7 +58,9 @@ class Settings(BaseSettings):
     """Whether clients may load and unload models by `/v2/repository` and its gRPC counterpart."""
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """Where models run whose configuration leaves it open. `auto` takes a CUDA device if one really works."""
+    """Where models run whose configuration leaves it open. `auto` takes every CUDA device, where the driver
+    shows any and the model's runtime is built for CUDA, else the CPU. A model that does not start there is not
+    served: none is moved to the CPU."""
 
     engine: Literal["embedded", "triton"] = "embedded"
     """Who runs the networks: this service, or a Triton server that serves the same model repository."""
@@ -86,7 +90,7 @@ class Settings(BaseSettings):
     bounded by `max_body_bytes` alone. Parsing numbers one by one holds the interpreter, some 60 ms for every MiB, so
     this bounds how long others wait."""
 
-    max_pixels: int = Field(64_000_000, ge=256)
+    max_pixels: int = Field(MAX_PIXELS, ge=256)
     """Largest picture in pixels, checked from the file's header before anything is decoded."""
 
     max_whole_pixels: int = Field(4_000_000, ge=256)
@@ -100,8 +104,9 @@ class Settings(BaseSettings):
     """Most pixels in one pass of a network; one picture alone is always let through."""
 
     max_body_bytes_in_flight: int = Field(512 * MIB, ge=1024)
-    """Most bytes of HTTP bodies held at one time; who sends more is refused with 503. As many again of gRPC messages:
-    one that is still coming counts as `max_body_bytes`, and the next ones wait, unread, with their senders."""
+    """Most bytes of HTTP bodies held at one time; who sends more is refused with 503. As many again of gRPC messages
+    that run a model: one that is still coming counts as `max_body_bytes`, and the next ones wait, unread, with their
+    senders."""
 
     max_queue_seconds: float = Field(0.25, gt=0, le=3600)
     """Seconds that those who wait for a model may take, by their pixels and the rate at which pixels were enhanced

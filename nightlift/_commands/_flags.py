@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from service.limits import GAMMA_RANGE, SHARE_RANGE
+
 if TYPE_CHECKING:
     from nightlift._planes import PlaneOptions
 
@@ -38,12 +40,18 @@ class Look:
     """How far the enhancement goes, in pictures and videos alike."""
 
     model: Model = None
-    strength: Annotated[float, typer.Option(min=0, max=1, help="How much of the enhancement is applied.")] = 1.0
-    protect: Annotated[float, typer.Option(min=0, max=1, help="How far lamps and skies keep their tone.")] = 0.5
+    strength: Annotated[
+        float, typer.Option(min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How much of the enhancement is applied.")
+    ] = 1.0
+    protect: Annotated[
+        float, typer.Option(min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How far lamps and skies keep their tone.")
+    ] = 0.5
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Enhance pictures less that are bright already.")] = (
         True
     )
-    gamma: Annotated[float, typer.Option(min=0.3, max=3, help="Exponent on the result; below 1 brightens.")] = 1.0
+    gamma: Annotated[
+        float, typer.Option(min=GAMMA_RANGE[0], max=GAMMA_RANGE[1], help="Exponent on the result; below 1 brightens.")
+    ] = 1.0
 
 
 @dataclass(frozen=True)

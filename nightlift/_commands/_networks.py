@@ -17,6 +17,7 @@ WITHOUT_DETECTOR = {
     "seed": "--seed",
     "niqe": "--niqe",
     "plain": "--plain / --no-plain",
+    "output_gamma": "--output-gamma / --no-output-gamma",
 }
 """Parameters of `evaluate` that mean nothing to a detector -> their flags."""
 
@@ -56,7 +57,7 @@ def train(
     vgg16: Annotated[Path | None, typer.Option(help="Weights of VGG-16, for perceptual losses.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from last.ckpt in the output folder, if it is there.")] = True,
     steps: Annotated[
-        int | None, typer.Option(help="Stop after so many steps; the recipe's number if absent.")
+        int | None, typer.Option(help="Length of the training, its schedule with it; the recipe's if absent.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed; the recipe's if absent.")] = None,
 ) -> None:
@@ -106,6 +107,9 @@ def evaluate(
     ] = None,
     niqe: Annotated[bool, typer.Option(help="Measure NIQE too, which needs no references.")] = False,
     plain: Annotated[bool, typer.Option(help="Begin with the input and methods without a network.")] = True,
+    output_gamma: Annotated[
+        bool, typer.Option(help="Give checkpoints' results the gamma they are served with.")
+    ] = True,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for one a core.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.md and evaluation.json.")] = None,
     model_repository: Repository = None,
@@ -145,6 +149,7 @@ def evaluate(
         "details": tuple(detail or Detail),
         "with_niqe": niqe,
         "plain": plain,
+        "output_gamma": output_gamma,
         "threads": threads or None,
         "repository": model_repository or Settings().model_repository,
         "out": out,

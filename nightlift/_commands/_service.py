@@ -71,8 +71,7 @@ def bench(
 
     Example: `nightlift bench zero_dce_improved --size 4000x3000`
     """
-    from benchmarks import run
-    from nightlift._sizes import parse_size
+    from benchmarks import parse_size, run
     from service.settings import Settings
 
     settings = Settings(**given(model_repository=model_repository))

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
 from service.enhancer import Enhanced, EnhanceOptions, Timings
-from service.errors import Draining
 from service.http._body import FIELD, read_picture
 from service.http._patience import seconds_allowed, unless_gone
 from service.pictures import PictureFormat
-from service.runtime import Phase, Runtime
+from service.runtime import Runtime
 
 PICTURE = {"type": "string", "format": "binary"}
 REQUEST_BODY = {
@@ -56,8 +55,7 @@ async def enhance(
     The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF.
     """
     runtime: Runtime = request.app.state.runtime
-    if runtime.phase is Phase.STOPPING:
-        raise Draining("the service is shutting down; another instance will take the request")
+    runtime.check_running()
     started = request.state.started
     deadline = started + seconds_allowed(x_request_timeout, runtime.settings.request_timeout)
     runtime.enhancer.check_room(options.model, options.version)

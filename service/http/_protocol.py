@@ -9,9 +9,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, StrictBool, ValidationError
-from starlette.requests import ClientDisconnect
 
-from service.errors import BodyTooLarge, ClientGone, MalformedRequest, UnsupportedFormat
+from service.errors import BodyTooLarge, MalformedRequest
+from service.http._body import read_body
 from service.http._origins import refuse_foreign_pages
 from service.http._patience import seconds_allowed, unless_gone
 from service.http._wire import HEADER_LENGTH, read_header_length, read_request, write_response
@@ -193,7 +193,7 @@ async def infer(
     allowed = seconds_allowed(x_request_timeout, runtime.settings.request_timeout)
     header_length = read_header_length(inference_header_content_length)
     _plane(request).check_room(model, _version(request))
-    body = await _read_body(request)
+    body = await read_body(request)
     answer, json_length = await unless_gone(
         request, _infer(request, body, header_length, model, request.state.started + allowed)
     )
@@ -261,7 +261,7 @@ async def _off_loop(is_long: bool, work: Callable[[], T]) -> T:
 
 async def _read_json(request: Request, kind: type[Model]) -> Model:
     """The body as a `kind`, whatever its Content-Type; an empty one is an empty object."""
-    body = await _read_body(request)
+    body = await read_body(request)
     limit = request.app.state.runtime.settings.max_json_bytes
     if len(body) > limit:
         raise BodyTooLarge(f"the JSON has {len(body)} bytes, and {limit} are allowed", limit_bytes=limit)
@@ -269,13 +269,3 @@ async def _read_json(request: Request, kind: type[Model]) -> Model:
         return kind.model_validate_json(body or b"{}")
     except ValidationError as error:
         raise MalformedRequest(f"the request's JSON is not as the protocol wants it: {describe(error)}") from None
-
-
-async def _read_body(request: Request) -> bytes:
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
-        raise UnsupportedFormat(f"Content-Encoding {encoding[:32]!r} is not supported; send the request uncompressed")
-    try:
-        return await request.body()
-    except ClientDisconnect:
-        raise ClientGone("the client left while it was sending its request") from None

@@ -1,12 +1,13 @@
 """Running networks: the models in memory, the queue of each, the batching decision, and the engines."""
 
 from service.inference._batching import BatchPolicy, Bucket, ClosedBy, Cut, Wait, Waiting, decide
-from service.inference._contract import AFFINE, ENHANCED, IMAGE, Engine, EngineInfo, Runner, Tensors
+from service.inference._contract import Engine, EngineInfo, Runner, Tensors
 from service.inference._faults import Fault, classify
 from service.inference._models import LoadedModel, Models, ModelState, ModelStatus
 from service.inference._placement import Engines, cuda_available, cuda_devices, devices, isolated
 from service.inference._queue import BatchQueue, Expectation, Outcome, Statistics
 from service.inference._runners import open_runner
+from service.repository import AFFINE, ENHANCED, IMAGE
 
 __all__ = [
     "AFFINE",

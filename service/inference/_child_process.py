@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
+import math
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -20,7 +21,7 @@ from service.inference._contract import Tensors
 from service.inference._faults import Fault
 from service.inference._shared_memory import Slot, align
 from service.inference._worker import AddSlot, Command, Failed, Output, Reply, Run, main
-from service.repository import ConfigError
+from service.repository import AFFINE, ENHANCED, ConfigError
 
 COPY_IN_THREAD = 1 << 20  # bytes from which copying a batch would hold up the event loop
 KEPT = 64 << 20  # bytes above which a slot is given back to the system after use
@@ -111,11 +112,15 @@ class ChildProcess:
                 raise ChildFailure(message)
         return reply.result
 
-    async def run(self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], patience: float) -> Tensors:
-        """Run a batch through a slot of shared memory; raises as `call`."""
+    async def run(
+        self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], coefficients: int, patience: float
+    ) -> Tensors:
+        """Run a batch through a slot of shared memory; `coefficients` as `predicts_affine`, raises as `call`."""
         number = self._take_slot()
         slot = self._slots[number]
-        room = 2 * align(batch.nbytes)  # for outputs of the input's size, behind it
+        # Behind the input, for what is wanted; a map has as many places as the picture has pixels, or fewer.
+        sizes = {ENHANCED: batch.nbytes, AFFINE: 4 * coefficients * math.prod(batch.shape[:3])}
+        room = align(batch.nbytes) + sum(align(sizes.get(name, 0)) for name in outputs)
         if slot.size < room:
             slot.resize(room)
         await _copy(slot.view(batch.shape, np.uint8), batch)

@@ -1,6 +1,6 @@
 """The two contracts of this package.
 
-A *runner* is synchronous and single-threaded: one model on one device. An *engine* is what the queue sees: it decides
+A *runner* is synchronous: one model on one device. An *engine* is what the queue sees: it decides
 where runners live (in this process, in a child process, behind a Triton server) and answers asynchronously.
 """
 
@@ -13,20 +13,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-IMAGE = "image"
-ENHANCED = "enhanced"
-AFFINE = "affine"
-
 Tensors = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What a model really runs on, as verified after loading: never what was merely asked for.
+    """What a model runs on: engine, provider and device as verified by loading, the precision as it is configured.
 
     Attributes:
         engine: `onnxruntime`, `torchscript` or `triton`.
-        provider: `CPUExecutionProvider`, `CUDAExecutionProvider`, `cuda`, `cpu`, or the server's address.
+        provider: `CPUExecutionProvider`, `CUDAExecutionProvider`, `TensorrtExecutionProvider` (with CUDA for what it
+            leaves), `cuda`, `cpu`, or the server's address.
         device: `cpu`, `cuda:0`, ... or `remote`.
         precision: `fp32` or `fp16`.
         placement: `in process`, `child process` or `server`.

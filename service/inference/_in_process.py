@@ -1,4 +1,4 @@
-"""Runners inside this process, each with a thread of its own; the runtime releases the GIL while it computes."""
+"""Runners inside this process, a thread for every pass at once; the runtime releases the GIL while it computes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.errors import ModelNotFound, ModelNotReady, NightliftError
-from service.inference._batching import BatchPolicy
+from service.inference._batching import BatchPolicy, Waiting
 from service.inference._contract import Engine
 from service.inference._placement import Engines
 from service.inference._queue import BatchQueue
@@ -178,14 +178,19 @@ class Models:
         await self._look_for(name)
         async with self._locks[name]:
             self._states[name] = ModelState.READY if self._loaded.get(name) else ModelState.LOADING
-            self._metrics.model(name).watch_ready(lambda: self.ready([name]))
+            metrics = self._metrics.model(name)
+            metrics.watch_ready(lambda: self.ready([name]))
+            metrics.watch_queue(
+                lambda: len(self._waiting(name)),
+                lambda: sum(one.pixels for one in self._waiting(name)),
+                lambda: max((time.monotonic() - one.since for one in self._waiting(name)), default=0.0),
+            )
             fresh: list[LoadedModel] = []
             try:
                 for source in await asyncio.to_thread(self.repository.servable, name):
                     fresh.append(await self._load_version(source))
             except BaseException as error:
-                for model in fresh:
-                    await model.close()
+                await self._retire(fresh)
                 self._note_failure(name, error)
                 if isinstance(error, NightliftError | ConfigError):
                     logger.error("model %s cannot be loaded: %s", name, error)
@@ -226,6 +231,10 @@ class Models:
         """Whether the latest loaded version's engine is up."""
         versions = self._loaded.get(name)
         return versions[max(versions)].engine.ready if versions else False
+
+    def _waiting(self, name: str) -> list[Waiting]:
+        """What waits for a model, for any of its loaded versions; asked for from any thread."""
+        return [one for model in list(self._loaded.get(name, {}).values()) for one in model.queue.waiting]
 
     def _is_known(self, name: str) -> bool:
         return name in self._states or name in self._names

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import count
 from pathlib import Path
 from threading import Lock
 
@@ -21,7 +22,7 @@ from service.repository import ConfigError, ModelConfig
 ort.disable_telemetry_events()  # some builds report their use; this service reports to its operator only
 
 CPU = "CPUExecutionProvider"
-SHAPES_KEPT = 16  # sets of bound buffers on a CUDA device, the least recently used given up first
+SHAPES_KEPT = 16  # sets of bound buffers on a CUDA device that have no graph, the least recently used given up first
 NO_GRAPH = "-1"
 GRAPH_TYPES = {"UINT8": "tensor(uint8)", "FP32": "tensor(float)", "FP16": "tensor(float16)"}
 
@@ -58,6 +59,7 @@ class OnnxRunner:
         self._counting = Lock()
         self._bound: OrderedDict[tuple[tuple[int, ...], tuple[str, ...]], BoundShape] = OrderedDict()
         self._graphs = {(s.batch_size, s.height, s.width, 3) for s in config.warmup} if config.cuda_graphs else set()
+        self._graph_ids = count(1)  # never one twice: ONNX Runtime keeps graphs by their id
         passes = threads if len(self._shares) > 1 else 1
         self.info = EngineInfo("onnxruntime", providers[0][0], device, config.precision, passes=passes)
 
@@ -90,12 +92,13 @@ class OnnxRunner:
     def _bind(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> BoundShape:
         key = (shape, outputs)
         if key not in self._bound:
-            if len(self._bound) >= SHAPES_KEPT:
-                self._bound.popitem(last=False)
+            loose = [bound for bound in self._bound if bound[0] not in self._graphs]
+            if len(loose) >= SHAPES_KEPT:
+                del self._bound[loose[0]]
             options = self._run_options()
             if self._config.cuda_graphs:
                 # Graphs hold memory for ever, so only the shapes of the warm-up get one; -1 runs without.
-                graph = str(len(self._bound) + 1) if shape in self._graphs else NO_GRAPH
+                graph = str(next(self._graph_ids)) if shape in self._graphs else NO_GRAPH
                 options.add_run_config_entry("gpu_graph_id", graph)
             self._bound[key] = BoundShape(self._session, shape, outputs, self._device, options)
         self._bound.move_to_end(key)

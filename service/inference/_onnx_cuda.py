@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.inference._contract import ENHANCED, Tensors
-from service.repository import ConfigError, ModelConfig
+from service.inference._contract import Tensors
+from service.repository import ENHANCED, ConfigError, ModelConfig
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 

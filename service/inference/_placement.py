@@ -1,11 +1,13 @@
-"""Which engine a model gets, on which devices: decided from its configuration, the settings and what really works."""
+"""Which engine a model gets, on which devices: decided from its configuration, the settings and what is there."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
 import importlib.util
+import runpy
 from functools import cache
+from pathlib import Path
 
 import onnxruntime as ort
 
@@ -41,7 +43,7 @@ class Engines:
             if self._triton is None:
                 self._triton = TritonServer(self._settings.triton_url, self._metrics)
             return await TritonEngine.connect(self._triton, model, self._settings.inference_timeout)
-        chosen = devices(model, self._settings)
+        chosen = await asyncio.to_thread(devices, model, self._settings)  # the first one starts CUDA's driver
         if isolated(chosen, self._settings):
             return await self._in_child_processes(model, chosen)
         return await self._in_process(model, chosen)
@@ -117,11 +119,11 @@ def cuda_available(backend: str = "onnxruntime") -> bool:
     if not cuda_devices():
         return False
     if backend == "pytorch":
-        if importlib.util.find_spec("torch") is None:
+        torch = importlib.util.find_spec("torch")
+        if torch is None or torch.origin is None:
             return False
-        import torch
-
-        return torch.version.cuda is not None
+        # Its version alone: all of torch takes seconds and much memory, and may be wanted in another process only.
+        return runpy.run_path(str(Path(torch.origin).with_name("version.py")))["cuda"] is not None
     return CUDA in ort.get_available_providers()
 
 

@@ -1,7 +1,7 @@
 """A model's queue: callers submit and await, the queue alone decides what runs together and when.
 
-All of its state changes on the event loop's thread, in `_pump`, so there are no locks. Entries whose caller has gone
-are dropped before compute; a result is never set on a future that is already done.
+All of its state changes on the event loop's thread, so there are no locks; what metrics read from other threads they
+copy first. Entries whose caller has gone are dropped before compute; a result is never set on a future that is done.
 """
 
 from __future__ import annotations
@@ -129,16 +129,16 @@ class BatchQueue:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._pace = Pace()
-        metrics.watch_queue(
-            lambda: len(self._entries),
-            lambda: sum(entry.waiting.pixels for entry in list(self._entries)),
-            self._oldest_wait,
-        )
 
     @property
     def batch_size(self) -> int:
         """Most pictures in one pass."""
         return self._policy.max_count
+
+    @property
+    def waiting(self) -> list[Waiting]:
+        """What waits, oldest first; may be asked for from any thread."""
+        return [entry.waiting for entry in list(self._entries)]
 
     async def submit(
         self,
@@ -362,6 +362,3 @@ class BatchQueue:
         for _ in range(len(self._entries) - len(alive)):
             self._metrics.cancelled("queue")
         self._entries = alive
-
-    def _oldest_wait(self) -> float:
-        return time.monotonic() - self._entries[0].waiting.since if self._entries else 0.0

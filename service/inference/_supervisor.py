@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,9 @@ from service.telemetry import Metrics
 logger = logging.getLogger("nightlift")
 
 LOAD_TIMEOUT = 600.0  # seconds: TensorRT may build an engine
-BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt to start anew; then the device is given up
+BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each attempt to start a process anew; then the device is given up. A model that could not be loaded
+again is tried after the same times, and then after the last of them, for as long as the process lives."""
 
 
 class Hosted:
@@ -37,7 +40,7 @@ class Hosted:
         # Protobuf messages cannot be sent to another process, and nothing there needs this one.
         self.model = replace(model, config=replace(model.config, proto=None))
         self.settled = asyncio.Event()
-        """Set while the model can be called, and for good when it never will be again."""
+        """Set while batches need not wait: the model can be called, or `error` says why it is refused."""
         self.info: EngineInfo | None = None
         self.error: str | None = None
         self.lost = False
@@ -104,7 +107,8 @@ class DeviceSupervisor:
         await hosted.settled.wait()
         if hosted.error is not None or self._child is None:
             raise EngineUnavailable(hosted.error or "the model is being unloaded")
-        return await self._child.run(hosted.number, batch, outputs, self._timeout)
+        coefficients = hosted.model.config.traits.predicts_affine
+        return await self._child.run(hosted.number, batch, outputs, coefficients, self._timeout)
 
     async def release(self, hosted: Hosted) -> None:
         """Unload a model; the last one ends the process."""
@@ -130,17 +134,29 @@ class DeviceSupervisor:
         assert self._child is not None
         command = Load(hosted.number, hosted.model, self.device, self._threads)
         hosted.info = await self._child.call(command, LOAD_TIMEOUT)
+        hosted.error, hosted.lost = None, False
         hosted.settled.set()
 
     async def _watch(self) -> None:
         """Replace the process whenever it ends, until that is hopeless."""
         while self._child is not None:
-            fault = await asyncio.shield(self._child.gone)
+            fault = await self._until_gone(self._child)
             self._note(fault)
             logger.error("the worker process of %s is gone: %s", self.device, fault)
             if not await self._restart():
                 self._give_up()
                 return
+
+    async def _until_gone(self, child: ChildProcess) -> Fault:
+        """How the process ends; as long as it lives, models that are refused are tried again."""
+        delays = chain(BACKOFF[1:], repeat(BACKOFF[-1]))
+        while not child.gone.done():
+            refused = [hosted for hosted in self._hosted if hosted.error is not None]
+            await asyncio.wait([child.gone], timeout=next(delays) if refused else None)
+            for hosted in refused:
+                if child.alive:
+                    await self._reload(hosted, child)
+        return child.gone.result()
 
     def _unsettle(self) -> None:
         """The process ends: batches wait from now on."""
@@ -157,19 +173,32 @@ class DeviceSupervisor:
                 logger.error("the worker process of %s cannot be started: %s", self.device, error)
                 continue
             for hosted in tuple(self._hosted):
-                try:
-                    await self._load(hosted)
-                except (EngineUnavailable, ConfigError, ChildFailure) as error:
-                    if not self._child.alive:
-                        break
-                    hosted.error = f"the model could not be loaded again: {error}"
-                    hosted.settled.set()
-                    logger.error("model %s: %s", hosted.model.name, hosted.error)
+                if self._child.alive:
+                    await self._reload(hosted, self._child)
             if self._child.alive:
                 logger.warning("the worker process of %s is back", self.device)
                 return True
             self._note(await self._child.gone)
         return False
+
+    async def _reload(self, hosted: Hosted, child: ChildProcess) -> None:
+        """Load a model again; if that fails and the process lives, the model is refused, until it is tried again."""
+        if hosted not in self._hosted:
+            return  # released meanwhile
+        before = hosted.error
+        try:
+            await self._load(hosted)
+            if before is not None:
+                logger.warning("model %s can be called again", hosted.model.name)
+        except (EngineUnavailable, ConfigError, ChildFailure) as error:
+            if not child.alive:
+                return
+            hosted.error = f"the model could not be loaded again: {error}"
+            hosted.settled.set()
+            if hosted.error != before:
+                logger.error("model %s: %s", hosted.model.name, hosted.error)
+            with contextlib.suppress(EngineUnavailable, ChildFailure):  # end its threads in the process
+                await child.call(Unload(hosted.number), LOAD_TIMEOUT)
 
     def _give_up(self) -> None:
         logger.critical("the worker process of %s does not come back; restart the service", self.device)

@@ -75,7 +75,7 @@ class Placed:
     offset: int
 
 
-# An output that has no room in the slot, which was made for outputs of the input's size, goes through the pipe.
+# An output that has no room in the slot, being larger than its name let expect, goes through the pipe.
 Output = Placed | NDArray[np.generic]
 
 

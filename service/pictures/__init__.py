@@ -9,11 +9,19 @@ threads at once, and hold the interpreter lock only briefly.
 from service.pictures import _opencv_limit  # noqa: F401  before OpenCV
 from service.pictures._decode import decode, inspect
 from service.pictures._encode import Metadata, encode
-from service.pictures._formats import WRITTEN_FORMATS, PictureFormat, check_writable, negotiate_format
+from service.pictures._formats import (
+    SUFFIXES,
+    WRITTEN_FORMATS,
+    PictureFormat,
+    check_writable,
+    is_picture,
+    negotiate_format,
+)
 from service.pictures._header import Header, Limits
 from service.pictures._picture import Picture, to_8_bit
 
 __all__ = [
+    "SUFFIXES",
     "WRITTEN_FORMATS",
     "Header",
     "Limits",
@@ -24,6 +32,7 @@ __all__ = [
     "decode",
     "encode",
     "inspect",
+    "is_picture",
     "negotiate_format",
     "to_8_bit",
 ]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-BYTE, ASCII, SHORT, LONG, UNDEFINED = 1, 2, 3, 4, 7
+BYTE, SHORT, LONG, UNDEFINED = 1, 3, 4, 7
 
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _MAX_ENTRIES = 1024
@@ -35,12 +35,10 @@ Tags: TypeAlias = "Mapping[int, Value | Tags]"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One tag of a directory: where its 12 bytes lie, and where its value lies."""
+    """One tag of a directory, and where its value lies."""
 
-    tag: int
     type: int
     count: int
-    position: int
     value_position: int
 
     @property
@@ -149,7 +147,7 @@ def read_directory(data: bytes, order: ByteOrder, position: int) -> Directory:
         total += size
         if total > len(data):
             raise ValueError(f"the values of the directory overlap: they take more than {len(data)} bytes")
-        entries.setdefault(tag, Entry(tag, kind, items, start, value_position))
+        entries.setdefault(tag, Entry(kind, items, value_position))
     return Directory(data, order, position, count, entries, frozenset(repeated), integer(end, 4))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 from service.errors import InvalidParameter, NotAcceptable
 
@@ -44,6 +45,23 @@ WRITTEN_FORMATS = (
 )
 """Formats of answers; the first is preferred where a client likes several equally."""
 
+SUFFIXES = {
+    ".jpg": PictureFormat.JPEG,
+    ".jpeg": PictureFormat.JPEG,
+    ".jpe": PictureFormat.JPEG,
+    ".mpo": PictureFormat.JPEG,
+    ".png": PictureFormat.PNG,
+    ".webp": PictureFormat.WEBP,
+    ".avif": PictureFormat.AVIF,
+    ".tif": PictureFormat.TIFF,
+    ".tiff": PictureFormat.TIFF,
+    ".bmp": PictureFormat.BMP,
+    ".gif": PictureFormat.GIF,
+    ".heic": PictureFormat.HEIC,
+    ".heif": PictureFormat.HEIC,
+}
+"""Suffix of a file's name -> the format it speaks of; the first one of a format is that of new files."""
+
 _ANSWERS = {
     PictureFormat.BMP: PictureFormat.PNG,
     PictureFormat.GIF: PictureFormat.PNG,
@@ -57,6 +75,11 @@ _LARGEST_SIDE = {
 }
 
 _ALIASES = {"image/jpg": "image/jpeg", "image/tif": "image/tiff"}
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name says that it is a picture we take."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def negotiate_format(

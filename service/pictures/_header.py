@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.errors import UnsupportedShape
+from service.limits import LONGEST_RATIO, MAX_PIXELS, SMALLEST_SIDE
 from service.pictures._formats import PictureFormat
 
 Colour = Literal["grey", "rgb", "cmyk"]
-
-DEFAULT_MAX_PIXELS = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +22,9 @@ class Limits:
         longest_ratio: longest side allowed, in multiples of the shorter one.
     """
 
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    smallest_side: int = 16
-    longest_ratio: float = 8.0
+    max_pixels: int = MAX_PIXELS
+    smallest_side: int = SMALLEST_SIDE
+    longest_ratio: float = LONGEST_RATIO
 
     def check(self, width: int, height: int) -> None:
         """Raises UnsupportedShape, naming the size and the limit that it breaks."""

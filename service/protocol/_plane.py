@@ -10,7 +10,7 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from service.deadline import within
-from service.errors import Draining, Forbidden, InvalidParameter, MalformedRequest, NightliftError, UnservableModel
+from service.errors import Forbidden, InvalidParameter, MalformedRequest, NightliftError, UnservableModel
 from service.inference import LoadedModel
 from service.protocol import _metadata
 from service.protocol._messages import InferenceRequest, InferenceResponse
@@ -113,7 +113,7 @@ class ProtocolPlane:
 
     def check_room(self, name: str, version: int | None = None) -> None:
         """Refuse early, before its body has come, an inference that cannot be taken now; raises as `infer`."""
-        self._check_running()
+        self._runtime.check_running()
         self._runtime.enhancer.check_room(name, version)
 
     async def infer(self, request: InferenceRequest, deadline: float | None = None) -> InferenceResponse:
@@ -126,7 +126,7 @@ class ProtocolPlane:
         Raises:
             NightliftError: any of its kinds that concern a request, a model, a picture or the time.
         """
-        self._check_running()
+        self._runtime.check_running()
         model = self._models.get(request.model, request.version)
         name = model.config.inputs[0].name
         if [tensor.name for tensor in request.inputs] != [name]:
@@ -141,10 +141,6 @@ class ProtocolPlane:
 
     def _versions(self, name: str) -> list[LoadedModel]:
         return [model for model in self._models.loaded() if model.name == name]
-
-    def _check_running(self) -> None:
-        if self.stopping:
-            raise Draining("the service is shutting down; another instance will take the request")
 
     def _check_control(self) -> None:
         if not self._settings.model_control:

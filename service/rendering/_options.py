@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.errors import InvalidParameter
-
-GAMMA_RANGE = (0.3, 3.0)
+from service.limits import GAMMA_RANGE, SHARE_RANGE
 
 
 class Detail(StrEnum):
@@ -53,8 +52,8 @@ class RenderOptions:
             allowed = ", ".join(Detail)
             raise InvalidParameter(f"detail is {self.detail!r}; allowed are {allowed}")
         object.__setattr__(self, "detail", Detail(self.detail))
-        _check_range("strength", self.strength, 0.0, 1.0)
-        _check_range("protect", self.protect, 0.0, 1.0)
+        _check_range("strength", self.strength, *SHARE_RANGE)
+        _check_range("protect", self.protect, *SHARE_RANGE)
         _check_range("gamma", self.gamma, *GAMMA_RANGE)
 
 

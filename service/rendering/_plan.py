@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from service.errors import InvalidParameter, UnsupportedShape
+from service.limits import LONGEST_RATIO, SMALLEST_SIDE
 from service.rendering._options import Detail, RenderOptions
-from service.repository import ModelTraits, SpatialScope
+from service.repository import AFFINE, ENHANCED, ModelTraits, SpatialScope
 
 ASPECT_RATIOS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9, 2.0)
 """Long side to short side of the proxies that pictures of nearly these shapes share, so that they share batches."""
@@ -16,13 +17,8 @@ ASPECT_RATIOS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9, 2.0)
 MAX_DISTORTION = 0.12
 """How far a proxy's aspect ratio may be from the picture's before the picture gets a shape of its own."""
 
-MAX_ELONGATION = 8.0
-"""Long side to short side beyond which a proxy would be too thin for the network to see anything."""
-
 SIDE_STEP = 8
 """Proxy sides and tile windows are multiples of this, in pixels."""
-
-SMALLEST_PROXY_SIDE = 16
 
 LIGHT_AND_TEXTURE = 15
 """Coefficients a place of a predicted map that tells light from texture."""
@@ -72,7 +68,7 @@ class RenderPlan:
     proxy: tuple[int, int] | None
     windows: tuple[Window, ...]
     through_map: bool
-    output: str = "enhanced"
+    output: str = ENHANCED
     light: tuple[int, int] | None = None
 
     @property
@@ -123,7 +119,7 @@ def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options:
         window = Window(_full(height), _full(width))
         return RenderPlan(Detail.WHOLE, None, (window,), through_map=deep)
     proxy = proxy_shape(width, height, traits.working_side)
-    output = "affine" if traits.predicts_affine else "enhanced"
+    output = AFFINE if traits.predicts_affine else ENHANCED
     light = light_shape(width, height, proxy) if traits.predicts_affine == LIGHT_AND_TEXTURE else None
     return RenderPlan(Detail.GUIDED, proxy, (), through_map=True, output=output, light=light)
 
@@ -135,19 +131,19 @@ def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:
         UnsupportedShape: if the picture is longer than 8:1, or a side has less than 16 pixels.
     """
     long, short = max(width, height), min(width, height)
-    if short < SMALLEST_PROXY_SIDE:
+    if short < SMALLEST_SIDE:
         raise UnsupportedShape(
-            f"the picture has {width} x {height} pixels; each side must have at least {SMALLEST_PROXY_SIDE}"
+            f"the picture has {width} x {height} pixels; each side must have at least {SMALLEST_SIDE}"
         )
-    if long > MAX_ELONGATION * short:
+    if long > LONGEST_RATIO * short:
         raise UnsupportedShape(
-            f"the picture has {width} x {height} pixels; with detail=guided the long side may have at most "
-            f"{MAX_ELONGATION:g} times the short side"
+            f"the picture has {width} x {height} pixels; the long side may have at most "
+            f"{LONGEST_RATIO:g} times the short side"
         )
     ratio = _shared_ratio(long / short)
     proxy_long = _floor(min(working_side, long), SIDE_STEP)
     proxy_short = SIDE_STEP * round(proxy_long / ratio / SIDE_STEP)
-    proxy_short = max(SMALLEST_PROXY_SIDE, min(proxy_short, _floor(short, SIDE_STEP)))
+    proxy_short = max(SMALLEST_SIDE, min(proxy_short, _floor(short, SIDE_STEP)))
     return (proxy_short, proxy_long) if width >= height else (proxy_long, proxy_short)
 
 

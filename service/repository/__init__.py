@@ -10,9 +10,13 @@ from service.repository._config import (
     read_config,
 )
 from service.repository._repository import ModelRepository, ModelVersion
+from service.repository._tensors import AFFINE, ENHANCED, IMAGE
 from service.repository._traits import ModelTraits, SpatialScope
 
 __all__ = [
+    "AFFINE",
+    "ENHANCED",
+    "IMAGE",
     "Batching",
     "ConfigError",
     "InstanceGroup",

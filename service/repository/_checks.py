@@ -8,6 +8,8 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
+from service.repository._tensors import AFFINE, ENHANCED, IMAGE
+
 # Triton's name for the way a model is run -> file name inside a version folder.
 MODEL_FILES = {"onnxruntime": "model.onnx", "pytorch": "model.pt"}
 PLATFORMS = {"onnxruntime_onnx": "onnxruntime", "pytorch_libtorch": "pytorch"}
@@ -60,17 +62,17 @@ def _tensor_refusals(proto: Any) -> Iterator[str]:
     """Where the tensors are not those of the pixel contract."""
     rank = 4 - bool(proto.max_batch_size)
     shape = f"{rank} dims, ending in 3{'' if proto.max_batch_size else ', since max_batch_size is 0'}"
-    pictures = {"image": list(proto.input), "enhanced": [one for one in proto.output if one.name == "enhanced"]}
+    pictures = {IMAGE: list(proto.input), ENHANCED: [one for one in proto.output if one.name == ENHANCED]}
     for name, tensors in pictures.items():
         if len(tensors) != 1 or tensors[0].name != name:
-            yield f"the pixel contract has one input 'image' and an output 'enhanced'; {name!r} must be there, once"
+            yield f"the pixel contract has one input {IMAGE!r}, an output {ENHANCED!r}; {name!r} must be there, once"
         elif tensors[0].data_type != pb.TYPE_UINT8 or len(tensors[0].dims) != rank or tensors[0].dims[-1] != 3:
             yield f"{name!r} must be TYPE_UINT8 with {shape}: pictures [N, H, W, 3]"
     if any(tensor.format == pb.ModelInput.FORMAT_NCHW for tensor in proto.input):
         yield "format FORMAT_NCHW contradicts the pixel contract, whose pictures are [N, H, W, 3]"
     for tensor in proto.output:
-        if tensor.name not in ("enhanced", "affine"):
-            yield f"output {tensor.name!r} is not known; allowed are 'enhanced' and 'affine'"
+        if tensor.name not in (ENHANCED, AFFINE):
+            yield f"output {tensor.name!r} is not known; allowed are {ENHANCED!r} and {AFFINE!r}"
 
 
 def ignored(proto: Any) -> Iterator[str]:

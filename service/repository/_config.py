@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from service.repository._checks import MODEL_FILES, PLATFORMS, ignored, refusals
+from service.repository._tensors import AFFINE
 from service.repository._traits import AFFINE_SIZES, ModelTraits, SpatialScope
 
 TRAIT_PREFIX = "nightlift."
@@ -108,6 +110,7 @@ class ModelConfig:
     Attributes:
         backend: `onnxruntime` or `pytorch`.
         parameters: the string parameters, Triton's and our own.
+        scores: measured scores that the exporter wrote into the parameters; empty where it wrote none.
         accelerators: GPU execution accelerators asked for, name -> parameters (`tensorrt`).
         warnings: one line for every field that was read and has no effect here.
         proto: the message as parsed, for `/v2/models/NAME/config`.
@@ -124,6 +127,7 @@ class ModelConfig:
     warmup: tuple[WarmupSample, ...]
     traits: ModelTraits
     parameters: Mapping[str, str]
+    scores: Mapping[str, Any]
     graph_level: int = 0
     accelerators: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cuda_graphs: bool = False
@@ -145,11 +149,6 @@ class ModelConfig:
         return next(platform for platform, backend in PLATFORMS.items() if backend == self.backend)
 
     @property
-    def scores(self) -> Mapping[str, Any]:
-        """Measured scores that the exporter wrote into the parameters; empty where it wrote none."""
-        return json.loads(self.parameters.get(TRAIT_PREFIX + "scores", "{}"))
-
-    @property
     def precision(self) -> str:
         """What the network computes in: `fp32` or `fp16`."""
         return self.parameters.get(TRAIT_PREFIX + "precision", "fp32")
@@ -164,14 +163,15 @@ def read_config(folder: Path) -> ModelConfig:
     """Parse `folder/config.pbtxt`.
 
     Raises:
-        ConfigError: if the file is missing, is no ModelConfig, or asks for what an embedded engine cannot do.
+        ConfigError: if the file cannot be read, is no ModelConfig, or asks for what an embedded engine cannot do.
     """
-    path = folder / "config.pbtxt"
-    if not path.is_file():
-        raise ConfigError(f"model {folder.name!r} has no config.pbtxt")
     proto = pb.ModelConfig()
     try:
-        text_format.Parse(path.read_text(encoding="utf-8"), proto)
+        text_format.Parse((folder / "config.pbtxt").read_text(encoding="utf-8"), proto)
+    except FileNotFoundError:
+        raise ConfigError(f"model {folder.name!r} has no config.pbtxt") from None
+    except OSError as error:
+        raise ConfigError(f"{folder.name}/config.pbtxt cannot be read: {error.strerror}") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise ConfigError(f"{folder.name}/config.pbtxt: {error}") from None
     try:
@@ -197,6 +197,7 @@ def _checked(proto: Any, folder_name: str) -> ModelConfig:
         warmup=tuple(_warmup(sample) for sample in proto.model_warmup),
         traits=_traits(parameters, folder_name, _predicted(proto)),
         parameters=parameters,
+        scores=_scores(parameters),
         graph_level=proto.optimization.graph.level,
         accelerators={
             accelerator.name: dict(accelerator.parameters)
@@ -250,7 +251,7 @@ def _instances(proto: Any) -> tuple[InstanceGroup, ...]:
 def _predicted(proto: Any) -> int:
     """Coefficients a place of the output `affine`; 0 without it."""
     for tensor in proto.output:
-        if tensor.name == "affine":
+        if tensor.name == AFFINE:
             if not tensor.dims or tensor.dims[-1] not in AFFINE_SIZES:
                 allowed = ", ".join(map(str, AFFINE_SIZES))
                 raise ConfigError(f"the last of output affine's dims {list(tensor.dims)} must be one of {allowed}")
@@ -268,6 +269,16 @@ def _warmup(sample: Any) -> WarmupSample:
         random=tensor.WhichOneof("input_data_type") == "random_data",
         count=max(1, sample.count),
     )
+
+
+def _scores(parameters: Mapping[str, str]) -> Mapping[str, Any]:
+    text = parameters.get(TRAIT_PREFIX + "scores", "{}")
+    with suppress(ValueError, RecursionError):
+        scores = json.loads(text)
+        json.dumps(scores, allow_nan=False)  # as `GET /models` will
+        if isinstance(scores, dict):
+            return scores
+    raise ConfigError(f"parameter {TRAIT_PREFIX}scores is {text!r}; it must be a JSON object, without NaN")
 
 
 def _traits(parameters: Mapping[str, str], name: str, predicts_affine: int) -> ModelTraits:

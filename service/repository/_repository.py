@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import ModelNotFound
-from service.repository._config import ModelConfig, read_config
+from service.repository._config import ConfigError, ModelConfig, read_config
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
@@ -41,9 +41,7 @@ class ModelRepository:
         if not self.root.is_dir():
             return []
         return sorted(
-            folder.name
-            for folder in self.root.iterdir()
-            if MODEL_NAME.fullmatch(folder.name) and (folder / "config.pbtxt").is_file()
+            folder.name for folder in self.root.iterdir() if MODEL_NAME.fullmatch(folder.name) and _has_config(folder)
         )
 
     def config(self, name: str) -> ModelConfig:
@@ -63,21 +61,32 @@ class ModelRepository:
 
         Raises:
             ModelNotFound: if there is no such model, or no version of it with a model file.
-            ConfigError: if its config.pbtxt cannot be served here.
+            ConfigError: if its config.pbtxt cannot be served here, or its folder not be read.
         """
         config = self.config(name)
         folder = self.root / name
-        present = tuple(
-            int(entry.name)
-            for entry in folder.iterdir()
-            if VERSION_NAME.fullmatch(entry.name) and (entry / config.filename).exists()
-        )
+        try:
+            present = tuple(
+                int(entry.name)
+                for entry in folder.iterdir()
+                if VERSION_NAME.fullmatch(entry.name) and (entry / config.filename).exists()
+            )
+        except OSError as error:
+            raise ConfigError(f"the versions of model {name!r} cannot be read: {error.strerror}") from None
         chosen = config.versions.choose(present)
         if not chosen:
             raise ModelNotFound(
                 f"model {name!r} has no version that its policy serves; present are {sorted(present)}"
             )
         return [ModelVersion(config, version, _model_file(folder / str(version), config)) for version in chosen]
+
+
+def _has_config(folder: Path) -> bool:
+    """Whether a folder has a config.pbtxt; also True where that cannot be told: reading it says why."""
+    try:
+        return (folder / "config.pbtxt").exists()
+    except OSError:
+        return True
 
 
 def _model_file(folder: Path, config: ModelConfig) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.limits import SMALLEST_SIDE
+
 AFFINE_SIZES = (6, 12, 15)
 """Coefficients that a predicted colour map may have at each place; `service.rendering` says what they are."""
 
@@ -40,4 +42,4 @@ class ModelTraits:
     max_pixels: int = 600 * 400
     tolerance: float = 1.0
     predicts_affine: int = 0
-    smallest_side: int = 16
+    smallest_side: int = SMALLEST_SIDE

@@ -24,13 +24,20 @@ logger = logging.getLogger("nightlift")
 INFERENCE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
+OTHERS_COMING = 2
+"""Messages of calls that run no model that may come at one time. They are short, but gRPC has one limit for all."""
+
+OTHERS_ANSWERED = 1 << 20
+"""Bytes of such messages that may be held beside, while their calls are answered."""
+
 
 class RpcServer:
     """gRPC over a runtime whose life somebody else manages.
 
-    Requests are limited to the setting `max_body_bytes`, as on HTTP, and all that are here at one time to
-    `max_body_bytes_in_flight`; answers are not limited. Without a gate everybody may call; without TLS files nothing
-    is encrypted.
+    Requests are limited to the setting `max_body_bytes`, as on HTTP, and those that run a model, all that are here at
+    one time, to `max_body_bytes_in_flight`. The others have `OTHERS_COMING` times `max_body_bytes` and
+    `OTHERS_ANSWERED` of their own; those open to everybody are not counted. Answers are not limited. Without a gate
+    everybody may call; without TLS files nothing is encrypted.
     """
 
     def __init__(self, runtime: Runtime, gate: Gate | None = None, tls: TlsFiles | None = None) -> None:
@@ -44,9 +51,9 @@ class RpcServer:
         ]
         admission = Admission(gate, settings.trusted_proxies) if gate else None
         self._credentials = tls.credentials() if tls else None
-        sizes = (settings.max_body_bytes, settings.max_body_bytes_in_flight)
-        inferences = Reception(*sizes, settings.request_timeout)
-        others = Reception(*sizes, settings.head_timeout)
+        longest = settings.max_body_bytes
+        inferences = Reception(longest, settings.max_body_bytes_in_flight, settings.request_timeout)
+        others = Reception(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.head_timeout)
         boundary = Boundary(runtime.metrics, inferences, others, admission, settings.max_json_bytes)
         self._server = grpc.aio.server(interceptors=[boundary], options=options)
         plane = ProtocolPlane(runtime)

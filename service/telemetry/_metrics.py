@@ -87,7 +87,9 @@ class Metrics:
         self.in_progress = gauge("requests_in_progress", "Requests being served", "transport")
         self.stage_seconds = histogram("stage_duration_seconds", "Time spent by stage", ("stage", "model"), SECONDS)
         self.errors = counter("errors", "Errors by problem type", "type")
-        self.rejected = counter("rejected", "Requests refused before any work was done on them", "reason")
+        self.rejected = counter(
+            "rejected", "Requests refused, or given up for want of time or of an engine, by problem type", "reason"
+        )
         self.key_requests = counter("key_requests", "Requests by API key, admitted or why not", "key", "outcome")
         self.cancelled = counter(
             "cancelled", "Requests whose client had gone, by the place where it was noticed", "at"

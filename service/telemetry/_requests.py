@@ -25,7 +25,6 @@ class RequestRecord:
     """What is known of a request while it runs.
 
     Attributes:
-        method: HTTP's method, or `gRPC`.
         request_id: the client's `x-request-id` if it is harmless, else a new one.
         trace_id: 32 hex digits of the trace that it belongs to, or empty.
         started: `time.monotonic()` when its headers had come.
@@ -35,7 +34,6 @@ class RequestRecord:
         key: the name of the API key that it came with, or empty.
     """
 
-    method: str
     request_id: str
     trace_id: str
     code: str
@@ -65,7 +63,7 @@ def recorded(
     given = headers.get("x-request-id", "")
     request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
     with server_span(method, headers) as span, metrics.in_progress.labels(transport).track_inprogress():
-        record = RequestRecord(method, request_id, span.trace_id, "499" if transport == "http" else "CANCELLED")
+        record = RequestRecord(request_id, span.trace_id, "499" if transport == "http" else "CANCELLED")
         token = _current.set(record)
         try:
             yield record

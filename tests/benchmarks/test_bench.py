@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import measure, night_scene, to_markdown
-from nightlift._sizes import parse_size
+from benchmarks import measure, night_scene, parse_size, to_markdown
 from service.settings import Settings
 from tests.nightlift.commands import nightlift
 from tests.repositories import make_repository

@@ -96,6 +96,26 @@ def test_a_queue_that_stays_full_raises() -> None:
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout])
+def test_a_connection_that_cannot_be_opened_is_tried_again(error: type[httpx.TransportError]) -> None:
+    tried: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        tried.append(request)
+        if len(tried) % 2:
+            raise error("")
+        return httpx.Response(200, json={"default": "x"})
+
+    async def ask() -> None:
+        async with AsyncClient("http://x", transport=httpx.MockTransport(handle), retries=1) as client:
+            assert await client.models() == {"default": "x"}
+
+    with Client("http://x", transport=httpx.MockTransport(handle), retries=1) as client:
+        assert client.models() == {"default": "x"}
+    asyncio.run(ask())
+    assert len(tried) == 4
+
+
 def test_a_service_that_cannot_be_reached_is_tried_again_and_then_raises() -> None:
     started = time.monotonic()
     with Client(f"http://127.0.0.1:{free_port()}", retries=1) as client, pytest.raises(httpx.ConnectError):

@@ -91,6 +91,15 @@ def test_a_model_that_cannot_be_served_is_a_problem(tmp_path: Path, broken: str)
     assert exit_status(findings(root, models="brighten")) == 0  # where it is not wanted, it does not matter
 
 
+def test_a_configuration_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, ("brighten", "broken"))
+    (root / "broken/config.pbtxt").unlink()
+    (root / "broken/config.pbtxt").mkdir()
+    found = findings(root)
+    assert "broken/config.pbtxt cannot be read" in about("model broken", found).text
+    assert about("model brighten", found).level is Level.FINE
+
+
 @pytest.mark.skipif(
     "CUDAExecutionProvider" in ort.get_available_providers(), reason="only a machine without CUDA can show this"
 )

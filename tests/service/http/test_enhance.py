@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import io
 import socket
 import struct
 import zlib
+from contextlib import suppress
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.datastructures import Headers
 
+from service.errors import MalformedRequest
+from service.http._body import SLICE, _parse
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened
 from tests.servers import Server
@@ -213,6 +219,33 @@ def test_broken_forms_are_refused(client: httpx.Client) -> None:
     problem(client.post("/enhance", files=[("image", file), ("image", file)]), 400, "malformed-request")
     headers = {"Content-Type": "multipart/form-data"}
     problem(client.post("/enhance", headers=headers, content=b"--x\r\n"), 400, "malformed-request")
+
+
+@pytest.mark.parametrize("cruel", [b"\r\n--x-" * 30_000, b"\r\n--x" + b" " * 200_000])
+def test_others_have_their_turns_while_a_form_is_parsed(cruel: bytes) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + cruel
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def parse() -> None:
+        waiting = asyncio.create_task(others())
+        with suppress(MalformedRequest):
+            await _parse(Headers({"content-type": "multipart/form-data; boundary=x"}), body)
+        waiting.cancel()
+
+    asyncio.run(parse())
+    assert turns >= len(body) // SLICE
+
+
+def test_a_compressed_body_is_refused(client: httpx.Client) -> None:
+    file = gzip.compress(encoded(dark_scene(size=(48, 64))))
+    response = client.post("/enhance", headers={"Content-Encoding": "gzip"}, content=file)
+    assert "send the request uncompressed" in problem(response, 415, "unsupported-format")["detail"]
 
 
 def test_a_body_over_the_limit_is_refused_and_the_answer_arrives(client: httpx.Client) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -179,17 +180,29 @@ def test_a_client_that_hangs_up_takes_its_queued_work_along(http: httpx.Client, 
     def run() -> None:
         httpx.post(f"{protocol_server.url}/v2/models/slow/infer", json=json_request(), timeout=30).raise_for_status()
 
+    def number(name: str, **labels: str) -> float:
+        return metric(protocol_server, f"nightlift_{name}", **labels)
+
+    def wait_for(condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
     run()  # what others began here is over
-    ran, dropped = executions(), metric(protocol_server, "nightlift_cancelled_total", at="queue")
+    ran, dropped = executions(), number("cancelled_total", at="queue")
+    begun = number("batches_total", model="slow")
+    body = json.dumps(json_request()).encode()
+    head = f"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(run)
-        time.sleep(0.1)
-        with pytest.raises(httpx.ReadTimeout):
-            http.post("/v2/models/slow/infer", json=json_request(), timeout=0.1)
+        wait_for(lambda: number("batches_total", model="slow") > begun)
+        with socket.create_connection(("127.0.0.1", protocol_server.port)) as waiting:
+            waiting.sendall(head.encode() + body)
+            wait_for(lambda: number("queue_depth", model="slow") == 1)
+        wait_for(lambda: number("cancelled_total", at="queue") == dropped + 1)
         running.result()
-    time.sleep(0.1)
     assert executions() == ran + 1
-    assert metric(protocol_server, "nightlift_cancelled_total", at="queue") == dropped + 1
 
 
 def test_the_index_may_be_of_ready_models_alone(http: httpx.Client) -> None:

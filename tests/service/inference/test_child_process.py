@@ -18,10 +18,12 @@ import pytest
 from service.errors import EngineFailed, EngineUnavailable
 from service.inference import AFFINE, ENHANCED, Fault, LoadedModel, Models
 from service.inference import _supervisor as supervisor
+from service.inference._child_process import ChildProcess
+from service.inference._worker import Placed
 from service.repository import ConfigError, ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
-from tests.repositories import brightened, make_repository
+from tests.repositories import GRID, brightened, make_repository
 from tests.service.inference.graphs import make_fragile, make_greedy
 from tests.service.inference.runners import eventually, picture, run
 
@@ -86,7 +88,27 @@ def test_same_results_as_in_process(tmp_path: Path) -> None:
             assert theirs[name].dtype == ours[name].dtype
 
 
-def test_an_output_larger_than_the_input_goes_through_the_pipe(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outputs", [(AFFINE,), (ENHANCED, AFFINE)])
+def test_a_predicted_map_goes_through_shared_memory(
+    outputs: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies: list[Any] = []
+    call = ChildProcess.call
+
+    async def noted(*arguments: Any) -> Any:
+        replies.append(await call(*arguments))
+        return replies[-1]
+
+    async def scenario() -> None:
+        async with serving(make_repository(tmp_path, affine=True)) as service:
+            monkeypatch.setattr(ChildProcess, "call", noted)
+            await service.model().engine.run(random_batch(8, GRID, GRID), outputs)
+            assert [(name, type(output)) for name, output in replies[0].items()] == [(o, Placed) for o in outputs]
+
+    run(scenario)
+
+
+def test_an_output_larger_than_expected_goes_through_the_pipe(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(make_repository(tmp_path, affine=True)) as service:
             tensors = await service.model().engine.run(random_batch(1, 1, 1), (AFFINE,))
@@ -251,12 +273,16 @@ def multiprocessing_context() -> Any:
     return get_context("spawn")
 
 
-def test_a_model_that_is_gone_after_a_crash_fails_alone(tmp_path: Path) -> None:
+def test_a_model_that_is_gone_after_a_crash_fails_alone_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BACKOFF", (0.0, 0.05))
     root = make_repository(tmp_path, ("brighten", "deleted"))
 
     async def scenario() -> None:
         async with serving(root, ("brighten", "deleted")) as service:
-            (root / "deleted" / "1" / "model.onnx").unlink()
+            file = root / "deleted" / "1" / "model.onnx"
+            file.rename(tmp_path / "kept")
             os.kill(service.pid, signal.SIGKILL)
             await eventually(lambda: not service.models.ready(["brighten"]))
             await eventually(lambda: service.models.ready(["brighten"]))
@@ -264,6 +290,11 @@ def test_a_model_that_is_gone_after_a_crash_fails_alone(tmp_path: Path) -> None:
             with pytest.raises(EngineUnavailable, match="loaded again"):
                 await service.model("deleted").queue.submit(picture(1), WANTED)
             assert not service.models.ready(["deleted"])
+            pid = service.pid
+            (tmp_path / "kept").rename(file)
+            await eventually(lambda: service.models.ready(["deleted"]), RETURN_SECONDS)
+            await service.model("deleted").queue.submit(picture(1), WANTED)
+            assert service.pid == pid
 
     run(scenario)
 

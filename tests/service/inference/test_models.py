@@ -26,10 +26,9 @@ CYCLES = 20
 
 
 @asynccontextmanager
-async def models_of(root: Path, **settings: Any) -> AsyncIterator[Models]:
-    models = Models(
-        ModelRepository(root), Settings(model_repository=root, device="cpu", cpu_threads=1, **settings), Metrics()
-    )
+async def models_of(root: Path, metrics: Metrics | None = None, **settings: Any) -> AsyncIterator[Models]:
+    chosen = Settings(model_repository=root, device="cpu", cpu_threads=1, **settings)
+    models = Models(ModelRepository(root), chosen, metrics or Metrics())
     try:
         yield models
     finally:
@@ -130,6 +129,77 @@ def test_required_models_first_and_a_broken_one_stops_nobody(tmp_path: Path) -> 
         async with models_of(root, models="a") as models:
             await models.load_all([])
             assert states(models) == {"a": "READY", "b": "UNAVAILABLE", "c": "UNAVAILABLE"}
+
+    run(scenario)
+
+
+def test_a_configuration_that_cannot_be_read_stops_nobody(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, ("a", "b", "c"))
+    (root / "a/config.pbtxt").unlink()
+    (root / "a/config.pbtxt").symlink_to("/proc/self/mem")
+
+    async def scenario() -> None:
+        async with models_of(root) as models:
+            await models.load_all(["c"])
+            assert states(models) == {"a": "UNAVAILABLE", "b": "READY", "c": "READY"}
+
+    run(scenario)
+
+
+def test_metrics_tell_of_all_versions_that_serve_and_of_no_others(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, slow=0.05)
+    metrics = Metrics()
+
+    def metric(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"nightlift_{name}", {"model": "brighten", **labels})
+
+    async def waiting(models: Models, *versions: int) -> float | None:
+        """Requests that wait when two have come for each version, of which one runs."""
+        queues = [models.get("brighten", version).queue for version in versions]
+        tasks = [asyncio.create_task(queue.submit(picture(10), WANTED)) for queue in queues for _ in range(2)]
+        await asyncio.sleep(0.01)
+        depth = metric("queue_depth")
+        assert metric("queue_oldest_seconds") > 0  # type: ignore[operator]
+        assert metric("queue_pixels") == len(versions) * 16 * 24
+        await asyncio.gather(*tasks)
+        return depth
+
+    async def scenario() -> None:
+        async with models_of(root, metrics) as models:
+            await models.load("brighten")
+            make_repository(root, versions=(2, 3), slow=0.05)
+            (root / "brighten/3/model.onnx").write_bytes(b"garbage")
+            with pytest.raises(ConfigError):
+                await models.load("brighten")
+            info = {"provider": "CPUExecutionProvider", "precision": "fp32", "engine": "onnxruntime"}
+            assert [metric("model_info", version=str(version), **info) for version in (1, 2)] == [1, None]
+            assert await waiting(models, 1) == 1
+            shutil.rmtree(root / "brighten/3")
+            await models.load("brighten")
+            assert [metric("model_info", version=str(version), **info) for version in (1, 2)] == [1, 1]
+            assert await waiting(models, 1, 2) == 2
+
+    run(scenario)
+
+
+class Emptied(list[Any]):
+    """Entries that the event loop takes away just after a thread has seen that there are some."""
+
+    def __bool__(self) -> bool:
+        self.clear()
+        return True
+
+
+def test_metrics_may_be_read_while_the_queue_changes(tmp_path: Path) -> None:
+    metrics = Metrics()
+
+    async def scenario() -> None:
+        async with models_of(make_repository(tmp_path), metrics) as models:
+            await models.load("brighten")
+            queue = models.get("brighten").queue
+            queue._entries = Emptied()
+            assert metrics.registry.get_sample_value("nightlift_queue_oldest_seconds", {"model": "brighten"}) == 0
+            queue._entries = []
 
     run(scenario)
 

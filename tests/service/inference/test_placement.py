@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.inference import Engines, devices, isolated
 from service.inference import _placement as placement
-from service.inference import devices, isolated
 from service.repository import ModelRepository
 from service.settings import Settings
+from service.telemetry import Metrics
 from tests.repositories import make_repository
 
 TABLE = [
@@ -39,6 +42,23 @@ def test_devices(
     root = make_repository(tmp_path, extra=groups)
     [model] = ModelRepository(root).servable("brighten")
     assert devices(model, Settings(model_repository=root, device=device)) == expected
+
+
+def test_devices_are_looked_for_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def look(*_: Any) -> list[str]:
+        threads.append(threading.current_thread())
+        return ["cpu"]
+
+    async def create() -> None:
+        [model] = ModelRepository(make_repository(tmp_path)).servable("brighten")
+        engine = await Engines(Settings(cpu_threads=1), Metrics()).create(model)
+        await engine.close()
+
+    monkeypatch.setattr(placement, "devices", look)
+    asyncio.run(create())
+    assert threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
+import torch
 
 from service.errors import EngineUnavailable
-from service.inference import AFFINE, ENHANCED, open_runner
-from service.inference._onnx import _session_options, pass_widths, share_of
+from service.inference import AFFINE, ENHANCED, _onnx, open_runner
+from service.inference._onnx import OnnxRunner, _session_options, pass_widths, share_of
 from service.inference._onnx_cuda import CUDA, TENSORRT, BoundShape, provider_options
-from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion
+from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion, WarmupSample
 from tests.pictures import dark_scene
 from tests.repositories import brightened, make_repository
 from tests.service.inference.graphs import make_torchscript
@@ -269,14 +270,37 @@ def test_bound_buffers_answer_as_plain_runs_do(tmp_path: Path) -> None:
         assert tensors[AFFINE].shape == (2, 4, 4, 6)
 
 
+def test_a_cuda_graph_has_an_id_of_its_own_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two outputs of one shape of the warm-up, with other shapes before, between and behind."""
+    ids: list[tuple[int, str]] = []
+
+    def bind(
+        _: object, shape: tuple[int, ...], outputs: tuple[str, ...], device: str, options: ort.RunOptions
+    ) -> None:
+        ids.append((shape[1], options.get_run_config_entry("gpu_graph_id")))
+
+    warmup = (WarmupSample(1, 16, 16, True, 1),)
+    model = version(make_repository(tmp_path))
+    runner = OnnxRunner(model.path, replace(model.config, warmup=warmup, cuda_graphs=True), "cpu", 1)
+    monkeypatch.setattr(_onnx, "BoundShape", bind)
+    for start, outputs in ((100, (ENHANCED,)), (200, (AFFINE,)), (300, (ENHANCED,))):
+        for side in (*range(start, start + _onnx.SHAPES_KEPT), 16):
+            runner._bind((1, side, 16, 3), outputs)
+    assert [graph for side, graph in ids if side == 16] == ["1", "2"]
+    assert {graph for side, graph in ids if side != 16} == {_onnx.NO_GRAPH}
+    assert len(runner._bound) == _onnx.SHAPES_KEPT + 2
+
+
 def test_torch_is_not_imported_for_onnx(tmp_path: Path) -> None:
     root = make_repository(tmp_path)
     script = (
         "import sys; from pathlib import Path; from service.inference import open_runner;"
         "from service.repository import ModelRepository; r = ModelRepository(Path(sys.argv[1]));"
-        "open_runner(r.servable('brighten')[0], 'cpu', 1); print('torch' in sys.modules)"
+        "open_runner(r.servable('brighten')[0], 'cpu', 1); from service.inference import _placement;"
+        "_placement.cuda_devices = lambda: 1; built = _placement.cuda_available('pytorch');"
+        "print(built, 'torch' in sys.modules)"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, root], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert result.stdout.strip() == "False"
+    assert result.stdout.split() == [str(torch.version.cuda is not None), "False"]

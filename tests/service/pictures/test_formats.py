@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from service.errors import InvalidParameter, NotAcceptable
-from service.pictures import WRITTEN_FORMATS, PictureFormat, check_writable, negotiate_format
+from service.pictures import WRITTEN_FORMATS, PictureFormat, check_writable, is_picture, negotiate_format
 
 BROWSER = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 
@@ -61,3 +63,8 @@ def test_a_format_too_small_for_the_picture_is_refused_early(name: str, side: in
     with pytest.raises(InvalidParameter, match=rf"100x{side + 1}.*{side}"):
         check_writable(PictureFormat(name), 100, side + 1)
     check_writable(PictureFormat.PNG, 100, side + 1)
+
+
+def test_pictures_are_known_by_their_suffix() -> None:
+    names = ("a.jpg", "A.TIFF", "b.heif", "b.txt", "c", ".d.png")
+    assert [is_picture(Path(name)) for name in names] == [True] * 3 + [False] * 3

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from service.errors import Draining
+from service.inference import Models
 from service.protocol import InferenceRequest, ProtocolPlane, Tensor
 from service.protocol._plane import _earliest
 from service.repository import Batching
@@ -69,6 +70,22 @@ def test_a_load_goes_on_without_its_caller(tmp_path: Path) -> None:
             raise AssertionError("the model was never loaded")
 
     asyncio.run(leave())
+
+
+def test_what_ends_the_loading_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise PermissionError("the repository is closed")
+
+    async def start() -> None:
+        async with Runtime(Settings(model_repository=make_repository(tmp_path))) as runtime:
+            await runtime.loaded()
+            assert not runtime.ready
+
+    monkeypatch.setattr(Models, "load_all", broken)
+    asyncio.run(start())
+    assert "the repository is closed" in caplog.text
 
 
 def test_a_service_that_stops_refuses_new_work_and_one_that_drains_takes_it(tmp_path: Path) -> None:

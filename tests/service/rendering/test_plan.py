@@ -95,7 +95,7 @@ def test_narrow_pictures_are_refused(detail: str, width: int, height: int) -> No
 
 
 def test_long_pictures_are_refused_by_guided_rendering_alone() -> None:
-    with pytest.raises(UnsupportedShape, match="8 times"):
+    with pytest.raises(UnsupportedShape, match="pixels; the long side may have at most 8 times"):
         plan(801, 100, 8, LOCAL, RenderOptions(detail=Detail.GUIDED))
     assert plan(801, 100, 8, LOCAL, RenderOptions(detail=Detail.WHOLE)).label == "whole"
 

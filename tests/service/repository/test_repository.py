@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import ModelNotFound
-from service.repository import ModelRepository
+from service.repository import ConfigError, ModelRepository
 from tests.repositories import make_repository
 
 
@@ -62,6 +62,23 @@ def test_a_model_copied_in_is_found(tmp_path: Path) -> None:
     repository = ModelRepository(make_repository(tmp_path))
     make_repository(tmp_path, ["later"])
     assert repository.servable("later")[0].name == "later"
+
+
+@pytest.mark.parametrize("file", ["/proc/self/mem", "."])
+def test_a_configuration_that_cannot_be_read_is_said(tmp_path: Path, file: str) -> None:
+    """An error of the disk, and a folder of that name."""
+    root = make_repository(tmp_path)
+    (root / "brighten/config.pbtxt").unlink()
+    (root / "brighten/config.pbtxt").symlink_to(file)
+    assert ModelRepository(root).names() == ["brighten"]
+    with pytest.raises(ConfigError, match=r"brighten/config\.pbtxt cannot be read: I"):
+        ModelRepository(root).servable("brighten")
+
+
+def test_versions_that_cannot_be_looked_at_are_said(tmp_path: Path) -> None:
+    root = make_repository(tmp_path, extra=f'default_model_filename: "{"x" * 300}"')
+    with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+        ModelRepository(root).servable("brighten")
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,28 @@ def test_messages_that_do_not_come_hold_up_inferences_alone(protocol_server: Ser
         assert stub.ModelInfer(message("brighten", pixels()), timeout=5).outputs
 
 
+def test_calls_that_run_no_model_have_room_for_two_messages_on_their_way(protocol_server: Server) -> None:
+    come = threading.Event()
+
+    def late() -> Iterator[bytes]:
+        come.wait(20)
+        yield pb.ModelMetadataRequest(name="brighten").SerializeToString()
+
+    with grpc.insecure_channel(protocol_server.grpc) as channel:
+        metadata = channel.stream_unary("/inference.GRPCInferenceService/ModelMetadata")
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        slow = [metadata.future(late())]
+        time.sleep(0.2)
+        assert stub.ModelReady(pb.ModelReadyRequest(name="brighten"), timeout=5).ready
+        slow.append(metadata.future(late()))
+        time.sleep(0.2)
+        with pytest.raises(grpc.RpcError) as error:
+            stub.ModelReady(pb.ModelReadyRequest(name="brighten"), timeout=0.5)
+        assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        come.set()
+        assert all(call.result() for call in slow)
+
+
 def test_what_may_be_repeated_says_when(stub: Any, protocol_server: Server) -> None:
     stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="changing"))
     ready = 'nightlift_model_ready{model="%s"}'

@@ -1,0 +1,16 @@
+"""Limits that several parts keep, each stated once; light enough for the command line's help."""
+
+MAX_PIXELS = 64_000_000
+"""Most pixels of a picture, where no setting says otherwise."""
+
+SMALLEST_SIDE = 16
+"""Shortest side in pixels of a picture and of a proxy; and of what a model takes, where it does not say otherwise."""
+
+LONGEST_RATIO = 8.0
+"""Long side to short side of a picture beyond which a proxy would be too thin for the network to see anything."""
+
+SHARE_RANGE = (0, 1)
+"""Of the options `strength` and `protect`."""
+
+GAMMA_RANGE = (0.3, 3)
+"""Of the option `gamma`."""
