@@ -24,17 +24,29 @@ class Inputs:
     """
 
     def __init__(
-        self, recipe: Recipe, splits: Mapping[str, tuple[Sequence[Sample], Sequence[Sample]]], workers: int
+        self,
+        recipe: Recipe,
+        splits: Mapping[str, tuple[Sequence[Sample], Sequence[Sample]]],
+        workers: int,
+        devices: int = 1,
     ) -> None:
         """
         Args:
             recipe: the checked recipe.
             splits: (training, held-out) samples by stream.
             workers: threads that prepare samples.
+            devices: number of devices that share out every batch evenly.
 
         Raises:
-            ValueError: a stream lacks a field, or two have some of their names in the batch in common, not all.
+            ValueError: a stream lacks a field, or two have some of their names in the batch in common, not all; or a
+                batch cannot be shared out.
         """
+        for name, part in recipe.data.items():
+            count = part.batch_size or recipe.batch_size
+            if count % devices:
+                raise ValueError(
+                    f"data.{name}: {count} samples a step cannot be shared out evenly among {devices} devices"
+                )
         fields = {name: _fields(name, part, splits[name][0][0]) for name, part in recipe.data.items()}
         _check_names(fields)
         self._streams = [
@@ -43,7 +55,7 @@ class Inputs:
                 part.transforms,
                 fields[name],
                 part.batch_size or recipe.batch_size,
-                recipe.seed,
+                recipe.seed + part.seed,
                 workers,
             )
             for name, part in recipe.data.items()

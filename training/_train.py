@@ -57,7 +57,8 @@ def train(
 
     Raises:
         FileNotFoundError: a recipe, folder or checkpoint is missing.
-        ValueError: the recipe is wrong, does not fit its data or checkpoint, or a loss is not finite.
+        ValueError: the recipe is wrong, does not fit its data or checkpoint, `out` holds another training to resume,
+            or a loss is not finite.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -78,6 +79,12 @@ def train(
     resources = {"vgg16": vgg16} if vgg16 is not None else {}
     objective = create_objective(plan.objective.name, network, plan.objective.settings, resources)
     began_with = load_checkpoint(start_from) if start_from is not None else None
+    if plan.validation is not None and _all_apart(next(iter(splits.values()))):
+        objective.notes.append(
+            "no two photos of the first stream are listed as one scene's: held-out photos may show what is trained "
+            "on; `python -m training.datasets.scenes` makes a list"
+        )
+    objective.multiple = networks.spec(plan.network).multiple
     if began_with is not None:
         objective.start_from(began_with)
 
@@ -151,6 +158,11 @@ def _splits(plan: Recipe, folders: Mapping[str, Path]) -> dict[str, tuple[list[S
             raise ValueError(f"stream {name} has only what is held out of {first}")
         splits[name] = (seen, unseen)
     return splits
+
+
+def _all_apart(split: tuple[list[Sample], list[Sample]]) -> bool:
+    samples = [sample for part in split for sample in part]
+    return len({sample.scene for sample in samples}) == len(samples)
 
 
 def _files(sample: Sample) -> set[Path]:

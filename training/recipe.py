@@ -56,6 +56,8 @@ class DataRecipe(_Part):
         fields: name in the batch -> field of the sample; None: the layout's fields under their own names.
         transforms: what happens to each sample.
         batch_size: samples a step, where it differs from the recipe's.
+        seed: added to the recipe's for this stream; without one, two streams of equal samples and batch sizes show
+            the same samples in every step.
     """
 
     layout: str
@@ -63,6 +65,7 @@ class DataRecipe(_Part):
     fields: dict[str, str] | None = None
     transforms: Transforms = Transforms()
     batch_size: Count | None = None
+    seed: int = Field(0, ge=0)
 
     @field_validator("layout")
     @classmethod

@@ -40,7 +40,11 @@ class Point:
 
 
 def repeat(
-    training: Mapping[str, Any], data: Mapping[str, Path] | Path, steps: int, start_from: Path | None = None
+    training: Mapping[str, Any],
+    data: Mapping[str, Path] | Path,
+    steps: int,
+    start_from: Path | None = None,
+    vgg16: Path | None = None,
 ) -> list[Point]:
     """Train the first `steps` steps of a recorded training anew.
 
@@ -48,6 +52,7 @@ def repeat(
         training: a run's `run.json`, or the entry `training` of a model's `manifest.json`.
         data: folder by stream, or the only one.
         start_from: the checkpoint it began with, where it did.
+        vgg16: weights of the perceptual losses' network, where it had them.
 
     Raises:
         ValueError: the record has no curve, or one that begins later.
@@ -58,7 +63,7 @@ def repeat(
     recipe = Recipe.model_validate(training["recipe"])
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        train(recipe, data, out, stop_after=steps, threads=training["threads"], start_from=start_from, device="auto")
+        train(recipe, data, out, stop_after=steps, threads=training["threads"], start_from=start_from, vgg16=vgg16)
         now = dict(read_curve(out / "curve.csv")["train/loss"])
     return [Point(step, recorded[step], value) for step, value in sorted(now.items()) if step in recorded]
 
@@ -74,12 +79,13 @@ def main() -> int:
         type=Path,
         help="the checkpoint that the last sitting began with; without it, the first sitting is repeated",
     )
+    parser.add_argument("--vgg16", type=Path, help="weights of the perceptual losses' network, where it had them")
     arguments = parser.parse_args()
     record = json.loads(arguments.manifest.read_text(encoding="utf-8"))
     training = record.get("training", record)
     while arguments.start_from is None and training.get("began_with"):
         training = training["began_with"]
-    points = repeat(training, data_folders(arguments.data), arguments.steps, arguments.start_from)
+    points = repeat(training, data_folders(arguments.data), arguments.steps, arguments.start_from, arguments.vgg16)
     print("| step | loss, recorded | now | relative difference |\n| ---: | ---: | ---: | ---: |")
     for point in points:
         print(f"| {point.step} | {point.then:.5f} | {point.now:.5f} | {point.difference:.1e} |")

@@ -28,6 +28,7 @@ from training._average import Average
 from training._inputs import Inputs
 from training._journal import Journal, read_curve
 from training._precision import prepare_method
+from training._resume import identity, require_same
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.datasets import Sample
 from training.objectives import Objective, Player
@@ -84,8 +85,10 @@ class Trainer:
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
         self.losses: dict[str, float] = {}
+        self.sums: dict[str, Tensor] = {}  # of the losses since the last point of the curves
+        self.summed = 0  # steps in them
 
-        self.inputs = Inputs(recipe, splits, workers)
+        self.inputs = Inputs(recipe, splits, workers, fabric.world_size)
         self.steps = recipe.total_steps(self.inputs.epoch)
         self.players = objective.players()
         if set(self.players) != set(recipe.optimizers):
@@ -101,7 +104,8 @@ class Trainer:
         """Run until the last step, or `stop_after`, and write the results.
 
         Raises:
-            ValueError: a loss is not finite, or validation lacks the score that selects the best checkpoint.
+            ValueError: `last.ckpt` is of another training, a loss is not finite, or validation lacks the score that
+                selects the best checkpoint.
         """
         if self.recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)
@@ -126,7 +130,6 @@ class Trainer:
         recipe = self.recipe
         rank, world = self.fabric.global_rank, self.fabric.world_size
         began = time.monotonic() - self.seconds
-        sums: dict[str, Tensor] = {}
         self.objective.train()
         while self.step < end:
             rates = self._set_rates()
@@ -136,15 +139,16 @@ class Trainer:
             if self.average is not None:
                 self.average.update()
             for name, value in losses.items():
-                sums[name] = sums[name] + value.detach() if name in sums else value.detach().clone()
+                value = value.detach()
+                self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+            self.summed += 1
             self.step += 1
             self.seconds = time.monotonic() - began
             journal.advance()
 
-            if self._due(recipe.log_every, end):
-                count = (self.step - 1) % recipe.log_every + 1
-                self.losses = {name: float(value) / count for name, value in sums.items()}
-                sums = {}
+            if self._due(recipe.log_every, self.steps):
+                self.losses = {name: float(value) / self.summed for name, value in self.sums.items()}
+                self.sums, self.summed = {}, 0
                 values = {f"train/{name}": value for name, value in self.losses.items()}
                 values |= {f"lr/{name}": rate for name, rate in rates.items()}
                 journal.scalars(self.step, self.seconds, values)
@@ -263,6 +267,9 @@ class Trainer:
             "seconds": self.seconds,
             "best": self.best,
             "losses": self.losses,
+            "sums": self.sums,
+            "summed": self.summed,
+            "identity": identity(self.manifest),
             "objective": self.objective.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else None,
@@ -271,10 +278,13 @@ class Trainer:
 
     def _restore(self, path: Path) -> None:
         state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        if self.manifest["began_with"] is None and "identity" in state:
+            self.manifest["began_with"] = state["identity"]["began_with"]
         try:
+            require_same(state.get("identity"), identity(self.manifest))
             self.objective.load_state_dict(state["objective"])
-        except RuntimeError as error:
-            raise ValueError(f"{path} is of another training; choose another folder: {error}") from error
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{path} cannot be resumed; choose another folder, or begin anew: {error}") from error
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         if self.average is not None:
@@ -283,6 +293,7 @@ class Trainer:
         self.seconds = state["seconds"]
         self.best = state["best"]
         self.losses = state["losses"]
+        self.sums, self.summed = state["sums"], state["summed"]
 
     def _save_network(self, name: str) -> None:
         """Write a training checkpoint with the network's present weights."""
@@ -308,7 +319,8 @@ class Trainer:
 
     def _finish(self) -> TrainingResult:
         """Write what is due at the end, and the manifest."""
-        complete = self._checkpoint({})["manifest"] | {"curve": read_curve(self.out / "curve.csv")["train/loss"]}
+        curve = read_curve(self.out / "curve.csv").get("train/loss", [])
+        complete = self._checkpoint({})["manifest"] | {"curve": curve}
         best, final = self.out / "best.pt", self.out / "final.pt"
         if self.fabric.is_global_zero:
             if self.step == self.steps:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -110,6 +112,61 @@ def test_a_resumed_run_repeats_exactly(run: Path, folder: Path, tmp_path: Path) 
     expected, resumed = load_checkpoint(run / "final.pt"), load_checkpoint(tmp_path / "final.pt")
     for key, value in expected["state_dict"].items():
         assert torch.equal(value, resumed["state_dict"][key]), key
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"seed": 2}, "recipe.seed (0 there, 2 here)"),
+        ({"steps": 14}, "recipe.steps (12 there, 14 here)"),
+        ({"batch_size": 2}, "recipe.batch_size (4 there, 2 here)"),
+    ],
+)
+def test_another_training_is_not_gone_on_with(
+    folder: Path, tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    _train(_recipe(), folder, tmp_path, stop_after=6)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        _train(_recipe(**changes), folder, tmp_path)
+    assert _train(_recipe(log_every=3), folder, tmp_path).manifest["steps_done"] == 12  # this may change
+
+
+def test_other_data_are_another_training(folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    _train(_recipe(), folder, tmp_path / "run", stop_after=6)
+    (other / "coffee0.png").write_bytes(pictures.encoded(pictures.dark_scene("coffee", (40, 40), seed=9)))
+    with pytest.raises(ValueError, match=r"data\.image\.digest"):
+        _train(_recipe(), other, tmp_path / "run")
+
+
+def test_a_resumed_run_remembers_what_it_began_with(folder: Path, run: Path, tmp_path: Path) -> None:
+    recipe = _recipe(starts_from="a toy")
+    _train(recipe, folder, tmp_path, stop_after=6, start_from=run / "final.pt")
+    manifest = _train(recipe, folder, tmp_path).manifest
+    assert manifest["began_with"]["recipe"]["title"] == "toy"
+
+
+def test_a_hold_out_without_a_list_of_scenes_is_told(folder: Path, tmp_path: Path) -> None:
+    listed = _train(_recipe(), folder, tmp_path / "listed", stop_after=1).manifest["notes"]
+    unlisted = shutil.copytree(folder, tmp_path / "unlisted", ignore=shutil.ignore_patterns("*.csv"))
+    notes = _train(_recipe(), unlisted, tmp_path / "run", stop_after=1).manifest["notes"]
+    assert next(note for note in notes if note not in listed).startswith("no two photos")
+
+
+def test_a_batch_is_shared_out_evenly_or_not_at_all(folder: Path) -> None:
+    samples = find_samples("folder", folder)
+    with pytest.raises(ValueError, match=r"data\.image: 4 samples a step .* 3 devices"):
+        Inputs(_recipe(), {"image": (samples, [])}, workers=0, devices=3)
+
+
+def test_streams_of_one_data_set_may_differ(folder: Path) -> None:
+    words = {"layout": "folder", "transforms": {"resize": 16}}
+    data = {"image": words, "again": {**words, "fields": {"again": "image"}}}
+    samples = find_samples("folder", folder)
+    for seed, same in ((0, True), (1, False)):
+        data["again"]["seed"] = seed
+        batch = Inputs(_recipe(data=data), {name: (samples, []) for name in data}, workers=0).batch(0, 0, 1)
+        assert torch.equal(batch["image"], batch["again"]) == same
 
 
 def test_beginning_anew_forgets_the_earlier_run(folder: Path, tmp_path: Path) -> None:
@@ -293,7 +350,7 @@ def test_several_players_and_streams_resume_exactly(folder: Path, tmp_path: Path
     _train(recipe, {"image": folder, "real": folder}, tmp_path / "parts", stop_after=3)
     _train(recipe, folder, tmp_path / "parts")
     for name in ("train/loss", "train/judgement", "train/seen"):
-        assert _values(tmp_path / "parts", name)[-1] == _values(tmp_path / "whole", name)[-1]
+        assert _values(tmp_path / "parts", name) == _values(tmp_path / "whole", name)
     whole, parts = (torch.load(tmp_path / part / "last.ckpt", weights_only=True) for part in ("whole", "parts"))
     assert whole["objective"].keys() == parts["objective"].keys()
     for key, value in whole["objective"].items():

@@ -54,7 +54,10 @@ def sequences(root: Path) -> dict[str, list[dict[str, str]]]:
     """
     table = root.parent / f"{root.name}.scenes.csv"
     if not table.is_file():
-        raise FileNotFoundError(f"pairing the shots of exposure sequences needs their list: there is no {table}")
+        raise FileNotFoundError(
+            f"pairing the shots of exposure sequences needs their list: there is no {table}; "
+            f"`python -m training.datasets.scenes {root}` writes it"
+        )
     names = {path.name for path in list_pictures(root).values()}
     found: dict[str, list[dict[str, str]]] = defaultdict(list)
     with table.open(newline="") as lines:

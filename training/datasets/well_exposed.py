@@ -27,7 +27,10 @@ def well_exposed(root: Path, split: str) -> list[Sample]:
     """
     table = root.parent / f"{root.name}.scenes.csv"
     if not table.is_file():
-        raise FileNotFoundError(f"choosing well-exposed pictures needs their statistics: there is no {table}")
+        raise FileNotFoundError(
+            f"choosing well-exposed pictures needs their statistics: there is no {table}; "
+            f"`python -m training.datasets.scenes {root}` writes it"
+        )
     with table.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if _is_well_exposed(row)]
     pictures = {path.name: path for path in list_pictures(root).values()}

@@ -1,12 +1,19 @@
-"""The light-enhancement curve that Zero-DCE and its descendants share."""
+"""What Zero-DCE and its descendants share: the light-enhancement curve, and the network that draws it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from training.networks._official import OfficialLayout, StateDict, register_official
+
+ITERATIONS = 8
+"""Curves applied one after another."""
+
+DEVIATION = 0.02
+"""Of the normal distribution that the published code draws weights from."""
 
 
 def apply_curves(image: Tensor, curves: Tensor) -> Tensor:
@@ -24,6 +31,41 @@ def apply_curves(image: Tensor, curves: Tensor) -> Tensor:
     return image
 
 
+class CurveNetwork(nn.Module):
+    """Seven 3x3 convolutions of constant width, skips between; parameters are named as in published checkpoints."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.e_conv1 = nn.Conv2d(3, features, 3, padding=1)
+        self.e_conv2 = nn.Conv2d(features, features, 3, padding=1)
+        self.e_conv3 = nn.Conv2d(features, features, 3, padding=1)
+        self.e_conv4 = nn.Conv2d(features, features, 3, padding=1)
+        self.e_conv5 = nn.Conv2d(2 * features, features, 3, padding=1)
+        self.e_conv6 = nn.Conv2d(2 * features, features, 3, padding=1)
+        self.e_conv7 = nn.Conv2d(2 * features, 3 * ITERATIONS, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0.0, DEVIATION)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """float [N, 3, H, W] in [0, 1] -> the brightened picture before any gamma, same shape and range."""
+        return apply_curves(image, self.curves(image))
+
+    def curves(self, image: Tensor) -> Tensor:
+        """The curve maps: float [N, 3, H, W] in [0, 1] -> [N, 24, H, W] in [-1, 1], three an iteration."""
+        x1 = torch.relu(self.e_conv1(image))
+        x2 = torch.relu(self.e_conv2(x1))
+        x3 = torch.relu(self.e_conv3(x2))
+        x4 = torch.relu(self.e_conv4(self.pooled(x3)))
+        x5 = torch.relu(self.e_conv5(torch.cat([x3, x4], dim=1)))
+        x6 = torch.relu(self.e_conv6(torch.cat([x2, x5], dim=1)))
+        return torch.tanh(self.e_conv7(torch.cat([x1, x6], dim=1)))
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """What the fourth convolution sees of the third's features; the skip carries them as they are."""
+        return features
+
+
 def register_published_trunk(network: str, features: int) -> None:
     """Recognise the published seven-convolution state dict of this width; its keys are ours already."""
 
@@ -36,10 +78,3 @@ def register_published_trunk(network: str, features: int) -> None:
         )
 
     register_official(OfficialLayout(network, matches, lambda states: ({}, dict(states[0]))))
-
-
-def initialise(network: nn.Module, deviation: float = 0.02) -> None:
-    """Draw all convolution weights from N(0, deviation^2), as the published code does; biases stay as they are."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, 0.0, deviation)

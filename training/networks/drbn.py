@@ -25,7 +25,6 @@ from training.networks._registry import NetworkSpec, register
 
 WIDTH = 16
 GROWTH = 8
-RUNS = 4
 
 Bands = tuple[Tensor, Tensor, Tensor]
 """Estimates at full, half and quarter scale: [N, 3, H, W], [N, 3, H/2, W/2], [N, 3, H/4, W/4]."""

@@ -7,11 +7,10 @@ rounding, which darkens slightly; it is a property of serving (`NetworkSpec.outp
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from training.networks._curves import apply_curves, initialise, register_published_trunk
+from training.networks._curves import CurveNetwork, register_published_trunk
 from training.networks._registry import NetworkSpec, register
 
 SPEC = NetworkSpec(
@@ -28,38 +27,18 @@ SPEC = NetworkSpec(
 )
 
 FEATURES = 16
-ITERATIONS = 8
 
 
 @register(SPEC)
-class ZeroDCEImproved(nn.Module):
-    """The published network; parameter names are the published checkpoint's."""
+class ZeroDCEImproved(CurveNetwork):
+    """The published network."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.e_conv1 = nn.Conv2d(3, FEATURES, 3, padding=1)
-        self.e_conv2 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.e_conv3 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.e_conv4 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.e_conv5 = nn.Conv2d(2 * FEATURES, FEATURES, 3, padding=1)
-        self.e_conv6 = nn.Conv2d(2 * FEATURES, FEATURES, 3, padding=1)
-        self.e_conv7 = nn.Conv2d(2 * FEATURES, 3 * ITERATIONS, 3, padding=1)
-        initialise(self)
+        super().__init__(FEATURES)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """float [N, 3, H, W] in [0, 1] -> the brightened picture before gamma, same shape and range."""
-        return apply_curves(image, self.curves(image))
-
-    def curves(self, image: Tensor) -> Tensor:
-        """The curve maps: float [N, 3, H, W] in [0, 1] -> [N, 24, H, W] in [-1, 1], three an iteration."""
-        x1 = torch.relu(self.e_conv1(image))
-        x2 = torch.relu(self.e_conv2(x1))
-        x3 = torch.relu(self.e_conv3(x2))
-        # Only the fourth convolution sees the pooled features; the skip carries them un-pooled.
-        x4 = torch.relu(self.e_conv4(F.max_pool2d(x3, kernel_size=3, stride=1, padding=1)))
-        x5 = torch.relu(self.e_conv5(torch.cat([x3, x4], dim=1)))
-        x6 = torch.relu(self.e_conv6(torch.cat([x2, x5], dim=1)))
-        return torch.tanh(self.e_conv7(torch.cat([x1, x6], dim=1)))
+    def pooled(self, features: Tensor) -> Tensor:
+        """The largest of 3x3 neighbours."""
+        return F.max_pool2d(features, kernel_size=3, stride=1, padding=1)
 
 
 register_published_trunk(SPEC.name, FEATURES)

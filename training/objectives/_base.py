@@ -39,6 +39,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from training.networks import pad_to_multiple
+
 Batch = Mapping[str, Tensor]
 """Pictures by name, float [N, 3, H, W] in [0, 1]: `image`, or `low` and `high`, and whatever the recipe adds."""
 
@@ -76,11 +78,13 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         network: the network that is trained and exported; also the player of that name.
+        multiple: what both sides of the network's input must be multiples of, in pixels.
         notes: what the user must know about this run, for the log and the manifest ("the perceptual term is left
             out, because no VGG16 weights were given").
     """
 
     network: Any  # a module; procedures may call methods of it beside forward
+    multiple = 1
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -109,7 +113,12 @@ class Objective(nn.Module, ABC):
         """Pictures for the log, float [N, 3, H, W] in [0, 1] by name: the inputs and the network's results."""
         pictures = {name: image for name, image in batch.items() if name in ("image", "low", "high")}
         source = batch["image"] if "image" in batch else batch["low"]
-        return pictures | {"enhanced": self.network(source).clamp(0, 1)}
+        return pictures | {"enhanced": self.enhanced(source).clamp(0, 1)}
+
+    def enhanced(self, image: Tensor) -> Tensor:
+        """The network's result for pictures of any size, [N, 3, H, W] in [0, 1] -> the same shape, not clamped."""
+        padded, (height, width) = pad_to_multiple(image, self.multiple)
+        return self.network(padded)[:, :, :height, :width]
 
     def start_from(self, checkpoint: Mapping[str, Any]) -> None:
         """Begin with the weights of an earlier training, or of an earlier stage.

@@ -69,4 +69,4 @@ class DEDNetTraining(Objective):
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """PSNR and SSIM against the references."""
-        return paired_scores(self.network(batch["low"]), batch["high"])
+        return paired_scores(self.enhanced(batch["low"]), batch["high"])

@@ -15,7 +15,6 @@ from training.discriminators import SortedColorDiscriminator
 from training.losses.adversarial import deception, noisy_judgement
 from training.losses.perceptual import Vgg16, perceptual_distance
 from training.losses.ssim import ssim
-from training.networks import pad_to_multiple
 from training.objectives._base import Batch, Objective, Player, Settings, Update, frozen, register_objective
 from training.objectives._paired_scores import paired_scores
 
@@ -66,7 +65,7 @@ class DrbnTraining(Objective):
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """PSNR and SSIM against the references."""
-        return paired_scores(_enhance(self.network, batch["low"]), batch["high"])
+        return paired_scores(self.enhanced(batch["low"]), batch["high"])
 
 
 class DrbnPerceptualSettings(Settings):
@@ -141,7 +140,7 @@ class DrbnPerceptualTraining(Objective):
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """PSNR and SSIM against the references."""
-        return paired_scores(_enhance(self.network, batch["low"]), batch["high"])
+        return paired_scores(self.enhanced(batch["low"]), batch["high"])
 
     def start_from(self, checkpoint: Mapping[str, Any]) -> None:
         """Begin with a trained stage 1 (network `drbn`), or with both stages.
@@ -153,9 +152,3 @@ class DrbnPerceptualTraining(Objective):
             super().start_from(checkpoint)
             return
         self.network.stage1.load_state_dict(checkpoint["state_dict"])
-
-
-def _enhance(network: nn.Module, low: Tensor) -> Tensor:
-    """The network's result for pictures of any size."""
-    padded, (height, width) = pad_to_multiple(low, 4)
-    return network(padded)[:, :, :height, :width]

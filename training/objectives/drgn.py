@@ -26,6 +26,7 @@ from training.discriminators import SpectralPatchDiscriminator
 from training.losses.adversarial import deception, judgement
 from training.losses.fidelity import blurred, charbonnier, gaussian_divergence
 from training.losses.ssim import ssim
+from training.networks import pad_to_multiple
 from training.objectives._base import Batch, Objective, Player, Settings, Update, frozen, register_objective
 from training.objectives._paired_scores import paired_scores
 
@@ -95,8 +96,10 @@ class _Stage(Objective):
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """PSNR and SSIM against the references, and the mean absolute `degradation`, which must not vanish."""
-        degradation, _, enhanced = self.unmix(batch["low"])
-        return paired_scores(enhanced, batch["high"]) | {"degradation": degradation.abs().mean()}
+        low, (height, width) = pad_to_multiple(batch["low"], self.multiple)
+        degradation, _, enhanced = self.unmix(low)
+        scores = paired_scores(enhanced[:, :, :height, :width], batch["high"])
+        return scores | {"degradation": degradation.abs().mean()}
 
 
 @register_objective("drgn_stage_a", StageASettings)

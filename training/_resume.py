@@ -1,0 +1,43 @@
+"""Whether a run that was interrupted is the one that is asked for now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+FREE = frozenset({"title", "precision", "log_every", "checkpoint_every", "preview_every"})
+"""Entries of a recipe that may change while it runs: they change no sample, and no weight but by rounding."""
+
+
+def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a run's manifest, what makes it this run: its recipe, its data, and what it began with."""
+    recipe = {name: value for name, value in manifest["recipe"].items() if name not in FREE}
+    data = {
+        stream: {key: value for key, value in description.items() if key != "folder"}
+        for stream, description in manifest["data"].items()
+    }
+    return {"recipe": recipe, "data": data, "began_with": manifest["began_with"]}
+
+
+def require_same(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
+    """Raise if a run cannot be gone on with as another.
+
+    Args:
+        then: identity of the interrupted run; None where it noted none.
+        now: identity of the run that is asked for.
+
+    Raises:
+        ValueError: they differ; the message names what, and both values where they are short.
+    """
+    found = list(_differences(then or {}, now))
+    if found:
+        raise ValueError(f"it is of another training: {'; '.join(found)}")
+
+
+def _differences(then: Any, now: Any, place: str = "") -> Iterator[str]:
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*then, *now]):
+            yield from _differences(then.get(key), now.get(key), f"{place}.{key}" if place else str(key))
+    elif then != now:
+        told = f"{then} there, {now} here"
+        yield f"{place} ({told})" if len(told) < 60 else place

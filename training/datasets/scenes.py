@@ -1,0 +1,126 @@
+"""List which pictures show one scene, and how they are exposed, for the layouts that have to know.
+
+    python -m training.datasets.scenes data/zero_dce_train            (writes data/zero_dce_train.scenes.csv)
+    python -m training.datasets.scenes data/LOLv1 --layout lolv1      (writes data/LOLv1/scenes.csv)
+
+File numbers run on from shot to shot, so a picture is compared with the few before it. Ranks of brightness are the
+same under every exposure and tone curve: where they agree over the whole picture, it is the same scene.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.stats import rankdata
+
+from training.datasets._samples import find_samples, list_pictures, natural_order
+from training.datasets._transforms import read_picture
+
+Pixels = NDArray[np.uint8]
+Ranks = NDArray[np.float64]
+
+REACH = 5
+"""How many of the pictures before it a picture is compared with."""
+
+LEAST_AGREEMENT = 0.85
+"""Least rank correlation of two pictures of one scene."""
+
+THUMBNAIL = 24
+"""Side in pixels of what is compared: coarse enough for hands that shook."""
+
+BLOWN_OUT, BLACK = 252, 8
+"""A pixel is blown out if a channel reaches the first code value of 255, and black if none exceeds the second."""
+
+PAIRED = {"lolv1": {"train": "our485", "test": "eval15"}, "pairs": {"train": "train"}}
+"""Paired layouts -> what the list calls their splits."""
+
+
+def list_scenes(root: Path, layout: str = "folder") -> Path:
+    """Write the list of a data set, and give its path.
+
+    Args:
+        root: the data set's folder.
+        layout: `folder`, which serves `brackets`, `fused` and `well_exposed` too; or one of `PAIRED`.
+
+    Raises:
+        FileNotFoundError: the folder, or what the layout needs in it, is missing.
+        ValueError: there is no list for this layout.
+    """
+    if layout == "folder":
+        paths = list(list_pictures(root).values())
+        views = [view(read_picture(path)) for path in paths]
+        rows = [{"file": path.name, **facts} for path, (_, facts) in zip(paths, views, strict=True)]
+        file = root.parent / f"{root.name}.scenes.csv"
+    elif layout in PAIRED:
+        found = [
+            (called, sample.files["high"])
+            for split, called in PAIRED[layout].items()
+            for sample in find_samples(layout, root, split)
+        ]
+        found.sort(key=lambda one: natural_order(one[1].name))  # both splits number the same shots
+        views = [view(read_picture(path)) for _, path in found]
+        rows = [{"split": split, "name": path.name} for split, path in found]
+        file = root / "scenes.csv"
+    else:
+        raise ValueError(f"there are lists of scenes for folder, {', '.join(PAIRED)}, not for {layout!r}")
+    if not rows:
+        raise FileNotFoundError(f"{root} has no pictures")
+    for row, scene in zip(rows, scene_numbers([ranks for ranks, _ in views]), strict=True):
+        row["scene"] = scene
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def view(picture: Pixels) -> tuple[Ranks, dict[str, Any]]:
+    """What is kept of a picture [H, W, 3].
+
+    Returns:
+        The ranks of a thumbnail's brightness, of mean 0 and length 1, so that products are rank correlations; and the
+        mean code value of 255 with the shares of pixels that are blown out and black, named as the layouts want them.
+    """
+    small = Image.fromarray(picture).convert("F").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    ranks = rankdata(np.asarray(small).ravel())
+    ranks -= ranks.mean()
+    facts = {
+        "mean_rgb": round(float(picture.mean()), 1),
+        "frac_clipped_hi": round(float((picture >= BLOWN_OUT).any(axis=2).mean()), 3),
+        "frac_black": round(float((picture <= BLACK).all(axis=2).mean()), 3),
+    }
+    return ranks / max(float(np.linalg.norm(ranks)), 1e-12), facts
+
+
+def scene_numbers(views: Sequence[Ranks]) -> list[int]:
+    """The scene of each picture, a number from 0, by their ranks in the order of their file names."""
+    numbers: list[int] = []
+    for place, ranks in enumerate(views):
+        before = range(max(0, place - REACH), place)
+        alike = {numbers[other] for other in before if float(views[other] @ ranks) >= LEAST_AGREEMENT}
+        number = min(alike, default=max(numbers, default=-1) + 1)
+        numbers = [number if one in alike else one for one in numbers]  # a picture may join what was apart
+        numbers.append(number)
+    return numbers
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.datasets.scenes", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--layout", default="folder", help=f"folder, {', '.join(PAIRED)}")
+    arguments = parser.parse_args()
+    print(list_scenes(arguments.folder, arguments.layout))
+
+
+if __name__ == "__main__":
+    main()
