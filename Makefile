@@ -33,6 +33,7 @@ parity: .venv/testing ## compare every served model with its network at 400x600,
 docs: .venv/testing ## write the tables and pictures of the documents anew
 	$(BIN)/python -m docs.make_tables
 	$(BIN)/python -m docs.make_pictures
+	$(BIN)/python -m docs.make_house_pictures nightlift
 	$(BIN)/python -m docs.make_contact_sheet
 
 audit: .venv/testing ## list the licences and the known vulnerabilities of what the image installs

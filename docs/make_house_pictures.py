@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,18 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from service.rendering import NEUTRAL, Detail, render_array
+from service.rendering import Detail
 from tests.pictures import darken, scene
 from training import networks
-from training.evaluation._models import EvaluatedModel, open_model
+from training.evaluation import EvaluatedModel, open_model
 
-TARGET = Path(__file__).with_name("images") / "house_network.jpg"
+TARGET = Path(__file__).with_name("images") / "house_network.webp"
 SCENES = ("astronaut", "coffee")
 CELL = (200, 260)
 """Height and width of one picture, in pixels."""
 
 GAP = 5
-OPTIONS = replace(NEUTRAL, detail=Detail.GUIDED)
 TITLES = ("dark", "gain, 1 to 16", "texture kept, 0 to 1", "colours pooled, 0 to 1", "result", "in good light")
 
 Pixels = NDArray[np.uint8]
@@ -42,10 +40,10 @@ def main(model: str) -> None:
     for name in SCENES:
         bright = np.asarray(Image.fromarray(scene(name)).resize((3 * CELL[1], 3 * CELL[0]), Image.Resampling.LANCZOS))
         dark = darken(bright, gain=0.05, electrons=4000, seed=3)
-        result = render_array(dark, opened.answer("affine"), opened.traits, OPTIONS)
+        result = opened.render(dark, Detail.GUIDED)
         rows.append([dark, *map(coloured, views(dark, opened)), result, bright])
     file = io.BytesIO()
-    sheet(rows).save(file, format="jpeg", quality=85, optimize=True, progressive=True)
+    sheet(rows).save(file, format="webp", quality=85, method=6)
     TARGET.write_bytes(file.getvalue())
     print(f"{TARGET}: {len(file.getvalue()) / 1000:.0f} kB")
 

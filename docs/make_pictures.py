@@ -21,7 +21,7 @@ from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import darken, decoded, encoded, scene
 
-TARGET = Path(__file__).with_name("images") / "before_after.jpg"
+TARGET = Path(__file__).with_name("images") / "before_after.webp"
 MOST_BYTES = 150_000
 
 SCENES = ("astronaut", "coffee")
@@ -44,7 +44,7 @@ def main() -> None:
     enhanced = asyncio.run(_enhance([dark for dark, _ in rows]))
     sheet = _sheet([(dark, answer, bright) for (dark, bright), answer in zip(rows, enhanced, strict=True)])
     file = io.BytesIO()
-    sheet.save(file, format="jpeg", quality=82, optimize=True, progressive=True)
+    sheet.save(file, format="webp", quality=85, method=6)
     if len(file.getvalue()) > MOST_BYTES:
         raise ValueError(f"{TARGET.name} has {len(file.getvalue())} bytes, and at most {MOST_BYTES} are wanted")
     TARGET.parent.mkdir(exist_ok=True)

@@ -74,6 +74,7 @@ ENTRIES = (
     Entry(r"python -m benchmarks\.(serving|peers) .*", Runner.BENCHMARKS, "short", evidence="benchmarks.peers"),
     Entry(r"nightlift serve", Runner.TRAINING),
     Entry(r"nightlift train zero_dce_improved_cpu .*", Runner.TRAINING, "two steps"),
+    Entry(r"python -m training\.datasets\.scenes .*", Runner.TRAINING),
     Entry(r"nightlift evaluate (?!glow).*", Runner.TRAINING),
     Entry(r"nightlift export (?!runs/glow).*", Runner.TRAINING, "not compared at 400x600"),
     Entry(r"python -m training\.repeat .*", Runner.REPEAT, "a toy training", evidence='"training.repeat"'),

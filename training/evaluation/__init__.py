@@ -2,6 +2,7 @@
 
 from training.evaluation._evaluate import evaluate
 from training.evaluation._metrics import match_mean, psnr, ssim
+from training.evaluation._models import EvaluatedModel, open_model
 from training.evaluation._niqe import NaturalStatistics, load_natural_statistics, niqe
 from training.evaluation._plain import PLAIN, TARGET_MEAN
 from training.evaluation._tables import Evaluation, ModelFacts, Row
@@ -9,6 +10,7 @@ from training.evaluation._tables import Evaluation, ModelFacts, Row
 __all__ = [
     "PLAIN",
     "TARGET_MEAN",
+    "EvaluatedModel",
     "Evaluation",
     "ModelFacts",
     "NaturalStatistics",
@@ -17,6 +19,7 @@ __all__ = [
     "load_natural_statistics",
     "match_mean",
     "niqe",
+    "open_model",
     "psnr",
     "ssim",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.rendering import NEUTRAL, Detail, render_array
+from service.rendering import Detail
 from training import networks
 from training._manifest import describe_machine
 from training.datasets import Sample, find_samples, hold_out, read_picture
@@ -73,8 +74,6 @@ def evaluate(
     unknown = set(details) - {"whole", "guided"}
     if unknown:
         raise ValueError(f"detail is whole or guided, not {', '.join(sorted(unknown))}")
-    if threads:
-        torch.set_num_threads(threads)
     samples = find_samples(layout, data, split)
     if holdout > 0:
         samples = hold_out(samples, holdout, seed)[1]
@@ -118,14 +117,7 @@ def _methods(
             yield name, "whole", method
     for model in models:
         for detail in details:
-            options = replace(NEUTRAL, detail=Detail(detail))
-
-            answer = model.answer("affine" if detail == "guided" else "enhanced")
-
-            def render(picture: Pixels, model: EvaluatedModel = model, answer=answer, options=options) -> Pixels:  # type: ignore[no-untyped-def]
-                return render_array(picture, answer, model.traits, options)
-
-            yield model.name, detail, render
+            yield model.name, detail, partial(model.render, detail=Detail(detail))
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from service.rendering import NEUTRAL, Detail, render_array
 from service.repository import ModelRepository, ModelTraits, SpatialScope
 from training import networks
-from training.checkpoints import build_network, load_checkpoint
+from training.checkpoints import build_network, load_checkpoint, load_torchscript
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
@@ -46,6 +47,11 @@ class EvaluatedModel:
         """What runs the model for `enhanced` or `affine`."""
         return self.affine if output == "affine" and self.affine is not None else self.run
 
+    def render(self, picture: Pixels, detail: Detail) -> Pixels:
+        """The network's effect alone, uint8 [H, W, 3] -> the same shape, as the service renders it."""
+        answer = self.answer("affine" if detail is Detail.GUIDED else "enhanced")
+        return render_array(picture, answer, self.traits, replace(NEUTRAL, detail=detail))
+
     @property
     def bytes(self) -> int:
         """Size of the file, and of the weights beside it where ONNX keeps them apart."""
@@ -68,12 +74,14 @@ def open_model(
         repository: the model repository.
         output_gamma: whether a checkpoint's results get the gamma with which the network is served. An exported file
             has it inside.
-        threads: CPU threads; None: one a core.
+        threads: CPU threads, torch's for the whole process; None: one a core.
 
     Raises:
         FileNotFoundError: there is neither such a model nor such a file.
         ValueError: the file is neither.
     """
+    if threads:
+        torch.set_num_threads(threads)
     path = Path(model)
     if path.is_file():
         return _from_checkpoint(path, output_gamma)
@@ -127,6 +135,7 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
 def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # as the service runs it
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(pictures: Pixels, output: str = "enhanced") -> NDArray[Any]:
@@ -137,7 +146,7 @@ def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:
 
 
 def _run_torchscript(path: Path) -> Callable[..., NDArray[Any]]:
-    network = torch.jit.load(str(path), map_location="cpu").eval()
+    network = load_torchscript(path.read_bytes())
 
     def run(pictures: Pixels, output: str = "enhanced") -> NDArray[Any]:
         with torch.inference_mode():

@@ -10,7 +10,8 @@ import contextlib
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from service.rendering import NEUTRAL, Detail, render_array
+from service.rendering import Detail
 from training.datasets import read_picture
 from training.datasets.exdark import CLASSES, LabelledPicture, read_exdark
 from training.evaluation._detector import Detection, Detector
@@ -100,11 +101,7 @@ def evaluate_detector(
         ValueError: a file is no model or detector, or an argument is out of its range.
     """
     opened = open_model(model, repository, threads=threads)
-    options = replace(NEUTRAL, detail=Detail(detail))
-
-    def enhance(picture: Pixels) -> Pixels:
-        return render_array(picture, opened.run, opened.traits, options)
-
+    enhance = partial(opened.render, detail=Detail(detail))
     report = compare_detections(detector, data, enhance, split=split, limit=limit, threads=threads or 0)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

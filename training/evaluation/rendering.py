@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.rendering import NEUTRAL, Detail, render_array
+from service.rendering import Detail
 from service.repository import SpatialScope
 from training.datasets import find_samples, read_picture
 from training.evaluation._metrics import psnr, ssim
@@ -35,8 +35,9 @@ CROP = 640
 
 def render(model: EvaluatedModel, picture: Pixels, detail: Detail, working_side: int | None = None) -> Pixels:
     """The network's effect alone, with the model's own proxy or another."""
-    traits = model.traits if working_side is None else replace(model.traits, working_side=working_side)
-    return render_array(picture, model.run, traits, replace(NEUTRAL, detail=detail))
+    if working_side is not None:
+        model = replace(model, traits=replace(model.traits, working_side=working_side))
+    return model.render(picture, detail)
 
 
 def guided_against_whole(model: EvaluatedModel, pairs: Sequence[Pair]) -> str:
