@@ -10,11 +10,12 @@ from starlette.types import ASGIApp
 from service.access import Gate
 from service.http import _enhance, _protocol, _status
 from service.http._admission import Admission
+from service.http._body_limit import BodyLimit
 from service.http._connections import Guarded, guarded
-from service.http._middleware import BodyLimit, RequestContext
 from service.http._origins import allow_origins
 from service.http._pages import install_pages
 from service.http._problems import install_problem_handlers
+from service.http._request_context import RequestContext
 from service.http._security import SecurityHeaders
 from service.http._turnstile import Turnstile
 from service.protocol import ProtocolPlane

@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.errors import MalformedRequest
-from service.http._middleware import DISCARD_SECONDS
+from service.http._body_limit import DISCARD_SECONDS
 from service.http._turnstile import Refused, Turnstile, path_and_query, told
 
 HEAD_BYTES = 64 * 1024

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.http._middleware import DISCARD_SECONDS
+from service.http._body_limit import DISCARD_SECONDS
 from tests.pictures import dark_scene, encoded
 from tests.reliability.refusals import MAX_QUEUE_SIZE, SETTINGS
 from tests.reliability.restarts import worker

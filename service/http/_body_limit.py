@@ -1,0 +1,120 @@
+"""How much a request may send, how slowly, and beside how many others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import BodyTooLarge, BodyTooSlow, Unavailable
+from service.http._problems import problem_response
+from service.telemetry import Metrics
+
+DISCARD_SECONDS = 2.0
+
+
+class BodyLimit:
+    """Refuse bodies that are too large, too slow or too many, before they are parsed; and let early answers be read.
+
+    One body may have `limit` bytes, declared or not, all that are held at one time `limit_together`, and every body
+    must have come `seconds` after its headers.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, limit_together: int, seconds: float, metrics: Metrics) -> None:
+        self.app = app
+        self.limit = limit
+        self.limit_together = limit_together
+        self.seconds = seconds
+        self.metrics = metrics
+        self.held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body = _Body(self, Headers(scope=scope), receive, send)
+        try:
+            body.check_declared()
+            await self.app(scope, body.receive, body.send)
+        except (BodyTooLarge, BodyTooSlow, Unavailable) as error:
+            if body.answered:
+                raise
+            self.metrics.failed(error)
+            await problem_response(error, scope["path"])(scope, receive, body.send)
+        finally:
+            self.held -= body.held
+
+
+class _Body:
+    """One body on its way in, and its answer on the way out.
+
+    A client that is still sending when its answer comes sees a reset connection unless somebody takes its bytes: so
+    what is left of the body is read and thrown away, up to the limit or for two seconds, before the answer leaves. A
+    client that waits for `100 Continue` has sent nothing, and is answered at once.
+    """
+
+    def __init__(self, limits: BodyLimit, headers: Headers, receive: Receive, send: Send) -> None:
+        self.held = 0
+        self.answered = False
+        self._limits = limits
+        self._declared = headers.get("content-length", "")
+        self._awaits_continue = headers.get("expect", "").lower() == "100-continue"
+        self._receive = receive
+        self._send = send
+        self._until = asyncio.get_running_loop().time() + limits.seconds
+        self._received = 0
+        self._complete = False
+        self._late = False
+
+    def check_declared(self) -> None:
+        """Raise BodyTooLarge if the head says so already."""
+        if self._declared.isdecimal() and int(self._declared) > self._limits.limit:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """The next part, for the application; raises BodyTooLarge, BodyTooSlow and Unavailable."""
+        limits = self._limits
+        try:
+            async with asyncio.timeout_at(None if self._complete else self._until):
+                message = await self._receive()
+        except TimeoutError:
+            self._complete = self._late = True  # nothing more of it is waited for
+            raise BodyTooSlow(f"the body had not come {limits.seconds:g} s after its headers") from None
+        size = self._note(message)
+        if self._received > limits.limit:
+            raise self._too_large()
+        if limits.held + size > limits.limit_together:
+            raise Unavailable("too many bytes are being sent to the service at this moment")
+        self.held += size
+        limits.held += size
+        return message
+
+    async def send(self, message: Message) -> None:
+        """A part of the answer, after what is left of the body."""
+        if message["type"] == "http.response.start" and not self.answered:
+            self.answered = True
+            if not self._complete and (self._received or not self._awaits_continue):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(DISCARD_SECONDS):
+                        await self._discard()
+            if not self._complete or self._late:
+                MutableHeaders(scope=message)["Connection"] = "close"
+        await self._send(message)
+
+    async def _discard(self) -> None:
+        while not self._complete and self._received <= self._limits.limit:
+            self._note(await self._receive())
+
+    def _note(self, message: Message) -> int:
+        """Bytes of the body in the message, which are counted."""
+        size = len(message.get("body", b"")) if message["type"] == "http.request" else 0
+        self._received += size
+        self._complete = message["type"] != "http.request" or not message.get("more_body", False)
+        return size
+
+    def _too_large(self) -> BodyTooLarge:
+        limit = self._limits.limit
+        return BodyTooLarge(f"the body has more than the {limit} bytes allowed", limit_bytes=limit)
