@@ -12,7 +12,7 @@ serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
 
 test: .venv/testing ## run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
 
 test-ray: .venv/testing ## run the job of `nightlift bulk` on a local Ray, which is installed for it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'

@@ -5,13 +5,34 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from threading import Thread
 
+import onnxruntime
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 _skips: Counter[str] = Counter()
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's, which is imported later: the cores are shared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def subnormals() -> None:
+    """Keep the numbers that Hypothesis draws.
+
+    ONNX Runtime takes subnormal numbers as 0 in the thread that makes a process's first session that wants it so, for
+    good: let that be none of ours.
+    """
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    model = ROOT / "model_repository/zero_dce_improved/1/model.onnx"
+    first = Thread(target=onnxruntime.InferenceSession, args=(model, options, ["CPUExecutionProvider"]))
+    first.start()
+    first.join()
 
 
 @pytest.fixture(scope="session")
