@@ -21,7 +21,7 @@ import onnxruntime as ort
 import simplejpeg
 from numpy.typing import NDArray
 
-from service.enhancer import EnhanceOptions
+from service.enhancement import EnhanceOptions
 from service.rendering import RenderOptions, plan
 from service.runtime import Runtime
 from service.settings import Settings, available_cores

@@ -8,11 +8,7 @@ thousands of requests of hundreds of different sizes, and must not go on growing
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +22,7 @@ import numpy as np
 import simplejpeg
 
 from benchmarks._codec_floor import night_scene
+from benchmarks._servers import free_port, running
 
 MEGABYTE = 1_000_000
 LARGE = ((4000, 3000), (8000, 6000))
@@ -55,25 +52,9 @@ class OneRequest:
 class Service:
     """One running service, and the kernel's accounts of its memory."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+    def __init__(self, process: int, url: str) -> None:
         self._process = process
         self._client = httpx.Client(base_url=url, timeout=120)
-
-    def wait(self) -> None:
-        """Until it is ready.
-
-        Raises:
-            RuntimeError: if it ends, or is not ready in time.
-        """
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end and self._process.poll() is None:
-            try:
-                if self._client.get("/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        raise RuntimeError("the service did not become ready")
 
     def enhance(self, file: bytes) -> None:
         """Enhance one JPEG, guided."""
@@ -81,32 +62,25 @@ class Service:
 
     def resident(self, name: str = "VmRSS") -> int:
         """Bytes resident now, or with VmHWM the most since `reset`."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        status = Path(f"/proc/{self._process}/status").read_text()
         found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
         assert found is not None
         return 1024 * int(found[1])
 
     def reset(self) -> None:
         """Let the kernel measure the peak from now on."""
-        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        Path(f"/proc/{self._process}/clear_refs").write_text("5")
 
 
 @contextmanager
 def serving(model: str) -> Iterator[Service]:
     """A fresh service on a free port, with this model alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {"port": port, "grpc_port": 0, "models": model, "default_model": model, "log_level": "warning"}
-    environment = os.environ | {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in settings.items()}
-    process = subprocess.Popen([sys.executable, "-m", "nightlift.cli", "serve"], env=environment)
-    try:
-        service = Service(process, f"http://127.0.0.1:{port}")
-        service.wait()
-        yield service
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+    environment = {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "nightlift.cli", "serve"]
+    with running(command, environment, port, path="/readyz", patience=START_SECONDS) as process:
+        yield Service(process, f"http://127.0.0.1:{port}")
 
 
 def one_request(model: str, width: int, height: int) -> OneRequest:

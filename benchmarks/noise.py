@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.enhancer import EnhanceOptions
+from service.enhancement import EnhanceOptions
 from service.pictures import Limits, decode, is_picture
 from service.runtime import Runtime
 from service.settings import Settings

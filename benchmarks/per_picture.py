@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from service.enhancer import EnhanceOptions
+from service.enhancement import EnhanceOptions
 from service.pictures import is_picture
 from service.rendering import Detail
 from service.repository import ModelRepository

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections import defaultdict
 from pathlib import Path
+
+from training import read_curve
 
 WIDTH, HEIGHT, MARGIN = 640, 280, 44
 CURVES = {"train/loss": "#9aa3b8", "validation/loss": "#c2410c"}
 
-Points = list[tuple[float, float]]
-
-
-def read_curves(file: Path) -> dict[str, Points]:
-    """(step, value) of every curve in a run's `curve.csv`, by the curve's name."""
-    curves: dict[str, Points] = defaultdict(list)
-    with file.open(newline="") as rows:
-        for row in csv.DictReader(rows):
-            curves[row["name"]].append((float(row["step"]), float(row["value"])))
-    return dict(curves)
+Points = list[tuple[int, float]]
 
 
 def draw(curves: dict[str, Points], title: str) -> str:
@@ -59,4 +50,4 @@ def draw(curves: dict[str, Points], title: str) -> str:
 
 if __name__ == "__main__":
     run, out = map(Path, sys.argv[1:])
-    out.write_text(draw(read_curves(run / "curve.csv"), run.name))
+    out.write_text(draw(read_curve(run / "curve.csv"), run.name))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from service.enhancer import EnhanceOptions
+from service.enhancement import EnhanceOptions
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import darken, decoded, encoded, scene

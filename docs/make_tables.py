@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from service.enhancer import EnhanceOptions
+from service.enhancement import EnhanceOptions
 from service.errors import NightliftError
 from service.repository import ModelRepository
 from service.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import httpx
 
 from nightlift.client import AsyncClient, ServiceError
-from service.enhancer import EnhanceOptions
+from service.enhancement import EnhanceOptions
 from service.errors import NightliftError, Unavailable
 from service.repository import ModelRepository
 from service.runtime import Runtime

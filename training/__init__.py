@@ -8,18 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from training._journal import read_curve
     from training._train import data_folders, train
     from training.evaluation import evaluate
     from training.recipe import load_recipe, recipe_names
     from training.trainer import TrainingResult
 
-__all__ = ["TrainingResult", "data_folders", "evaluate", "load_recipe", "recipe_names", "train"]
+__all__ = ["TrainingResult", "data_folders", "evaluate", "load_recipe", "read_curve", "recipe_names", "train"]
 
 _HOMES = {
     "TrainingResult": "training.trainer",
     "data_folders": "training._train",
     "evaluate": "training.evaluation",
     "load_recipe": "training.recipe",
+    "read_curve": "training._journal",
     "recipe_names": "training.recipe",
     "train": "training._train",
 }

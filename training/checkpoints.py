@@ -81,6 +81,9 @@ def _served(path: Path) -> dict[str, Any]:
 def build_network(checkpoint: dict[str, Any]) -> nn.Module:
     """The checkpoint's network with its weights, ready to run (`eval`).
 
+    Weights below float32's normal range are 0 in it. They tell nothing, and where processors compute with them torch
+    took 28 times as long for Zero-DCE's published weights, a quarter of which they are.
+
     Raises:
         ValueError: the network is unknown, or the weights do not fit it.
     """
@@ -89,4 +92,7 @@ def build_network(checkpoint: dict[str, Any]) -> nn.Module:
         network.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         raise ValueError(f"the checkpoint does not fit {checkpoint['network']}: {error}") from error
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight[weight.abs() < torch.finfo(weight.dtype).tiny] = 0
     return network.eval()

@@ -27,6 +27,7 @@ from torch import Tensor
 from training._average import Average
 from training._inputs import Inputs
 from training._journal import Journal, read_curve
+from training._means import Means
 from training._precision import prepare_method
 from training._resume import identity, require_same
 from training.checkpoints import load_checkpoint, save_checkpoint
@@ -85,8 +86,7 @@ class Trainer:
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
         self.losses: dict[str, float] = {}
-        self.sums: dict[str, Tensor] = {}  # of the losses since the last point of the curves
-        self.summed = 0  # steps in them
+        self.means = Means()
 
         self.inputs = Inputs(recipe, splits, workers, fabric.world_size)
         self.steps = recipe.total_steps(self.inputs.epoch)
@@ -138,17 +138,13 @@ class Trainer:
             losses = self.objective.step(self._to_device(batch), self._update)
             if self.average is not None:
                 self.average.update()
-            for name, value in losses.items():
-                value = value.detach()
-                self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
-            self.summed += 1
+            self.means.add(losses)
             self.step += 1
             self.seconds = time.monotonic() - began
             journal.advance()
 
             if self._due(recipe.log_every, self.steps):
-                self.losses = {name: float(value) / self.summed for name, value in self.sums.items()}
-                self.sums, self.summed = {}, 0
+                self.losses = self.means.take()
                 values = {f"train/{name}": value for name, value in self.losses.items()}
                 values |= {f"lr/{name}": rate for name, rate in rates.items()}
                 journal.scalars(self.step, self.seconds, values)
@@ -267,8 +263,7 @@ class Trainer:
             "seconds": self.seconds,
             "best": self.best,
             "losses": self.losses,
-            "sums": self.sums,
-            "summed": self.summed,
+            "means": self.means.state_dict(),
             "identity": identity(self.manifest),
             "objective": self.objective.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -293,7 +288,7 @@ class Trainer:
         self.seconds = state["seconds"]
         self.best = state["best"]
         self.losses = state["losses"]
-        self.sums, self.summed = state["sums"], state["summed"]
+        self.means.load_state_dict(state["means"])
 
     def _save_network(self, name: str) -> None:
         """Write a training checkpoint with the network's present weights."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
-from service.enhancer import Enhanced, EnhanceOptions, Timings
+from service.enhancement import Enhanced, EnhanceOptions, Timings
 from service.http._body import FIELD, read_picture
 from service.http._patience import seconds_allowed, unless_gone
 from service.pictures import PictureFormat

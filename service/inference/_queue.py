@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import DeadlineExceeded, Draining, EngineFailed, NightliftError, QueueFull
+from service.errors import DeadlineExceeded, Draining, EngineFailed, NightliftError
 from service.inference._batching import BatchPolicy, Bucket, Cut, Wait, Waiting, decide
 from service.inference._contract import Engine, Tensors
-from service.inference._pace import Pace
+from service.inference._room import Expectation, Room
+from service.inference._statistics import Statistics
 from service.telemetry import ModelMetrics, record_batch
 
 
@@ -32,56 +33,6 @@ class Outcome:
     queue: float
     infer: float
     batch: int
-
-
-@dataclass
-class Statistics:
-    """Counters since the model was loaded, for the protocol's `statistics` extension; times in nanoseconds."""
-
-    successes: int = 0
-    failures: int = 0
-    success_ns: int = 0
-    failure_ns: int = 0
-    queue_ns: int = 0
-    infer_ns: int = 0
-    pictures: int = 0
-    executions: int = 0
-    last_inference_ms: int = 0
-    by_batch_size: dict[int, tuple[int, int]] = field(default_factory=dict)
-
-    def ran(self, count: int, infer_ns: int) -> None:
-        """Count one execution of `count` pictures."""
-        self.executions += 1
-        self.pictures += count
-        self.last_inference_ms = time.time_ns() // 1_000_000
-        runs, total = self.by_batch_size.get(count, (0, 0))
-        self.by_batch_size[count] = (runs + 1, total + infer_ns)
-
-
-ALWAYS = 8
-"""Requests that may wait however long it takes: the wait is a reason to refuse only where more than that wait."""
-
-
-SOON = 0.05
-"""Seconds in which a request that has come has been read, routed and admitted, or refused for other reasons."""
-
-
-MOST_ARRIVALS = 1024
-"""Arrivals that are remembered; the oldest are forgotten, since nobody counts those that `let_in` never sees."""
-
-
-class Expectation:
-    """A picture on its way to a queue; it ends when the picture is submitted, or when it is given up."""
-
-    def __init__(self, end: Callable[[], None]) -> None:
-        self._end: Callable[[], None] | None = end
-
-    def end(self) -> bool:
-        """Stop being expected; whether that was news."""
-        end, self._end = self._end, None
-        if end is not None:
-            end()
-        return end is not None
 
 
 @dataclass(eq=False)
@@ -116,19 +67,14 @@ class BatchQueue:
         self.statistics = Statistics()
         self._engine = engine
         self._policy = policy
-        self._max_size = max_size
         self._patience = patience
-        self._max_wait = max_wait
         self._metrics = metrics
-        self._admitted = 0  # pictures that have a place, and are not here yet
-        self._inside = 0  # requests that have one, or had: there may be more of them to come
-        self._arrived: deque[float] = deque(maxlen=MOST_ARRIVALS)  # and when
+        self._room = Room(max_size, max_wait)
         self._entries: list[_Entry] = []
         self._expected: Counter[Bucket] = Counter()
         self._running: dict[asyncio.Task[None], int] = {}  # and its pixels
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._pace = Pace()
 
     @property
     def batch_size(self) -> int:
@@ -166,7 +112,7 @@ class BatchQueue:
             EngineUnavailable, EngineFailed: what became of the batch.
         """
         if place is None:
-            self._take_arrival()
+            self._room.take_arrival()
             self.check_room()
         bucket = (pixels.shape[1], pixels.shape[2], outputs)
         waiting = Waiting(bucket, pixels.shape[0], time.monotonic(), deadline)
@@ -186,10 +132,7 @@ class BatchQueue:
         Raises:
             QueueFull, Draining: as `check_room`.
         """
-        now = time.monotonic()
-        while self._arrived and self._arrived[0] < now - SOON:
-            self._arrived.popleft()
-        self.check_room(len(self._arrived))
+        self.check_room(self._room.arrivals())
 
     def arrived(self) -> None:
         """Have less room for the next, for a short time, since all bytes of a request have come.
@@ -197,7 +140,7 @@ class BatchQueue:
         Of those that come together as many are let in then as there is room for, and not all of them. Who is still
         sending does not count: clients that are slow to send would keep others out.
         """
-        self._arrived.append(time.monotonic())
+        self._room.arrived()
 
     def check_room(self, coming: int = 0) -> None:
         """See whether one more may wait beside `coming`, before anything is done for it; nothing is kept for it yet.
@@ -210,32 +153,16 @@ class BatchQueue:
             raise Draining("the model is being unloaded or the service is stopping")
         self._forget_cancelled()
         free = 0 if self._entries else self._engine.concurrency - len(self._running)  # who comes then need not wait
-        coming = max(0, coming + self._admitted - free)
-        waiting = len(self._entries) + coming
-        wait = self._pace.seconds(sum(entry.waiting.pixels for entry in self._entries), coming)
-        is_full = self._max_size and waiting >= self._max_size
-        if is_full or (waiting >= ALWAYS and wait > self._max_wait):
-            error = QueueFull(f"{waiting} requests are waiting for this model, and no more may")
-            error.retry_after = float(max(1, math.ceil(wait)))
-            raise error
+        pixels = sum(entry.waiting.pixels for entry in self._entries)
+        self._room.check(len(self._entries), pixels, free, coming)
 
     @contextmanager
     def admitted(self) -> Iterator[Expectation]:
         """Keep a place for a request whose bytes have come, while it is decoded; raises as `check_room`."""
-        self._take_arrival()
+        self._room.take_arrival()
         self.check_room()
-        self._admitted += 1
-        self._inside += 1
-
-        def end() -> None:
-            self._admitted -= 1
-
-        place = Expectation(end)
-        try:
+        with self._room.kept() as place:
             yield place
-        finally:
-            place.end()
-            self._inside -= 1
 
     @contextmanager
     def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
@@ -257,16 +184,12 @@ class BatchQueue:
     async def close(self) -> None:
         """Refuse new entries, finish those that were admitted, wait and run."""
         self._closed = True
-        while self._entries or self._running or self._inside:
+        while self._entries or self._running or self._room.inside:
             self._pump()
             if self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await asyncio.sleep(0.01)
-
-    def _take_arrival(self) -> None:
-        if self._arrived:
-            self._arrived.popleft()
 
     async def _outcome(self, entry: _Entry) -> Outcome:
         if self._patience is None:
@@ -331,7 +254,7 @@ class BatchQueue:
             self._fail(batch, EngineFailed("the model failed on this picture; the failure was logged"), started)
             return
         seconds = time.monotonic() - started
-        self._pace.ran(started, started + seconds, sum(entry.waiting.pixels for entry in batch), len(batch))
+        self._room.pace.ran(started, started + seconds, sum(entry.waiting.pixels for entry in batch), len(batch))
         self.statistics.ran(count, int(seconds * 1e9))
         self._metrics.inferred(seconds)
         first = 0

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from service.enhancer import Enhanced, EnhanceOptions, Enhancer
+from service.enhancement import Enhanced, EnhanceOptions
+from service.enhancer import Enhancer
 from service.errors import InvalidParameter
 from service.inference import ENHANCED, LoadedModel
 from service.protocol._messages import InferenceRequest, InferenceResponse, Parameter, describe

@@ -16,7 +16,7 @@ import training
 from nightlift import _commands as commands
 from nightlift import client
 from nightlift._commands import _flags
-from service.enhancer import EnhanceOptions
+from service.enhancement import EnhanceOptions
 from service.pictures import WRITTEN_FORMATS, Metadata
 from service.rendering import Detail
 from tests.docs.documents import ROOT

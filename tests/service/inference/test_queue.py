@@ -11,7 +11,7 @@ import pytest
 
 from service.errors import DeadlineExceeded, Draining, EngineFailed, EngineUnavailable, QueueFull
 from service.inference import ENHANCED, BatchPolicy, BatchQueue, Outcome
-from service.inference._queue import ALWAYS, SOON
+from service.inference._room import ALWAYS, SOON
 from service.telemetry import Metrics
 from tests.service.inference.runners import GatedEngine, answer, picture, run
 

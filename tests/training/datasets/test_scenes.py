@@ -18,7 +18,7 @@ SIZE = (96, 128)
 
 def shots(name: str) -> list[bytes]:
     """A sequence: dark, dim, as it is, and too bright."""
-    picture = scene(name, SIZE).astype(float) * 0.9
+    picture = 20 + 0.8 * scene(name, SIZE).astype(float)
     return [encoded(np.clip(gain * picture, 0, 255).astype(np.uint8)) for gain in (0.15, 0.5, 1, 1.6)]
 
 
