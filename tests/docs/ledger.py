@@ -65,7 +65,7 @@ class Entry:
 
 
 ENTRIES = (
-    Entry(r"curl (-sf )?(--data-binary|-F) .*", Runner.SERVICE),
+    Entry(r"curl (-(sf|fsS) )?(--data-binary|-F) .*", Runner.SERVICE),
     Entry(r"curl -s localhost:8000/v2/.*", Runner.SERVICE),
     Entry(r"nightlift (models|doctor)", Runner.SERVICE),
     Entry(r"nightlift enhance (photo|-)(?!.*--(watch|ca)).*", Runner.SERVICE),
