@@ -23,7 +23,8 @@ NightliftError
 │   └── Draining
 └── DeadlineExceeded         504
 
-Transports map an error by its attributes. Only the turnstile knows a class by name: QueueFull, its own business.
+Transports map an error by its attributes. Only who raises an error himself knows its class by name: the turnstile
+and the limit of bodies.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ core's Python backend exchanges garbage with NumPy 2, so NumPy 1 goes before the
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -32,13 +33,16 @@ def make_environment() -> Path:
     """Install the server, unless that has been done; its site-packages folder."""
     site = ENVIRONMENT / "lib" / f"python{PYTHON}" / "site-packages"
     done = ENVIRONMENT / "complete"
-    if not done.exists():
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-        pip = [ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--no-deps", *PACKAGES], check=True)
-        (site / "tests.pth").write_text(sysconfig.get_paths()["purelib"])
-        done.touch()
+    ENVIRONMENT.parent.mkdir(exist_ok=True)
+    with ENVIRONMENT.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not done.exists():
+            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+            pip = [ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, "--no-deps", *PACKAGES], check=True)
+            (site / "tests.pth").write_text(sysconfig.get_paths()["purelib"])
+            done.touch()
     return site
 
 

@@ -23,13 +23,15 @@ def require_same(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None
     """Raise if a run cannot be gone on with as another.
 
     Args:
-        then: identity of the interrupted run; None where it noted none.
+        then: identity of the interrupted run; None where it noted none, before there was one.
         now: identity of the run that is asked for.
 
     Raises:
         ValueError: they differ; the message names what, and both values where they are short.
     """
-    found = list(_differences(then or {}, now))
+    if then is None:
+        raise ValueError("an older version wrote it, which noted too little to go on")
+    found = list(_differences(then, now))
     if found:
         raise ValueError(f"it is of another training: {'; '.join(found)}")
 

@@ -265,6 +265,7 @@ class Trainer:
             "losses": self.losses,
             "means": self.means.state_dict(),
             "identity": identity(self.manifest),
+            "command": self.manifest["command"],
             "objective": self.objective.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else None,
@@ -273,8 +274,8 @@ class Trainer:
 
     def _restore(self, path: Path) -> None:
         state = torch.load(path, map_location=self.fabric.device, weights_only=True)
-        if self.manifest["began_with"] is None and "identity" in state:
-            self.manifest["began_with"] = state["identity"]["began_with"]
+        if self.manifest["began_with"] is None and "identity" in state:  # then the command does not say so either
+            self.manifest |= {"began_with": state["identity"]["began_with"], "command": state["command"]}
         try:
             require_same(state.get("identity"), identity(self.manifest))
             self.objective.load_state_dict(state["objective"])

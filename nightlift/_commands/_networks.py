@@ -102,7 +102,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="ONNX object detector as YOLOv8 exports: score it on ExDark, plain and enhanced, instead of against "
-            "references. Without --layout, --holdout, --seed, --niqe and --plain."
+            "references. Without --layout, --holdout, --seed, --niqe, --plain and --output-gamma."
         ),
     ] = None,
     niqe: Annotated[bool, typer.Option(help="Measure NIQE too, which needs no references.")] = False,

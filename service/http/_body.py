@@ -25,8 +25,8 @@ async def read_body(request: Request) -> bytes:
         UnsupportedFormat: if it is compressed for the way.
         ClientGone: if the client left while it was sending.
     """
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
+    encoding = request.headers.get("content-encoding", "")
+    if encoding.lower() not in ("", "identity"):
         raise UnsupportedFormat(f"Content-Encoding {encoding[:32]!r} is not supported; send the request uncompressed")
     try:
         return await request.body()

@@ -84,6 +84,8 @@ class _Body:
             self._complete = self._late = True  # nothing more of it is waited for
             raise BodyTooSlow(f"the body had not come {limits.seconds:g} s after its headers") from None
         size = self._note(message)
+        if message["type"] != "http.request":
+            return message
         if self._received > limits.limit:
             raise self._too_large()
         if limits.held + size > limits.limit_together:

@@ -275,7 +275,7 @@ def _scores(parameters: Mapping[str, str]) -> Mapping[str, Any]:
     text = parameters.get(TRAIT_PREFIX + "scores", "{}")
     with suppress(ValueError, RecursionError):
         scores = json.loads(text)
-        json.dumps(scores, allow_nan=False)  # as `GET /models` will
+        json.dumps(scores, allow_nan=False, ensure_ascii=False).encode()  # as `GET /models` will
         if isinstance(scores, dict):
             return scores
     raise ConfigError(f"parameter {TRAIT_PREFIX}scores is {text!r}; it must be a JSON object, without NaN")

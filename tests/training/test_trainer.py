@@ -144,6 +144,7 @@ def test_a_resumed_run_remembers_what_it_began_with(folder: Path, run: Path, tmp
     _train(recipe, folder, tmp_path, stop_after=6, start_from=run / "final.pt")
     manifest = _train(recipe, folder, tmp_path).manifest
     assert manifest["began_with"]["recipe"]["title"] == "toy"
+    assert f"--start-from {run / 'final.pt'}" in manifest["command"]
 
 
 def test_a_hold_out_without_a_list_of_scenes_is_told(folder: Path, tmp_path: Path) -> None:

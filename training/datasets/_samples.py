@@ -137,12 +137,12 @@ def read_scenes(file: Path, split: str | None = None) -> dict[str, str]:
 
     Args:
         file: the CSV.
-        split: keep only rows whose column `split` says so.
+        split: leave out rows whose column `split` says another.
     """
     if not file.is_file():
         return {}
     with file.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if split is None or row.get("split") == split]
+        rows = [row for row in csv.DictReader(lines) if split is None or row.get("split") in (None, split)]
     return {Path(row.get("name") or row["file"]).stem: row["scene"] for row in rows}
 
 

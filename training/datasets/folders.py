@@ -24,7 +24,7 @@ def pairs(root: Path, split: str) -> list[Sample]:
     for name in ("low", "high"):
         if not (base / name).is_dir():
             raise FileNotFoundError(f"paired data needs the folders low and high: there is no {base / name}")
-    return paired_samples(base / "low", base / "high", read_scenes(root / "scenes.csv"))
+    return paired_samples(base / "low", base / "high", read_scenes(root / "scenes.csv", split))
 
 
 @register_layout("lolv1")

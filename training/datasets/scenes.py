@@ -42,15 +42,17 @@ PAIRED = {"lolv1": {"train": "our485", "test": "eval15"}, "pairs": {"train": "tr
 """Paired layouts -> what the list calls their splits."""
 
 
-def list_scenes(root: Path, layout: str = "folder") -> Path:
+def list_scenes(root: Path, layout: str = "folder", *, overwrite: bool = False) -> Path:
     """Write the list of a data set, and give its path.
 
     Args:
         root: the data set's folder.
+        overwrite: replace a list that is there. Hold-outs follow it, so that trainings cannot be resumed then.
         layout: `folder`, which serves `brackets`, `fused` and `well_exposed` too; or one of `PAIRED`.
 
     Raises:
         FileNotFoundError: the folder, or what the layout needs in it, is missing.
+        FileExistsError: there is a list already.
         ValueError: there is no list for this layout.
     """
     if layout == "folder":
@@ -72,6 +74,8 @@ def list_scenes(root: Path, layout: str = "folder") -> Path:
         raise ValueError(f"there are lists of scenes for folder, {', '.join(PAIRED)}, not for {layout!r}")
     if not rows:
         raise FileNotFoundError(f"{root} has no pictures")
+    if file.exists() and not overwrite:
+        raise FileExistsError(f"{file} is there already; `--overwrite` replaces it")
     for row, scene in zip(rows, scene_numbers([ranks for ranks, _ in views]), strict=True):
         row["scene"] = scene
     with file.open("w", newline="") as out:
@@ -118,8 +122,12 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layout", default="folder", help=f"folder, {', '.join(PAIRED)}")
+    parser.add_argument("--overwrite", action="store_true", help="replace a list that is there")
     arguments = parser.parse_args()
-    print(list_scenes(arguments.folder, arguments.layout))
+    try:
+        print(list_scenes(arguments.folder, arguments.layout, overwrite=arguments.overwrite))
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ def test_devices_are_looked_for_off_the_event_loop(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(placement, "devices", look)
     asyncio.run(create())
+    assert threads
     assert threading.main_thread() not in threads
 
 

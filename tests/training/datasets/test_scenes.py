@@ -35,6 +35,10 @@ def test_a_sequence_is_one_scene_whatever_its_exposure(folder: Path) -> None:
     command = [sys.executable, "-m", "training.datasets.scenes", str(folder)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     assert said == str(folder.parent / "photos.scenes.csv")
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "there already" in again.stderr
+    assert subprocess.run([*command, "--overwrite"]).returncode == 0
     scenes = [sample.scene for sample in find_samples("folder", folder)]
     assert scenes == ["0"] * 4 + ["1"] * 4
 
