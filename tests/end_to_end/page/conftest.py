@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service with `brighten` and `glow`, versions 1 (twice the light) and 2 (three times)."""
     folder = tmp_path_factory.mktemp("site")
     repository = make_repository(folder / "models", ("brighten", "glow"), versions=(1, 2))
-    with serving(repository, folder, default_model="brighten") as server:
+    with serving(repository, folder, default_model="brighten", required_models="brighten,glow") as server:
         yield server
 
 

@@ -55,7 +55,8 @@ def test_a_phone_shows_all_and_pinches(browser: Browser, site: Server) -> None:
 
 
 def test_eight_models_side_by_side_fit_on_a_phone(browser: Browser, tmp_path: Path) -> None:
-    with serving(make_repository(tmp_path / "models", MANY), tmp_path, default_model=MANY[-1]) as site:
+    repository = make_repository(tmp_path / "models", MANY)
+    with serving(repository, tmp_path, default_model=MANY[-1], required_models=",".join(MANY)) as site:
         context = browser.new_context(viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True)
         page = context.new_page()
         page.goto(site.url)

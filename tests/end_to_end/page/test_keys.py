@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,9 @@ def test_a_key_opens_the_page_for_this_tab(page: Page, site: Server, keys: Path)
     dialog = page.get_by_role("dialog", name="This service asks for an API key")
     expect(dialog).to_be_visible()
     assert Axe().run(page).response["violations"] == []
+    for mistyped in (f"{key}é", "   "):
+        give(page, mistyped)
+        expect(dialog.get_by_role("alert")).to_contain_text("unaccented letters")
     give(page, key[:-1])
     expect(dialog.get_by_role("alert")).to_contain_text("not known here")
     await_key(site, key)
@@ -81,6 +85,8 @@ def test_a_key_opens_the_page_for_this_tab(page: Page, site: Server, keys: Path)
     page.reload()
     expect(page.locator("select[name=model] option")).to_have_count(1)
     expect(dialog).to_be_hidden()
+    expect(page.get_by_role("link", name="Models")).to_be_hidden()  # it would be followed without the key
+    expect(page.get_by_role("link", name="Metrics")).to_be_visible()
 
 
 def test_a_key_that_is_revoked_meanwhile_is_asked_for_again(page: Page, site: Server, keys: Path) -> None:
@@ -97,6 +103,15 @@ def test_a_key_that_is_revoked_meanwhile_is_asked_for_again(page: Page, site: Se
     give(page, new)
     expect(page.locator("#message")).to_contain_text("Enhanced")
     expect(page.locator("#problem")).to_be_hidden()
+    revoke_key(keys, "new")
+    await_key(site, new, status=401)
+    newest = add_key(keys, "newest", frozenset({Scope.ENHANCE}))
+    await_key(site, newest)
+    page.get_by_role("button", name="Download all").click()
+    expect(dialog).to_be_visible()
+    with page.expect_download():
+        give(page, newest)
+    expect(page.locator("#message")).to_contain_text("2 of 2 downloaded")
 
 
 def test_who_has_no_key_can_close_the_dialog_and_try_later(page: Page, site: Server, keys: Path) -> None:
@@ -107,14 +122,21 @@ def test_who_has_no_key_can_close_the_dialog_and_try_later(page: Page, site: Ser
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#problem")).to_contain_text("An API key is required")
     page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Not now").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    visitor = Visitor(page, site.url)
+    visitor.add(("one.png", PNG))
     give(page, key)
+    expect(page.locator("#message")).to_contain_text("Enhanced")
     expect(page.locator("select[name=model] option")).to_have_count(1)
     expect(page.locator("#problem")).to_be_hidden()
 
 
 def await_key(site: Server, key: str, status: int = 200) -> None:
     """Wait until the service has read its changed file."""
-    for _ in range(200):
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
         if httpx.get(f"{site.url}/models", headers={"Authorization": f"Bearer {key}"}).status_code == status:
             return
+        time.sleep(0.05)
     raise AssertionError("the service did not read its keys anew")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.end_to_end.page.visitor import Visitor, difference
 from tests.pictures import dark_scene, encoded, letterboxed, scene
@@ -116,6 +116,17 @@ def test_the_photo_comes_back_after_the_gpu_was_lost(visitor: Visitor, page: Pag
     visitor.add(("photo.png", data))
     visitor.divide(0)
     answer = visitor.service(data)
+    lose_gpu(page)
+    visitor.wait()
+    assert difference(visitor.seen(300, 401), answer) <= TOLERANCE
+    assert len(visitor.requests) == 1
+    page.get_by_role("button", name="Remove photo.png").click()
+    lose_gpu(page)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def lose_gpu(page: Page) -> None:
+    """Take the GPU's memory away, and give it back."""
     page.evaluate("""async () => {
       const canvas = document.querySelector("#canvas");
       const lost = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
@@ -125,6 +136,3 @@ def test_the_photo_comes_back_after_the_gpu_was_lost(visitor: Visitor, page: Pag
       lost.restoreContext();
       await restored;
     }""")
-    visitor.wait()
-    assert difference(visitor.seen(300, 401), answer) <= TOLERANCE
-    assert len(visitor.requests) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 import service.page
 from docs.make_samples import make_samples
@@ -33,10 +33,15 @@ def test_dropped_and_pasted_photos_queue_up(visitor: Visitor, page: Page) -> Non
     page.get_by_role("button", name="Remove two.jpg").click()
     visitor.wait()
     assert photos.count() == 2
-    for name in ("one.png", "three.png"):
+    expect(page.get_by_role("button", name="three.png", exact=True)).to_be_focused()
+    visitor.add(("notes.txt", b"no picture"), more=True)
+    page.get_by_role("button", name="Remove three.png").click()
+    expect(page.get_by_role("alert")).to_be_visible()  # it is not of the photo that was removed
+    for name in ("one.png", "notes.txt"):
         page.get_by_role("button", name=f"Remove {name}").click()
     expect(page.locator("#welcome")).to_be_visible()
-    assert len(visitor.requests) == 3
+    expect(page.locator("#file")).to_be_focused()
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_the_divider_follows_mouse_and_keyboard(visitor: Visitor, page: Page) -> None:
@@ -104,6 +109,70 @@ def test_all_models_side_by_side_follow_the_light(visitor: Visitor, page: Page) 
     visitor.wait()
     assert page.locator("[name=model]").input_value() == "glow/2"
     expect(page.locator("#answered")).to_have_text("glow, version 2")
+    page.locator("summary").click()
+    visitor.set(strength=100, gamma=0.5)
+    expect(page.locator("#cards button[data-done]")).to_have_count(4)
+    assert mean_of(page, 0) > 1.1 * bright[0], "the cards follow the gamma, too"
+    page.context.set_offline(True)
+    visitor.add(("two.png", PNG), more=True)
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#cards button[data-done]")).to_have_count(4)
+
+
+def test_a_photo_that_is_decoded_late_is_not_shown_on_the_cards_of_another(visitor: Visitor, page: Page) -> None:
+    page.evaluate("""() => {
+      const decode = createImageBitmap;
+      window.late = 0;
+      const released = new Promise((resolve) => (window.release = resolve));
+      window.createImageBitmap = async (file, ...rest) => {
+        if (file.name !== "late.png") return decode(file, ...rest);
+        await released;
+        late++;
+        return decode(file, ...rest);
+      };
+    }""")
+    page.route("**/enhance?*", lambda route: None)  # no answer comes, so that all cards wait
+    files = [{"name": name, "mimeType": "", "buffer": data} for name, data in (("late.png", PNG), ("next.jpg", JPEG))]
+    page.locator("#file").set_input_files(files)
+    page.get_by_role("button", name="Compare all models").click()
+    page.get_by_role("button", name="next.jpg", exact=True).click()
+    canvas = page.locator("#cards canvas").first
+    expect(canvas).to_have_js_property("height", 200)
+    page.evaluate("release()")
+    page.wait_for_function("late === 3")  # for the thumbnail, the stage and the cards
+    page.wait_for_timeout(300)
+    assert canvas.evaluate("canvas => canvas.height") == 200
+
+
+def test_models_are_offered_as_they_come(visitor: Visitor, page: Page) -> None:
+    state = "UNREACHABLE"
+
+    def answer(route: Route) -> None:
+        if state == "UNREACHABLE":
+            route.abort()
+            return
+        body = route.fetch().json()
+        for model in body["models"]:
+            if model["name"] == "glow" and state != "READY":
+                model.update(ready=False, state=state)
+        route.fulfill(json=body)
+
+    page.route("**/models", answer)
+    page.reload()
+    alert = page.get_by_role("alert")
+    options = page.locator("select[name=model] option")
+    expect(alert).to_contain_text("cannot be reached")
+    state = "LOADING"
+    expect(options).to_have_count(2)
+    expect(alert).to_be_hidden()
+    visitor.add(("one.png", PNG))
+    visitor.set(model="brighten/1")
+    state = "READY"
+    expect(options).to_have_count(4)
+    expect(page.locator("[name=model]")).to_have_value("brighten/1")
+    expect(page.get_by_role("button", name="Compare all models")).to_be_visible()
 
 
 def test_light_time_and_facts_are_told(visitor: Visitor, page: Page) -> None:
@@ -144,6 +213,24 @@ def test_download_all_names_what_failed_and_packs_the_rest(visitor: Visitor, pag
         assert archive.read("a-bright-2.png") == visitor.answer(PNG)
     expect(page.get_by_role("alert")).to_contain_text("1 of 4 failed")
     expect(page.get_by_role("alert")).to_contain_text("broken.png")
+
+
+def test_download_all_is_not_disturbed_and_says_what_is_too_much(visitor: Visitor, page: Page) -> None:
+    visitor.add(("a.png", PNG), ("b.png", PNG), ("c.png", PNG))
+    held: list[Route] = []
+    page.route("**/enhance?*", lambda route: held.append(route), times=1)
+    with page.expect_request("**/enhance?*"):
+        page.get_by_role("button", name="Download all").click()
+    for button in page.get_by_role("button", name="Download").all():
+        expect(button).to_be_disabled()
+    page.get_by_role("button", name="Remove c.png").click()
+    with page.expect_download():
+        held[0].continue_()
+    expect(page.locator("#message")).to_have_text("3 of 3 downloaded.")
+    page.evaluate("Object.defineProperty(Blob.prototype, 'size', { get: () => 3e9 })")
+    page.get_by_role("button", name="Download all").click()
+    expect(page.get_by_role("alert")).to_contain_text("4 GB")
+    expect(page.get_by_role("button", name="Download all")).to_be_enabled()
 
 
 def test_what_is_no_picture_is_explained_and_does_not_stop_the_next(visitor: Visitor, page: Page) -> None:
@@ -192,7 +279,14 @@ def test_samples_are_small_dark_and_what_the_script_makes(visitor: Visitor, page
         assert np.abs(decoded(kept).astype(int) - decoded(path.read_bytes())).mean() < 1
     links = page.locator(".samples a")
     assert links.count() == len(made)
+    page.locator(".drop").hover()
+    expect(page.locator(".drop")).to_have_css("border-color", "rgb(255, 212, 121)")  # the accent
+    page.route("**/coffee.jpg", lambda route: route.fulfill(status=404))
     links.first.click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator("#film li")).to_have_count(0)
+    page.unroute("**/coffee.jpg")
+    page.get_by_role("button", name="Try again").click()
     expect(page.locator("#message")).to_contain_text("Enhanced")
     expect(page.locator("#size")).to_contain_text("600 × 400")
 

@@ -16,7 +16,17 @@ export function useKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-/** {default, models: [{name, version, family, ready, ...}]}, as the service gives it. */
+/** Whether there is such a key. */
+export function hasKey() {
+  return sessionStorage.getItem(KEY) !== null;
+}
+
+/** A file of the page as a Blob. */
+export async function getFile(path) {
+  return (await send(path)).blob();
+}
+
+/** {default, models: [{name, version, family, state, ready, reason, ...}]}, as the service gives it. */
 export async function listModels() {
   return (await send("models")).json();
 }

@@ -1,7 +1,7 @@
 // The page: photos come in, the network's answer is fetched once, and everything after it happens here.
 
 import { Answers } from "./answers.js";
-import { listModels, Problem, useKey } from "./api.js";
+import { getFile, hasKey, listModels, Problem, useKey } from "./api.js";
 import { Comparison } from "./comparison.js";
 import { Controls } from "./controls.js";
 import { downloadAll, downloadOne } from "./download.js";
@@ -13,7 +13,9 @@ import { decode, decodePhoto, decodePhotoByService } from "./pixels.js";
 import { duration, showTiming } from "./timing.js";
 import { Viewer } from "./viewer.js";
 
-const MODELS_POLL_MILLISECONDS = 2000;
+const MODELS_POLL_MILLISECONDS = 1000;
+const UNCHANGED_POLLS = 3; // after which a model that is not being loaded is not waited for
+const KEY_CHARACTERS = /^[!-~]+$/; // what a header can carry
 
 const $ = (id) => document.getElementById(id);
 const answers = new Answers();
@@ -29,7 +31,16 @@ const comparison = new Comparison($("cards"), (photo, model, signal) =>
 let shown = { photo: null, size: null, gate: 1 };
 let controller = new AbortController();
 let keyWasTried = false;
+let isDownloading = false;
+let modelsTimer = 0;
+let offered = { text: "", polls: 0 };
 const waitingForKey = new Set();
+
+/** Show a photo, through all models too where these are open. */
+function show(photo) {
+  develop(photo);
+  compare();
+}
 
 /** Show a photo, or show it anew after a control changed that the network's answer depends on. */
 async function develop(photo) {
@@ -55,11 +66,11 @@ async function develop(photo) {
     describe(report);
     done(`Enhanced in ${duration(report.elapsed)}. Mean light ${percent(light.before)} before, ${percent(light.after)} after.`);
     if (isNew) viewer.reveal();
-    $("download").disabled = $("download-all").disabled = false;
+    allowDownloads();
   } catch (error) {
     if (signal.aborted) return;
     if (shown.photo !== photo) empty(true);
-    explain(error, () => develop(photo));
+    explain(error, () => show(photo));
   }
 }
 
@@ -137,44 +148,95 @@ function explain(error, again = null) {
 function askForKey(reason, again) {
   if (again) waitingForKey.add(again);
   $("key-problem").textContent = keyWasTried ? reason : "";
-  if (!$("key-dialog").open) $("key-dialog").showModal();
+  if ($("key-dialog").open) return;
+  $("key-dialog").showModal();
+  hideClosedLinks();
 }
 
 function takeKey(event) {
   event.preventDefault();
-  useKey($("key").value.trim());
+  const key = $("key").value.trim();
+  if (!KEY_CHARACTERS.test(key)) {
+    $("key-problem").textContent = "A key has only unaccented letters, digits and punctuation, and no spaces.";
+    return $("key").focus();
+  }
+  useKey(key);
   keyWasTried = true;
   $("key-dialog").close();
   $("problem").hidden = true;
+  waitingForKey.add(offerModels); // which was given up where somebody did without a key
   const todo = [...waitingForKey];
   waitingForKey.clear();
   for (const again of todo) again();
 }
 
-async function offerModels() {
-  try {
-    controls.offer(await listModels());
-  } catch (error) {
-    explain(error, offerModels);
-    return;
+/** Links are followed without the key: hide those that would lead to a refusal. */
+async function hideClosedLinks() {
+  for (const link of document.querySelectorAll("nav a")) {
+    const answer = await fetch(link.href).catch(() => null);
+    link.hidden = answer?.status === 401;
   }
-  if (controls.models.length === 0) setTimeout(offerModels, MODELS_POLL_MILLISECONDS);
-  $("compare").hidden = controls.distinctModels.length < 2;
 }
 
-async function download() {
+/** Offer the models, again and again while some of them are still being loaded. */
+async function offerModels() {
+  try {
+    const list = await listModels();
+    if ($("again").onclick === offerModels) $("problem").hidden = true;
+    const text = JSON.stringify(list);
+    offered = { text, polls: text === offered.text ? offered.polls + 1 : 0 };
+    if (offered.polls === 0) controls.offer(list);
+    $("compare").hidden = controls.distinctModels.length < 2;
+    if (isFinal(list)) {
+      if (comparison.size < controls.distinctModels.length) compare();
+      return;
+    }
+  } catch (error) {
+    if (error.status === 401 || error.status === 403) return explain(error, offerModels);
+    // The rest of the list is no matter to bother a person with, and what is said of a photo stays.
+    const isBusy = $("stage").getAttribute("aria-busy") === "true";
+    if (controls.models.length === 0 && $("problem").hidden && !isBusy) explain(error, offerModels);
+  }
+  clearTimeout(modelsTimer);
+  modelsTimer = setTimeout(offerModels, MODELS_POLL_MILLISECONDS);
+}
+
+/** Whether no more models are to be expected: those without a reason may be next, or may not be wanted at all. */
+function isFinal({ models }) {
+  if (!models.some(({ ready }) => ready)) return false;
+  if (models.every(({ ready, reason }) => ready || reason)) return true;
+  return offered.polls >= UNCHANGED_POLLS && !models.some(({ state }) => state === "LOADING");
+}
+
+function allowDownloads() {
+  $("download").disabled = isDownloading || !shown.photo;
+  $("download-all").disabled = isDownloading;
+}
+
+/** Do `work`, one download at a time. */
+async function download(work) {
+  isDownloading = true;
+  allowDownloads();
   busy("Making the file …");
   try {
-    await downloadOne(film.chosen, controls.file);
-    done("Downloaded.");
+    await work();
   } catch (error) {
-    explain(error, download);
+    explain(error, () => download(work));
+  } finally {
+    isDownloading = false;
+    allowDownloads();
   }
+}
+
+async function downloadChosen() {
+  await downloadOne(film.chosen, controls.file);
+  done("Downloaded.");
 }
 
 async function downloadEach() {
-  const { photos } = film;
-  const failures = await downloadAll([...photos], controls.file, (count) => busy(`Making file ${count + 1} of ${photos.length} …`));
+  const photos = [...film.photos]; // some may be removed meanwhile
+  const tell = (count) => ($("message").textContent = `Making file ${count + 1} of ${photos.length} …`);
+  const failures = await downloadAll(photos, controls.file, tell);
   done(`${photos.length - failures.length} of ${photos.length} downloaded.`);
   if (failures.length > 0) {
     const each = failures.map(({ photo, error }) => `${photo.name}: ${error.message}`).join(" · ");
@@ -182,25 +244,31 @@ async function downloadEach() {
   }
 }
 
-async function trySample(event) {
-  const link = event.currentTarget;
-  event.preventDefault();
-  const blob = await (await fetch(link.href)).blob();
-  film.add([new File([blob], link.href.split("/").pop(), { type: blob.type })]);
+async function trySample(link) {
+  try {
+    const blob = await getFile(link.href);
+    film.add([new File([blob], link.href.split("/").pop(), { type: blob.type })]);
+  } catch (error) {
+    explain(error, () => trySample(link));
+  }
 }
 
 film.onchoose = (photo) => {
   $("welcome").hidden = photo !== null;
   $("workspace").hidden = photo === null;
   $("download-all").hidden = film.photos.length < 2;
-  if (!photo) return controller.abort();
-  develop(photo);
-  compare();
+  if (photo) return show(photo);
+  controller.abort();
+  empty(true);
+  done("");
+  $("problem").hidden = true;
+  $("file").focus();
 };
 controls.onlight = followLight;
-controls.oninference = () => {
-  comparison.mark(controls.model);
+controls.oninference = (every) => {
   if (film.chosen) develop(film.chosen);
+  if (every) compare();
+  else comparison.mark(controls.model);
 };
 comparison.onchoose = (model) => {
   controls.choose(model);
@@ -209,11 +277,16 @@ comparison.onchoose = (model) => {
 viewer.onzoom = (scale) => ($("zoom").textContent = `${Math.round(100 * scale)} %`);
 viewer.onlost = () => {
   shown.photo = null;
-  develop(film.chosen);
+  if (film.chosen) develop(film.chosen);
 };
 
 watchForFiles([$("file"), $("more")], (files) => film.add(files));
-for (const link of document.querySelectorAll(".samples a")) link.addEventListener("click", trySample);
+for (const link of document.querySelectorAll(".samples a")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    trySample(link);
+  });
+}
 $("fit").addEventListener("click", () => viewer.fit());
 $("actual").addEventListener("click", () => viewer.actualSize());
 $("zoom-in").addEventListener("click", () => viewer.zoomIn());
@@ -225,6 +298,11 @@ $("compare").addEventListener("click", () => {
 });
 $("key-form").addEventListener("submit", takeKey);
 $("key-dialog").addEventListener("cancel", () => waitingForKey.clear());
-$("download").addEventListener("click", download);
-$("download-all").addEventListener("click", downloadEach);
+$("no-key").addEventListener("click", () => {
+  waitingForKey.clear();
+  $("key-dialog").close();
+});
+$("download").addEventListener("click", () => download(downloadChosen));
+$("download-all").addEventListener("click", () => download(downloadEach));
+if (hasKey()) hideClosedLinks();
 offerModels();

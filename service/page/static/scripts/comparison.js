@@ -28,7 +28,8 @@ export class Comparison {
     this.#cards = models.map((model) => this.#card(model));
     this.grid.replaceChildren(...this.#cards.map(({ element }) => element));
     const before = decodePhoto(photo.file, CARD_SIDE, signal).then(({ bitmap }) => sample(bitmap, CARD_SIDE));
-    before.then((pixels) => this.#await(pixels), () => {}); // where it fails, each card says so
+    // Where it fails, each card says so; where it comes late, the cards are another photo's.
+    before.then((pixels) => signal.aborted || this.#await(pixels), () => {});
     const waiting = [...this.#cards];
     const work = async () => {
       for (let card = waiting.shift(); card && !signal.aborted; card = waiting.shift()) {
@@ -36,6 +37,11 @@ export class Comparison {
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
+  }
+
+  /** How many models are compared. */
+  get size() {
+    return this.#cards.length;
   }
 
   /** Forget the cards, and requests that are under way. */

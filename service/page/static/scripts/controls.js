@@ -10,21 +10,25 @@ const LOSSLESS = ["png", "tiff"];
 export class Controls {
   /** Called when strength, protection or the gate changed. */
   onlight = () => {};
-  /** Called when something changed on which the network's answer depends. */
-  oninference = () => {};
+  /** Called when something changed on which the network's answer depends; `every`: the answer of every model. */
+  oninference = (every) => {};
+  /** The models that are ready: {value, label, variant, isDefault}. */
+  models = [];
 
   constructor(form) {
     this.form = form;
     this.elements = form.elements;
     for (const name of LIGHT) this.elements[name].addEventListener("input", () => this.onlight());
-    for (const name of INFERENCE) this.elements[name].addEventListener("change", () => this.oninference());
+    for (const name of INFERENCE) {
+      this.elements[name].addEventListener("change", () => this.oninference(name !== "model"));
+    }
     form.addEventListener("input", () => this.#describe());
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(() => this.#wasReset()));
     this.#describe();
   }
 
-  /** Offer models as `listModels` gives them; those that are not ready are left out. */
+  /** Offer models as `listModels` gives them; those that are not ready are left out, and the chosen one stays. */
   offer({ default: preferred, models }) {
     const ready = models.filter((model) => model.ready);
     const versions = (name) => ready.filter((model) => model.name === name).length;
@@ -38,9 +42,10 @@ export class Controls {
       };
     });
     // The default model answers with its latest version, which is listed last.
-    const chosen = this.models.findLast(({ isDefault }) => isDefault) ?? this.models[0];
+    const first = this.models.findLast(({ isDefault }) => isDefault) ?? this.models[0];
+    const chosen = this.models.find(({ value }) => value === this.model) ?? first;
     this.elements.model.replaceChildren(
-      ...this.models.map((model) => new Option(model.label, model.value, model === chosen, model === chosen)),
+      ...this.models.map((model) => new Option(model.label, model.value, model === first, model === chosen)),
     );
   }
 
@@ -74,13 +79,13 @@ export class Controls {
 
   choose(model) {
     this.elements.model.value = model;
-    this.oninference();
+    this.oninference(false);
   }
 
   #wasReset() {
     this.#describe();
     this.onlight();
-    this.oninference();
+    this.oninference(true);
   }
 
   #describe() {

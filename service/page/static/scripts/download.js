@@ -14,7 +14,8 @@ export async function downloadOne(photo, options) {
 
 /**
  * Enhance photos one after the other and hand them over in one .zip. `onprogress` is called with the number done.
- * Answers [{photo, error}] for those that failed; they do not stop the others.
+ * Answers [{photo, error}] for those that failed; they do not stop the others. Throws where a key is asked for, which
+ * all would fail for, and where there is too much for one .zip.
  */
 export async function downloadAll(photos, options, onprogress) {
   const files = [];
@@ -24,6 +25,7 @@ export async function downloadAll(photos, options, onprogress) {
     try {
       files.push(await finished(photo, options));
     } catch (error) {
+      if (error.status === 401) throw error;
       failures.push({ photo, error });
     }
   }

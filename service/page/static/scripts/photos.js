@@ -47,9 +47,11 @@ export class Film {
   remove(photo) {
     const index = this.photos.indexOf(photo);
     this.photos.splice(index, 1);
+    const next = this.photos[Math.min(index, this.photos.length - 1)] ?? null;
     this.buttons.get(photo.id).parentElement.remove();
     this.buttons.delete(photo.id);
-    if (photo === this.chosen) this.choose(this.photos[Math.min(index, this.photos.length - 1)] ?? null);
+    this.buttons.get(next?.id)?.focus(); // it was on the button that is gone
+    if (photo === this.chosen) this.choose(next);
   }
 
   #item(photo) {

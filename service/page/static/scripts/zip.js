@@ -7,6 +7,7 @@ const END = 0x06054b50;
 const VERSION = 20;
 const UTF8_NAMES = 0x0800;
 const LARGEST = 0xffffffff;
+const TOO_MUCH = "This is more than the 4 GB that one .zip file holds. Remove some photos, or download one by one.";
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, value) => {
   for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
@@ -29,7 +30,7 @@ export async function zip(files) {
     offset += local.byteLength + encodedName.length + blob.size;
   }
   const length = directory.reduce((sum, part) => sum + part.byteLength, 0);
-  if (offset + length > LARGEST || files.length > 0xffff) throw new RangeError("too much for one .zip file");
+  if (offset + length > LARGEST || files.length > 0xffff) throw new RangeError(TOO_MUCH);
   const end = fields("IHHHHIIH", END, 0, 0, files.length, files.length, length, offset, 0);
   return new Blob([...parts, ...directory, end], { type: "application/zip" });
 }
