@@ -158,7 +158,10 @@ MODELS = {
         Panel(
             "Seconds to load",
             "s",
-            {"{{model}}": f"sum by (model) (nightlift_model_load_seconds_sum{{{MODEL}}})"},
+            {
+                "{{model}}": f"sum by (model) (nightlift_model_load_seconds_sum{{{MODEL}}})"
+                f" / sum by (model) (nightlift_model_load_seconds_count{{{MODEL}}})"
+            },
             "stat",
         ),
     ],
@@ -181,8 +184,8 @@ MODELS = {
         Panel("Seconds a pass", "s", quantiles(STAGES, MODEL + INFER)),
         Panel("Pictures", "ops", {"{{model}}": total("nightlift_pictures_total", "model", MODEL)}),
         Panel(
-            "Engines' share of time",
-            "percentunit",
+            "Engine seconds a second",  # of all replicas, and of passes side by side: it may exceed 1
+            "short",
             {"{{model}}": total(STAGES + "_sum", "model", MODEL + INFER)},
         ),
     ],
@@ -204,7 +207,7 @@ MODELS = {
             "Faults and restarts",
             "ops",
             {
-                "{{device}} {{kind}}": or_none(total("nightlift_device_faults_total", "device, kind")),
+                "{{device}} {{kind}}": total("nightlift_device_faults_total", "device, kind"),
                 "{{device}} restarted": or_none(total("nightlift_worker_restarts_total", "device")),
             },
         ),

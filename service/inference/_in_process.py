@@ -45,6 +45,7 @@ class InProcessEngine:
         self.lost = False
         self._timeout = timeout
         self._metrics = metrics
+        metrics.watch_device(self.info.device, Fault)
 
     @property
     def concurrency(self) -> int:

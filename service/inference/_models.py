@@ -152,6 +152,7 @@ class Models:
                 await self.load(name)
             except ModelNotFound as error:
                 logger.error("%s", error)
+                self._watch_ready(name)
             except (NightliftError, ConfigError):
                 pass  # logged where it happened
 
@@ -162,6 +163,7 @@ class Models:
                 backend = self.repository.config(name).backend
             except ConfigError as error:
                 self._note_failure(name, error)
+                self._watch_ready(name)
                 logger.error("model %s cannot be served: %s", name, error)
                 continue
             if backend == "onnxruntime" or self._settings.engine == "triton":
@@ -179,7 +181,7 @@ class Models:
         async with self._locks[name]:
             self._states[name] = ModelState.READY if self._loaded.get(name) else ModelState.LOADING
             metrics = self._metrics.model(name)
-            metrics.watch_ready(lambda: self.ready([name]))
+            self._watch_ready(name)
             metrics.watch_queue(
                 lambda: len(self._waiting(name)),
                 lambda: sum(one.pixels for one in self._waiting(name)),
@@ -226,6 +228,10 @@ class Models:
         self._loaded.clear()
         await asyncio.gather(*(model.close() for model in models))
         await self.engines.close()
+
+    def _watch_ready(self, name: str) -> None:
+        """Show a model that is wanted in the metrics, also one that cannot be loaded: its alert needs a 0."""
+        self._metrics.model(name).watch_ready(lambda: self.ready([name]))
 
     def _answers(self, name: str) -> bool:
         """Whether the latest loaded version's engine is up."""

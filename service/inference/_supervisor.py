@@ -44,6 +44,8 @@ class Hosted:
         self.info: EngineInfo | None = None
         self.error: str | None = None
         self.lost = False
+        self.deadly = False
+        """Whether trying it again has ended the process: that would end other models' passes for ever."""
 
     @property
     def ready(self) -> bool:
@@ -71,6 +73,7 @@ class DeviceSupervisor:
         self._threads = threads
         self._timeout = timeout
         self._metrics = metrics
+        metrics.watch_device(device, Fault, restarts=True)
         self._child: ChildProcess | None = None
         self._hosted: list[Hosted] = []
         self._watching: asyncio.Task[None] | None = None
@@ -151,11 +154,12 @@ class DeviceSupervisor:
         """How the process ends; as long as it lives, models that are refused are tried again."""
         delays = chain(BACKOFF[1:], repeat(BACKOFF[-1]))
         while not child.gone.done():
-            refused = [hosted for hosted in self._hosted if hosted.error is not None]
+            refused = [h for h in self._hosted if h.error is not None and not h.lost and not h.deadly]
             await asyncio.wait([child.gone], timeout=next(delays) if refused else None)
             for hosted in refused:
                 if child.alive:
                     await self._reload(hosted, child)
+                    hosted.deadly = not child.alive
         return child.gone.result()
 
     def _unsettle(self) -> None:
@@ -173,7 +177,9 @@ class DeviceSupervisor:
                 logger.error("the worker process of %s cannot be started: %s", self.device, error)
                 continue
             for hosted in tuple(self._hosted):
-                if self._child.alive:
+                if hosted.deadly:
+                    hosted.settled.set()
+                elif self._child.alive:
                     await self._reload(hosted, self._child)
             if self._child.alive:
                 logger.warning("the worker process of %s is back", self.device)

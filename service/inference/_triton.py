@@ -55,6 +55,7 @@ class TritonServer:
     def __init__(self, url: str, metrics: Metrics) -> None:
         self.url = url
         self.metrics = metrics
+        metrics.watch_device("remote", [Fault.UNREACHABLE])
         self.client: Any = InferenceServerClient(url, channel_args=CHANNEL)
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ One API process owns them all; engines in child processes report back to it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -136,6 +136,13 @@ class Metrics:
         self.errors.labels(error.slug).inc()
         if error.status in (401, 403, 413, 415, 422, 429, 503, 504):
             self.rejected.labels(error.slug).inc()
+
+    def watch_device(self, device: str, faults: Iterable[str], restarts: bool = False) -> None:
+        """Show a device's counters from 0 on: Prometheus sees no increase in one that begins at 1."""
+        for fault in faults:
+            self.device_faults.labels(device, fault)
+        if restarts:
+            self.worker_restarts.labels(device)
 
     def model(self, name: str) -> ModelMetrics:
         """The metrics of one model, its label filled in."""

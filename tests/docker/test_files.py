@@ -62,11 +62,27 @@ def test_the_runbook_has_no_entry_without_an_alert() -> None:
     assert set(re.findall(r"^## (Nightlift\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.M)) == set(NAMES)
 
 
-def test_metrics_that_rules_read_exist() -> None:
-    names = set(re.findall(r"^# TYPE (\w+)", Metrics().expose()[0].decode(), re.M))
-    for path in (DOCKER / "prometheus" / "rules").glob("*.yml"):
-        for metric in set(re.findall(r"(?<![\w:])nightlift_\w+(?=[\[{ ])", path.read_text())):
-            assert {metric, re.sub(r"_(bucket|sum|count)$", "", metric)} & names, f"{metric} in {path.name}"
+def test_metrics_that_rules_and_dashboards_read_exist() -> None:
+    """Also those of panels that show a 0 where there are none, and of devices that are not here."""
+    names = set()
+    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)", Metrics().expose()[0].decode(), re.M):
+        names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
+    rules = [r["expr"] for p in (DOCKER / "prometheus/rules").glob("*.yml") for r in expressions(p)]
+    panels = [t["expr"] for p in (DOCKER / "grafana/dashboards").glob("*.json") for t in expressions(p)]
+    assert len(rules) > 30
+    assert len(panels) > 50
+    for query in (*rules, *panels):
+        assert set(re.findall(r"(?<![\w:])(?:nightlift|process)_\w+", query)) <= names, query
+
+
+def expressions(path: Path) -> list[dict]:
+    """Whatever has a query in a file of rules or a dashboard."""
+    content = yaml.safe_load(path.read_text())
+    return [
+        entry
+        for group in content.get("groups") or content["panels"]
+        for entry in group.get("rules") or group.get("targets", ())
+    ]
 
 
 @pytest.mark.parametrize("profile", ["gpu", "triton", "scale"])
@@ -149,6 +165,59 @@ def test_kubernetes_takes_every_overlay(overlay: str, tmp_path: Path) -> None:
     run("kubernetes-validate", "--strict", tmp_path / "core.yml")
 
 
+def test_the_prometheus_operator_gets_the_same_rules() -> None:
+    made = {
+        one["metadata"]["name"]: one["spec"] for one in yaml.safe_load_all(run("sh", DOCKER / "kubernetes/rules.sh"))
+    }
+    rules = {p.stem: yaml.safe_load(p.read_text()) for p in (DOCKER / "prometheus" / "rules").glob("*.yml")}
+    assert made == {f"nightlift-{name}": content for name, content in rules.items()}
+
+
+def front_end(overlay: str) -> dict:
+    documents = yaml.safe_load_all(run("kubectl", "kustomize", DOCKER / "kubernetes" / "overlays" / overlay))
+    (found,) = (d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == "nightlift")
+    return found["spec"]
+
+
+def in_bytes(size: str) -> int:
+    """Of Kubernetes' sizes, or compose's, whose units are powers of 2 as well."""
+    number, unit = re.fullmatch(r"(\d+)([mMgG])i?", size).groups()  # type: ignore[union-attr]
+    return int(number) << {"m": 20, "g": 30}[unit.lower()]
+
+
+def needed_memory() -> float:
+    """What docs/operations.md (Memory) says of the default settings, all at their bounds at one time."""
+    bound = {name: field.default for name, field in Settings.model_fields.items() if name.startswith("max_")}
+    pixels = 6 * bound["max_pixels_in_flight"] + 700 * bound["max_whole_pixels"]
+    bodies = bound["max_body_bytes_in_flight"] + bound["max_body_bytes"]
+    return 0.5e9 + pixels + 2 * bodies  # over HTTP and gRPC
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])
+def test_kubernetes_allows_the_memory_that_the_settings_do(overlay: str) -> None:
+    pod = front_end(overlay)["template"]["spec"]
+    in_memory = [in_bytes(volume["emptyDir"]["sizeLimit"]) for volume in pod["volumes"]]
+    assert in_bytes(pod["containers"][0]["resources"]["limits"]["memory"]) >= needed_memory() + sum(in_memory)
+
+
+@pytest.mark.parametrize("name", ["nightlift", "nightlift-gpu", "nightlift-triton", "nightlift-replica"])
+def test_compose_allows_the_memory_that_the_settings_do(name: str) -> None:
+    profiles = [word for profile in ("gpu", "triton", "scale") for word in ("--profile", profile)]
+    service = json.loads(run("docker-compose", *profiles, "config", "--format", "json"))["services"][name]
+    (tmp,) = re.findall(r"size=(\w+)", service["tmpfs"][0])
+    assert int(service["mem_limit"]) >= needed_memory() + in_bytes(tmp) + int(service.get("shm_size", 0))
+
+
+def test_a_front_end_with_a_gpu_has_cores_for_the_codecs_and_rolls_on_one_gpu() -> None:
+    spec = front_end("gpu")
+    resources = spec["template"]["spec"]["containers"][0]["resources"]
+    assert int(resources["requests"]["cpu"]) >= 8  # docs/deployment.md, How much of it
+    assert resources["limits"]["nvidia.com/gpu"] == "1"
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
+    services = json.loads(run("docker-compose", "--profile", "gpu", "config", "--format", "json"))["services"]
+    assert services["nightlift-gpu"]["cpus"] >= 8
+
+
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])
 def test_the_autoscaler_acts_before_the_service_refuses(overlay: str) -> None:
     documents = yaml.safe_load_all(run("kubectl", "kustomize", DOCKER / "kubernetes" / "overlays" / overlay))
@@ -159,9 +228,7 @@ def test_the_autoscaler_acts_before_the_service_refuses(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])
 def test_kubernetes_waits_longer_than_the_service_drains(overlay: str) -> None:
-    documents = yaml.safe_load_all(run("kubectl", "kustomize", DOCKER / "kubernetes" / "overlays" / overlay))
-    (front,) = (d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == "nightlift")
-    pod = front["spec"]["template"]["spec"]
+    pod = front_end(overlay)["template"]["spec"]
     settings = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
     drains = float(settings["NIGHTLIFT_DRAIN_DELAY"]) + float(settings["NIGHTLIFT_DRAIN_TIMEOUT"])
     assert pod["terminationGracePeriodSeconds"] > drains

@@ -74,6 +74,8 @@ def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -
         models = Models(ModelRepository(root), triton_settings(server, root), metrics)
         await models.load("brighten")
         assert not models.ready(["brighten"])
+        labels = {"device": "remote", "kind": Fault.UNREACHABLE}
+        assert metrics.registry.get_sample_value("nightlift_device_faults_total", labels) == 0
         with pytest.raises(EngineUnavailable, match="'brighten'"):
             await models.get("brighten").queue.submit(picture(1), WANTED)
         server.start()
@@ -84,7 +86,6 @@ def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -
         assert (info.engine, info.device, info.placement) == ("triton", "remote", "server")
         await asyncio.to_thread(server.stop)
         await eventually(lambda: not models.ready(["brighten"]))
-        labels = {"device": "remote", "kind": Fault.UNREACHABLE}
         assert metrics.registry.get_sample_value("nightlift_device_faults_total", labels) == 1
         await models.close()
 

@@ -50,8 +50,8 @@ class Service:
     def model(self, name: str = "brighten") -> LoadedModel:
         return self.models.get(name)
 
-    def count(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(f"nightlift_{name}", {"device": "cpu", **labels}) or 0.0
+    def count(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"nightlift_{name}", {"device": "cpu", **labels})
 
 
 @asynccontextmanager
@@ -246,6 +246,9 @@ def test_a_process_that_does_not_come_back_is_given_up(tmp_path: Path, monkeypat
 
     async def scenario() -> None:
         async with serving(root) as service:
+            # Shown from the start: an alert sees no increase to the first value of a series.
+            assert {service.count("device_faults_total", kind=kind) for kind in Fault} == {0}
+            assert service.count("worker_restarts_total") == 0
             working = sys.executable
             multiprocessing_context().set_executable("/bin/false")
             try:
@@ -295,6 +298,37 @@ def test_a_model_that_is_gone_after_a_crash_fails_alone_until_it_is_back(
             await eventually(lambda: service.models.ready(["deleted"]), RETURN_SECONDS)
             await service.model("deleted").queue.submit(picture(1), WANTED)
             assert service.pid == pid
+
+    run(scenario)
+
+
+def test_a_model_that_ends_the_process_when_it_is_tried_again_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BACKOFF", (0.0, 0.05))
+    root = make_repository(tmp_path, ("brighten", "deleted"))
+    load, tried = supervisor.DeviceSupervisor._load, []
+
+    async def scenario() -> None:
+        async with serving(root, ("brighten", "deleted")) as service:
+
+            async def deadly(self: Any, hosted: Any) -> None:
+                if hosted.model.name == "deleted" and hosted.error is not None:
+                    tried.append(service.pid)
+                    os.kill(service.pid, signal.SIGKILL)
+                await load(self, hosted)
+
+            monkeypatch.setattr(supervisor.DeviceSupervisor, "_load", deadly)
+            (root / "deleted" / "1" / "model.onnx").unlink()
+            os.kill(service.pid, signal.SIGKILL)
+            await eventually(lambda: bool(tried))
+            pids = service.models.engines.worker_pids
+            await eventually(lambda: pids().get("cpu", tried[0]) not in tried and service.models.ready(["brighten"]))
+            await asyncio.sleep(0.5)  # ten times as long as until it would be tried again
+            await service.model().queue.submit(picture(1), WANTED)
+            with pytest.raises(EngineUnavailable, match="loaded again"):
+                await service.model("deleted").queue.submit(picture(1), WANTED)
+            assert len(tried) == 1
 
     run(scenario)
 

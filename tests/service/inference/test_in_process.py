@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +19,8 @@ from tests.service.inference.runners import ScriptedRunner, answer, eventually, 
 WANTED = (ENHANCED,)
 
 
-def faults(metrics: Metrics, kind: Fault) -> float:
-    return metrics.registry.get_sample_value("nightlift_device_faults_total", {"device": "cpu", "kind": kind}) or 0.0
+def faults(metrics: Metrics, kind: Fault) -> float | None:
+    return metrics.registry.get_sample_value("nightlift_device_faults_total", {"device": "cpu", "kind": kind})
 
 
 def test_as_many_batches_at_once_as_runners() -> None:
@@ -42,17 +43,26 @@ def test_as_many_batches_at_once_as_runners() -> None:
 
 
 def test_a_runner_that_takes_several_passes_is_closed_once_all_have_ended() -> None:
+    held = threading.Event()
+
+    def first_held(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if batch[0, 0, 0, 0] == 1:
+            held.wait()
+        return np.invert(batch)
+
     async def scenario() -> None:
-        runner = ScriptedRunner()
+        runner = ScriptedRunner(first_held)
         runner.info = replace(runner.info, passes=2)
-        runner.gate.clear()
         engine = InProcessEngine([runner], 10, Metrics())
         assert engine.concurrency == 2
-        tasks = [asyncio.create_task(engine.run(picture(value), WANTED)) for value in (1, 2)]
-        await asyncio.sleep(0.01)
-        runner.gate.set()
-        assert sorted(answer(tensors) for tensors in await asyncio.gather(*tasks)) == [253, 254]
-        await engine.close()
+        first, second = (asyncio.create_task(engine.run(picture(value), WANTED)) for value in (1, 2))
+        assert answer(await second) == 253
+        closing = asyncio.create_task(engine.close())
+        await asyncio.wait([closing], timeout=0.05)
+        assert not runner.closed
+        held.set()
+        assert answer(await first) == 254
+        await closing
         assert runner.closed
 
     run(scenario)
@@ -64,6 +74,7 @@ def test_a_hanging_pass_is_given_up_and_its_runner_left_out_until_it_ends() -> N
         hanging, well = ScriptedRunner(), ScriptedRunner()
         hanging.gate.clear()
         engine = InProcessEngine([well, hanging], 0.05, metrics)
+        assert {faults(metrics, kind) for kind in Fault} == {0}, "an alert sees no increase to the first fault"
         with pytest.raises(EngineUnavailable, match=r"0\.05 s"):
             await engine.run(picture(1), WANTED)
         assert faults(metrics, Fault.HUNG) == 1

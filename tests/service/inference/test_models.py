@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from service.errors import Draining, ModelNotFound, ModelNotReady
-from service.inference import ENHANCED, Models, ModelState
+from service.inference import ENHANCED, Models, ModelState, Tensors
+from service.inference._in_process import InProcessEngine
 from service.repository import ConfigError, ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
 from tests.repositories import brightened, make_repository
-from tests.service.inference.runners import picture, run
+from tests.service.inference.runners import eventually, picture, run
 
 WANTED = (ENHANCED,)
 CYCLES = 20
@@ -121,9 +122,13 @@ def test_required_models_first_and_a_broken_one_stops_nobody(tmp_path: Path) -> 
     (root / "b" / "config.pbtxt").write_text("nonsense")
 
     async def scenario() -> None:
-        async with models_of(root) as models:
-            await models.load_all(["c"])
+        metrics = Metrics()
+        async with models_of(root, metrics) as models:
+            await models.load_all(["c", "absent"])
             assert states(models) == {"a": "READY", "b": "UNAVAILABLE", "c": "READY"}
+            ready = {"a": 1, "b": 0, "c": 1, "absent": 0}  # the alert of a model that is not ready reads these
+            for name, value in ready.items():
+                assert metrics.registry.get_sample_value("nightlift_model_ready", {"model": name}) == value, name
             [reason] = [line.reason for line in models.index() if line.name == "b"]
             assert "nonsense" in reason
         async with models_of(root, models="a") as models:
@@ -147,37 +152,44 @@ def test_a_configuration_that_cannot_be_read_stops_nobody(tmp_path: Path) -> Non
 
 
 def test_metrics_tell_of_all_versions_that_serve_and_of_no_others(tmp_path: Path) -> None:
-    root = make_repository(tmp_path, slow=0.05)
+    root = make_repository(tmp_path)
     metrics = Metrics()
 
     def metric(name: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(f"nightlift_{name}", {"model": "brighten", **labels})
 
-    async def waiting(models: Models, *versions: int) -> float | None:
-        """Requests that wait when two have come for each version, of which one runs."""
+    async def check_waiting(models: Models, *versions: int) -> None:
+        """Two requests come for each version, of which one runs, until it is let go, and one waits."""
+        held, run_at_once = asyncio.Event(), InProcessEngine.run
+
+        async def run(*batch: Any) -> Tensors:
+            await held.wait()
+            return await run_at_once(*batch)
+
         queues = [models.get("brighten", version).queue for version in versions]
-        tasks = [asyncio.create_task(queue.submit(picture(10), WANTED)) for queue in queues for _ in range(2)]
-        await asyncio.sleep(0.01)
-        depth = metric("queue_depth")
-        assert metric("queue_oldest_seconds") > 0  # type: ignore[operator]
-        assert metric("queue_pixels") == len(versions) * 16 * 24
-        await asyncio.gather(*tasks)
-        return depth
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(InProcessEngine, "run", run)
+            tasks = [asyncio.create_task(queue.submit(picture(10), WANTED)) for queue in queues for _ in range(2)]
+            await eventually(lambda: metric("queue_depth") == len(versions))
+            assert metric("queue_oldest_seconds") > 0  # type: ignore[operator]
+            assert metric("queue_pixels") == len(versions) * 16 * 24
+            held.set()
+            await asyncio.gather(*tasks)
 
     async def scenario() -> None:
         async with models_of(root, metrics) as models:
             await models.load("brighten")
-            make_repository(root, versions=(2, 3), slow=0.05)
+            make_repository(root, versions=(2, 3))
             (root / "brighten/3/model.onnx").write_bytes(b"garbage")
             with pytest.raises(ConfigError):
                 await models.load("brighten")
             info = {"provider": "CPUExecutionProvider", "precision": "fp32", "engine": "onnxruntime"}
             assert [metric("model_info", version=str(version), **info) for version in (1, 2)] == [1, None]
-            assert await waiting(models, 1) == 1
+            await check_waiting(models, 1)
             shutil.rmtree(root / "brighten/3")
             await models.load("brighten")
             assert [metric("model_info", version=str(version), **info) for version in (1, 2)] == [1, 1]
-            assert await waiting(models, 1, 2) == 2
+            await check_waiting(models, 1, 2)
 
     run(scenario)
 
