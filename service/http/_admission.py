@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Route
@@ -21,6 +22,8 @@ OPEN_FOLDERS = ("/static/", "/docs-assets/", "/problems/")
 ADMIN_FOLDER = "/v2/repository/models/"
 METRICS = "/metrics"
 
+KEY = "An API key, sent as `Authorization: Bearer KEY`; what it may be used for depends on its scopes."
+
 
 def scope_needed(path: str, metrics_open: bool) -> access.Scope | None:
     """The scope that a key for this path must have; None where no key is needed. Unknown paths are not open."""
@@ -31,6 +34,15 @@ def scope_needed(path: str, metrics_open: bool) -> access.Scope | None:
     if path.startswith(ADMIN_FOLDER):
         return access.Scope.ADMIN
     return access.Scope.ENHANCE
+
+
+def describe_keys(document: dict[str, Any], metrics_open: bool) -> None:
+    """Say in an OpenAPI document what needs a key, so that `/docs` asks for one and generated clients take one."""
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": KEY}}
+    for path, operations in document["paths"].items():
+        if scope_needed(path, metrics_open) is not None:
+            for operation in operations.values():
+                operation["security"] = [{"key": []}]
 
 
 class Admission:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from service.access import Gate
 from service.http import _enhance, _protocol, _status
-from service.http._admission import Admission
+from service.http._admission import Admission, describe_keys
 from service.http._body_limit import BodyLimit
 from service.http._connections import Guarded, guarded
 from service.http._origins import allow_origins
@@ -42,6 +42,8 @@ def create_app(runtime: Runtime, gate: Gate | None = None) -> ASGIApp:
         app.include_router(router)
     install_pages(app)
     install_problem_handlers(app, runtime.metrics)
+    if gate and settings.keys_file:
+        describe_keys(app.openapi(), settings.metrics_open)
     admitted = Admission(app, gate, runtime.metrics, settings.metrics_open, ROUTES) if gate else app
     limited = BodyLimit(
         admitted,

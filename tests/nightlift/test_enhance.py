@@ -15,6 +15,7 @@ from tests.nightlift.commands import COMMAND, environment, nightlift
 from tests.pictures import constant, dark_scene, decoded, encoded
 from tests.repositories import brightened, make_repository
 from tests.servers import serving
+from tests.service.pictures.files import photo_with_place, told_by
 
 EXACT = ("--protect", "0", "--no-gate")
 PICTURES = 200
@@ -45,6 +46,11 @@ def test_standard_input_to_standard_output(repository: Path) -> None:
     assert outcome.returncode == 0
     assert outcome.stderr == b""
     np.testing.assert_array_equal(decoded(outcome.stdout), brightened(picture))
+
+
+def test_where_a_photo_was_taken_is_not_told(repository: Path) -> None:
+    outcome = nightlift("enhance", "-", repository=repository, stdin=photo_with_place())
+    assert told_by(outcome.stdout) == {"maker"}
 
 
 def test_a_server_gives_the_same(repository: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -48,6 +49,14 @@ def protocol_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         required_models="brighten,unbatched,slow,changing",
     ) as running:
         yield running
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
 
 
 def metric(server: Server, name: str, **labels: str) -> float:

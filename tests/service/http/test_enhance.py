@@ -21,6 +21,7 @@ from service.http._body import SLICE, _parse
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened
 from tests.servers import Server
+from tests.service.pictures.files import photo_with_place, told_by
 
 NEUTRAL = {"protect": 0, "gate": False}
 
@@ -153,6 +154,24 @@ def test_orientation_is_applied_once(client: httpx.Client) -> None:
     answer = Image.open(io.BytesIO(response.content))
     assert answer.size == (48, 64)
     assert answer.getexif().get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, {"maker"}),
+        ({"metadata": "without_location"}, {"maker"}),
+        ({"metadata": "keep"}, {"maker", "place"}),
+        ({"metadata": "strip"}, set()),
+    ],
+)
+def test_where_a_photo_was_taken_is_told_only_where_that_is_asked_for(
+    client: httpx.Client, asked: dict, told: set
+) -> None:
+    photo = photo_with_place()
+    assert told_by(photo) == {"maker", "place"}
+    response = client.post("/enhance", params=asked, content=photo)
+    assert told_by(response.content) == told
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -6,8 +6,7 @@ import asyncio
 import base64
 import json
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from service.settings import Settings
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened, make_repository
 from tests.servers import Server
-from tests.service.conftest import MAX_BODY_BYTES, MAX_JSON_BYTES, metric
+from tests.service.conftest import MAX_BODY_BYTES, MAX_JSON_BYTES, metric, wait_for
 
 INFER = "/v2/models/brighten/infer"
 
@@ -182,12 +181,6 @@ def test_a_client_that_hangs_up_takes_its_queued_work_along(http: httpx.Client, 
 
     def number(name: str, **labels: str) -> float:
         return metric(protocol_server, f"nightlift_{name}", **labels)
-
-    def wait_for(condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.02)
 
     run()  # what others began here is over
     ran, dropped = executions(), number("cancelled_total", at="queue")

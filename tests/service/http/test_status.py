@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from urllib.parse import urljoin
 
@@ -9,14 +10,20 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.http import create_app
+from service.runtime import Runtime
+from service.settings import Settings
 from tests.pictures import dark_scene, encoded
+from tests.service.http.conftest import TOLD
+
+SHIPPED = "zero_dce_improved"
 
 
 def test_probes(client: httpx.Client) -> None:
     assert client.get("/livez").json() == {"live": True}
     ready = client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json()["models"] == {"brighten": "READY"}
+    assert ready.json()["models"] == dict.fromkeys(("brighten", "other", "world", "tiny"), "READY")
 
 
 def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
@@ -31,6 +38,26 @@ def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
         ("world", 1),
     ]
     assert all(model["ready"] and model["provider"] == "CPUExecutionProvider" for model in listing["models"])
+
+
+def test_models_are_listed_with_their_family_licence_and_scores(client: httpx.Client) -> None:
+    listed = {model["name"]: model for model in client.get("/models").json()["models"]}
+    assert {name: listed["world"][name] for name in TOLD} == TOLD
+    assert {name: listed["tiny"][name] for name in TOLD} == {"family": "tiny", "licence": "", "scores": {}}
+
+
+def test_a_shipped_model_tells_its_licence_and_scores() -> None:
+    async def listing() -> dict:
+        async with Runtime(Settings(models=SHIPPED, default_model=SHIPPED, device="cpu")) as runtime:
+            await runtime.loaded()
+            transport = httpx.ASGITransport(create_app(runtime))
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return (await client.get("/models")).json()
+
+    [model] = [model for model in asyncio.run(listing())["models"] if model["name"] == SHIPPED]
+    assert model["family"] == SHIPPED
+    assert "Apache-2.0" in model["licence"]
+    assert model["scores"]["psnr"] > 10
 
 
 def test_metrics_count_requests_by_route_and_errors_by_type(client: httpx.Client) -> None:
@@ -58,7 +85,9 @@ def test_documentation_loads_nothing_from_elsewhere(client: httpx.Client) -> Non
     for asset in assets:
         assert not asset.startswith(("http:", "https:", "//")), asset
         assert client.get(urljoin("/docs", asset)).status_code == 200, asset
-    assert "/enhance" in client.get("/openapi.json").json()["paths"]
+    description = client.get("/openapi.json").json()
+    assert "/enhance" in description["paths"]
+    assert "securitySchemes" not in description["components"]  # no keys, and no button to enter one
 
 
 def test_every_problem_type_is_explained(client: httpx.Client) -> None:

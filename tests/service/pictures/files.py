@@ -135,6 +135,18 @@ def exif_block(orientation: int | None = None, *, location: bool = True, thumbna
     return _with_thumbnail(block, thumbnail) if thumbnail else block
 
 
+def photo_with_place() -> bytes:
+    """A dark JPEG with an EXIF block that names a maker and a place, as telephones take it."""
+    return pillow_file(color_pixels() // 8, "JPEG", exif=exif_block())
+
+
+def told_by(file: bytes) -> set[str]:
+    """What the EXIF block of a file tells, of "maker" and "place"."""
+    exif = Image.open(io.BytesIO(file)).getexif()
+    told = {"maker": exif.get(0x010F) == "Nightlift Optical", "place": bool(exif.get_ifd(0x8825))}
+    return {name for name, tells in told.items() if tells}
+
+
 def _with_thumbnail(block: bytes, thumbnail: bytes) -> bytes:
     order = "<" if block[:2] == b"II" else ">"
     (first,) = struct.unpack(order + "I", block[4:8])

@@ -285,10 +285,10 @@ def test_a_png_chunk_that_claims_gigabytes_is_refused_at_once() -> None:
     data = bytearray(pillow_file(color_pixels(), "PNG"))
     position = data.index(b"IDAT") - 4
     data[position : position + 4] = (0x7FFF_FFF0).to_bytes(4, "big")
-    start = time.perf_counter()
+    start = time.process_time()  # to touch gigabytes takes work, however busy the machine is
     with pytest.raises(UnreadablePicture):
         decode(bytes(data))
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 def test_a_png_with_more_pixels_inside_than_announced_stops_at_the_announced_size() -> None:

@@ -205,7 +205,8 @@ REFUSED = {
     MINIMAL + 'parameters { key: "nightlift.scores" value { string_value: "{psnr: 18}" } }': "nightlift.scores",
     MINIMAL + 'parameters { key: "nightlift.scores" value { string_value: "{\\"psnr\\": NaN}" } }': "without NaN",
     MINIMAL + 'parameters { key: "nightlift.scores" value { string_value: "[18]" } }': "must be a JSON object",
-    MINIMAL + r'parameters { key: "nightlift.scores" value { string_value: "{\"a\": \"\\ud800\"}" } }': "nightlift.scores",
+    MINIMAL
+    + r'parameters { key: "nightlift.scores" value { string_value: "{\"a\": \"\\ud800\"}" } }': "nightlift.scores",
     MINIMAL + 'parameters { key: "nightlift.spatial_scope" value { string_value: "near" } }': "spatial_scope",
     MINIMAL + "dynamic_batching { max_queue_dealy_microseconds: 5 }": "max_queue_dealy_microseconds",
     MINIMAL + "\x00": "config.pbtxt",

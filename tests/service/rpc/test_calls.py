@@ -18,7 +18,8 @@ from tritonclient.grpc import service_pb2_grpc
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened
 from tests.servers import Server
-from tests.service.conftest import MAX_JSON_BYTES, MAX_MESSAGES, MAX_WHOLE_PIXELS, metric
+from tests.service.conftest import MAX_JSON_BYTES, MAX_MESSAGES, MAX_WHOLE_PIXELS, metric, wait_for
+from tests.service.pictures.files import photo_with_place, told_by
 
 
 @pytest.fixture
@@ -73,6 +74,15 @@ def test_typed_bytes_are_pictures(stub: Any) -> None:
     answer = stub.ModelInfer(request)
     assert (answer.id, answer.outputs[0].datatype) == ("7", "BYTES")
     np.testing.assert_array_equal(decoded(answer.raw_output_contents[0][4:]), dark)
+
+
+def test_where_a_photo_was_taken_is_told_only_where_that_is_asked_for(stub: Any) -> None:
+    request = pb.ModelInferRequest(model_name="brighten")
+    contents = request.inputs.add(name="image", datatype="BYTES", shape=[1]).contents
+    contents.bytes_contents.append(photo_with_place())
+    assert told_by(stub.ModelInfer(request).raw_output_contents[0][4:]) == {"maker"}
+    request.parameters["metadata"].string_param = "keep"
+    assert told_by(stub.ModelInfer(request).raw_output_contents[0][4:]) == {"maker", "place"}
 
 
 def refusal(call: Any, request: Any, **options: Any) -> grpc.RpcError:
@@ -150,6 +160,10 @@ def test_a_call_without_a_message_is_the_callers_fault(protocol_server: Server) 
     assert "no message" in error.value.details()
 
 
+def in_progress(server: Server) -> float:
+    return metric(server, "nightlift_requests_in_progress", transport="grpc")
+
+
 def test_messages_that_do_not_come_hold_up_inferences_alone(protocol_server: Server) -> None:
     come = threading.Event()
 
@@ -161,7 +175,7 @@ def test_messages_that_do_not_come_hold_up_inferences_alone(protocol_server: Ser
         infer = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         slow = [infer.future(late()) for _ in range(MAX_MESSAGES)]
-        time.sleep(0.2)
+        wait_for(lambda: in_progress(protocol_server) == MAX_MESSAGES)
         with pytest.raises(grpc.RpcError) as error:
             stub.ModelInfer(message("brighten", pixels()), timeout=0.5)
         assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -182,10 +196,10 @@ def test_calls_that_run_no_model_have_room_for_two_messages_on_their_way(protoco
         metadata = channel.stream_unary("/inference.GRPCInferenceService/ModelMetadata")
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         slow = [metadata.future(late())]
-        time.sleep(0.2)
+        wait_for(lambda: in_progress(protocol_server) == 1)
         assert stub.ModelReady(pb.ModelReadyRequest(name="brighten"), timeout=5).ready
         slow.append(metadata.future(late()))
-        time.sleep(0.2)
+        wait_for(lambda: in_progress(protocol_server) == 2)
         with pytest.raises(grpc.RpcError) as error:
             stub.ModelReady(pb.ModelReadyRequest(name="brighten"), timeout=0.5)
         assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -230,18 +244,23 @@ def test_a_client_that_leaves_takes_its_queued_work_along(stub: Any, protocol_se
         answer = stub.ModelStatistics(pb.ModelStatisticsRequest(name="slow"))
         return answer.model_stats[0].execution_count
 
-    ran, dropped = executions(), metric(protocol_server, "nightlift_cancelled_total", at="queue")
-    running = threading.Thread(target=stub.ModelInfer, args=(message("slow", pixels()),))
-    running.start()
-    time.sleep(0.1)
-    if leaves == "by its deadline":
-        error = refusal(stub.ModelInfer, message("slow", pixels()), timeout=0.05)
+    def number(name: str, **labels: str) -> float:
+        return metric(protocol_server, f"nightlift_{name}", **labels)
+
+    began = time.monotonic()
+    stub.ModelInfer(message("slow", pixels()))  # what others began here is over
+    one_pass = time.monotonic() - began
+    ran, dropped = executions(), number("cancelled_total", at="queue")
+    begun = number("batches_total", model="slow")
+    running = stub.ModelInfer.future(message("slow", pixels()))
+    wait_for(lambda: number("batches_total", model="slow") > begun)
+    if leaves == "by its deadline":  # which is over while the pass is running
+        error = refusal(stub.ModelInfer, message("slow", pixels()), timeout=one_pass / 2)
         assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     else:
         call = stub.ModelInfer.future(message("slow", pixels()))
-        time.sleep(0.05)
+        wait_for(lambda: number("queue_depth", model="slow") == 1)
         assert call.cancel()
-    running.join()
-    time.sleep(0.1)
+    wait_for(lambda: number("cancelled_total", at="queue") == dropped + 1)
+    running.result()
     assert executions() == ran + 1
-    assert metric(protocol_server, "nightlift_cancelled_total", at="queue") == dropped + 1
