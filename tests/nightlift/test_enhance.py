@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ import pytest
 from tests.nightlift.commands import COMMAND, environment, nightlift
 from tests.pictures import constant, dark_scene, decoded, encoded
 from tests.repositories import brightened, make_repository
-from tests.servers import serving
+from tests.servers import serving, wait_for
 from tests.service.pictures.files import photo_with_place, told_by
 
 EXACT = ("--protect", "0", "--no-gate")
@@ -172,10 +170,3 @@ def test_wrong_commands_exit_with_2_and_say_why(
 
 def results(out: Path) -> list[Path]:
     return [path for path in out.rglob("*") if path.is_file() and not path.name.startswith(".")]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -49,14 +48,6 @@ def protocol_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         required_models="brighten,unbatched,slow,changing",
     ) as running:
         yield running
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait until it holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def metric(server: Server, name: str, **labels: str) -> float:

@@ -17,23 +17,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.stats import rankdata
 
 from training.datasets._samples import find_samples, list_pictures, natural_order
 from training.datasets._transforms import read_picture
-
-Pixels = NDArray[np.uint8]
-Ranks = NDArray[np.float64]
+from training.datasets.brackets import agreement, thumbnail
 
 REACH = 5
 """How many of the pictures before it a picture is compared with."""
 
-LEAST_AGREEMENT = 0.85
-"""Least rank correlation of two pictures of one scene."""
-
-THUMBNAIL = 24
-"""Side in pixels of what is compared: coarse enough for hands that shook."""
+LEAST_AGREEMENT = 0.8
+"""Least rank correlation of two pictures of one scene; of pairs for training it is more (`brackets`)."""
 
 BLOWN_OUT, BLACK = 252, 8
 """A pixel is blown out if a channel reaches the first code value of 255, and black if none exceeds the second."""
@@ -47,36 +40,23 @@ def list_scenes(root: Path, layout: str = "folder", *, overwrite: bool = False) 
 
     Args:
         root: the data set's folder.
-        overwrite: replace a list that is there. Hold-outs follow it, so that trainings cannot be resumed then.
         layout: `folder`, which serves `brackets`, `fused` and `well_exposed` too; or one of `PAIRED`.
+        overwrite: replace a list that is there. Hold-outs follow it, so that trainings cannot be resumed then.
 
     Raises:
         FileNotFoundError: the folder, or what the layout needs in it, is missing.
         FileExistsError: there is a list already.
         ValueError: there is no list for this layout.
     """
-    if layout == "folder":
-        paths = list(list_pictures(root).values())
-        views = [view(read_picture(path)) for path in paths]
-        rows = [{"file": path.name, **facts} for path, (_, facts) in zip(paths, views, strict=True)]
-        file = root.parent / f"{root.name}.scenes.csv"
-    elif layout in PAIRED:
-        found = [
-            (called, sample.files["high"])
-            for split, called in PAIRED[layout].items()
-            for sample in find_samples(layout, root, split)
-        ]
-        found.sort(key=lambda one: natural_order(one[1].name))  # both splits number the same shots
-        views = [view(read_picture(path)) for _, path in found]
-        rows = [{"split": split, "name": path.name} for split, path in found]
-        file = root / "scenes.csv"
-    else:
+    if layout != "folder" and layout not in PAIRED:
         raise ValueError(f"there are lists of scenes for folder, {', '.join(PAIRED)}, not for {layout!r}")
-    if not rows:
-        raise FileNotFoundError(f"{root} has no pictures")
+    file = root / "scenes.csv" if layout in PAIRED else root.parent / f"{root.name}.scenes.csv"
     if file.exists() and not overwrite:
         raise FileExistsError(f"{file} is there already; `--overwrite` replaces it")
-    for row, scene in zip(rows, scene_numbers([ranks for ranks, _ in views]), strict=True):
+    pictures, rows = _paired(root, layout) if layout in PAIRED else _plain(root)
+    if not rows:
+        raise FileNotFoundError(f"{root} has no pictures")
+    for row, scene in zip(rows, scene_numbers(pictures), strict=True):
         row["scene"] = scene
     with file.open("w", newline="") as out:
         writer = csv.DictWriter(out, list(rows[0]))
@@ -85,34 +65,41 @@ def list_scenes(root: Path, layout: str = "folder", *, overwrite: bool = False) 
     return file
 
 
-def view(picture: Pixels) -> tuple[Ranks, dict[str, Any]]:
-    """What is kept of a picture [H, W, 3].
-
-    Returns:
-        The ranks of a thumbnail's brightness, of mean 0 and length 1, so that products are rank correlations; and the
-        mean code value of 255 with the shares of pixels that are blown out and black, named as the layouts want them.
-    """
-    small = Image.fromarray(picture).convert("F").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    ranks = rankdata(np.asarray(small).ravel())
-    ranks -= ranks.mean()
-    facts = {
-        "mean_rgb": round(float(picture.mean()), 1),
-        "frac_clipped_hi": round(float((picture >= BLOWN_OUT).any(axis=2).mean()), 3),
-        "frac_black": round(float((picture <= BLACK).all(axis=2).mean()), 3),
-    }
-    return ranks / max(float(np.linalg.norm(ranks)), 1e-12), facts
-
-
-def scene_numbers(views: Sequence[Ranks]) -> list[int]:
-    """The scene of each picture, a number from 0, by their ranks in the order of their file names."""
+def scene_numbers(pictures: Sequence[Path]) -> list[int]:
+    """The scene of each picture, a number from 0; they come in the order of their file names."""
+    views = [thumbnail(path) for path in pictures]
     numbers: list[int] = []
-    for place, ranks in enumerate(views):
+    for place, view in enumerate(views):
         before = range(max(0, place - REACH), place)
-        alike = {numbers[other] for other in before if float(views[other] @ ranks) >= LEAST_AGREEMENT}
+        alike = {numbers[n] for n in before if agreement(*sorted((views[n], view), key=np.mean)) >= LEAST_AGREEMENT}
         number = min(alike, default=max(numbers, default=-1) + 1)
         numbers = [number if one in alike else one for one in numbers]  # a picture may join what was apart
         numbers.append(number)
     return numbers
+
+
+def exposure(picture: NDArray[np.uint8]) -> dict[str, Any]:
+    """Mean code value of 255 of a picture [H, W, 3], and the shares of its pixels that are blown out and black."""
+    return {
+        "mean_rgb": round(float(picture.mean()), 1),
+        "frac_clipped_hi": round(float((picture >= BLOWN_OUT).any(axis=2).mean()), 3),
+        "frac_black": round(float((picture <= BLACK).all(axis=2).mean()), 3),
+    }
+
+
+def _plain(root: Path) -> tuple[list[Path], list[dict[str, Any]]]:
+    pictures = list(list_pictures(root).values())
+    return pictures, [{"file": path.name, **exposure(read_picture(path))} for path in pictures]
+
+
+def _paired(root: Path, layout: str) -> tuple[list[Path], list[dict[str, Any]]]:
+    found = [
+        (called, sample.files["high"])
+        for split, called in PAIRED[layout].items()
+        for sample in find_samples(layout, root, split)
+    ]
+    found.sort(key=lambda one: natural_order(one[1].name))  # both splits number the same shots
+    return [path for _, path in found], [{"split": split, "name": path.name} for split, path in found]
 
 
 def main() -> None:

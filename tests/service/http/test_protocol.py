@@ -20,8 +20,8 @@ from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened, make_repository
-from tests.servers import Server
-from tests.service.conftest import MAX_BODY_BYTES, MAX_JSON_BYTES, metric, wait_for
+from tests.servers import Server, wait_for
+from tests.service.conftest import MAX_BODY_BYTES, MAX_JSON_BYTES, metric
 
 INFER = "/v2/models/brighten/infer"
 

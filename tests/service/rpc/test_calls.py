@@ -17,8 +17,8 @@ from tritonclient.grpc import service_pb2_grpc
 
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened
-from tests.servers import Server
-from tests.service.conftest import MAX_JSON_BYTES, MAX_MESSAGES, MAX_WHOLE_PIXELS, metric, wait_for
+from tests.servers import Server, wait_for
+from tests.service.conftest import MAX_JSON_BYTES, MAX_MESSAGES, MAX_WHOLE_PIXELS, metric
 from tests.service.pictures.files import photo_with_place, told_by
 
 
