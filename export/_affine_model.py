@@ -69,7 +69,7 @@ class PictureOfProxy(nn.Module):
 
     def forward(self, coefficients: Tensor, image: Tensor) -> Tensor:
         """A map [N, K, h, w] and `image`, uint8 [N, h, w, 3] -> `enhanced`, the same."""
-        return self.picture(coefficients[:, :6] if coefficients.shape[1] == 15 else coefficients, image)
+        return self.picture(coefficients[:, :6] if coefficients.shape[1] >= 15 else coefficients, image)
 
 
 class AffinePixelModel(nn.Module):

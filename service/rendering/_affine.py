@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,10 +19,14 @@ from service.errors import EngineFailed
 from service.memory import empty
 from service.rendering._fit import MARGIN, fit_rows, limit_rows, smooth_rows
 from service.rendering._kernels import light_rows
+from service.rendering._noise import quiet
 from service.rendering._shrink import luminance
 from service.rendering._strips import in_strips
 
 Floats = NDArray[np.float32]
+
+LUMINANCE = np.float32([0.299, 0.587, 0.114])
+"""Weights of Rec. ITU-R BT.601 on code values, as predicted maps have them."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class AffineMap:
             n = 4: y = t0 * red + t1 * green + t2 * blue + t3, colours mixed.
             n = 5: y = t0 * red' + t1 * green' + t2 * blue' + t3 * m + t4, where m is the local light, and red' and so
             on the texture x - m (`with_light`).
+            n = 6: the same, and t5, equal in all channels, is a factor q: where the picture shows no noise, texture gets
+            t3 instead, and its luminance q times that; 0: it does not.
     """
 
     terms: Floats
@@ -41,24 +48,36 @@ class AffineMap:
     @property
     def tells_light_from_texture(self) -> bool:
         """Whether it takes a picture's local light to apply it."""
-        return len(self.terms) == 5
+        return len(self.terms) >= 5
 
-    def for_cells(self, cell: float) -> AffineMap:
-        """A map for light and texture, for light that is taken in cells of so many pixels a side.
+    def suited_to(self, pixels: NDArray[Any], light: tuple[int, int]) -> AffineMap:
+        """A map for light and texture, of five terms, as a picture wants it.
 
         What is finer than 7/3 pixels may be noise, and the matrix says how much of it to keep. Of what is finer than
-        a larger cell a part is no noise: the matrix grows as the cell does, until texture gets the gain of light.
+        a larger cell a part is no noise: the matrix grows as the cell does, until texture gets the gain of light. And
+        where the picture turns out to have no noise, texture gets what the map has for this case.
+
+        Args:
+            pixels: uint8 or uint16 [H, W, 3].
+            light: (height, width) of the grid whose cells' means are the local light.
         """
-        terms = self.terms.copy()
+        height, width = pixels.shape[:2]
+        terms = self.terms[:5].copy()
+        cell = (height / light[0] + width / light[1]) / 2
         kept = terms[:3].sum(axis=(0, 3)) / np.maximum(terms[3].sum(axis=2), 1e-6)
         most = np.maximum(1 / np.maximum(kept, 1e-6), 1)
         terms[:3] *= np.minimum(most, max(cell * 3 / 7, 1))[..., None].astype(np.float32)
+        if len(self.terms) == 6 and light != (height, width) and self.terms[5].any():
+            clear, gain = self.terms[5], terms[3]
+            share = np.where(clear > 0, quiet(pixels, gain.mean(axis=2))[..., None], 0)
+            wanted = gain * (np.eye(3, dtype=np.float32)[:, None, None] + (clear - 1) * LUMINANCE[:, None, None, None])
+            terms[:3] += share * (wanted - terms[:3])
         return AffineMap(terms)
 
     @property
     def light(self) -> AffineMap:
         """What a map for light and texture makes of a picture that is all light."""
-        return AffineMap(self.terms[3:])
+        return AffineMap(self.terms[3:5])
 
     def moved(self, source: Floats, light: Floats, grey: bool) -> AffineMap:
         """A map for light and texture in another colour space: light comes out as told, gains and texture stay.
@@ -105,11 +124,13 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
     """Read a model's output `affine`.
 
     Args:
-        coefficients: FP32 [h, w, 6], [h, w, 12] or [h, w, 15], for code values from 0 to 1.
+        coefficients: FP32 [h, w, k], for code values from 0 to 1; k is
             6: slopes of red, green, blue, then their offsets: y[c] = k[c] * x[c] + k[3 + c].
             12: a 3 x 4 matrix, row by row: y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3].
             15: for light and texture, y[c] = k[c] * m[c] + k[3 + c] + T (x - m)[c]: gains, offsets, and the 3 x 3
             matrix T row by row.
+            16: the same, and a factor q: where the picture shows no noise, T is diag(g) (I + (q - 1) 1 w^T) instead,
+            w the weights of luminance; 0: it is not.
 
     Raises:
         EngineFailed: if the last axis has another length, or a coefficient is not finite.
@@ -121,13 +142,15 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
         layout = coefficients.reshape(height, width, 2, 3).transpose(2, 0, 1, 3)
     elif count == 12:
         layout = coefficients.reshape(height, width, 3, 4).transpose(3, 0, 1, 2)
-    elif count == 15:
-        light, texture = coefficients[..., :6].reshape(height, width, 2, 3), coefficients[..., 6:]
-        layout = np.concatenate((texture.reshape(height, width, 3, 3).swapaxes(2, 3), light), axis=2).transpose(
-            2, 0, 1, 3
-        )
+    elif count in (15, 16):
+        light, texture = coefficients[..., :6].reshape(height, width, 2, 3), coefficients[..., 6:15]
+        clear = np.repeat(coefficients[..., 15:, None], 3, axis=3)  # none of it where there are fifteen
+        parts = texture.reshape(height, width, 3, 3).swapaxes(2, 3), light, clear
+        layout = np.concatenate(parts, axis=2).transpose(2, 0, 1, 3)
     else:
-        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; 6, 12 or 15 are allowed")
+        raise EngineFailed(
+            f"the model predicted an affine map of {count} coefficients; 6, 12, 15 or 16 are allowed"
+        )
     return AffineMap(np.ascontiguousarray(layout, np.float32))
 
 

@@ -12,6 +12,7 @@ from service.pictures import Picture, PictureFormat
 from service.rendering._affine import AffineMap, fit_affine, flat_terms, neighbours, with_light
 from service.rendering._grade import Grade
 from service.rendering._kernels import CHUNK, blend_rows, map_rows
+from service.rendering._noise import quiet
 from service.rendering._shrink import mean_luminance, shrink
 from service.rendering._strips import in_strips
 
@@ -33,7 +34,7 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
     white = np.float32(np.iinfo(pixels.dtype).max)
     if affine.tells_light_from_texture:
         assert means is not None, "a map for light and texture is applied with the picture's light"
-        affine = affine.for_cells((height / means.shape[0] + width / means.shape[1]) / 2)
+        affine = affine.suited_to(pixels, means.shape[:2])
         slopes, offset = affine.terms[:3], with_light(affine, means, white)
     else:
         slopes, offset = affine.terms[:-1], affine.terms[-1] * white
@@ -79,6 +80,7 @@ def warm_up() -> None:
         means = np.zeros((2, 2, 3), np.float32)
         for terms in (2, 4, 5):
             apply_map(pixels, AffineMap(np.zeros((terms, 1, 1, 3), np.float32)), numbers, means)
+        quiet(np.zeros((3, 3, 3), dtype), np.ones((1, 1), np.float32))
         view = shrink(Picture(pixels, PictureFormat.PNG), (1, 1))
         mean_luminance(view.colour, view.weight)
     blend(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8), numbers)

@@ -20,8 +20,8 @@ MAX_DISTORTION = 0.12
 SIDE_STEP = 8
 """Proxy sides and tile windows are multiples of this, in pixels."""
 
-LIGHT_AND_TEXTURE = 15
-"""Coefficients a place of a predicted map that tells light from texture."""
+LIGHT_AND_TEXTURE = (15, 16)
+"""Coefficients a place of predicted maps that tell light from texture."""
 
 FINEST_LIGHT = 4
 """Largest factor between the sides of the grid on which local light is taken, and those of the proxy."""
@@ -120,7 +120,7 @@ def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options:
         return RenderPlan(Detail.WHOLE, None, (window,), through_map=deep)
     proxy = proxy_shape(width, height, traits.working_side)
     output = AFFINE if traits.predicts_affine else ENHANCED
-    light = light_shape(width, height, proxy) if traits.predicts_affine == LIGHT_AND_TEXTURE else None
+    light = light_shape(width, height, proxy) if traits.predicts_affine in LIGHT_AND_TEXTURE else None
     return RenderPlan(Detail.GUIDED, proxy, (), through_map=True, output=output, light=light)
 
 

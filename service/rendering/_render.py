@@ -83,8 +83,7 @@ def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderO
     Args:
         prepared: the picture.
         outputs: the network's answer to each work item, in order: `enhanced`, uint8 [h, w, 3], or for guided
-            rendering also `affine`, FP32 [h, w, 6], [h, w, 12] or [h, w, 15] as
-            `predicted_affine` defines them.
+            rendering also `affine`, FP32 [h, w, k], as `predicted_affine` defines it.
         options: strength, protect, gate and gamma; the detail is decided in the plan.
     """
     picture, plan, view = prepared.picture, prepared.plan, prepared.view
@@ -111,7 +110,7 @@ def render_array(
 
     Args:
         image: uint8 [H, W, 3], sRGB.
-        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, 6, 12 or 15] for guided rendering.
+        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, 6, 12, 15 or 16] for guided rendering.
         traits: of the network.
         options: how to render; `NEUTRAL` for the network's effect alone.
 

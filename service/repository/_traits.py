@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from service.limits import SMALLEST_SIDE
 
-AFFINE_SIZES = (6, 12, 15)
+AFFINE_SIZES = (6, 12, 15, 16)
 """Coefficients that a predicted colour map may have at each place; `service.rendering` says what they are."""
 
 

@@ -30,7 +30,7 @@ from tests.triton_server import TritonServer
 from training import networks
 from training.checkpoints import build_network, load_checkpoint
 
-OPTIONS = {"width": 6}
+OPTIONS = {"width": 6, "crispness": 1.5}
 PROXY = (168, 256)
 
 
@@ -70,15 +70,15 @@ def test_both_outputs_are_declared_and_there(model: Exported) -> None:
     assert (affine.name, affine.type, affine.shape) == (
         AFFINE,
         "tensor(float)",
-        ["batch", "map_height", "map_width", 15],
+        ["batch", "map_height", "map_width", 16],
     )
     for folder in (model.onnx.parents[1], model.torchscript.parents[1]):
         config = text_format.Parse((folder / "config.pbtxt").read_text(), pb.ModelConfig())
         assert [(one.name, one.data_type, list(one.dims)) for one in config.output] == [
             (ENHANCED, pb.TYPE_UINT8, [-1, -1, 3]),
-            (AFFINE, pb.TYPE_FP32, [-1, -1, 15]),
+            (AFFINE, pb.TYPE_FP32, [-1, -1, 16]),
         ]
-        assert read_config(folder).traits.predicts_affine == 15
+        assert read_config(folder).traits.predicts_affine == 16
 
 
 @pytest.mark.parametrize("name", ["nightlift", "nightlift_torchscript"])
@@ -90,7 +90,7 @@ def test_the_map_of_a_proxy_is_the_networks(model: Exported, name: str) -> None:
     answer = runner.run(proxy(), (AFFINE,))
     runner.close()
     assert list(answer) == [AFFINE]
-    assert answer[AFFINE].shape == (2, *PROXY, 15)
+    assert answer[AFFINE].shape == (2, *PROXY, 16)
     assert np.abs(answer[AFFINE] - expected.permute(0, 2, 3, 1).numpy()).max() < 1e-3
 
 
@@ -200,7 +200,7 @@ def test_an_option_is_changed_on_the_way_out(model: Exported, tmp_path: Path) ->
     with torch.inference_mode():
         calm, lively = (build_network(at).affine(picture) for at in (load_checkpoint(model.checkpoint), served))
     torch.testing.assert_close(calm[:, :6], lively[:, :6])
-    assert (calm[:, 6:] - lively[:, 6:]).abs().max() > 0.01
+    assert (calm[:, 6:15] - lively[:, 6:15]).abs().max() > 0.01
 
 
 def test_an_option_that_the_network_lacks_is_refused(model: Exported, tmp_path: Path) -> None:

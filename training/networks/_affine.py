@@ -6,6 +6,8 @@ linear interpolation on the way up. Sides are unknown while a graph is exported,
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +20,17 @@ SHORTEST = 16
 
 FINEST = 4
 """Largest factor between the sides of the grid of local light and those of the map."""
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of Rec. ITU-R BT.601 on code values."""
+
+QUIET, NOISY = (3.0, 1.5), (6.0, 3.0)
+"""Deviations of grey and of colour noise, in code values of 255, up to which it is not seen, and from which it is."""
+
+# Of white noise of deviation 1 in each channel, the mean size of a second difference of second differences is
+# 6 sqrt(2 / pi) in a channel, 1 / sqrt(3) of that in their mean, and sqrt(2) times it in the difference of two.
+GREY_NOISE = math.sqrt(math.pi / 2) / 6 * math.sqrt(3)
+COLOUR_NOISE = math.sqrt(math.pi / 2) / 6 / math.sqrt(2)
 
 
 def proxy_size(height: int, width: int, side: int, step: int = STEP) -> tuple[int, int]:
@@ -55,7 +68,9 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
             6: slopes of red, green, blue, then their offsets;
             12: a 3 x 4 matrix row by row: `y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3]`;
             15: light and texture, `y = gain * m + offset + T (x - m)` with m the local light (`light_size`): three
-            gains, three offsets, and the 3 x 3 matrix T row by row, which grows with large cells (`_for_cells`).
+            gains, three offsets, and the 3 x 3 matrix T row by row, which grows with large cells (`_for_cells`);
+            16: and a factor q; where the picture shows no noise (`quiet`), T is the gains, and q times them for
+            luminance; 0: as T says.
         image: float [N, 3, H, W], code values in [0, 1].
 
     Returns:
@@ -71,7 +86,10 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
     fine_height, fine_width = light_size(height, width, coefficients.shape[2], coefficients.shape[3])
     light = shrink(image, fine_height, fine_width)
     cell = (height / fine_height + width / fine_width) / 2
-    coefficients = torch.cat([coefficients[:, :6], _for_cells(coefficients, cell)], dim=1)
+    matrix = _for_cells(coefficients[:, :15], cell)
+    if coefficients.shape[1] == 16:
+        matrix = _for_noise(matrix, coefficients, image)
+    coefficients = torch.cat([coefficients[:, :6], matrix], dim=1)
     fine = enlarge(coefficients, fine_height, fine_width)
     base = fine[:, 0:3] * light + fine[:, 3:6] - _mix(fine[:, 6::3], fine[:, 7::3], fine[:, 8::3], light)
     texture = enlarge(coefficients[:, 6:], height, width)
@@ -89,6 +107,63 @@ def _for_cells(coefficients: Tensor, cell: float) -> Tensor:
     kept = texture.sum(dim=1, keepdim=True) / gain.clamp(min=1e-6)
     most = (1.0 / kept.clamp(min=1e-6)).clamp(min=1.0)
     return texture * torch.minimum(most, (torch.ones_like(most) * (cell * 3.0 / 7.0)).clamp(min=1.0))
+
+
+def _for_noise(
+    matrix: Tensor, coefficients: Tensor, image: Tensor, weights: tuple[float, float, float] = LUMINANCE
+) -> Tensor:
+    """T, [N, 9, h, w], of a map of 16 coefficients: where the picture is quiet, texture gets the gains of light.
+
+    And its luminance the sixteenth times that: colours need no emphasis, and their noise shows first.
+    """
+    gains, clear = coefficients[:, :3], coefficients[:, 15:16]
+    more = gains * (clear - 1.0)
+    rows = []
+    for channel in range(3):
+        for colour in range(3):
+            part = more[:, channel : channel + 1] * weights[colour]
+            rows.append(part + gains[:, channel : channel + 1] if colour == channel else part)
+    wanted = torch.cat(rows, dim=1)
+    nothing = torch.zeros_like(clear)
+    share = torch.where(clear > 0, quiet(image, gains.mean(dim=1, keepdim=True)), nothing)
+    return matrix + share * (wanted - matrix)
+
+
+def quiet(
+    image: Tensor,
+    gain: Tensor,
+    unseen: tuple[float, float] = QUIET,
+    seen: tuple[float, float] = NOISY,
+    grey_unit: float = GREY_NOISE,
+    colour_unit: float = COLOUR_NOISE,
+) -> Tensor:
+    """How free of noise a picture will look: 0 (texture may be noise) to 1, float [N, 1, h, w].
+
+    Noise is measured in the picture as Immerkaer does ("Fast Noise Variance Estimation", 1996), by the second
+    differences of second differences, and multiplied by the gain that it is about to get. Of brightness and colour the
+    noisier decides. Blocks of 8 x 8 pixels of the map count for their neighbours too, by the least of 5 x 5: structure
+    is seldom everywhere, noise is.
+
+    Args:
+        image: float [N, 3, H, W], code values in [0, 1].
+        gain: float [N, 1, h, w].
+        unseen, seen: deviations of grey and of colour noise in the result, in code values of 255, up to which nobody
+            sees it, and from which everybody does.
+        grey_unit, colour_unit: deviations by which a mean second difference of second differences of 1 comes about.
+    """
+    red, green, blue = image.split(1, dim=1)
+    planes = torch.cat([(red + green + blue) / 3.0, red - green, blue - green], dim=1)
+    across = planes[:, :, :, :-2] - 2.0 * planes[:, :, :, 1:-1] + planes[:, :, :, 2:]
+    response = (across[:, :, :-2] - 2.0 * across[:, :, 1:-1] + across[:, :, 2:]).abs()
+    deviations = torch.cat(
+        [response[:, 0:1] * grey_unit, (response[:, 1:2] + response[:, 2:3]) * (0.5 * colour_unit)], dim=1
+    )
+    rows, columns = _blocks(gain.shape[2]), _blocks(gain.shape[3])
+    least = -F.max_pool2d(-shrink(deviations, rows, columns), 5, stride=1, padding=2)
+    codes = 255.0 * least * shrink(gain, rows, columns)
+    grey = (seen[0] - codes[:, 0:1]) / (seen[0] - unseen[0])
+    colour = (seen[1] - codes[:, 1:2]) / (seen[1] - unseen[1])
+    return enlarge(torch.minimum(grey, colour).clamp(0.0, 1.0), gain.shape[2], gain.shape[3])
 
 
 def light_size(height: int, width: int, map_height: int, map_width: int, finest: int = FINEST) -> tuple[int, int]:
@@ -126,6 +201,11 @@ def _along(side: int, longest: int, long: int, step: int, shortest: int = SHORTE
     """One side of the proxy: scaled, rounded to a multiple of `step`, at least 16, at most what the picture has."""
     scaled = (2 * side * long + step * longest) // (2 * step * longest) * step
     return _smaller(_larger(scaled, shortest), side // step * step)
+
+
+def _blocks(side: int, block: int = STEP) -> int:
+    """How many blocks of 8 pixels a side has, at least one."""
+    return _larger(side // block, 1)
 
 
 def _larger(one: int, other: int) -> int:

@@ -23,13 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks._affine import apply_map, as_codes, local_mean, proxy_size, shrink
+from training.networks._affine import LUMINANCE, apply_map, as_codes, local_mean, proxy_size, shrink
 from training.networks._registry import NetworkSpec, register
 
 SIDE = 256
 """Long side of the proxy in pixels."""
 
-LUMINANCE = (0.299, 0.587, 0.114)
 TERMS = 8
 """Predicted for each pixel: three gains, three offsets, contrast, pooling."""
 
@@ -49,7 +48,7 @@ SPEC = NetworkSpec(
     multiple=1,
     smallest_side=16,
     working_side=SIDE,
-    predicts_affine=15,
+    predicts_affine=16,
 )
 
 
@@ -62,18 +61,25 @@ class Nightlift(nn.Module):
         side: long side of the proxy in pixels.
         pooled: whether texture may be pooled over colours; without, the map has no mixing of colours.
         smoothing: exponent of contrast, 0 to 1. At 1 errors are least, which costs texture; at 0 all noise stays.
+        crispness: where the picture shows no noise, texture gets the gain of light, and its luminance so much more as
+            that gain is, up to this: 1 to 3. At 0 it gets what the network says everywhere, as in training.
 
     Raises:
-        ValueError: `smoothing` is outside 0 to 1.
+        ValueError: `smoothing` is outside 0 to 1, or `crispness` neither 0 nor from 1 to 3.
     """
 
-    def __init__(self, width: int = 24, side: int = SIDE, pooled: bool = True, smoothing: float = 1.0) -> None:
+    def __init__(
+        self, width: int = 24, side: int = SIDE, pooled: bool = True, smoothing: float = 1.0, crispness: float = 0.0
+    ) -> None:
         super().__init__()
         if not 0 <= smoothing <= 1:
             raise ValueError(f"smoothing is {smoothing}; 0 to 1 is allowed")
+        if crispness != 0 and not 1 <= crispness <= 3:
+            raise ValueError(f"crispness is {crispness}; 0, and 1 to 3 are allowed")
         self.side = side
         self.pooled = pooled
         self.smoothing = float(smoothing)
+        self.crispness = float(crispness)
         # As attributes, for scripts see no constants of their module.
         self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
         half, quarter, eighth = width, 2 * width, 8 * width // 3
@@ -107,11 +113,11 @@ class Nightlift(nn.Module):
         return as_codes(shrink(image, height, width))
 
     def render(self, coefficients: Tensor, image: Tensor) -> Tensor:
-        """A map [N, 15, h, w], applied to a picture [N, 3, H, W]."""
-        return apply_map(coefficients, image)
+        """A map [N, 16, h, w], applied to a picture [N, 3, H, W]."""
+        return apply_map(coefficients if self.crispness else coefficients[:, :15], image)
 
     def affine(self, proxy: Tensor) -> Tensor:
-        """The map of a proxy: [N, 3, h, w], sides multiples of 8, in [0, 1] -> [N, 15, h, w] (`apply_map`)."""
+        """The map of a proxy: [N, 3, h, w], sides multiples of 8, in [0, 1] -> [N, 16, h, w] (`apply_map`)."""
         logarithm = torch.log1p(self.log_scale * proxy) / 4.0
         seen = torch.cat([proxy, logarithm, logarithm.amax(dim=1, keepdim=True)], dim=1)
         fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
@@ -145,6 +151,8 @@ class Nightlift(nn.Module):
             for colour in range(3):
                 part = shared[:, colour : colour + 1]
                 rows.append(part + own[:, colour : colour + 1] if colour == channel else part)
+        mean_gain = gain.mean(dim=1, keepdim=True)
+        rows.append(mean_gain.clamp(1.0, self.crispness) if self.crispness else torch.zeros_like(mean_gain))
         return local_mean(torch.cat(rows, dim=1), 1)
 
 

@@ -18,12 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.losses.fidelity import match_brightness
 from training.losses.ssim import ssim
 from training.networks import STEP, as_codes, shrink
 from training.objectives._base import Batch, Objective, Player, Settings, Update, register_objective
 from training.objectives._paired_scores import paired_scores
-
-LUMINANCE = (0.299, 0.587, 0.114)
 
 STRUCTURE_SIDE = 160
 """Side in pixels of the part of a picture on which SSIM is taken, which costs more than all else together."""
@@ -141,18 +140,6 @@ def _same_part(image: Tensor, reference: Tensor, side: int) -> tuple[Tensor, Ten
     top, left = (int(torch.randint(max(1, length - side + 1), ())) for length in (height, width))
     box = (..., slice(top, top + side), slice(left, left + side))
     return image[box], reference[box]
-
-
-def match_brightness(image: Tensor, reference: Tensor) -> Tensor:
-    """A picture [N, 3, H, W] scaled to its reference's mean luminance, by a factor that has no gradient.
-
-    The factor stays within a third and three, for a network that has learnt nothing yet.
-    """
-    weights = torch.tensor(LUMINANCE, device=image.device).reshape(1, 3, 1, 1)
-    with torch.no_grad():
-        ours, theirs = ((3 * weights * picture).mean(dim=(1, 2, 3), keepdim=True) for picture in (image, reference))
-        factor = (theirs / ours.clamp(min=1e-3)).clamp(1 / 3, 3.0)
-    return image * factor
 
 
 def hue_distance(image: Tensor, reference: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training without references: Zero-DCE's four losses on the curves and the brightened picture."""
+"""Training without references: Zero-DCE's four losses on the curves and the brightened picture; with some, if asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from training.losses.fidelity import match_brightness
 from training.losses.zero_reference import (
     color_constancy,
     exposure_control,
@@ -29,6 +31,8 @@ class ZeroReferenceSettings(Settings):
         exposure: weight of `exposure_control`.
         exposure_target: the brightness that patches are drawn to, in [0, 1].
         exposure_patch: side of these patches in pixels.
+        reference: weight of the absolute difference to references, the mean of it as it is and after both have the same
+            mean brightness; batches then have `low` and `high` too. 0 as published, which needs no references.
         color_epsilon: added under the root of `color_constancy`; 0 is as published.
     """
 
@@ -38,12 +42,13 @@ class ZeroReferenceSettings(Settings):
     exposure: float = Field(10.0, ge=0)
     exposure_target: float = Field(0.6, ge=0, le=1)
     exposure_patch: int = Field(16, ge=1)
+    reference: float = Field(0.0, ge=0)
     color_epsilon: float = Field(0.0, ge=0)
 
 
 @register_objective("zero_reference", ZeroReferenceSettings)
 class ZeroReference(Objective):
-    """Trains a network that has `curves(image)`; batches have `image`, or validation pairs `low` and `high`."""
+    """Trains a network that has `curves(image)`; batches have `image`, and with `reference` pairs `low` and `high`."""
 
     def __init__(self, network: nn.Module, settings: ZeroReferenceSettings, resources: Mapping[str, Path]) -> None:
         super().__init__(network)
@@ -54,6 +59,12 @@ class ZeroReference(Objective):
 
     def step(self, batch: Batch, update: Update) -> dict[str, Tensor]:
         losses = self.losses(batch["image"])
+        if self.settings.reference:
+            high = batch["high"]
+            enhanced = self.network(batch["low"])
+            distances = F.l1_loss(enhanced, high), F.l1_loss(match_brightness(enhanced, high), high)
+            losses["reference"] = torch.stack(distances).mean()
+            losses["loss"] = losses["loss"] + self.settings.reference * losses["reference"]
         update("network", losses["loss"])
         return losses
 

@@ -18,6 +18,7 @@ from service.rendering import RenderOptions, compile_ahead
 from service.rendering._affine import AffineMap
 from service.rendering._grade import grade
 from service.rendering._kernels import shrink_rows
+from service.rendering._noise import quiet
 from service.rendering._pass import apply_map, blend
 from service.rendering._shrink import shrink
 
@@ -49,6 +50,7 @@ def render_many() -> list[NDArray[Any]]:
                     random.random((14, 18, 3), np.float32),
                 )
                 results.append(apply_map(pixels, affine, numbers, means))
+            results.append(quiet(pixels // 32, random.random((16, 24), np.float32)))
             if dtype == np.uint8:
                 results.append(blend(pixels, 255 - pixels, numbers))
     return results

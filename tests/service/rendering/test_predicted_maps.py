@@ -1,4 +1,4 @@
-"""Models that predict their colour map themselves: its three layouts, in every kind of picture."""
+"""Models that predict their colour map themselves: its layouts, in every kind of picture."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scipy.ndimage import uniform_filter
 from service.errors import EngineFailed
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, Rendered
+from service.rendering._noise import _deviations
 from tests import pictures
 from tests.service.pictures.profiles import rgb_profile
 from tests.service.rendering.networks import POINTWISE, render
@@ -94,6 +95,82 @@ def test_in_large_cells_more_texture_is_kept_but_no_more_than_the_gain_of_light(
     assert np.abs(rendered - np.clip(wanted, 0, 255)).max() <= 1
 
 
+def with_clear(coefficients: NDArray[np.float32], clear: float) -> NDArray[np.float32]:
+    """Fifteen coefficients, and the sixteenth."""
+    return np.concatenate([coefficients, np.full_like(coefficients[..., :1], clear)], axis=-1)
+
+
+CALM = light_and_texture([1.5, 1.4, 1.3], [0, 0, 0], np.full((3, 3), 0.1))
+"""A map that lets little texture pass, and mixes its colours."""
+
+
+def clean() -> NDArray[np.uint8]:
+    """A scene without noise: enlarged from a smaller one."""
+    return pictures.scene("coffee", (960, 1280)) // 3
+
+
+@pytest.mark.parametrize("clear", [1.0, 1.7])
+def test_where_a_picture_shows_no_noise_texture_gets_the_gains_and_its_luminance_more(clear: float) -> None:
+    image = clean()
+    rendered = predicted(with_clear(CALM, clear), image).picture.pixels
+    light = _light(image, (384, 512))
+    texture = image - light
+    emphasis = (clear - 1) * (texture @ [0.299, 0.587, 0.114])[..., None]
+    wanted = np.array([1.5, 1.4, 1.3]) * (light + texture + emphasis)
+    difference = np.abs(rendered - np.clip(wanted, 0, 255))
+    assert np.quantile(difference, 0.99) <= 1
+    assert np.abs(rendered.astype(int) - predicted(CALM, image).picture.pixels).max() > 20
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_noise_leaves_texture_to_the_matrix(colours: int) -> None:
+    """In brightness alone, which takes more to be seen, or in each channel."""
+    noise = np.random.default_rng(0).normal(0, 8, (960, 1280, colours))
+    image = np.clip(clean() + noise + 20, 0, 255).astype(np.uint8)
+    as_told, with_share = predicted(CALM, image), predicted(with_clear(CALM, 1.7), image)
+    assert np.abs(as_told.picture.pixels.astype(int) - with_share.picture.pixels).max() <= 1
+
+
+def test_noise_counts_by_the_gain_that_it_gets() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.8, (960, 1280, 3))
+    image = np.clip(pictures.constant(20, (960, 1280)) + noise, 0, 255).round().astype(np.uint8)
+    kept = []
+    for gain in (1.0, 2.5, 6.0):
+        coefficients = light_and_texture([gain] * 3, [0, 0, 0], np.zeros((3, 3)))
+        rendered = predicted(with_clear(coefficients, 1), image).picture.pixels
+        kept.append(_texture(rendered) / _texture(image) / gain)
+    assert kept[0] == pytest.approx(1, abs=0.1)
+    assert 0.2 < kept[1] < 0.9
+    assert kept[2] < 0.1
+
+
+def test_noise_in_one_half_does_not_calm_the_other() -> None:
+    image = clean()
+    image[:, :640] = np.clip(image[:, :640] + np.random.default_rng(0).normal(20, 8, (960, 640, 3)), 0, 255)
+    coefficients = np.broadcast_to(CALM[0, 0], (192, 256, 15))
+    crisp, calm = predicted(with_clear(coefficients, 1.7), image), predicted(coefficients, image)
+    difference = np.abs(crisp.picture.pixels.astype(int) - calm.picture.pixels)
+    assert difference[:, :400].max() <= 1
+    assert difference[:, 800:].max() > 20
+
+
+def test_noise_is_measured_alike_in_sixteen_bits() -> None:
+    noise = np.random.default_rng(0).normal(20, 1.5, (960, 1280, 3))
+    image = np.clip(clean() + noise, 0, 255).astype(np.uint8)
+    coefficients = with_clear(CALM, 1.7)
+    eight, deep = predicted(coefficients, image), predicted(coefficients, image.astype(np.uint16) * 257)
+    assert np.abs(deep.picture.pixels / 257 - eight.picture.pixels).max() < 1
+
+
+@pytest.mark.parametrize("size", [(400, 600), (2400, 3200)])
+def test_the_measure_of_noise_is_its_deviation(size: tuple[int, int]) -> None:
+    """Of white noise, whether every pixel is looked at or one in sixteen."""
+    pixels = np.random.default_rng(0).normal(120, 5, (*size, 3)).round().astype(np.uint8)
+    measured = _deviations(pixels, 192, 256)
+    assert measured.size < 2 * 1024 * 1024
+    assert measured.mean(axis=(0, 1)) == pytest.approx([5, 5], rel=0.02)
+
+
 @pytest.mark.parametrize(("size", "grid"), [((900, 1200), (384, 512)), ((1500, 2000), (576, 768))])
 def test_light_of_large_pictures_is_finer_than_the_proxy(size: tuple[int, int], grid: tuple[int, int]) -> None:
     image = pictures.dark_scene("coffee", size)
@@ -127,7 +204,12 @@ def test_sixteen_bits_keep_their_depth_through_light_and_texture() -> None:
 
 
 @pytest.mark.parametrize(
-    "coefficients", [[2, 2, 2, 0.1, 0.05, 0], [2, 2, 2, 0.1, 0.05, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]]
+    "coefficients",
+    [
+        [2, 2, 2, 0.1, 0.05, 0],
+        [2, 2, 2, 0.1, 0.05, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1],
+        [2, 2, 2, 0.1, 0.05, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1.5],
+    ],
 )
 def test_a_predicted_map_serves_grey_and_profiled_pictures(coefficients: list[float]) -> None:
     traits = replace(POINTWISE, predicts_affine=len(coefficients))
@@ -142,7 +224,7 @@ def test_a_predicted_map_serves_grey_and_profiled_pictures(coefficients: list[fl
         assert not picture.is_grey or np.ptp(rendered, axis=2).max() == 0
 
 
-@pytest.mark.parametrize("count", [6, 12, 15])
+@pytest.mark.parametrize("count", [6, 12, 15, 16])
 def test_a_map_that_is_not_finite_is_the_engines_fault(count: int) -> None:
     coefficients = np.ones((4, 4, count), np.float32)
     coefficients[1, 2, 3] = np.nan
@@ -151,7 +233,7 @@ def test_a_map_that_is_not_finite_is_the_engines_fault(count: int) -> None:
 
 
 def test_a_map_of_another_layout_is_the_engines_fault() -> None:
-    with pytest.raises(EngineFailed, match="6, 12 or 15"):
+    with pytest.raises(EngineFailed, match="6, 12, 15 or 16"):
         predicted(np.ones((4, 4, 7), np.float32))
 
 

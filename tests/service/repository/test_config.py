@@ -163,8 +163,8 @@ def test_harmless_fields_are_named_in_a_warning(read: Read, text: str, named: st
 
 
 REFUSED = {
-    MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, 7 ] }': "6, 12, 15",
-    MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, -1 ] }': "6, 12, 15",
+    MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, 7 ] }': "6, 12, 15, 16",
+    MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, -1 ] }': "6, 12, 15, 16",
     MINIMAL.replace("onnxruntime_onnx", "tensorrt_plan"): "allowed are",
     MINIMAL.replace('platform: "onnxruntime_onnx"', 'backend: "python"'): "backend 'python'",
     MINIMAL.replace('platform: "onnxruntime_onnx"', ""): "neither platform nor backend",

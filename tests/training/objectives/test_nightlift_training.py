@@ -13,7 +13,8 @@ from tests.pictures import SCENES, encoded, pair, scene
 from training import train
 from training.networks import create
 from training.objectives import create_objective
-from training.objectives.nightlift import hue_distance, match_brightness, relative_variation
+from training.losses.fidelity import match_brightness
+from training.objectives.nightlift import hue_distance, relative_variation
 from training.recipe import Recipe, load_recipe
 
 PAIRS = {"low": (48, 72), "high": (48, 72)}

@@ -1,0 +1,77 @@
+"""How free of noise a picture will look, place by place: measured in it, where a small proxy can but guess.
+
+J. Immerkaer, "Fast Noise Variance Estimation", Computer Vision and Image Understanding, 1996: second differences of
+second differences, [1 -2 1] down times [1 -2 1] across, vanish where a picture is smooth, and noise stays. The same
+arithmetic as in the networks that are trained to it (`training.networks`), but for large pictures, of which a part of
+the pixels is enough.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from service.memory import empty
+from service.rendering._kernels import noise_rows
+from service.rendering._strips import in_strips
+
+QUIET, NOISY = np.float32([3.0, 1.5]), np.float32([6.0, 3.0])
+"""Deviations of grey and of colour noise, in code values of 255, up to which it is not seen, and from which it is."""
+
+# Of white noise of deviation 1 in each channel, the mean size of a second difference of second differences is
+# 6 sqrt(2 / pi) in a channel, 1 / sqrt(3) of that in their mean, and sqrt(2) times it in the difference of two.
+GREY_NOISE = np.float32(math.sqrt(math.pi / 2) / 6 * math.sqrt(3))
+COLOUR_NOISE = np.float32(math.sqrt(math.pi / 2) / 6 / math.sqrt(2))
+
+BLOCK = 8
+"""Side, in pixels of the map, of the blocks in which noise is measured."""
+
+SAMPLES = 3
+"""Pixels a side that are looked at under each pixel of the map, of those that there are."""
+
+NEIGHBOURS = np.ones((5, 5), np.uint8)
+"""Blocks of which the least noisy decides."""
+
+Floats = NDArray[np.float32]
+
+
+def quiet(pixels: NDArray[Any], gain: Floats) -> Floats:
+    """How free of noise a picture will look: float32 [h, w], 0 (texture may be noise) to 1.
+
+    Of brightness and colour the noisier decides. A block counts for its neighbours too, by the least of 5 x 5:
+    structure is seldom everywhere, noise is.
+
+    Args:
+        pixels: uint8 or uint16 [H, W, 3], sides at least 3.
+        gain: float32 [h, w], by which the map brightens.
+    """
+    height, width = gain.shape
+    blocks = max(1, width // BLOCK), max(1, height // BLOCK)
+    least = cv2.erode(_shrunk(_deviations(pixels, height, width), blocks), NEIGHBOURS).reshape(*blocks[::-1], 2)
+    seen = least * _shrunk(gain, blocks)[..., None]
+    share = np.clip(((NOISY - seen) / (NOISY - QUIET)).min(axis=2), 0, 1)
+    return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _deviations(pixels: NDArray[Any], height: int, width: int) -> Floats:
+    """Noise of grey and of colour, float32 [rows, columns, 2] in code values of 255, at a part of the pixels."""
+    rows, columns = pixels.shape[:2]
+    step = max(1, int(min(rows / height, columns / width)) // SAMPLES)
+    result = empty(((rows - 3) // step + 1, (columns - 3) // step + 1, 2), np.float32)
+    unit = np.float32(255 / np.iinfo(pixels.dtype).max)
+    source = np.ascontiguousarray(pixels).reshape(rows, -1)
+
+    def strip(first: int, last: int) -> None:
+        noise_rows(source, step, first, last, unit * GREY_NOISE, unit * COLOUR_NOISE, result)
+
+    in_strips(strip, result.shape[0], result.shape[0] * result.shape[1])
+    return result
+
+
+def _shrunk(values: Floats, size: tuple[int, int]) -> Floats:
+    """Area means on (columns, rows)."""
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
