@@ -28,6 +28,9 @@ Floats = NDArray[np.float32]
 LUMINANCE = np.float32([0.299, 0.587, 0.114])
 """Weights of Rec. ITU-R BT.601 on code values, as predicted maps have them."""
 
+LIGHT_AND_TEXTURE = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
+"""Where in 15 coefficients the terms of a map for light and texture are."""
+
 
 @dataclass(frozen=True)
 class AffineMap:
@@ -63,15 +66,20 @@ class AffineMap:
         """
         height, width = pixels.shape[:2]
         terms = self.terms[:5].copy()
+        gain = terms[3]
         cell = (height / light[0] + width / light[1]) / 2
-        kept = terms[:3].sum(axis=(0, 3)) / np.maximum(terms[3].sum(axis=2), 1e-6)
+        kept = _sum(terms[0] + terms[1] + terms[2]) / np.maximum(_sum(gain), 1e-6)
         most = np.maximum(1 / np.maximum(kept, 1e-6), 1)
-        terms[:3] *= np.minimum(most, max(cell * 3 / 7, 1))[..., None].astype(np.float32)
+        terms[:3] *= _in_all_channels(np.minimum(most, max(cell * 3 / 7, 1)))
         if len(self.terms) == 6 and light != (height, width) and self.terms[5].any():
-            clear, gain = self.terms[5], terms[3]
-            share = np.where(clear > 0, quiet(pixels, gain.mean(axis=2))[..., None], 0)
-            wanted = gain * (np.eye(3, dtype=np.float32)[:, None, None] + (clear - 1) * LUMINANCE[:, None, None, None])
-            terms[:3] += share * (wanted - terms[:3])
+            clear = self.terms[5]
+            share = _in_all_channels(quiet(pixels, _sum(gain) / 3)) * (clear > 0)
+            terms[:3] *= 1 - share
+            share *= gain
+            more = share * (clear - 1)
+            for colour, weight in enumerate(LUMINANCE):
+                terms[colour] += weight * more
+                terms[colour, ..., colour] += share[..., colour]
         return AffineMap(terms)
 
     @property
@@ -138,20 +146,18 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
     height, width, count = coefficients.shape
     if not np.isfinite(coefficients).all():
         raise EngineFailed("the model predicted an affine map that is not finite")
-    if count == 6:
-        layout = coefficients.reshape(height, width, 2, 3).transpose(2, 0, 1, 3)
-    elif count == 12:
-        layout = coefficients.reshape(height, width, 3, 4).transpose(3, 0, 1, 2)
-    elif count in (15, 16):
-        light, texture = coefficients[..., :6].reshape(height, width, 2, 3), coefficients[..., 6:15]
-        clear = np.repeat(coefficients[..., 15:, None], 3, axis=3)  # none of it where there are fifteen
-        parts = texture.reshape(height, width, 3, 3).swapaxes(2, 3), light, clear
-        layout = np.concatenate(parts, axis=2).transpose(2, 0, 1, 3)
-    else:
-        raise EngineFailed(
-            f"the model predicted an affine map of {count} coefficients; 6, 12, 15 or 16 are allowed"
-        )
-    return AffineMap(np.ascontiguousarray(layout, np.float32))
+    parts = {
+        6: (slice(0, 3), slice(3, 6)),
+        12: (slice(0, 12, 4), slice(1, 12, 4), slice(2, 12, 4), slice(3, 12, 4)),
+        15: LIGHT_AND_TEXTURE,
+        16: (*LIGHT_AND_TEXTURE, slice(15, 16)),
+    }.get(count)
+    if parts is None:
+        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; 6, 12, 15 or 16 are allowed")
+    terms = np.empty((len(parts), height, width, 3), np.float32)
+    for term, part in zip(terms, parts, strict=True):
+        term[...] = coefficients[..., part]
+    return AffineMap(terms)
 
 
 def evaluate(affine: AffineMap, source: Floats) -> Floats:
@@ -192,6 +198,17 @@ def with_light(affine: AffineMap, means: Floats, white: np.float32) -> Floats:
 
     in_strips(strip, height, height * width)
     return base.reshape(means.shape)
+
+
+def _sum(values: Floats) -> Floats:
+    """Over the channels: float32 [h, w, 3] to [h, w]."""
+    return values @ np.ones(3, np.float32)
+
+
+def _in_all_channels(values: Floats) -> Floats:
+    """[h, w] to float32 [h, w, 3]: arithmetic with a last axis of 1 would take several times as long."""
+    plane = np.asarray(values, np.float32)
+    return np.asarray(cv2.merge((plane, plane, plane)))
 
 
 def flat_terms(terms: Floats) -> Floats:

@@ -95,12 +95,12 @@ def shrink_rows(  # type: ignore[no-untyped-def]
 
 @inlined
 def bend(line, left):  # type: ignore[no-untyped-def]
-    """The second difference of three pixels in a row of code values [3 * W], of which the first lies at `left`."""
-    return np.float32(line[left]) - TWO * np.float32(line[left + 3]) + np.float32(line[left + 6])
+    """The second difference of one channel of three pixels in a row [3 * W], of which the first lies at `left`."""
+    return line[left] - TWO * line[left + 3] + line[left + 6]
 
 
 @Kernel
-def noise_rows(pixels, step, first, last, grey_unit, colour_unit, result):  # type: ignore[no-untyped-def]
+def noise_rows(pixels, step, first, last, grey_unit, colour_unit, bends, result):  # type: ignore[no-untyped-def]
     """Second differences of second differences, their size: of the channels' mean, and of their differences.
 
     Args:
@@ -108,18 +108,19 @@ def noise_rows(pixels, step, first, last, grey_unit, colour_unit, result):  # ty
         step: every so many pixels, down and across, one is looked at, with its eight neighbours.
         first, last: rows [first, last) of the result to compute.
         grey_unit, colour_unit: float32, by which they are multiplied.
+        bends: float32 [3 * W], scratch.
         result: float32 [h, w, 2], written: first of grey, then the mean of red's difference to green and of blue's.
     """
-    third = ONE / THREE
+    third, half = grey_unit / THREE, colour_unit * HALF
     for row in range(first, last):
         above, line, below = pixels[row * step], pixels[row * step + 1], pixels[row * step + 2]
+        for j in range(bends.size):
+            bends[j] = np.float32(above[j]) - TWO * np.float32(line[j]) + np.float32(below[j])
         for column in range(result.shape[1]):
             left = 3 * step * column
-            red = bend(above, left) - TWO * bend(line, left) + bend(below, left)
-            green = bend(above, left + 1) - TWO * bend(line, left + 1) + bend(below, left + 1)
-            blue = bend(above, left + 2) - TWO * bend(line, left + 2) + bend(below, left + 2)
-            result[row, column, 0] = grey_unit * abs((red + green + blue) * third)
-            result[row, column, 1] = colour_unit * HALF * (abs(red - green) + abs(blue - green))
+            red, green, blue = bend(bends, left), bend(bends, left + 1), bend(bends, left + 2)
+            result[row, column, 0] = third * abs(red + green + blue)
+            result[row, column, 1] = half * (abs(red - green) + abs(blue - green))
 
 
 @Kernel

@@ -30,7 +30,7 @@ COLOUR_NOISE = np.float32(math.sqrt(math.pi / 2) / 6 / math.sqrt(2))
 BLOCK = 8
 """Side, in pixels of the map, of the blocks in which noise is measured."""
 
-SAMPLES = 3
+SAMPLES = 2
 """Pixels a side that are looked at under each pixel of the map, of those that there are."""
 
 NEIGHBOURS = np.ones((5, 5), np.uint8)
@@ -66,9 +66,10 @@ def _deviations(pixels: NDArray[Any], height: int, width: int) -> Floats:
     source = np.ascontiguousarray(pixels).reshape(rows, -1)
 
     def strip(first: int, last: int) -> None:
-        noise_rows(source, step, first, last, unit * GREY_NOISE, unit * COLOUR_NOISE, result)
+        bends = np.empty(source.shape[1], np.float32)
+        noise_rows(source, step, first, last, unit * GREY_NOISE, unit * COLOUR_NOISE, bends, result)
 
-    in_strips(strip, result.shape[0], result.shape[0] * result.shape[1])
+    in_strips(strip, result.shape[0], result.shape[0] * columns)
     return result
 
 

@@ -164,7 +164,7 @@ def test_noise_is_measured_alike_in_sixteen_bits() -> None:
 
 @pytest.mark.parametrize("size", [(400, 600), (2400, 3200)])
 def test_the_measure_of_noise_is_its_deviation(size: tuple[int, int]) -> None:
-    """Of white noise, whether every pixel is looked at or one in sixteen."""
+    """Of white noise, whether every pixel is looked at or one in thirty-six."""
     pixels = np.random.default_rng(0).normal(120, 5, (*size, 3)).round().astype(np.uint8)
     measured = _deviations(pixels, 192, 256)
     assert measured.size < 2 * 1024 * 1024
