@@ -86,7 +86,7 @@ def main() -> int:
         out.with_suffix(".key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
         names = list(ascii_uppercase[: len(names)])
     sheet = draw(names, lines, arguments.cell, full_size=arguments.full_size)
-    sheet.save(out, quality=75, method=6)
+    sheet.save(out, quality=70, method=6)
     print(f"{out}: {sheet.width}x{sheet.height}, {out.stat().st_size / 1000:.0f} kB")
     return 0
 

@@ -53,7 +53,7 @@ def views(dark: Pixels, model: EvaluatedModel) -> tuple[Floats, Floats, Floats]:
     height, width = networks.proxy_size(*dark.shape[:2], model.traits.working_side)
     proxy = np.asarray(Image.fromarray(dark).resize((width, height), Image.Resampling.BOX))
     terms = model.answer("affine")(proxy[None])[0]
-    gain, matrix = terms[..., :3].mean(2), terms[..., 6:].reshape(*proxy.shape[:2], 3, 3)
+    gain, matrix = terms[..., :3].mean(2), terms[..., 6:15].reshape(*proxy.shape[:2], 3, 3)
     slopes = matrix.sum(3).mean(2)
     own = np.einsum("hwcc->hw", matrix) / np.maximum(matrix.sum((2, 3)), 1e-6)
     texture = slopes / np.maximum(gain, 1e-6)

@@ -25,7 +25,7 @@ from service.rendering._strips import in_strips
 
 Floats = NDArray[np.float32]
 
-LUMINANCE = np.float32([0.299, 0.587, 0.114])
+LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of Rec. ITU-R BT.601 on code values, as predicted maps have them."""
 
 LIGHT_AND_TEXTURE = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
@@ -42,8 +42,8 @@ class AffineMap:
             n = 4: y = t0 * red + t1 * green + t2 * blue + t3, colours mixed.
             n = 5: y = t0 * red' + t1 * green' + t2 * blue' + t3 * m + t4, where m is the local light, and red' and so
             on the texture x - m (`with_light`).
-            n = 6: the same, and t5, equal in all channels, is a factor q: where the picture shows no noise, texture gets
-            t3 instead, and its luminance q times that; 0: it does not.
+            n = 6: the same, and t5, equal in all channels, is a factor q: where the picture shows no noise, texture
+            gets t3 instead, and its luminance q times that; 0: it does not.
     """
 
     terms: Floats
@@ -73,12 +73,12 @@ class AffineMap:
         terms[:3] *= _in_all_channels(np.minimum(most, max(cell * 3 / 7, 1)))
         if len(self.terms) == 6 and light != (height, width) and self.terms[5].any():
             clear = self.terms[5]
-            share = _in_all_channels(quiet(pixels, _sum(gain) / 3)) * (clear > 0)
+            share = _in_all_channels(quiet(pixels, _sum(gain) / np.float32(3))) * (clear > 0)
             terms[:3] *= 1 - share
             share *= gain
             more = share * (clear - 1)
             for colour, weight in enumerate(LUMINANCE):
-                terms[colour] += weight * more
+                terms[colour] += np.float32(weight) * more
                 terms[colour, ..., colour] += share[..., colour]
         return AffineMap(terms)
 
@@ -202,7 +202,7 @@ def with_light(affine: AffineMap, means: Floats, white: np.float32) -> Floats:
 
 def _sum(values: Floats) -> Floats:
     """Over the channels: float32 [h, w, 3] to [h, w]."""
-    return values @ np.ones(3, np.float32)
+    return np.asarray(values @ np.ones(3, np.float32), np.float32)
 
 
 def _in_all_channels(values: Floats) -> Floats:

@@ -19,7 +19,7 @@ from service.memory import empty
 from service.rendering._kernels import noise_rows
 from service.rendering._strips import in_strips
 
-QUIET, NOISY = np.float32([3.0, 1.5]), np.float32([6.0, 3.0])
+QUIET, NOISY = np.array([3.0, 1.5], np.float32), np.array([6.0, 3.0], np.float32)
 """Deviations of grey and of colour noise, in code values of 255, up to which it is not seen, and from which it is."""
 
 # Of white noise of deviation 1 in each channel, the mean size of a second difference of second differences is

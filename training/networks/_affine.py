@@ -140,9 +140,9 @@ def quiet(
     """How free of noise a picture will look: 0 (texture may be noise) to 1, float [N, 1, h, w].
 
     Noise is measured in the picture as Immerkaer does ("Fast Noise Variance Estimation", 1996), by the second
-    differences of second differences, and multiplied by the gain that it is about to get. Of brightness and colour the
-    noisier decides. Blocks of 8 x 8 pixels of the map count for their neighbours too, by the least of 5 x 5: structure
-    is seldom everywhere, noise is.
+    differences of second differences, and multiplied by the gain that it is about to get. Of brightness and colour
+    the noisier decides. Blocks of 8 x 8 pixels of the map count for their neighbours too, by the least of 5 x 5:
+    structure is seldom everywhere, noise is.
 
     Args:
         image: float [N, 3, H, W], code values in [0, 1].

@@ -1,4 +1,4 @@
-"""Training without references: Zero-DCE's four losses on the curves and the brightened picture; with some, if asked."""
+"""Training without references, by Zero-DCE's four losses on curves and brightened picture; or with some beside."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ZeroReferenceSettings(Settings):
         exposure: weight of `exposure_control`.
         exposure_target: the brightness that patches are drawn to, in [0, 1].
         exposure_patch: side of these patches in pixels.
-        reference: weight of the absolute difference to references, the mean of it as it is and after both have the same
-            mean brightness; batches then have `low` and `high` too. 0 as published, which needs no references.
+        reference: weight of the absolute difference to references, the mean of it as it is and after both have the
+            same mean brightness; batches then have `low` and `high` too. 0 as published, which needs no references.
         color_epsilon: added under the root of `color_constancy`; 0 is as published.
     """
 
@@ -48,7 +48,7 @@ class ZeroReferenceSettings(Settings):
 
 @register_objective("zero_reference", ZeroReferenceSettings)
 class ZeroReference(Objective):
-    """Trains a network that has `curves(image)`; batches have `image`, and with `reference` pairs `low` and `high`."""
+    """Trains a network that has `curves(image)`; batches have `image`, with `reference` also pairs `low`, `high`."""
 
     def __init__(self, network: nn.Module, settings: ZeroReferenceSettings, resources: Mapping[str, Path]) -> None:
         super().__init__(network)

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.pictures import SCENES, encoded, pair, scene
 from training import train
+from training.losses.fidelity import match_brightness
 from training.networks import create
 from training.objectives import create_objective
-from training.losses.fidelity import match_brightness
 from training.objectives.nightlift import hue_distance, relative_variation
 from training.recipe import Recipe, load_recipe
 

@@ -21,7 +21,9 @@ def _objective(**settings: float) -> ZeroReference:
 
 def _batch() -> dict[str, Tensor]:
     """Dark pictures without a reference, and a pair."""
-    low, high = (torch.tensor(view).permute(2, 0, 1)[None].float() / 255 for view in pictures.pair("coffee", (48, 64)))
+    low, high = (
+        torch.tensor(view).permute(2, 0, 1)[None].float() / 255 for view in pictures.pair("coffee", (48, 64))
+    )
     dark = torch.tensor(pictures.dark_scene("astronaut", (48, 64))).permute(2, 0, 1)[None].float() / 255
     return {"image": dark, "low": low, "high": high}
 
