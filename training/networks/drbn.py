@@ -118,7 +118,7 @@ class BandUnit(nn.Module):
         halo=0,
         multiple=4,
         smallest_side=4,
-        working_side=256,
+        working_side=192,
     )
 )
 class Drbn(nn.Module):
