@@ -1,9 +1,8 @@
 """How free of noise a picture will look, place by place: measured in it, where a small proxy can but guess.
 
 J. Immerkaer, "Fast Noise Variance Estimation", Computer Vision and Image Understanding, 1996: second differences of
-second differences, [1 -2 1] down times [1 -2 1] across, vanish where a picture is smooth, and noise stays. The same
-arithmetic as in the networks that are trained to it (`training.networks`), but for large pictures, of which a part of
-the pixels is enough.
+second differences, [1 -2 1] down times [1 -2 1] across, vanish where a picture is smooth, and noise stays. Exported
+graphs do the same when they get a whole picture (`training.networks`), but look at every pixel of a large one, too.
 """
 
 from __future__ import annotations

@@ -7,7 +7,9 @@ import gc
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -312,7 +314,10 @@ def test_load_cycles_under_traffic(tmp_path: Path, isolation: str) -> None:
             running = False
             await asyncio.gather(*clients)
             assert answered > CYCLES
-            assert sizes[-1] - sizes[CYCLES // 2] < 8 << 20
+            settled = sizes[CYCLES // 2 :]
+            assert settled[-1] - settled[0] < 64 << 20
+            # What leaks, leaks in every cycle; what else this process holds may move once.
+            assert median(after - before for before, after in pairwise(settled)) < 64 << 10
 
     run(scenario)
 
