@@ -315,13 +315,14 @@ class Trainer:
 
     def _finish(self) -> TrainingResult:
         """Write what is due at the end, and the manifest."""
-        curve = read_curve(self.out / "curve.csv").get("train/loss", [])
+        curve = [list(point) for point in read_curve(self.out / "curve.csv").get("train/loss", [])]
         complete = self._checkpoint({})["manifest"] | {"curve": curve}
         best, final = self.out / "best.pt", self.out / "final.pt"
         if self.fabric.is_global_zero:
             if self.step == self.steps:
                 with self._for_inference():
                     self._save_network("final.pt")
+                save_checkpoint(final, load_checkpoint(final) | {"manifest": complete})
             if best.is_file() and self.best is not None:
                 save_checkpoint(best, load_checkpoint(best) | {"manifest": complete})
             (self.out / "run.json").write_text(json.dumps(complete, indent=2) + "\n")

@@ -220,7 +220,7 @@ def test_results_are_complete(run: Path) -> None:
     assert manifest["seconds"] > 0
     for name in ("best.pt", "final.pt"):
         checkpoint = load_checkpoint(run / name)
-        assert checkpoint["manifest"]["best"] == manifest["best"]
+        assert checkpoint["manifest"] == manifest
         assert build_network(checkpoint)(torch.rand(1, 3, 20, 24)).shape == (1, 3, 20, 24)
     with (run / "curve.csv").open(newline="") as file:
         assert next(csv.reader(file)) == ["step", "seconds", "name", "value"]
