@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of Rec. ITU-R BT.601 on code values, as predicted maps have them."""
 
-LIGHT_AND_TEXTURE = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
+LIGHT_AND_TEXTURE_TERMS = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
 """Where in 15 coefficients the terms of a map for light and texture are."""
 
 
@@ -149,8 +149,8 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
     parts = {
         6: (slice(0, 3), slice(3, 6)),
         12: (slice(0, 12, 4), slice(1, 12, 4), slice(2, 12, 4), slice(3, 12, 4)),
-        15: LIGHT_AND_TEXTURE,
-        16: (*LIGHT_AND_TEXTURE, slice(15, 16)),
+        15: LIGHT_AND_TEXTURE_TERMS,
+        16: (*LIGHT_AND_TEXTURE_TERMS, slice(15, 16)),
     }.get(count)
     if parts is None:
         raise EngineFailed(f"the model predicted an affine map of {count} coefficients; 6, 12, 15 or 16 are allowed")

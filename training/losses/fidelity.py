@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of Rec. ITU-R BT.601 on code values."""
+from training.networks import LUMINANCE
 
 
 def charbonnier(image: Tensor, reference: Tensor, epsilon: float = 1e-3) -> Tensor:
