@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 
+import cv2
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from training.datasets import Sample, Stream, held_out_batches
 from training.recipe import DataRecipe, Recipe
 
 PREVIEWS = 4
 """Number of sample pictures in the log."""
+
+WORKER_NICENESS = 5
+"""Added to the niceness of processes that prepare batches."""
+
+AHEAD = 4
+"""Batches that a worker prepares ahead of the step that needs them."""
 
 
 class Inputs:
@@ -34,7 +43,7 @@ class Inputs:
         Args:
             recipe: the checked recipe.
             splits: (training, held-out) samples by stream.
-            workers: threads that prepare samples.
+            workers: processes that prepare batches ahead; 0: each is prepared when its step begins.
             devices: number of devices that share out every batch evenly.
 
         Raises:
@@ -56,10 +65,10 @@ class Inputs:
                 fields[name],
                 part.batch_size or recipe.batch_size,
                 recipe.seed + part.seed,
-                workers,
             )
             for name, part in recipe.data.items()
         ]
+        self._workers = workers
 
         first = next(iter(recipe.data))
         training, held_out = splits[first]
@@ -74,6 +83,22 @@ class Inputs:
         shown = (held_out or training)[:PREVIEWS]
         self.preview = next(held_out_batches(shown, transforms, fields[first], PREVIEWS))
 
+    def batches(self, steps: range, rank: int, world: int) -> Iterator[dict[str, Tensor]]:
+        """The batches of these steps in turn (see `batch`), prepared ahead by the workers.
+
+        The workers are processes, so that no step waits for Python's lock, and yield to the step where both want
+        the processor. Each keeps the pictures that it has decoded.
+        """
+        loader = DataLoader(
+            _BatchByStep(self, rank, world),
+            batch_size=None,  # an item is a batch already
+            sampler=steps,
+            num_workers=self._workers,
+            prefetch_factor=AHEAD if self._workers else None,
+            worker_init_fn=_set_up_worker,
+        )
+        return iter(loader)
+
     def batch(self, step: int, rank: int, world: int) -> dict[str, Tensor]:
         """This device's share of a step's batch, uint8 [N, 3, H, W] by name; equal names of streams are one.
 
@@ -85,6 +110,21 @@ class Inputs:
             for name, pictures in stream.batch(step, rank, world).items():
                 parts.setdefault(name, []).append(pictures)
         return {name: _joined(name, pictures) for name, pictures in parts.items()}
+
+
+class _BatchByStep(Dataset[dict[str, Tensor]]):
+    """What a loader asks for batches."""
+
+    def __init__(self, inputs: Inputs, rank: int, world: int) -> None:
+        self._inputs, self._rank, self._world = inputs, rank, world
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        return self._inputs.batch(step, self._rank, self._world)
+
+
+def _set_up_worker(number: int) -> None:
+    os.nice(WORKER_NICENESS)
+    cv2.setNumThreads(1)  # the parent's threads do not exist in a forked process
 
 
 def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:

@@ -71,7 +71,7 @@ class Trainer:
             splits: (training, held-out) samples by stream.
             out: existing folder for everything written.
             manifest: what `run.json` is to say beside the figures of the run.
-            workers: threads that prepare samples.
+            workers: processes that prepare batches ahead.
 
         Raises:
             ValueError: the recipe does not fit its data, or its optimisers are not the objective's players.
@@ -97,7 +97,8 @@ class Trainer:
                 f"the recipe has {', '.join(recipe.optimizers)}"
             )
         self.optimizers: dict[str, Any] = {
-            name: _optimizer(recipe.optimizers[name], player) for name, player in self.players.items()
+            name: _optimizer(recipe.optimizers[name], player, fused=recipe.precision != "16-mixed")
+            for name, player in self.players.items()
         }
 
     def fit(self, *, resume: bool, stop_after: int | None, progress: bool) -> TrainingResult:
@@ -131,10 +132,9 @@ class Trainer:
         rank, world = self.fabric.global_rank, self.fabric.world_size
         began = time.monotonic() - self.seconds
         self.objective.train()
-        while self.step < end:
+        for batch in self.inputs.batches(range(self.step, end), rank, world):
             rates = self._set_rates()
             torch.manual_seed(_mixed_seed(recipe.seed, self.step, rank))
-            batch = self.inputs.batch(self.step, rank, world)
             losses = self.objective.step(self._to_device(batch), self._update)
             if self.average is not None:
                 self.average.update()
@@ -330,12 +330,14 @@ class Trainer:
         return TrainingResult(best if self.recipe.validation else final, complete)
 
 
-def _optimizer(recipe: OptimizerRecipe, player: Player) -> torch.optim.Optimizer:
+def _optimizer(recipe: OptimizerRecipe, player: Player, fused: bool) -> torch.optim.Optimizer:
+    """A player's optimiser; `fused` ones go over all weights in one call, and cannot clip scaled gradients."""
     parameters = list(player.parameters if player.parameters is not None else player.module.parameters())
+    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": fused}
     if recipe.kind == "sgd":
-        return torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(parameters, momentum=recipe.momentum, **common)
     kind = torch.optim.AdamW if recipe.kind == "adamw" else torch.optim.Adam
-    return kind(parameters, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    return kind(parameters, betas=recipe.betas, **common)
 
 
 def _mixed_seed(seed: int, step: int, rank: int) -> int:

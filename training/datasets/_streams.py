@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -28,7 +27,6 @@ class Stream:
         fields: Mapping[str, str],
         batch_size: int,
         seed: int,
-        workers: int = 0,
     ) -> None:
         """
         Args:
@@ -37,14 +35,12 @@ class Stream:
             fields: name in the batch -> field of the sample.
             batch_size: samples a batch, over all devices together.
             seed: decides orders and transforms.
-            workers: threads that prepare a batch's samples; 0: the caller's own.
         """
         self.samples = list(samples)
         self.transforms = transforms
         self.fields = dict(fields)
         self.batch_size = batch_size
         self.seed = seed
-        self._pool = ThreadPoolExecutor(workers) if workers else None
         self._order = lru_cache(maxsize=2)(self._shuffle)
         self._read = lru_cache(maxsize=None)(self._load)
 
@@ -58,7 +54,7 @@ class Stream:
         """
         first = step * self.batch_size
         numbers = range(first + rank, first + self.batch_size, world)
-        items = list(self._pool.map(self._item, numbers) if self._pool else map(self._item, numbers))
+        items = [self._item(number) for number in numbers]
         return {name: stack([item[name] for item in items]) for name in self.fields}
 
     def _item(self, number: int) -> dict[str, Pixels]:

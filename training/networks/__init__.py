@@ -12,12 +12,14 @@ from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
 from training.networks._padding import pad_to_multiple
 from training.networks._registry import NetworkSpec, create, names, register, spec
+from training.networks._separable import Separable
 
 __all__ = [
     "LUMINANCE",
     "STEP",
     "NetworkSpec",
     "OfficialLayout",
+    "Separable",
     "apply_curves",
     "apply_map",
     "as_codes",

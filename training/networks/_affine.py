@@ -7,10 +7,13 @@ linear interpolation on the way up. Sides are unknown while a graph is exported,
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from training.networks._separable import Separable
 
 STEP = 8
 """Sides of a proxy are multiples of this, in pixels."""
@@ -45,6 +48,8 @@ def proxy_size(height: int, width: int, side: int, step: int = STEP) -> tuple[in
 
 def shrink(image: Tensor, height: int, width: int) -> Tensor:
     """Exact area means: float [N, C, H, W] to [N, C, height, width], neither side larger than before."""
+    if not torch.jit.is_scripting() and _trains_on_cpu(image):
+        return _area_means(image.shape[2], image.shape[3], height, width)(image)
     rows = _area_weights(image.shape[2], height, image)
     columns = _area_weights(image.shape[3], width, image)
     return torch.matmul(torch.matmul(rows, image), columns.t())
@@ -57,6 +62,10 @@ def as_codes(image: Tensor) -> Tensor:
 
 def enlarge(coefficients: Tensor, height: int, width: int) -> Tensor:
     """Stretch a map over a picture: float [N, C, h, w] to [N, C, height, width]."""
+    if not torch.jit.is_scripting() and _trains_on_cpu(coefficients):
+        if (height, width) == tuple(coefficients.shape[2:]):
+            return coefficients
+        return _linear(coefficients.shape[2], coefficients.shape[3], height, width)(coefficients)
     return F.interpolate(coefficients, size=[height, width], mode="bilinear", align_corners=False)
 
 
@@ -81,29 +90,30 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
         full = enlarge(coefficients, height, width)
         return full[:, :3] * image + full[:, 3:]
     if coefficients.shape[1] == 12:
-        full = enlarge(coefficients, height, width)
-        return _mix(full[:, 0::4], full[:, 1::4], full[:, 2::4], image) + full[:, 3::4]
+        red, green, blue, offset = enlarge(coefficients, height, width).unflatten(1, [3, 4]).unbind(2)
+        return _mix(red, green, blue, image) + offset
     fine_height, fine_width = light_size(height, width, coefficients.shape[2], coefficients.shape[3])
     light = shrink(image, fine_height, fine_width)
     cell = (height / fine_height + width / fine_width) / 2
-    matrix = _for_cells(coefficients[:, :15], cell)
+    # Split at once, for the gradient of each slice alone is as large as all of them.
+    light_terms, texture_terms = coefficients[:, :15].split([6, 9], dim=1)
+    matrix = _for_cells(light_terms, texture_terms, cell)
     if coefficients.shape[1] == 16:
         matrix = _for_noise(matrix, coefficients, image)
-    coefficients = torch.cat([coefficients[:, :6], matrix], dim=1)
-    fine = enlarge(coefficients, fine_height, fine_width)
-    base = fine[:, 0:3] * light + fine[:, 3:6] - _mix(fine[:, 6::3], fine[:, 7::3], fine[:, 8::3], light)
-    texture = enlarge(coefficients[:, 6:], height, width)
-    return _mix(texture[:, 0::3], texture[:, 1::3], texture[:, 2::3], image) + enlarge(base, height, width)
+    gain, offset = enlarge(light_terms, fine_height, fine_width).split([3, 3], dim=1)
+    red, green, blue = enlarge(matrix, fine_height, fine_width).unflatten(1, [3, 3]).unbind(2)
+    base = gain * light + offset - _mix(red, green, blue, light)
+    red, green, blue = enlarge(matrix, height, width).unflatten(1, [3, 3]).unbind(2)
+    return _mix(red, green, blue, image) + enlarge(base, height, width)
 
 
-def _for_cells(coefficients: Tensor, cell: float) -> Tensor:
-    """T of a map of 15 coefficients, [N, 9, h, w], for cells of so many pixels a side.
+def _for_cells(light_terms: Tensor, texture: Tensor, cell: float) -> Tensor:
+    """T of a map, [N, 9, h, w], for cells of so many pixels a side; gains and offsets are [N, 6, h, w].
 
     What is finer than 7/3 pixels may be noise, and T says how much of it to keep. Of what is finer than a larger cell
     a part is coarser than noise: T grows as the cell does, until texture gets the gain of light.
     """
-    texture = coefficients[:, 6:]
-    gain = coefficients[:, :3].sum(dim=1, keepdim=True)
+    gain = light_terms[:, :3].sum(dim=1, keepdim=True)
     kept = texture.sum(dim=1, keepdim=True) / gain.clamp(min=1e-6)
     most = (1.0 / kept.clamp(min=1e-6)).clamp(min=1.0)
     return texture * torch.minimum(most, (torch.ones_like(most) * (cell * 3.0 / 7.0)).clamp(min=1.0))
@@ -179,8 +189,44 @@ def light_size(height: int, width: int, map_height: int, map_width: int, finest:
 
 def local_mean(image: Tensor, radius: int) -> Tensor:
     """Means over windows of `2 * radius + 1` pixels, at the border over what there is of them."""
+    if not torch.jit.is_scripting() and _trains_on_cpu(image):
+        return _neighbours(image.shape[2], image.shape[3], radius)(image)
     window = 2 * radius + 1
     return F.avg_pool2d(image, window, stride=1, padding=radius, count_include_pad=False)
+
+
+def _trains_on_cpu(image: Tensor) -> bool:
+    """Whether gradients may be asked for, on a CPU, outside of an export, which has to see standard operators."""
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        return False
+    return image.device.type == "cpu" and image.dtype == torch.float32
+
+
+@lru_cache(maxsize=64)
+def _area_means(height: int, width: int, fewer_rows: int, fewer_columns: int) -> Separable:
+    """`shrink` as matrices."""
+    like = torch.empty(0)
+    return Separable.of(_area_weights(height, fewer_rows, like), _area_weights(width, fewer_columns, like))
+
+
+@lru_cache(maxsize=64)
+def _linear(height: int, width: int, rows: int, columns: int) -> Separable:
+    """`enlarge` as matrices: the interpolation of unit vectors."""
+    down, across = (
+        F.interpolate(torch.eye(length)[None], size=longer, mode="linear", align_corners=False)[0].t()
+        for length, longer in ((height, rows), (width, columns))
+    )
+    return Separable.of(down, across)
+
+
+@lru_cache(maxsize=64)
+def _neighbours(height: int, width: int, radius: int) -> Separable:
+    """`local_mean` as matrices."""
+    down, across = (
+        (torch.arange(length) - torch.arange(length).unsqueeze(1)).abs().le(radius).float()
+        for length in (height, width)
+    )
+    return Separable.of(down / down.sum(dim=1, keepdim=True), across / across.sum(dim=1, keepdim=True))
 
 
 def _mix(red: Tensor, green: Tensor, blue: Tensor, image: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.networks._depthwise import DepthwiseConv5x5
 from training.networks._official import OfficialLayout, StateDict, register_official
 from training.networks._registry import NetworkSpec, register
 
@@ -92,13 +93,16 @@ class DropPath(nn.Module):
         super().__init__()
         self.rate = rate
 
-    def forward(self, branch: Tensor) -> Tensor:
-        """Return [N, C, H, W] with each picture's branch dropped at `rate`, the kept ones scaled to the same mean."""
+    def forward(self, scale: Tensor, pictures: int) -> Tensor:
+        """What each picture's branch is multiplied by: `scale` [1, C, 1, 1], or in training [N, C, 1, 1].
+
+        Of N pictures' branches each is dropped at `rate`; the kept ones are scaled to the same mean.
+        """
         if not self.training or self.rate == 0.0:
-            return branch
+            return scale
         keep = 1.0 - self.rate
-        kept = torch.rand(branch.shape[0], 1, 1, 1, device=branch.device) < keep
-        return branch * kept.to(branch.dtype) / keep
+        kept = torch.rand(pictures, 1, 1, 1, device=scale.device) < keep
+        return scale * (kept.to(scale.dtype) / keep)
 
 
 class ColorAffine(nn.Module):
@@ -135,7 +139,7 @@ class ConvBlock(nn.Module):
         self.pos_embed = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.norm1 = ColorAffine(channels)
         self.conv1 = nn.Conv2d(channels, channels, 1)
-        self.attn = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.attn = DepthwiseConv5x5(channels, bias=True)
         self.conv2 = nn.Conv2d(channels, channels, 1)
         self.norm2 = ColorAffine(channels)
         self.mlp = PointwiseMlp(channels)
@@ -146,8 +150,9 @@ class ConvBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         features = features + self.pos_embed(features)
         mixed = self.conv2(self.attn(self.conv1(self.norm1(features))))
-        features = features + self.drop_path(self.gamma_1 * mixed)
-        return features + self.drop_path(self.gamma_2 * self.mlp(self.norm2(features)))
+        features = torch.addcmul(features, self.drop_path(self.gamma_1, features.shape[0]), mixed)
+        refined = self.mlp(self.norm2(features))
+        return torch.addcmul(features, self.drop_path(self.gamma_2, features.shape[0]), refined)
 
 
 class BaseNet(nn.Module):

@@ -134,14 +134,16 @@ class Nightlift(nn.Module):
 
     def _compose(self, terms: Tensor, light: Tensor) -> Tensor:
         """From the predicted terms [N, 8, h, w] and the scene's log gains [N, 3, 1, 1] to the map."""
-        logarithm = 10.0 * (terms[:, 0:3] + light)
+        # Split at once, for the gradient of each slice alone is as large as all of them.
+        log_gains, offsets, contrasts, poolings = terms.split([3, 3, 1, 1], dim=1)
+        logarithm = 10.0 * (log_gains + light)
         gain = torch.exp(self.log_gain * torch.tanh(logarithm / self.log_gain))
-        offset = self.offset * torch.tanh(terms[:, 3:6])
-        contrast = self.contrast * torch.sigmoid(terms[:, 6:7] + 1.4)  # begins at 1
+        offset = self.offset * torch.tanh(offsets)
+        contrast = self.contrast * torch.sigmoid(contrasts + 1.4)  # begins at 1
         if self.smoothing != 1.0:
             contrast = contrast**self.smoothing
         slope = contrast * gain
-        pooling = torch.sigmoid(terms[:, 7:8] - 1.0)
+        pooling = torch.sigmoid(poolings - 1.0)
         if not self.pooled:
             pooling = torch.zeros_like(pooling)
         shared = pooling * self.luminance * slope

@@ -124,12 +124,12 @@ def test_color_affine_is_scaled_matrix_plus_offset() -> None:
 def test_drop_path_drops_whole_pictures_and_keeps_the_mean() -> None:
     torch.manual_seed(0)
     layer = DropPath(0.25)
-    branch = torch.ones(4000, 2, 1, 1)
-    dropped = layer(branch)
+    scale = torch.ones(1, 2, 1, 1)
+    dropped = layer(scale, 4000)
     assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
     assert torch.equal(dropped[:, 0], dropped[:, 1])
     assert dropped.mean().item() == pytest.approx(1, abs=0.05)
-    assert torch.equal(layer.eval()(branch), branch)
+    assert torch.equal(layer.eval()(scale, 4000), scale)
 
 
 @torch.no_grad()

