@@ -1,4 +1,4 @@
-"""The pictures of a training: batches by step, held-out batches, and a few to look at."""
+"""The pictures of a training: batches by step, and a few to look at."""
 
 from __future__ import annotations
 
@@ -28,23 +28,25 @@ class Inputs:
 
     Attributes:
         epoch: number of training samples in the first stream.
-        held_out: batches of whole held-out pictures, uint8 [N, 3, H, W] by name.
-        preview: a batch of whole pictures, held-out ones if there are any.
+        fields: name in the batch -> field of the sample, of the first stream.
+        preview: a batch of whole pictures, held-out ones of the first stream if there are any.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        splits: Mapping[str, tuple[Sequence[Sample], Sequence[Sample]]],
+        samples: Mapping[str, Sequence[Sample]],
         workers: int,
         devices: int = 1,
+        held_out: Sequence[Sample] = (),
     ) -> None:
         """
         Args:
             recipe: the checked recipe.
-            splits: (training, held-out) samples by stream.
+            samples: what is trained on, by stream.
             workers: processes that prepare batches ahead; 0: each is prepared when its step begins.
             devices: number of devices that share out every batch evenly.
+            held_out: held-out samples of the first stream, to look at.
 
         Raises:
             ValueError: a stream lacks a field, or two have some of their names in the batch in common, not all; or a
@@ -56,11 +58,11 @@ class Inputs:
                 raise ValueError(
                     f"data.{name}: {count} samples a step cannot be shared out evenly among {devices} devices"
                 )
-        fields = {name: _fields(name, part, splits[name][0][0]) for name, part in recipe.data.items()}
+        fields = {name: _fields(name, part, samples[name][0]) for name, part in recipe.data.items()}
         _check_names(fields)
         self._streams = [
             Stream(
-                splits[name][0],
+                samples[name],
                 part.transforms,
                 fields[name],
                 part.batch_size or recipe.batch_size,
@@ -71,17 +73,10 @@ class Inputs:
         self._workers = workers
 
         first = next(iter(recipe.data))
-        training, held_out = splits[first]
-        self.epoch = len(training)
-        transforms = recipe.data[first].transforms
-        if recipe.validation is not None:
-            held_out = held_out[: recipe.validation.limit]
-            if recipe.validation.resize is not None:
-                size = None if recipe.validation.resize == "native" else recipe.validation.resize
-                transforms = transforms.model_copy(update={"resize": size})
-        self.held_out = list(held_out_batches(held_out, transforms, fields[first], recipe.batch_size))
-        shown = (held_out or training)[:PREVIEWS]
-        self.preview = next(held_out_batches(shown, transforms, fields[first], PREVIEWS))
+        self.epoch = len(samples[first])
+        self.fields = fields[first]
+        shown = (held_out or samples[first])[:PREVIEWS]
+        self.preview = next(held_out_batches(shown, recipe.data[first].transforms, self.fields, PREVIEWS))
 
     def batches(self, steps: range, rank: int, world: int) -> Iterator[dict[str, Tensor]]:
         """The batches of these steps in turn (see `batch`), prepared ahead by the workers.

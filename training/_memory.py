@@ -36,7 +36,7 @@ def keep_freed_memory() -> bool:
     libc.free.argtypes = [ctypes.c_void_p]
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_ARENA_MAX: 1}
-    if not all([libc.mallopt(name, value) for name, value in settings.items()]):
+    if not all(libc.mallopt(name, value) for name, value in settings.items()):
         return False
     # Blocks that are freed from the end of the heap leave it grown, and its pages marked.
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

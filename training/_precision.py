@@ -12,6 +12,8 @@ from lightning_fabric.plugins import MixedPrecision
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
 
 class GentleMixedPrecision(MixedPrecision):
     """Mixed precision that leaves a network's inputs as they are.
@@ -24,22 +26,32 @@ class GentleMixedPrecision(MixedPrecision):
         return data
 
 
-def make_fabric(accelerator: str, devices: int, precision: Literal["32-true", "bf16-mixed", "16-mixed"]) -> Fabric:
+def supported(precision: Precision, accelerator: str) -> Precision:
+    """This precision, or float32 where it is bfloat16 and the processor would have to imitate that."""
+    if precision == "bf16-mixed" and accelerator == "cpu":
+        able = torch.cpu.get_capabilities()
+        if not (able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16")):
+            return "32-true"
+    return precision
+
+
+def make_fabric(accelerator: str, devices: int, precision: Precision) -> Fabric:
     """Fabric for so many devices, in this precision."""
     if precision == "32-true":
         return Fabric(accelerator=accelerator, devices=devices)
     return Fabric(accelerator=accelerator, devices=devices, plugins=[GentleMixedPrecision(precision, accelerator)])
 
 
-def prepare_method(fabric: Fabric, wrapped: Any, name: str) -> None:
+def prepare_method(fabric: Fabric, wrapped: Any, name: str, compiled: bool = False) -> None:
     """Let a method of a module that Fabric has wrapped compute as `forward` does.
 
     On several devices Fabric leads it through the gradient exchange. On one, Fabric would call it bare, without
-    the precision.
+    the precision; there it can be compiled.
     """
     wrapped.mark_forward_method(name)
     if fabric.world_size == 1:
-        setattr(wrapped, name, _in_precision(fabric, getattr(wrapped.module, name)))
+        method = getattr(wrapped.module, name)
+        setattr(wrapped, name, _in_precision(fabric, torch.compile(method, dynamic=False) if compiled else method))
 
 
 def _in_precision(fabric: Fabric, method: Callable[..., Any]) -> Callable[..., Any]:

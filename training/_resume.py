@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-FREE = frozenset({"title", "precision", "log_every", "checkpoint_every", "preview_every"})
+FREE = frozenset({"title", "precision", "compile", "log_every", "checkpoint_every", "preview_every"})
 """Entries of a recipe that may change while it runs: they change no sample, and no weight but by rounding."""
 
 

@@ -30,6 +30,9 @@ from training.objectives import objective_settings
 FOLDER = Path(__file__).parent / "recipes"
 Count = Annotated[int, Field(ge=1)]
 
+DEFAULT_FRACTION = 0.1
+"""Share of the first stream that is held out where a recipe validates and says no share."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +48,12 @@ class ObjectiveRecipe(_Part):
     def _check(self) -> ObjectiveRecipe:
         objective_settings(self.name, self.settings)
         return self
+
+
+def _known_layout(layout: str | None) -> str | None:
+    if layout is not None and layout not in layout_names():
+        raise ValueError(f"there is no layout {layout!r}; choose one of {', '.join(layout_names())}")
+    return layout
 
 
 class DataRecipe(_Part):
@@ -67,12 +76,7 @@ class DataRecipe(_Part):
     batch_size: Count | None = None
     seed: int = Field(0, ge=0)
 
-    @field_validator("layout")
-    @classmethod
-    def _known(cls, layout: str) -> str:
-        if layout not in layout_names():
-            raise ValueError(f"there is no layout {layout!r}; choose one of {', '.join(layout_names())}")
-        return layout
+    _layout_is_known = field_validator("layout")(_known_layout)
 
 
 class OptimizerRecipe(_Part):
@@ -97,25 +101,69 @@ class OptimizerRecipe(_Part):
     schedule: Schedule = Constant()
 
 
-class ValidationRecipe(_Part):
-    """Held-out samples of the first stream, trained on in no stream, and the choice of the best checkpoint.
+class ValidationSet(_Part):
+    """Pairs that are trained on in no stream, and on which checkpoints are compared.
 
     Attributes:
-        fraction: share of samples held out, whole scenes at a time.
+        data: the stream whose folder is read.
+        layout: how that folder is read here; None: as the stream does.
+        split: `train`, of which `fraction` is held out, or `test`, of which all is: for exposure sequences what
+            their list marks in its column `holdout`.
+        fraction: share of the samples held out, whole scenes at a time; the recipe's seed decides which.
+        limit: at most so many samples are scored, spread over all; None: all.
+        detail: `whole` or `guided`: pictures of their own size, rendered as the service does, scored by `psnr` and
+            `ssim`, and both with equal mean brightness (`psnr_matched`, `ssim_matched`). None: by what the
+            procedure measures itself, at `resize`.
+        resize: with `detail` None: (height, width) or one number, where validation is to run at another size than
+            training; `native`: whole pictures as they are. None: training's `resize`.
+        weight: of this set's scores in the mean by which the best checkpoint is chosen.
+    """
+
+    data: str
+    layout: str | None = None
+    split: Literal["train", "test"] = "train"
+    fraction: float | None = Field(None, gt=0, lt=1)
+    limit: Count | None = None
+    detail: Literal["whole", "guided"] | None = None
+    resize: Count | tuple[Count, Count] | Literal["native"] | None = None
+    weight: float = Field(1.0, gt=0)
+
+    _layout_is_known = field_validator("layout")(_known_layout)
+
+    @model_validator(mode="after")
+    def _check(self) -> ValidationSet:
+        if (self.split == "train") != (self.fraction is not None):
+            raise ValueError("give a fraction of the split train, or none and the split test")
+        if self.detail is not None and self.resize is not None:
+            raise ValueError("resize is for sets without a detail; with one, pictures keep their size")
+        return self
+
+
+class ValidationRecipe(_Part):
+    """Held-out samples, and the choice of the best checkpoint.
+
+    Attributes:
         every: steps between validations.
-        limit: at most so many samples are scored; None: all.
-        resize: (height, width) or one number, where validation is to run at another size than training; `native`:
-            whole pictures as they are. None: training's `resize`.
+        sets: what is scored, by name; the mean of their scores by their weights decides.
+        fraction, limit, resize: in the place of `sets`, one set of the first stream, scored by what the procedure
+            measures itself.
         select: the score that decides which checkpoint is the best.
         mode: whether the highest or the lowest is best.
     """
 
-    fraction: float = Field(0.1, gt=0, lt=1)
     every: Count
+    sets: dict[str, ValidationSet] = {}
+    fraction: float | None = Field(None, gt=0, lt=1)
     limit: Count | None = None
     resize: Count | tuple[Count, Count] | Literal["native"] | None = None
     select: str = "loss"
     mode: Literal["min", "max"] = "min"
+
+    @model_validator(mode="after")
+    def _check(self) -> ValidationRecipe:
+        if self.sets and (self.fraction, self.limit, self.resize) != (None, None, None):
+            raise ValueError("give either sets, or fraction, limit and resize")
+        return self
 
 
 class Recipe(_Part):
@@ -131,12 +179,15 @@ class Recipe(_Part):
         steps: length of the training; or else
         epochs: the same in rounds through the first stream.
         optimizers: one for each of the procedure's players.
-        precision: of the networks' arithmetic; losses and optimisers stay in float32.
+        precision: of the networks' arithmetic; losses and optimisers stay in float32. `bf16-mixed` on a processor
+            without instructions for it is slower than float32, which is taken there instead.
         channels_last: memory layout of pictures and weights; often faster in low precision.
         ema: decay a step of the running average of the network's weights, which is validated and exported in
             place of the last weights; None: no average.
         starts_from: what the initial weights must come from ("a trained `drbn`"); None: they are drawn anew.
         seed: decides weights, order of samples and everything random.
+        compile: let torch compile the network, which takes a minute or more at the start and a C++ compiler; without
+            one, the network runs as it is.
         validation: hold-out; None: all samples are trained on, and the last weights are exported.
         log_every: steps between points of the curves.
         checkpoint_every: steps between full checkpoints.
@@ -154,6 +205,7 @@ class Recipe(_Part):
     optimizers: dict[str, OptimizerRecipe]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = False
+    compile: bool = False
     ema: float | None = Field(None, gt=0, lt=1)
     starts_from: str | None = None
     seed: int = Field(0, ge=0)
@@ -173,7 +225,20 @@ class Recipe(_Part):
             raise ValueError("give either steps or epochs")
         if "network" not in self.optimizers:
             raise ValueError("optimizers must have an entry 'network'")
+        for name, held_out in (self.validation.sets if self.validation else {}).items():
+            if held_out.data not in self.data:
+                streams = ", ".join(self.data)
+                raise ValueError(f"validation.sets.{name}.data is {held_out.data!r}; choose a stream of {streams}")
         return self
+
+    def validation_sets(self) -> dict[str, ValidationSet]:
+        """What the best checkpoint is chosen on, by name; empty where the recipe holds nothing out."""
+        settings = self.validation
+        if settings is None or settings.sets:
+            return dict(settings.sets) if settings else {}
+        first = next(iter(self.data))
+        fraction = settings.fraction or DEFAULT_FRACTION
+        return {first: ValidationSet(data=first, fraction=fraction, limit=settings.limit, resize=settings.resize)}
 
     def total_steps(self, samples: int) -> int:
         """Number of steps, where the first stream trains on so many samples."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +24,24 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from training import _compact_state
 from training._average import Average
+from training._holdout import Split
 from training._inputs import Inputs
 from training._journal import Journal, read_curve
 from training._means import Means
 from training._precision import prepare_method
 from training._resume import identity, require_same
+from training._validation import Validation
 from training.checkpoints import load_checkpoint, save_checkpoint
-from training.datasets import Sample
-from training.objectives import Objective, Player
+from training.objectives import Objective, Player, without_resources
 from training.recipe import OptimizerRecipe, Recipe
+
+SAVE_EVERY = 300.0
+"""Seconds after which the state is saved at the latest, however rare the recipe's own checkpoints are."""
+
+RESERVE = 15.0
+"""Seconds of a time budget that are kept for saving and for what is written at the end."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,29 @@ class TrainingResult:
     Attributes:
         checkpoint: the training checkpoint to export: the best one where the recipe validates, else the last.
             It is there once the last step is done.
-        manifest: the content of `run.json`.
+        manifest: the content of `run.json`; `steps_done` of `steps` are done.
     """
 
     checkpoint: Path
     manifest: dict[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done."""
+        return bool(self.manifest["steps_done"] == self.manifest["steps"])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a training ends before its last step, as if it were interrupted: it goes on from there later.
+
+    Attributes:
+        steps: number of steps in all; None: the recipe's.
+        deadline: by `time.monotonic()`; None: none.
+    """
+
+    steps: int | None = None
+    deadline: float | None = None
 
 
 class Trainer:
@@ -58,20 +84,22 @@ class Trainer:
         fabric: Fabric,
         recipe: Recipe,
         objective: Objective,
-        splits: Mapping[str, tuple[Sequence[Sample], Sequence[Sample]]],
+        split: Split,
         out: Path,
         manifest: dict[str, Any],
         workers: int = 0,
+        compact: Path | None = None,
     ) -> None:
         """
         Args:
             fabric: devices and precision, launched.
             recipe: the checked recipe.
             objective: the procedure around a network on the CPU.
-            splits: (training, held-out) samples by stream.
+            split: samples to train on, and to validate with.
             out: existing folder for everything written.
             manifest: what `run.json` is to say beside the figures of the run.
             workers: processes that prepare batches ahead.
+            compact: file of the compact state, which is there while the training is unfinished; None: none.
 
         Raises:
             ValueError: the recipe does not fit its data, or its optimisers are not the objective's players.
@@ -87,8 +115,12 @@ class Trainer:
         self.best: dict[str, Any] | None = None
         self.losses: dict[str, float] = {}
         self.means = Means()
+        self.compact = compact
+        self.processors: list[str] = []
 
-        self.inputs = Inputs(recipe, splits, workers, fabric.world_size)
+        first = next(iter(split.streams))
+        self.inputs = Inputs(recipe, split.streams, workers, fabric.world_size, split.hidden[first])
+        self.validation = Validation(recipe, split.validation, self.inputs.fields)
         self.steps = recipe.total_steps(self.inputs.epoch)
         self.players = objective.players()
         if set(self.players) != set(recipe.optimizers):
@@ -101,8 +133,8 @@ class Trainer:
             for name, player in self.players.items()
         }
 
-    def fit(self, *, resume: bool, stop_after: int | None, progress: bool) -> TrainingResult:
-        """Run until the last step, or `stop_after`, and write the results.
+    def fit(self, *, resume: bool, limits: Limits, progress: bool) -> TrainingResult:
+        """Run until the last step, or as far as the limits allow, and write the results.
 
         Raises:
             ValueError: `last.ckpt` is of another training, a loss is not finite, or validation lacks the score that
@@ -112,27 +144,34 @@ class Trainer:
             self.network.to(memory_format=torch.channels_last)
         self.fabric.to_device(self.objective)
         self.average = Average(self.network, self.recipe.ema) if self.recipe.ema else None
-        state = self.out / "last.ckpt"
-        if resume and state.is_file():
-            self._restore(state)
+        if resume:
+            self._resume()
+        if self.manifest["processor"] not in self.processors:
+            self.processors.append(self.manifest["processor"])
         self._wrap()
 
-        end = self.steps if stop_after is None else min(stop_after, self.steps)
+        end = self.steps if limits.steps is None else min(limits.steps, self.steps)
         journal = Journal(self.out, self.steps, self.step, self.fabric.is_global_zero, progress)
         for note in self.objective.notes:
             journal.note(note)
         try:
-            self._run(end, journal)
+            self._run(end, limits.deadline, journal)
         finally:
             journal.close()
         return self._finish()
 
-    def _run(self, end: int, journal: Journal) -> None:
+    def _run(self, end: int, deadline: float | None, journal: Journal) -> None:
         recipe = self.recipe
         rank, world = self.fabric.global_rank, self.fabric.world_size
-        began = time.monotonic() - self.seconds
+        began = saved = time.monotonic() - self.seconds
+        saved += self.seconds
+        longest = 0.0
         self.objective.train()
         for batch in self.inputs.batches(range(self.step, end), rank, world):
+            started = time.monotonic()
+            if deadline is not None and started + longest + RESERVE > deadline:
+                self._save()
+                break
             rates = self._set_rates()
             torch.manual_seed(_mixed_seed(recipe.seed, self.step, rank))
             losses = self.objective.step(self._to_device(batch), self._update)
@@ -154,8 +193,11 @@ class Trainer:
             if self._due(recipe.preview_every, self.steps):
                 with self._for_inference():
                     journal.pictures(self.step, self.objective.preview(self._to_device(self.inputs.preview)))
-            if self._due(recipe.checkpoint_every, end):
+            if self._due(recipe.checkpoint_every, end) or time.monotonic() - saved > SAVE_EVERY:
                 self._save()
+                saved = time.monotonic()
+            # A step with a validation takes longest. What has not been seen yet cannot be foreseen.
+            longest = max(longest, time.monotonic() - started)
 
     def _due(self, every: int, end: int) -> bool:
         return self.step % every == 0 or self.step == end
@@ -197,15 +239,8 @@ class Trainer:
         """Score the held-out samples; keep the checkpoint if it is the best so far."""
         settings = self.recipe.validation
         assert settings is not None
-        totals: dict[str, float] = {}
-        count = 0
         with self._for_inference():
-            for batch in self.inputs.held_out:
-                size = len(next(iter(batch.values())))
-                for name, value in self.objective.validate(self._to_device(batch)).items():
-                    totals[name] = totals.get(name, 0.0) + float(value) * size
-                count += size
-            scores = {name: total / count for name, total in totals.items()}
+            scores = self.validation.scores(self.objective, self.network, self._to_device)
             if settings.select not in scores:
                 raise ValueError(
                     f"validation gives no score {settings.select!r} to select by, only {', '.join(scores) or 'none'}"
@@ -240,9 +275,11 @@ class Trainer:
         modules = {id(player.module): player.module for player in self.players.values()}
         for module in modules.values():
             owned = {name: player for name, player in self.players.items() if player.module is module}
-            wrapped, *optimizers = self.fabric.setup(module, *(self.optimizers[name] for name in owned))
+            compiled = self.recipe.compile and module is self.network
+            fast: Any = torch.compile(module, dynamic=False) if compiled else module
+            wrapped, *optimizers = self.fabric.setup(fast, *(self.optimizers[name] for name in owned))
             for method in {method for player in owned.values() for method in player.methods}:
-                prepare_method(self.fabric, wrapped, method)
+                prepare_method(self.fabric, wrapped, method, compiled)
             self.optimizers |= dict(zip(owned, optimizers, strict=True))
             places = [
                 (parent, name)
@@ -255,7 +292,7 @@ class Trainer:
                     setattr(parent, name, wrapped)
 
     def _save(self) -> None:
-        """Write `last.ckpt`."""
+        """Write `last.ckpt`, and the compact state if there is to be one."""
         if not self.fabric.is_global_zero:
             return
         state = {
@@ -264,21 +301,44 @@ class Trainer:
             "best": self.best,
             "losses": self.losses,
             "means": self.means.state_dict(),
+            "processors": self.processors,
             "identity": identity(self.manifest),
             "command": self.manifest["command"],
-            "objective": self.objective.state_dict(),
+            "objective": without_resources(self.objective.state_dict()),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else None,
         }
         save_checkpoint(self.out / "last.ckpt", state)
+        if self.compact is not None:
+            best, curve = self.out / "best.pt", self.out / "curve.csv"
+            weights = load_checkpoint(best)["state_dict"] if self.best is not None else None
+            text = curve.read_text() if curve.is_file() else ""
+            _compact_state.save_compact(self.compact, {**state, "best_weights": weights, "curve": text})
 
-    def _restore(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+    def _resume(self) -> None:
+        """Go on from what this folder holds, or from the compact state where that is further on."""
+        exact = self.out / "last.ckpt"
+        state = torch.load(exact, map_location="cpu", weights_only=True) if exact.is_file() else None
+        if self.compact is not None and self.compact.is_file():
+            compact = _compact_state.load_compact(self.compact)
+            if state is None or state["step"] < compact["step"]:
+                self._restore(self.compact, compact)
+                (self.out / "curve.csv").write_text(compact["curve"])
+                if compact["best_weights"] is not None and self.fabric.is_global_zero:
+                    save_checkpoint(self.out / "best.pt", self._checkpoint(compact["best_weights"]))
+                return
+        if state is not None:
+            self._restore(exact, state)
+
+    def _restore(self, path: Path, state: dict[str, Any]) -> None:
         if self.manifest["began_with"] is None and "identity" in state:  # then the command does not say so either
             self.manifest |= {"began_with": state["identity"]["began_with"], "command": state["command"]}
         try:
             require_same(state.get("identity"), identity(self.manifest))
-            self.objective.load_state_dict(state["objective"])
+            known = without_resources(self.objective.state_dict())
+            if known.keys() != state["objective"].keys():
+                raise ValueError("its weights have other names")
+            self.objective.load_state_dict(state["objective"], strict=False)
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"{path} cannot be resumed; choose another folder, or begin anew: {error}") from error
         for name, optimizer in self.optimizers.items():
@@ -289,6 +349,7 @@ class Trainer:
         self.seconds = state["seconds"]
         self.best = state["best"]
         self.losses = state["losses"]
+        self.processors = list(state.get("processors", ()))
         self.means.load_state_dict(state["means"])
 
     def _save_network(self, name: str) -> None:
@@ -303,6 +364,7 @@ class Trainer:
             "steps": self.steps,
             "steps_done": self.step,
             "seconds": round(self.seconds, 1),
+            "processors": self.processors,
             "final_losses": self.losses,
             "best": self.best,
         }
@@ -323,6 +385,8 @@ class Trainer:
                 with self._for_inference():
                     self._save_network("final.pt")
                 save_checkpoint(final, load_checkpoint(final) | {"manifest": complete})
+                if self.compact is not None:
+                    self.compact.unlink(missing_ok=True)
             if best.is_file() and self.best is not None:
                 save_checkpoint(best, load_checkpoint(best) | {"manifest": complete})
             (self.out / "run.json").write_text(json.dumps(complete, indent=2) + "\n")

@@ -157,7 +157,7 @@ def test_a_hold_out_without_a_list_of_scenes_is_told(folder: Path, tmp_path: Pat
 def test_a_batch_is_shared_out_evenly_or_not_at_all(folder: Path) -> None:
     samples = find_samples("folder", folder)
     with pytest.raises(ValueError, match=r"data\.image: 4 samples a step .* 3 devices"):
-        Inputs(_recipe(), {"image": (samples, [])}, workers=0, devices=3)
+        Inputs(_recipe(), {"image": samples}, workers=0, devices=3)
 
 
 def test_streams_of_one_data_set_may_differ(folder: Path) -> None:
@@ -166,7 +166,7 @@ def test_streams_of_one_data_set_may_differ(folder: Path) -> None:
     samples = find_samples("folder", folder)
     for seed, same in ((0, True), (1, False)):
         data["again"]["seed"] = seed
-        batch = Inputs(_recipe(data=data), {name: (samples, []) for name in data}, workers=0).batch(0, 0, 1)
+        batch = Inputs(_recipe(data=data), dict.fromkeys(data, samples), workers=0).batch(0, 0, 1)
         assert torch.equal(batch["image"], batch["again"]) == same
 
 
@@ -192,7 +192,7 @@ def test_what_is_held_out_is_trained_on_in_no_stream(folder: Path, tmp_path: Pat
     folders = {"image": folder, "parts": tmp_path / "linked", "others": elsewhere}
     result = _train(recipe, folders, tmp_path / "run", stop_after=1)
     counts = {name: (data["samples"], data["held_out"]) for name, data in result.manifest["data"].items()}
-    assert counts == {"image": (9, 3), "parts": (9, 3), "others": (12, 0)}
+    assert counts == {"image": (9, 3), "parts": (9, 3), "others": (9, 3)}  # copies are known by their bytes
 
 
 def test_a_stream_of_nothing_but_held_out_samples_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_stream_of_nothing_but_held_out_samples_is_refused(folder: Path, tmp_p
     for sample in held_out:
         (few / sample.files["image"].name).symlink_to(sample.files["image"])
     recipe = _recipe(data={"image": part, "parts": part})
-    with pytest.raises(ValueError, match="stream parts has only what is held out of image"):
+    with pytest.raises(ValueError, match=r"stream parts .* has only what is held out"):
         _train(recipe, {"image": folder, "parts": few}, tmp_path / "run")
 
 
@@ -296,7 +296,7 @@ def test_streams_with_equal_names_fill_a_batch_together(folder: Path, tmp_path: 
         "image": {"layout": "folder", "transforms": {"crop": 16}, "batch_size": 2},
         "more": {"layout": "folder", "transforms": {"crop": 16}, "batch_size": 1},
     }
-    batch = Inputs(_recipe(data=data), {name: (samples, []) for name in data}, workers=0).batch(0, 0, 1)
+    batch = Inputs(_recipe(data=data), dict.fromkeys(data, samples), workers=0).batch(0, 0, 1)
     assert batch["image"].shape == (3, 3, 16, 16)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+SAME_AS_FOLDER = "zero_dce_train"
+"""The folder whose scenes the column `same_as` of another folder's list names."""
 
 PICTURE_SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -21,11 +24,13 @@ class Sample:
         name: stem of the file name, unique within a data set.
         files: path by field: `image` alone, or `low` and `high`.
         scene: group of samples that show the same scene, so that a hold-out takes them together.
+        shows: the same for all data sets together: `<folder>/<scene>`, and what other folders call the scene.
     """
 
     name: str
     files: Mapping[str, Path]
     scene: str
+    shows: frozenset[str] = frozenset()
 
 
 Layout = Callable[[Path, str], list[Sample]]
@@ -75,7 +80,8 @@ def find_samples(layout: str, root: Path, split: str = "train") -> list[Sample]:
     samples = _LAYOUTS[layout](root, split)
     if not samples:
         raise FileNotFoundError(f"{root} has no pictures in the layout {layout!r}, split {split!r}")
-    return samples
+    own = root.resolve().name
+    return [replace(sample, shows=sample.shows | {f"{own}/{sample.scene}"}) for sample in samples]
 
 
 def list_pictures(folder: Path) -> dict[str, Path]:
@@ -132,8 +138,24 @@ def paired_samples(
     return samples
 
 
-def read_scenes(file: Path, split: str | None = None) -> dict[str, str]:
-    """Scene group by file stem from a CSV with columns `name` or `file`, and `scene`; empty if there is no file.
+def has_holdout(rows: Iterable[Mapping[str, str]]) -> bool:
+    """Whether a list of scenes marks any of these rows in its column `holdout`: such scenes are the split `test`."""
+    return any(row.get("holdout") for row in rows)
+
+
+def is_input(row: Mapping[str, str]) -> bool:
+    """Whether this is the shot of a held-out sequence that is to be enhanced."""
+    return row.get("holdout") == "input"
+
+
+def shown_elsewhere(row: Mapping[str, str]) -> frozenset[str]:
+    """What another folder calls the scene of this row (`Sample.shows`), by the list's column `same_as`."""
+    same = row.get("same_as") or ""
+    return frozenset({f"{SAME_AS_FOLDER}/{same}"}) if same else frozenset()
+
+
+def read_rows(file: Path, split: str | None = None) -> dict[str, dict[str, str]]:
+    """Rows by file stem of a CSV with columns `name` or `file`, `scene` and others; empty if there is no file.
 
     Args:
         file: the CSV.
@@ -143,7 +165,12 @@ def read_scenes(file: Path, split: str | None = None) -> dict[str, str]:
         return {}
     with file.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if split is None or row.get("split") in (None, split)]
-    return {Path(row.get("name") or row["file"]).stem: row["scene"] for row in rows}
+    return {Path(row.get("name") or row["file"]).stem: row for row in rows}
+
+
+def read_scenes(file: Path, split: str | None = None) -> dict[str, str]:
+    """Scene group by file stem, as `read_rows`."""
+    return {stem: row["scene"] for stem, row in read_rows(file, split).items()}
 
 
 def hold_out(samples: Sequence[Sample], fraction: float, seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.datasets._samples import Sample, list_pictures, register_layout
+from training.datasets._samples import (
+    Sample,
+    has_holdout,
+    is_input,
+    list_pictures,
+    register_layout,
+    shown_elsewhere,
+)
 
 WELL_EXPOSED = (95.0, 150.0)
 """Mean code values of 255 between which a shot may be a reference; the one nearest to their middle is taken."""
@@ -34,20 +41,32 @@ THUMBNAIL = 96
 
 @register_layout("brackets")
 def brackets(root: Path, split: str) -> list[Sample]:
-    """Pairs `low` and `high` from a folder of exposure sequences; the split does not matter.
+    """Pairs `low` and `high` from a folder of exposure sequences.
 
     `<folder>.scenes.csv` beside the folder lists `file`, `scene` (the sequence), `mean_rgb` (0 to 255) and
-    `frac_clipped_hi` (share of pixels).
+    `frac_clipped_hi` (share of pixels); it may have `same_as` and `holdout`, which make the splits
+    (`training.datasets.sequences_of`).
     """
     return [
-        Sample(low.stem, {"low": low, "high": high}, scene)
-        for scene, rows in sequences(root).items()
+        Sample(low.stem, {"low": low, "high": high}, scene, shown_elsewhere(rows[0]))
+        for scene, rows in sequences_of(root, split).items()
         for low, high in _pairs(rows, root)
     ]
 
 
+def sequences_of(root: Path, split: str) -> dict[str, list[dict[str, str]]]:
+    """The sequences of a split: `test` is what the list marks in its column `holdout`, `train` all others.
+
+    Where the list marks nothing, both are all.
+    """
+    found = sequences(root)
+    if not any(has_holdout(rows) for rows in found.values()):
+        return found
+    return {scene: rows for scene, rows in found.items() if has_holdout(rows) == (split == "test")}
+
+
 def sequences(root: Path) -> dict[str, list[dict[str, str]]]:
-    """The shots of a folder by sequence: rows of `<folder>.scenes.csv`.
+    """All shots of a folder by sequence: rows of `<folder>.scenes.csv`.
 
     Raises:
         FileNotFoundError: there is no such list, or it lists a shot that is not there.
@@ -81,6 +100,8 @@ def _pairs(rows: list[dict[str, str]], root: Path) -> list[tuple[Path, Path]]:
     reference = min(references, key=lambda row: abs(float(row["mean_rgb"]) - (darkest + brightest) / 2))
     least, share = DARK
     wanted = [row for row in rows if least <= float(row["mean_rgb"]) <= share * float(reference["mean_rgb"])]
+    if has_holdout(rows):
+        wanted = [row for row in rows if is_input(row) and row is not reference]
     if not wanted:
         return []
     view = thumbnail(root / reference["file"])

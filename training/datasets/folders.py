@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.datasets._samples import Sample, list_pictures, paired_samples, read_scenes, register_layout
+from training.datasets._samples import (
+    Sample,
+    has_holdout,
+    list_pictures,
+    paired_samples,
+    read_rows,
+    read_scenes,
+    register_layout,
+    shown_elsewhere,
+)
 
 
 @register_layout("folder")
 def folder(root: Path, split: str) -> list[Sample]:
-    """Unpaired pictures directly in one folder, field `image`; the split does not matter.
+    """Unpaired pictures directly in one folder, field `image`.
 
-    A file `scenes.csv` inside, or `<folder>.scenes.csv` beside it, may group pictures of one scene.
+    A file `scenes.csv` inside, or `<folder>.scenes.csv` beside it, may group pictures of one scene. Scenes that it
+    marks in a column `holdout` are the split `test` alone; where it marks none, the split does not matter.
     """
-    scenes = read_scenes(root.parent / f"{root.name}.scenes.csv") or read_scenes(root / "scenes.csv")
-    return [Sample(stem, {"image": path}, scenes.get(stem, stem)) for stem, path in list_pictures(root).items()]
+    rows = read_rows(root.parent / f"{root.name}.scenes.csv") or read_rows(root / "scenes.csv")
+    marks = has_holdout(rows.values())
+    nothing: dict[str, str] = {}
+    return [
+        Sample(stem, {"image": path}, row.get("scene", stem), shown_elsewhere(row))
+        for stem, path in list_pictures(root).items()
+        for row in [rows.get(stem, nothing)]
+        if not marks or has_holdout([row]) == (split == "test")
+    ]
 
 
 @register_layout("pairs")

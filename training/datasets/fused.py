@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from training.datasets._samples import Sample, register_layout
-from training.datasets.brackets import sequences
+from training.datasets._samples import Sample, has_holdout, is_input, register_layout, shown_elsewhere
+from training.datasets.brackets import sequences, sequences_of
 
 TABLE = "shots.csv"
 """Beside the fusions: which shots each is made of, and its mean code value."""
@@ -25,9 +25,10 @@ MOST_CLIPPED = 0.05
 
 @register_layout("fused")
 def fused(root: Path, split: str) -> list[Sample]:
-    """Pairs `low` and `high` from a folder of exposure sequences, fused before; the split does not matter.
+    """Pairs `low` and `high` from a folder of exposure sequences, fused before.
 
-    `<folder>.scenes.csv` beside the folder as in the layout `brackets`, and `<folder>.fused/` as `fuse` leaves it.
+    `<folder>.scenes.csv` beside the folder and the splits as in the layout `brackets`, and `<folder>.fused/` as
+    `fuse` leaves it. Of a held-out sequence the shot that the list marks as `input` is paired, however dark.
     """
     made = beside(root)
     if not (made / TABLE).is_file():
@@ -36,17 +37,25 @@ def fused(root: Path, split: str) -> list[Sample]:
             f"`python -m training.datasets.fuse {root}` writes it"
         )
     shots = {row["file"]: row for rows in sequences(root).values() for row in rows}
+    wanted = sequences_of(root, split)
     samples = []
     with (made / TABLE).open(newline="") as lines:
         for row in csv.DictReader(lines):
             if row["file"] not in shots:
                 raise FileNotFoundError(f"{made / TABLE} lists {row['file']}, which is not in {root}: fuse anew")
             shot = shots[row["file"]]
-            mean, (least, share) = float(shot["mean_rgb"]), DARK
-            if least <= mean <= share * float(row["mean_fused"]) and float(shot["frac_clipped_hi"]) <= MOST_CLIPPED:
-                low = root / row["file"]
-                samples.append(Sample(low.stem, {"low": low, "high": made / row["fused"]}, row["scene"]))
+            if row["scene"] not in wanted:
+                continue
+            held_out = has_holdout(wanted[row["scene"]])
+            if is_input(shot) if held_out else _is_trained_on(shot, float(row["mean_fused"])):
+                files = {"low": root / row["file"], "high": made / row["fused"]}
+                samples.append(Sample(files["low"].stem, files, row["scene"], shown_elsewhere(shot)))
     return samples
+
+
+def _is_trained_on(shot: dict[str, str], mean_fused: float) -> bool:
+    least, share = DARK
+    return least <= float(shot["mean_rgb"]) <= share * mean_fused and float(shot["frac_clipped_hi"]) <= MOST_CLIPPED
 
 
 def beside(root: Path) -> Path:

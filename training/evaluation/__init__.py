@@ -2,7 +2,7 @@
 
 from training.evaluation._evaluate import evaluate
 from training.evaluation._metrics import match_mean, psnr, ssim
-from training.evaluation._models import EvaluatedModel, open_model
+from training.evaluation._models import EvaluatedModel, network_as_model, open_model
 from training.evaluation._niqe import NaturalStatistics, load_natural_statistics, niqe
 from training.evaluation._plain import PLAIN, TARGET_MEAN
 from training.evaluation._tables import Evaluation, ModelFacts, Row
@@ -18,6 +18,7 @@ __all__ = [
     "evaluate",
     "load_natural_statistics",
     "match_mean",
+    "network_as_model",
     "niqe",
     "open_model",
     "psnr",

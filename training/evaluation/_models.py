@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from service.rendering import NEUTRAL, Detail, render_array
 from service.repository import ModelRepository, ModelTraits, SpatialScope
@@ -103,7 +104,24 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
         checkpoint = load_checkpoint(path)
     except ValueError:
         checkpoint = networks.load_official(path)
-    spec = networks.spec(checkpoint["network"])
+    model = network_as_model(
+        build_network(checkpoint), checkpoint["network"], checkpoint["options"], output_gamma=output_gamma
+    )
+    return replace(model, name=path.stem, file=path)
+
+
+def network_as_model(
+    network: nn.Module, name: str, options: Mapping[str, Any], *, output_gamma: bool = True
+) -> EvaluatedModel:
+    """A network in memory, in evaluation mode, as it would be served.
+
+    Args:
+        network: on any device.
+        name: its registered name.
+        options: what it was built with.
+        output_gamma: whether results get the gamma with which the network is served.
+    """
+    spec = networks.spec(name)
     traits = ModelTraits(
         family=spec.name,
         spatial_scope=SpatialScope(spec.spatial_scope),
@@ -112,24 +130,24 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
         working_side=spec.working_side,
         predicts_affine=spec.predicts_affine,
     )
-    network = build_network(checkpoint)
+    device = next(network.parameters()).device
     exponent = spec.output_gamma if output_gamma else 1.0
 
     def run(pictures: Pixels) -> Pixels:
-        image = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 255
+        image = torch.tensor(pictures, device=device).permute(0, 3, 1, 2).float() / 255
         padded, (height, width) = networks.pad_to_multiple(image, spec.multiple)
         with torch.inference_mode():
             enhanced = network(padded)[:, :, :height, :width].clamp(0, 1) ** exponent
-        return (255 * enhanced).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        return (255 * enhanced).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     def affine(pictures: Pixels) -> NDArray[np.float32]:
-        image = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 255
+        image = torch.tensor(pictures, device=device).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
-            coefficients: NDArray[np.float32] = network.affine(image).permute(0, 2, 3, 1).contiguous().numpy()  # type: ignore[operator]
+            coefficients: NDArray[np.float32] = network.affine(image).permute(0, 2, 3, 1).contiguous().cpu().numpy()  # type: ignore[operator]
         return coefficients
 
     predicts = affine if spec.predicts_affine else None
-    return EvaluatedModel(path.stem, run, traits, path, checkpoint["options"], predicts)
+    return EvaluatedModel(name, run, traits, Path(name), options, predicts)
 
 
 def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:

@@ -16,7 +16,9 @@ from training.objectives._base import (
     frozen,
     objective_settings,
     register_objective,
+    without_resources,
 )
+from training.objectives._paired_scores import paired_scores
 
 __all__ = [
     "Batch",
@@ -32,6 +34,8 @@ __all__ = [
     "frozen",
     "nightlift",
     "objective_settings",
+    "paired_scores",
     "register_objective",
+    "without_resources",
     "zero_reference",
 ]

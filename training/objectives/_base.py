@@ -136,6 +136,11 @@ class Objective(nn.Module, ABC):
             raise ValueError(f"the checkpoint of {name!r} cannot start this training: {error}") from error
 
 
+def without_resources(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of an objective's state what is its own: not the loss network's weights, which come from the user's file."""
+    return {name: value for name, value in state.items() if not name.startswith("vgg.")}
+
+
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
     """Within the block, gradients flow through the modules but not into their parameters."""

@@ -99,13 +99,6 @@ def test_devices_share_a_batch(samples: list[Sample]) -> None:
     assert torch.equal(stream.batch(1, rank=1, world=2)["low"], whole[1::2])
 
 
-def test_worker_threads_change_nothing(samples: list[Sample]) -> None:
-    words = Transforms.model_validate({"crop": 16, "exposure": {"noise": [0.01, 0.02]}})
-    alone = Stream(samples, words, FIELDS, batch_size=4, seed=0)
-    helped = Stream(samples, words, FIELDS, batch_size=4, seed=0, workers=3)
-    assert torch.equal(alone.batch(7)["low"], helped.batch(7)["low"])
-
-
 def test_held_out_pictures_are_whole_and_batched_by_shape(samples: list[Sample]) -> None:
     words = Transforms.model_validate({"crop": 16, "flips": {"horizontal": 1.0}})
     batches = list(held_out_batches(samples, words, FIELDS, batch_size=3))
