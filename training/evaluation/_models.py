@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.rendering import NEUTRAL, Detail, render_array
 from service.repository import ModelRepository, ModelTraits, SpatialScope
 from training import networks
-from training.checkpoints import build_network, load_checkpoint, load_torchscript
+from training.checkpoints import WEIGHTS, build_network, load_checkpoint, load_torchscript
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
@@ -102,6 +102,8 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
     try:
         checkpoint = load_checkpoint(path)
     except ValueError:
+        if path.name == WEIGHTS:
+            raise
         checkpoint = networks.load_official(path)
     spec = networks.spec(checkpoint["network"])
     traits = ModelTraits(
@@ -129,7 +131,8 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
         return coefficients
 
     predicts = affine if spec.predicts_affine else None
-    return EvaluatedModel(path.stem, run, traits, path, checkpoint["options"], predicts)
+    name = path.resolve().parents[1].name if path.name == WEIGHTS else path.stem  # all weights are called the same
+    return EvaluatedModel(name, run, traits, path, checkpoint["options"], predicts)
 
 
 def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:
