@@ -100,7 +100,7 @@ def test_card_tells_what_the_manifest_knows(exported: Exported) -> None:
         "# zero_dce_improved",
         "Guo et al., CVPR 2020",
         "23,592",
-        "- Weights: `weights.safetensors`, 95 kB",
+        "- Weights: `weights.safetensors`, 96 kB",
         "nightlift train zero_dce_improved",
         "seed 1143",
         "20 minutes",

@@ -37,7 +37,8 @@ def test_every_file_is_the_one_that_export_wrote(exported: Exported, repository:
 
 
 def test_scores_come_along(repository: Path) -> None:
-    scores = json.dumps({"rows": [], "models": [], "data": {}, "machine": {}, "conventions": ""}).encode()
+    data, machine = {"layout": "lolv1", "split": "test", "pictures": 15}, {"processor": "a processor", "threads": 2}
+    scores = json.dumps({"rows": [], "models": [], "data": data, "machine": machine, "conventions": ""}).encode()
     (repository / ONNX / "2").mkdir()
     for name, content in contents(repository / ONNX / "1").items():
         (repository / ONNX / "2" / name).write_bytes(content)
