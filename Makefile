@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 TEST_PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: serve test test-ray lint format parity docs audit clean
+.PHONY: serve test test-ray lint format parity torchscript docs audit clean
 
 serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
@@ -29,6 +29,9 @@ format: .venv/testing ## put the code into shape
 
 parity: .venv/testing ## compare every served model with its network at 400x600, and write the report
 	$(BIN)/python -m export.parity
+
+torchscript: .venv/testing ## make the TorchScript variant of every model from its weights
+	$(BIN)/python -m export.torchscript
 
 docs: .venv/testing ## write the tables and pictures of the documents anew
 	$(BIN)/python -m docs.make_tables

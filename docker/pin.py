@@ -20,6 +20,7 @@ COMPILER = ("llvmlite", "numba")
 HEADERS = {
     "requirements.txt": "What the images install: the extra `tracing` with everything below it",
     "requirements-build.txt": "What compiles the kernels while an image is built",
+    "requirements-export.txt": "What makes TorchScript models while an image is built, beside the rest and torch",
 }
 
 
@@ -45,10 +46,17 @@ def pinned() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["tracing"]]
     installed = closure([Requirement(text) for text in wanted]).difference(COMPILER)
+    exporting = [Requirement(text) for text in project["optional-dependencies"]["export"]]
+    torch = closure([one for one in exporting if one.name == "torch"])
+    exporter = closure(exporting) - torch - installed
     return {
         name: f"# {HEADERS[name]}, pinned. Written by docker/pin.py.\n"
         + "".join(f"{package}=={metadata.version(package)}\n" for package in sorted(packages))
-        for name, packages in (("requirements.txt", installed), ("requirements-build.txt", COMPILER))
+        for name, packages in (
+            ("requirements.txt", installed),
+            ("requirements-build.txt", COMPILER),
+            ("requirements-export.txt", exporter),
+        )
     }
 
 

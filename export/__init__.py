@@ -1,13 +1,16 @@
 """Export: training checkpoints become models that any engine can serve, with proof that they compute the same.
 
-python -m export.card      writes cards, NOTICEs and config.pbtxt anew from the records
-python -m export.parity    measures every model against its network anew
+python -m export.card           writes cards, NOTICEs and config.pbtxt anew from the records
+python -m export.parity         measures every model against its network anew
+python -m export.torchscript    makes TorchScript variants of models from their weights
 """
 
-from export._exporter import ExportedModel, ExportReport, export_checkpoint, import_official
+from export._copies import make_torchscript
+from export._exporter import export_checkpoint, import_official
 from export._parity import Difference, Parity, ParityError
 from export._pixel_model import SMALLEST_SIDE, PixelModel
 from export._repository import changed_files, remeasure, write_cards
+from export._version import ExportedModel, ExportReport
 
 __all__ = [
     "SMALLEST_SIDE",
@@ -20,6 +23,7 @@ __all__ = [
     "changed_files",
     "export_checkpoint",
     "import_official",
+    "make_torchscript",
     "remeasure",
     "write_cards",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 from export._families import DataSet, Family, data_sets, family, sittings
 from export._records import Record
 from training import networks
+from training.checkpoints import WEIGHTS
 
 RESEARCH_ONLY = "This data was published for research, so the weights come with no grant of commercial use."
 
@@ -76,6 +77,9 @@ def _facts(record: Record, prose: Family) -> Iterator[str]:
     yield f"Parameters: {manifest['network']['parameters']:,}"
     file = manifest["file"]
     yield f"File: `{record.file.name}`, {file['bytes'] / 1000:,.0f} kB, sha256 `{file['sha256']}`"
+    if (record.folder / WEIGHTS).is_file():
+        weights = manifest["weights"]
+        yield f"Weights: `{WEIGHTS}`, {weights['bytes'] / 1000:,.0f} kB, sha256 `{weights['sha256']}`"
     if spec.output_gamma != 1.0:
         yield f"The output is raised to the power {spec.output_gamma} inside the model, as its author publishes it."
 

@@ -19,6 +19,9 @@ PLATFORMS = {"onnx": "onnxruntime_onnx", "torchscript": "pytorch_libtorch"}
 single output by its place, so both formats keep the contract's names."""
 FILES = {"onnx": _onnx.FILE, "torchscript": _torchscript.FILE}
 """Format -> name of the model file inside a version folder."""
+FORMATS = tuple(FILES)
+SUFFIX = {"onnx": "", "torchscript": "_torchscript"}
+"""Format -> what its folder's name has after the model's."""
 
 MAX_BATCH_SIZE = 16
 MAX_QUEUE_SIZE = 64  # Triton's own default is a queue without end

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from export import _torchscript
 from export._affine_model import AffinePixelModel, pixel_model
-from export._exporter import SUFFIX, describe
+from export._config import SUFFIX
 from export._parity import FULL_SIZE, SIZES, Parity, Run, measure, onnx_runner, torch_runner, torchscript_runner
 from export._pixel_model import PixelModel
 from export._records import MANIFEST, PARITY, SCORES, Record, parity_report, read_record, records, sha256
+from export._version import describe
 from training import networks
-from training.checkpoints import build_network, load_checkpoint
+from training.checkpoints import WEIGHTS, build_network, load_checkpoint
 
 
 def write_cards(repository: Path, models: Sequence[str] = (), scores: Path | None = None) -> list[Record]:
@@ -47,26 +47,30 @@ def write_cards(repository: Path, models: Sequence[str] = (), scores: Path | Non
 
 
 def changed_files(repository: Path) -> list[str]:
-    """One line for every model file that is not the one its records speak of."""
+    """One line for every model file, and every file of weights, that is not the one its records speak of."""
     lines = []
     for record in records(repository):
-        actual = sha256(record.file.read_bytes())
-        stated = {MANIFEST: record.manifest["file"]["sha256"], PARITY: record.measured_sha256}
-        lines += [
-            f"{record.file} has sha256 {actual[:12]}..., but {source} speaks of {other[:12]}..."
-            for source, other in stated.items()
-            if other != actual
+        stated = [
+            (record.file, MANIFEST, record.manifest["file"]["sha256"]),
+            (record.file, PARITY, record.measured_sha256),
         ]
+        weights = record.folder / WEIGHTS
+        if weights.is_file():
+            stated.append((weights, MANIFEST, _weights_sha256(record)))
+        for file, source, other in stated:
+            actual = sha256(file.read_bytes())
+            if other != actual:
+                lines.append(f"{file} has sha256 {actual[:12]}..., but {source} speaks of {other[:12]}...")
     return lines
 
 
 def remeasure(record: Record, sizes: Sequence[tuple[int, int]] = (*SIZES, FULL_SIZE)) -> Parity:
     """Measure a model against its network again at each (height, width); write its parity.json and its card.
 
-    The network is restored from the weights of the TorchScript variant, so the repository is all that is needed.
+    The network is restored from the kept weights, so the repository is all that is needed.
 
     Raises:
-        FileNotFoundError: there is no TorchScript variant of the same version.
+        FileNotFoundError: its weights are not there.
         ParityError: the file differs from torch by more than 1/255; nothing is written.
     """
     content = record.file.read_bytes()
@@ -79,10 +83,33 @@ def remeasure(record: Record, sizes: Sequence[tuple[int, int]] = (*SIZES, FULL_S
 
 
 def restored(record: Record) -> PixelModel | AffinePixelModel:
-    """The network under the pixel contract, eager, with the weights of the TorchScript variant."""
+    """The network under the pixel contract, eager, with the kept weights.
+
+    Raises:
+        FileNotFoundError: they are not there.
+    """
     spec = networks.spec(record.manifest["family"])
-    sibling = f"{record.manifest['scored_as']}{SUFFIX['torchscript']}"
-    file = record.folder.parent.parent / sibling / record.folder.name / _torchscript.FILE
-    if not file.is_file():
-        raise FileNotFoundError(f"{record.name} cannot be compared with its network: {file} is missing")
-    return pixel_model(build_network(load_checkpoint(file)), spec).eval()
+    return pixel_model(build_network(load_checkpoint(kept_weights(record))), spec).eval()
+
+
+def kept_weights(record: Record) -> Path:
+    """The `weights.safetensors` that a model was made of: beside its file, or in the same version's other format.
+
+    Raises:
+        FileNotFoundError: there is none with the hash that the manifest tells.
+    """
+    repository, name = record.folder.parent.parent, record.manifest["scored_as"]
+    beside = [repository / f"{name}{suffix}" / record.folder.name for suffix in SUFFIX.values()]
+    for folder in (record.folder, *beside):
+        file = folder / WEIGHTS
+        if file.is_file() and sha256(file.read_bytes()) == _weights_sha256(record):
+            return file
+    raise FileNotFoundError(
+        f"{record.name}, version {record.folder.name}, has no {WEIGHTS} that its {MANIFEST} speaks of; "
+        "export its checkpoint again"
+    )
+
+
+def _weights_sha256(record: Record) -> str:
+    """What the manifest says of the weights; nothing where the version is older than such files."""
+    return str(record.manifest.get("weights", {}).get("sha256", ""))

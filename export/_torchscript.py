@@ -2,7 +2,8 @@
 
 TorchScript is a compatibility format. Models are scripted, not traced, so that every size and batch takes the same
 code, and they are not frozen: weights stay parameters, which a GPU engine may move, cast or freeze as it likes, and
-from which the network can be restored (`training.checkpoints.load_checkpoint`).
+from which the network can be restored (`training.checkpoints.load_checkpoint`). They need not be kept: `_copies.py`
+makes them of the weights that are.
 """
 
 from __future__ import annotations

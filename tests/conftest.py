@@ -10,6 +10,8 @@ from threading import Thread
 import onnxruntime
 import pytest
 
+from tests.both_formats import make_both_formats
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
@@ -41,6 +43,15 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("golden files and data sets are not at hand")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def both_formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with every model that we ship, in ONNX and in TorchScript; read only."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of the whole run
+    return make_both_formats(folder / "both_formats")
 
 
 def allowed_skips() -> list[str]:

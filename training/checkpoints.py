@@ -2,23 +2,34 @@
 
 {"network": name, "options": {...}, "state_dict": {...}, "manifest": {...}}
 
-A served TorchScript model can stand in for one: it holds the same weights, and the rest lies beside it.
+An exported model can stand in for one, by its `weights.safetensors` or its TorchScript file: both hold the same
+weights, and how they came about is in the `manifest.json` beside them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from training import networks
+
+WEIGHTS = "weights.safetensors"
+"""Name of the file with an exported model's weights."""
+
+# One entry, in JSON: safetensors writes several in an order that changes from call to call.
+METADATA = "nightlift"
 
 
 def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
@@ -29,20 +40,42 @@ def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A training checkpoint, on the CPU; or what a model of ours in TorchScript was made of.
+    """A training checkpoint, on the CPU; or what an exported model was made of.
+
+    Args:
+        path: a file that training wrote, or the `weights.safetensors` or `model.pt` of an exported model.
 
     Raises:
-        FileNotFoundError: there is no such file, or a TorchScript model without its `manifest.json` beside it.
-        ValueError: the file is no training checkpoint.
+        FileNotFoundError: there is no such file, or it is an exported model's without the `manifest.json` beside it.
+        ValueError: the file is no training checkpoint, or other weights than its manifest speaks of.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
+    if path.suffix == ".safetensors":
+        return _from_weights(path)
     if _is_torchscript(path):
-        return _served(path)
+        return _from_torchscript(path)
     content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or not {"network", "options", "state_dict"} <= content.keys():
         raise ValueError(f"{path.name} is no training checkpoint; published weights need `load_official`")
     return content
+
+
+def weights_file(network: str, options: Mapping[str, Any], state: Mapping[str, Tensor]) -> bytes:
+    """The content of a `weights.safetensors`; the same weights give the same bytes.
+
+    float32 tensors that half precision holds exactly, as the large ones of large networks are rounded to, are stored
+    as float16. `load_checkpoint` gives all of them back as float32, equal to the last bit.
+
+    Args:
+        network: its name in `networks`.
+        options: of the network; values that JSON can hold.
+        state: its state dict.
+    """
+    about = json.dumps({"network": network, "options": dict(options)}, sort_keys=True)
+    return safetensors.torch.save(
+        {name: _in_half_if_exact(tensor).contiguous() for name, tensor in state.items()}, {METADATA: about}
+    )
 
 
 def load_torchscript(content: bytes) -> torch.jit.ScriptModule:
@@ -50,32 +83,6 @@ def load_torchscript(content: bytes) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
         return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
-
-
-def _weights(content: bytes) -> dict[str, Tensor]:
-    """The state dict of the network inside a TorchScript archive that export wrote."""
-    inside = "network."
-    state = load_torchscript(content).state_dict()
-    return {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def _served(path: Path) -> dict[str, Any]:
-    manifest = path.with_name("manifest.json")
-    if not manifest.is_file():
-        raise FileNotFoundError(f"{path.name} is a TorchScript model, of which {manifest} should say what it is")
-    record = json.loads(manifest.read_text(encoding="utf-8"))
-    name, options = record["family"], record["network"]["options"]
-    # Scripting turns every buffer into a lasting one; those that the network makes for itself are left out.
-    wanted = networks.create(name, **options).state_dict().keys()
-    weights = {key: value for key, value in _weights(path.read_bytes()).items() if key in wanted}
-    return {"network": name, "options": options, "state_dict": weights, "manifest": record["training"]}
 
 
 def build_network(checkpoint: dict[str, Any]) -> nn.Module:
@@ -94,5 +101,52 @@ def build_network(checkpoint: dict[str, Any]) -> nn.Module:
         raise ValueError(f"the checkpoint does not fit {checkpoint['network']}: {error}") from error
     with torch.no_grad():
         for weight in network.parameters():
-            weight[weight.abs() < torch.finfo(weight.dtype).tiny] = 0
+            below_normal = (weight.abs() < torch.finfo(weight.dtype).tiny) & (weight != 0)  # -0.0 stays what it is
+            weight[below_normal] = 0
     return network.eval()
+
+
+def _in_half_if_exact(tensor: Tensor) -> Tensor:
+    if tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.float(), tensor) else tensor
+
+
+def _from_weights(path: Path) -> dict[str, Any]:
+    content, record = path.read_bytes(), _manifest_beside(path)
+    stated = record.get("weights", {}).get("sha256")
+    if stated != hashlib.sha256(content).hexdigest():
+        raise ValueError(f"the manifest.json beside {path} speaks of other weights")
+    with safetensors.safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()[METADATA])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+    state = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in state.items()}
+    return {**about, "state_dict": state, "manifest": record["training"]}
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _from_torchscript(path: Path) -> dict[str, Any]:
+    record = _manifest_beside(path)
+    name, options = record["family"], record["network"]["options"]
+    inside = "network."
+    state = load_torchscript(path.read_bytes()).state_dict()
+    weights = {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
+    # Scripting turns every buffer into a lasting one; those that the network makes for itself are left out.
+    wanted = networks.create(name, **options).state_dict().keys()
+    weights = {key: value for key, value in weights.items() if key in wanted}
+    return {"network": name, "options": options, "state_dict": weights, "manifest": record["training"]}
+
+
+def _manifest_beside(path: Path) -> dict[str, Any]:
+    manifest = path.with_name("manifest.json")
+    if not manifest.is_file():
+        raise FileNotFoundError(f"{path.name} is an exported model's, of which {manifest} should say what it is")
+    record: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+    return record

@@ -141,7 +141,7 @@ def test_compose_sets_only_settings_that_exist() -> None:
         assert given <= known, name
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt", "requirements-export.txt"])
 def test_pinned_requirements_are_those_of_the_environment(name: str) -> None:
     wanted = {line.partition("==")[0] for line in load(DOCKER / "pin.py").pinned()[name].splitlines()[1:]}
     kept = (DOCKER / name).read_text().splitlines()[1:]

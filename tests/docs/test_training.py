@@ -90,6 +90,8 @@ def test_the_round_has_left_what_it_should(clone: Path) -> None:
     assert "stretch" in table
     assert (clone / "model_repository/zero_dce_improved/2/model.onnx").is_file()
     assert (clone / "model_repository/zero_dce_official/1/model.onnx").is_file()
+    (variant,) = (clone / "torchscript_models").glob("*/*/model.pt")
+    assert variant.parts[-3:-1] == ("zero_dce_improved_torchscript", "2")
     photo = dark_scene("coffee", (64, 96))
     only = "zero_dce_improved"
     with serving(clone / "model_repository", clone / "log", models=only, default_model=only) as server:

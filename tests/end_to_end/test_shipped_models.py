@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.repository import ModelRepository
 from service.settings import Settings
+from tests.both_formats import SHIPPED, shipped_models
 from tests.pictures import SCENES, dark_scene, decoded, encoded
 from tests.servers import Server, serving
 
-SHIPPED = Path(__file__).resolve().parents[2] / "model_repository"
-NAMES = [name for name in ModelRepository(SHIPPED).names() if not name.endswith("_torchscript")]
+NAMES = shipped_models()
 
 
 @pytest.fixture(scope="module")

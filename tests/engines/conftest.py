@@ -1,4 +1,4 @@
-"""Real Triton servers: one over the repository that we ship, one over a small model of its own."""
+"""Real Triton servers: one over the models that we ship, one over a small model of its own."""
 
 from __future__ import annotations
 
@@ -7,29 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.both_formats import SCRIPTED, shipped_models
 from tests.repositories import make_repository
-from tests.triton_server import ROOT, TritonServer
+from tests.triton_server import TritonServer
 
-SHIPPED = ROOT / "model_repository"
-SCRIPTED = "_torchscript"
-
-
-def shipped_models() -> list[str]:
-    """The names of all models in the repository that we ship."""
-    return sorted(config.parent.name for config in SHIPPED.glob("*/config.pbtxt"))
+IN_TRITON = [*shipped_models(), shipped_models()[0] + SCRIPTED]
+"""All ONNX models, and one in TorchScript: each of those is a process of its own with its own torch."""
 
 
 @pytest.fixture(scope="session")
-def shipped_triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """A server over the shipped repository, unmodified.
-
-    All ONNX models are loaded, and one in TorchScript: each of those is a process of its own with its own torch.
-    """
-    names = shipped_models()
-    loaded = [name for name in names if not name.endswith(SCRIPTED)]
-    loaded += [name for name in names if name.endswith(SCRIPTED)][:1]
-    options = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in loaded)]
-    with TritonServer(SHIPPED, tmp_path_factory.mktemp("shipped"), options) as server:
+def shipped_triton(both_formats: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """A server over the models that we ship, as they are."""
+    options = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in IN_TRITON)]
+    with TritonServer(both_formats, tmp_path_factory.mktemp("shipped"), options) as server:
         yield server
 
 

@@ -14,7 +14,8 @@ from service.inference import ENHANCED, Models, open_runner
 from service.repository import ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
-from tests.engines.conftest import SCRIPTED, SHIPPED, shipped_models
+from tests.both_formats import SCRIPTED, SHIPPED, shipped_models
+from tests.engines.conftest import IN_TRITON
 from tests.pictures import dark_scene
 from tests.repositories import brightened, make_repository
 from tests.service.inference.graphs import make_torchscript
@@ -62,9 +63,9 @@ def test_small_models_agree_exactly(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(answer, brightened(batch))
 
 
-@pytest.mark.parametrize("name", [name for name in shipped_models() if name + SCRIPTED in shipped_models()])
-def test_torchscript_agrees_with_onnx(name: str) -> None:
-    repository = ModelRepository(SHIPPED)
+@pytest.mark.parametrize("name", shipped_models())
+def test_torchscript_agrees_with_onnx(name: str, both_formats: Path) -> None:
+    repository = ModelRepository(both_formats)
     runners = [open_runner(repository.servable(one)[-1], "cpu", 1) for one in (name, name + SCRIPTED)]
     for batch in pictures():
         first, second = (runner.run(batch, (ENHANCED,))[ENHANCED] for runner in runners)
@@ -74,7 +75,7 @@ def test_torchscript_agrees_with_onnx(name: str) -> None:
 
 
 def test_a_child_process_agrees_with_this_one() -> None:
-    names = [name for name in shipped_models() if not name.endswith(SCRIPTED)]
+    names = shipped_models()
     inside, outside = (
         asyncio.run(through(SHIPPED, names, engine_isolation=isolation)) for isolation in ("none", "process")
     )
@@ -83,12 +84,9 @@ def test_a_child_process_agrees_with_this_one() -> None:
             np.testing.assert_array_equal(first, second)
 
 
-def test_triton_agrees_with_the_embedded_engine(shipped_triton: TritonServer) -> None:
-    """Over the shipped repository, unmodified: every ONNX model, and one in TorchScript."""
-    names = [name for name in shipped_models() if not name.endswith(SCRIPTED)]
-    names += [name for name in shipped_models() if name.endswith(SCRIPTED)][:1]
-    embedded = asyncio.run(through(SHIPPED, names))
-    remote = asyncio.run(through(SHIPPED, names, engine="triton", triton_url=shipped_triton.grpc_url))
-    for name in names:
+def test_triton_agrees_with_the_embedded_engine(shipped_triton: TritonServer, both_formats: Path) -> None:
+    embedded = asyncio.run(through(both_formats, IN_TRITON))
+    remote = asyncio.run(through(both_formats, IN_TRITON, engine="triton", triton_url=shipped_triton.grpc_url))
+    for name in IN_TRITON:
         for first, second in zip(embedded[name], remote[name], strict=True):
             assert difference(first, second) <= TOLERANCE, name

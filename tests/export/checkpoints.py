@@ -52,6 +52,10 @@ class Exported:
         return self.repository / self.name / "1" / "model.onnx"
 
     @property
+    def weights(self) -> Path:
+        return self.onnx.with_name("weights.safetensors")
+
+    @property
     def torchscript(self) -> Path:
         return self.repository / f"{self.name}_torchscript" / "1" / "model.pt"
 

@@ -56,6 +56,7 @@ def test_every_file_is_there_and_nothing_else(exported: Exported) -> None:
     files = {"config.pbtxt", "MODEL_CARD.md", "NOTICE", "1/manifest.json", "1/parity.json"}
     assert found == {f"{name}/{file}" for name in NAMES for file in files} | {
         "zero_dce_improved/1/model.onnx",
+        "zero_dce_improved/1/weights.safetensors",
         "zero_dce_improved_torchscript/1/model.pt",
     }
 
@@ -72,6 +73,11 @@ def test_manifest_and_report_are_bound_to_the_file(exported: Exported) -> None:
         manifest = json.loads((file.parent / "manifest.json").read_text())
         assert manifest["file"] == {"sha256": digest, "bytes": file.stat().st_size}
         assert json.loads((file.parent / "parity.json").read_text())["file_sha256"] == digest
+        weights = {
+            "sha256": sha256(exported.weights.read_bytes()).hexdigest(),
+            "bytes": exported.weights.stat().st_size,
+        }
+        assert manifest["weights"] == weights
         assert manifest["checkpoint"]["sha256"] == sha256(exported.checkpoint.read_bytes()).hexdigest()
         assert manifest["network"]["parameters"] == 23_592
 
@@ -94,6 +100,7 @@ def test_card_tells_what_the_manifest_knows(exported: Exported) -> None:
         "# zero_dce_improved",
         "Guo et al., CVPR 2020",
         "23,592",
+        "- Weights: `weights.safetensors`, 96 kB",
         "nightlift train zero_dce_improved",
         "seed 1143",
         "20 minutes",
@@ -185,6 +192,13 @@ def test_versions_count_up_and_are_never_replaced_in_silence(exported: Exported,
     first.write_bytes(b"something else")
     assert export_torchscript(exported, repository, version=1, overwrite=True) == first
     assert first.read_bytes() == exported.torchscript.read_bytes()
+
+
+def test_a_number_means_the_same_weights_in_every_format(exported: Exported, repository: Path) -> None:
+    shutil.rmtree(repository / NAMES[1])
+    alone = export_torchscript(exported, repository)
+    assert alone == repository / NAMES[1] / "2" / "model.pt"
+    assert (alone.parent / "weights.safetensors").read_bytes() == exported.weights.read_bytes()
 
 
 def test_the_same_checkpoint_gives_the_same_file_under_any_name(exported: Exported, repository: Path) -> None:

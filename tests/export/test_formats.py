@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from export._parity import Pixels, Run, night_scenes, onnx_runner, torch_runner, torchscript_runner
 from export._pixel_model import PixelModel
+from export._records import without_folders
 from service.repository import read_config
 from tests.export.checkpoints import Exported
 from tests.pictures import constant, dark_scene, grey_ramp, letterboxed, single_lamp
@@ -71,16 +73,18 @@ def test_torchscript_says_the_same(exported: Exported) -> None:
         assert not any(MACHINE_PATH.search(archive.read(name)) for name in archive.namelist())
 
 
-def test_torchscript_gives_the_weights_back(exported: Exported) -> None:
-    trained = load_checkpoint(exported.checkpoint)["state_dict"]
-    restored = load_checkpoint(exported.torchscript)["state_dict"]
-    assert restored.keys() == trained.keys()
-    assert all(torch.equal(restored[key], trained[key]) for key in trained)
+@pytest.mark.parametrize("file", ["weights", "torchscript"])
+def test_an_exported_model_gives_its_checkpoint_back(exported: Exported, file: str) -> None:
+    trained, restored = load_checkpoint(exported.checkpoint), load_checkpoint(getattr(exported, file))
+    weights = trained.pop("state_dict"), restored.pop("state_dict")
+    assert weights[1].keys() == weights[0].keys()
+    assert all(torch.equal(weights[1][key], weights[0][key]) for key in weights[0])
+    assert restored == without_folders(trained)
 
 
-def test_torchscript_without_its_manifest_is_no_checkpoint(exported: Exported, tmp_path: Path) -> None:
-    alone = tmp_path / "model.pt"
-    alone.write_bytes(exported.torchscript.read_bytes())
+@pytest.mark.parametrize("file", ["weights", "torchscript"])
+def test_without_its_manifest_it_is_no_checkpoint(exported: Exported, file: str, tmp_path: Path) -> None:
+    alone = Path(shutil.copy(getattr(exported, file), tmp_path))
     with pytest.raises(FileNotFoundError, match=r"manifest\.json should say what it is"):
         load_checkpoint(alone)
 

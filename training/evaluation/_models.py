@@ -18,7 +18,7 @@ from torch import nn
 from service.rendering import NEUTRAL, Detail, render_array
 from service.repository import ModelRepository, ModelTraits, SpatialScope
 from training import networks
-from training.checkpoints import build_network, load_checkpoint, load_torchscript
+from training.checkpoints import WEIGHTS, build_network, load_checkpoint, load_torchscript
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
@@ -103,11 +103,14 @@ def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
     try:
         checkpoint = load_checkpoint(path)
     except ValueError:
+        if path.name == WEIGHTS:
+            raise
         checkpoint = networks.load_official(path)
     model = network_as_model(
         build_network(checkpoint), checkpoint["network"], checkpoint["options"], output_gamma=output_gamma
     )
-    return replace(model, name=path.stem, file=path)
+    name = path.resolve().parents[1].name if path.name == WEIGHTS else path.stem  # all weights are called the same
+    return replace(model, name=name, file=path)
 
 
 def network_as_model(

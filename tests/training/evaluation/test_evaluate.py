@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests import pictures
+from tests.both_formats import SHIPPED
 from training import evaluate, networks
 from training.checkpoints import save_checkpoint
 from training.evaluation import PLAIN, TARGET_MEAN
@@ -88,6 +89,23 @@ def test_pictures_without_references(pairs: Path, checkpoint: Path) -> None:
     assert row.psnr is None
     assert row.brightness > found.rows[0].brightness
     assert "PSNR" not in found.to_markdown().splitlines()[0]
+
+
+def test_kept_weights_score_as_the_model_that_is_made_of_them(pairs: Path, tmp_path: Path) -> None:
+    """By the model's name, for every such file has the same."""
+    options = {"layout": "pairs", "threads": 1, "plain": False, "details": ["whole"]}
+    kept = SHIPPED / "zero_dce_improved/1/weights.safetensors"
+    from_weights, from_onnx = (
+        evaluate(model, pairs, repository=SHIPPED, **options) for model in (kept, "zero_dce_improved")
+    )
+    assert [row.name for row in from_weights.rows] == ["zero_dce_improved"]
+    assert from_weights.rows[0].psnr == pytest.approx(from_onnx.rows[0].psnr, abs=0.01)
+    assert from_weights.models[0].parameters == 23_592
+
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    with pytest.raises(ValueError, match="speaks of other weights"):
+        evaluate(tmp_path / kept.name, pairs, **options)
 
 
 def test_mistakes_are_told(pairs: Path, checkpoint: Path, tmp_path: Path) -> None:
