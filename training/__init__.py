@@ -8,22 +8,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from training._compact_state import MOST_UNFINISHED_BYTES, UNFINISHED
     from training._journal import read_curve
+    from training._memory import keep_freed_memory
+    from training._queue import parse_duration, work_through
     from training._train import data_folders, train
     from training.evaluation import evaluate
     from training.recipe import load_recipe, recipe_names
     from training.trainer import TrainingResult
 
-__all__ = ["TrainingResult", "data_folders", "evaluate", "load_recipe", "read_curve", "recipe_names", "train"]
+__all__ = [
+    "MOST_UNFINISHED_BYTES",
+    "UNFINISHED",
+    "TrainingResult",
+    "data_folders",
+    "evaluate",
+    "keep_freed_memory",
+    "load_recipe",
+    "parse_duration",
+    "read_curve",
+    "recipe_names",
+    "train",
+    "work_through",
+]
 
 _HOMES = {
+    "MOST_UNFINISHED_BYTES": "training._compact_state",
+    "UNFINISHED": "training._compact_state",
     "TrainingResult": "training.trainer",
     "data_folders": "training._train",
     "evaluate": "training.evaluation",
+    "keep_freed_memory": "training._memory",
     "load_recipe": "training.recipe",
+    "parse_duration": "training._queue",
     "read_curve": "training._journal",
     "recipe_names": "training.recipe",
     "train": "training._train",
+    "work_through": "training._queue",
 }
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FOLDER = Path(__file__).parent / "unfinished"
+UNFINISHED = Path(__file__).parent / "unfinished"
 """Where `nightlift train --budget` keeps the states of trainings that are to go on, on this machine or another."""
 
-MOST_BYTES = 12 << 20
+MOST_UNFINISHED_BYTES = 12 << 20
 """What may be committed in the folder in all."""
 
 SMALL = 64
@@ -78,11 +78,6 @@ def load_compact(path: Path) -> State:
     if state["best_weights"] is not None:
         state["best_weights"] = _sums(state["best_weights"], known)
     return state
-
-
-def bytes_in(folder: Path = FOLDER) -> int:
-    """Size of all states in a folder."""
-    return sum(file.stat().st_size for file in folder.glob("*.pt"))
 
 
 def _each_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

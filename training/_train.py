@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from training import networks
+from training._compact_state import UNFINISHED
 from training._holdout import Split, require_apart, split_samples
 from training._manifest import command_line, describe_machine, describe_samples, git_revision
 from training._precision import Precision, make_fabric, supported, without_subnormals
@@ -38,7 +39,8 @@ def train(
     resume: bool = True,
     stop_after: int | None = None,
     budget: float | None = None,
-    compact: Path | None = None,
+    keep_compact: bool = False,
+    unfinished: Path = UNFINISHED,
     progress: bool = True,
 ) -> TrainingResult:
     """Train a network as a recipe says, or go on with a training that was interrupted.
@@ -58,8 +60,9 @@ def train(
         stop_after: end after so many steps in all, as an interruption would: `last.ckpt` is there to resume from,
             and the schedule is the whole training's.
         budget: the same after so many seconds from now.
-        compact: file of a compact state, from which another machine can go on; written beside each `last.ckpt`, read
-            where it is further on than that, and deleted when the training is done. None: none.
+        keep_compact: write a compact state beside each `last.ckpt`, with which another machine can go on.
+        unfinished: folder of compact states, named as `out`. One is read where it is further on than `last.ckpt`,
+            and deleted when the training is done.
         progress: show a bar, or lines where the output is no terminal.
 
     Raises:
@@ -75,7 +78,8 @@ def train(
     given = {"steps": steps, "seed": seed, "precision": precision}
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     plan = plan.model_copy(update=changes | ({"epochs": None} if steps is not None else {}))
-    saved = [file for file in (out / "last.ckpt", compact) if file is not None and file.is_file()]
+    compact = unfinished / f"{out.name}.pt"
+    saved = (out / "last.ckpt").is_file() or compact.is_file()
     if plan.starts_from and start_from is None and not (resume and saved):
         raise ValueError(f"this recipe starts from {plan.starts_from}: name its checkpoint")
 
@@ -127,7 +131,7 @@ def train(
         "git_revision": git_revision(),
         **describe_machine(fabric.device, devices),
     }
-    trainer = Trainer(fabric, plan, objective, split, out, manifest, workers, compact)
+    trainer = Trainer(fabric, plan, objective, split, out, manifest, workers, compact, keep_compact)
     return trainer.fit(resume=resume, limits=Limits(stop_after, deadline), progress=progress)
 
 

@@ -89,6 +89,7 @@ class Trainer:
         manifest: dict[str, Any],
         workers: int = 0,
         compact: Path | None = None,
+        keep_compact: bool = False,
     ) -> None:
         """
         Args:
@@ -99,7 +100,8 @@ class Trainer:
             out: existing folder for everything written.
             manifest: what `run.json` is to say beside the figures of the run.
             workers: processes that prepare batches ahead.
-            compact: file of the compact state, which is there while the training is unfinished; None: none.
+            compact: file of the compact state, to go on from; deleted when the training is done. None: none.
+            keep_compact: write it.
 
         Raises:
             ValueError: the recipe does not fit its data, or its optimisers are not the objective's players.
@@ -116,6 +118,7 @@ class Trainer:
         self.losses: dict[str, float] = {}
         self.means = Means()
         self.compact = compact
+        self.keep_compact = keep_compact
         self.processors: list[str] = []
 
         first = next(iter(split.streams))
@@ -309,7 +312,7 @@ class Trainer:
             "average": self.average.state_dict() if self.average else None,
         }
         save_checkpoint(self.out / "last.ckpt", state)
-        if self.compact is not None:
+        if self.compact is not None and self.keep_compact:
             best, curve = self.out / "best.pt", self.out / "curve.csv"
             weights = load_checkpoint(best)["state_dict"] if self.best is not None else None
             text = curve.read_text() if curve.is_file() else ""

@@ -37,10 +37,13 @@ class Format(StrEnum):
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe in training/recipes, or a YAML file.")],
+    recipe: Annotated[
+        str | None, typer.Argument(help="Name of a recipe in training/recipes, or a YAML file; none with --queue.")
+    ] = None,
     data: Annotated[
-        list[str], typer.Option(help="Folder of the training data; STREAM=FOLDER, repeated, for several streams.")
-    ],
+        list[str] | None,
+        typer.Option(help="Folder of the training data; STREAM=FOLDER, repeated, for several streams."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for checkpoints and curves; runs/RECIPE if absent.")
     ] = None,
@@ -52,7 +55,9 @@ def train(
         Literal["32-true", "bf16-mixed", "16-mixed"] | None, typer.Option(help="The recipe's if absent.")
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for one a core.", min=0)] = 0,
-    workers: Annotated[int, typer.Option(help="Threads that prepare samples.", min=0)] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes that prepare samples ahead; 0: none, the training does it.", min=0)
+    ] = 1,
     start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
     vgg16: Annotated[Path | None, typer.Option(help="Weights of VGG-16, for perceptual losses.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from last.ckpt in the output folder, if it is there.")] = True,
@@ -60,23 +65,43 @@ def train(
         int | None, typer.Option(help="Length of the training, its schedule with it; the recipe's if absent.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed; the recipe's if absent.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Time after which the training ends, such as 150m; the same command goes on later, also on another "
+            "machine, from a state in training/unfinished."
+        ),
+    ] = None,
+    queue: Annotated[
+        Path | None, typer.Option(help="YAML list of trainings that are worked through, in the place of a recipe.")
+    ] = None,
 ) -> None:
-    """Train a network from a recipe.
+    """Train a network from a recipe, or several in turn.
 
-    Example: `nightlift train zero_dce --data data/zero_dce_train`
+    Example: `nightlift train zero_dce --data data/zero_dce_train --budget 150m`
     """
-    from training import data_folders
-    from training import train as run
+    common = {"device": device, "devices": devices, "precision": precision, "threads": threads, "workers": workers}
+    if queue is not None:
+        given = [
+            ("RECIPE", recipe), ("--data", data), ("--out", out), ("--start-from", start_from), ("--vgg16", vgg16),
+            ("--steps", steps), ("--seed", seed), ("--no-resume", not resume),
+        ]  # fmt: skip
+        if names := [name for name, value in given if value]:
+            raise typer.BadParameter(f"the file says these: {', '.join(names)}", param_hint="--queue")
+        from nightlift._training import run_queue
 
-    run(
+        run_queue(queue, budget, **common)
+        return
+    if recipe is None or not data:
+        raise typer.BadParameter("give a recipe and its --data, or a --queue", param_hint="RECIPE")
+    from nightlift._training import run_training
+
+    run_training(
         recipe,
-        data_folders(data),
-        out or Path("runs") / Path(recipe).stem,
-        device=device,
-        devices=devices,
-        precision=precision,
-        threads=threads,
-        workers=workers,
+        data,
+        out,
+        budget,
+        **common,
         start_from=start_from,
         vgg16=vgg16,
         resume=resume,
