@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     that run a model: one that is still coming counts as `max_body_bytes`, and the next ones wait, unread, with their
     senders."""
 
-    max_queue_seconds: float = Field(0.25, gt=0, le=3600)
+    max_queue_seconds: float = Field(30.0, gt=0, le=3600)
     """Seconds that those who wait for a model may take, by their pixels and the rate at which pixels were enhanced
     before; further requests are refused at once. It bounds what a full service adds to the time of each request that
     it takes. Eight may always wait; `max_queue_size` of the model is the other bound."""
@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     """Seconds between the signal to stop and the moment when no new connection is taken; the service says that it is
     not ready meanwhile, and still serves. Behind a load balancer, a little more than its probe interval."""
 
-    drain_timeout: float = Field(25.0, ge=0, le=3600)
+    drain_timeout: float = Field(45.0, ge=0, le=3600)
     """Seconds that running requests get to finish once no new connection is taken."""
 
     keys_file: Path | None = None

@@ -8,9 +8,14 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
+import numpy as np
+
+from service.admission import CapacityLimiter, Intake
 from service.errors import ModelNotFound, ModelNotReady, NightliftError
 from service.inference._batching import BatchPolicy, Waiting
 from service.inference._contract import Engine
@@ -21,6 +26,9 @@ from service.settings import Settings
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
+
+TIMED_SIDE = 128
+"""Side in pixels of the picture by which a model's speed is measured when it is loaded."""
 
 
 class ModelState(StrEnum):
@@ -41,9 +49,19 @@ class LoadedModel:
     queue: BatchQueue
 
     @property
+    def intake(self) -> Intake:
+        """The requests that were taken for it and are not answered yet."""
+        return self.queue.intake
+
+    @property
     def name(self) -> str:
         """The model's name."""
         return self.source.name
+
+    @property
+    def label(self) -> str:
+        """Name and version, as answers have them."""
+        return f"{self.name}/{self.version}"
 
     @property
     def version(self) -> int:
@@ -78,8 +96,11 @@ class Models:
     replaced ones finish what they have.
     """
 
-    def __init__(self, repository: ModelRepository, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, repository: ModelRepository, settings: Settings, metrics: Metrics, capacity: CapacityLimiter
+    ) -> None:
         self.repository = repository
+        self._capacity = capacity
         self.engines = Engines(settings, metrics)
         self._settings = settings
         self._metrics = metrics
@@ -146,8 +167,7 @@ class Models:
         Where the settings name none, all are loaded but TorchScript variants in an embedded engine: they would bring
         torch and a second copy of every network into memory. They are there to be named.
         """
-        wanted = self._settings.models or await asyncio.to_thread(self._by_default)
-        for name in dict.fromkeys([*first, *wanted]):
+        for name in await self.announce(first):
             try:
                 await self.load(name)
             except ModelNotFound as error:
@@ -155,6 +175,15 @@ class Models:
                 self._watch_ready(name)
             except (NightliftError, ConfigError):
                 pass  # logged where it happened
+
+    async def announce(self, first: Iterable[str]) -> list[str]:
+        """The models that `load_all` loads, in its order; those that wait for their turn are LOADING from now on."""
+        wanted = self._settings.models or await asyncio.to_thread(self._by_default)
+        names = list(dict.fromkeys([*first, *wanted]))
+        for name in names:
+            if name in self._names:
+                self._states.setdefault(name, ModelState.LOADING)
+        return names
 
     def _by_default(self) -> tuple[str, ...]:
         names = []
@@ -270,14 +299,16 @@ class Models:
             # Passes side by side on the CPU share the memory that one large pass is allowed.
             self._settings.max_whole_pixels if engine.info.device == "cpu" else math.inf,
         )
+        label = f"{source.name}/{source.version}"
         queue = BatchQueue(
             engine,
             policy,
-            batching.max_queue_size,
             metrics,
+            Intake(label, batching.max_queue_size, lambda: engine.concurrency),
             batching.default_timeout,
-            self._settings.max_queue_seconds,
+            partial(self._capacity.costs.observe, "network", label),
         )
+        await self._time_one_pass(engine, label, source.config)
         info = engine.info
         metrics.loaded(source.version, info.provider, info.precision, info.engine, seconds)
         for warning in source.config.warnings:
@@ -294,6 +325,16 @@ class Models:
             f"batches of up to {policy.max_count}" if policy.max_count > 1 else "one picture at a time",
         )
         return LoadedModel(source, engine, queue)
+
+    async def _time_one_pass(self, engine: Engine, label: str, config: ModelConfig) -> None:
+        """Run one picture, so that the first requests are taken by what this model costs and not by a guess."""
+        side = max(TIMED_SIDE, config.traits.smallest_side)
+        if config.wire_shape(config.inputs[0])[1:3] != (-1, -1) or not engine.ready:
+            return
+        started = time.monotonic()
+        with suppress(Exception):  # which the warm-up would have shown: then the guess stays
+            await engine.run(np.zeros((1, side, side, 3), np.uint8), (config.outputs[0].name,))
+            self._capacity.costs.observe("network", label, side * side, time.monotonic() - started)
 
     async def _retire(self, models: list[LoadedModel]) -> None:
         for model in models:

@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.errors import NightliftError
-from service.protocol import ProtocolPlane
+from service.protocol import DataPlane
 
 Status = health_pb2.HealthCheckResponse
 
@@ -25,7 +25,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     The service is SERVING while it is ready: its required models are loaded and it is not about to stop.
     """
 
-    def __init__(self, plane: ProtocolPlane, services: Collection[str]) -> None:
+    def __init__(self, plane: DataPlane, services: Collection[str]) -> None:
         self._plane = plane
         self._overall = {"", *services}
         self._watchers = 0

@@ -100,6 +100,7 @@ class Metrics:
         self.queue_depth = gauge("queue_depth", "Requests waiting for a model", "model")
         self.queue_pixels = gauge("queue_pixels", "Pixels waiting for a model", "model")
         self.queue_oldest = gauge("queue_oldest_seconds", "Longest present wait for a model", "model")
+        self.backlog = gauge("backlog_seconds", "Seconds that all requests that were taken are expected to take")
         self.model_info = gauge(
             "model_info", "1 for a loaded model", "model", "version", "provider", "precision", "engine"
         )

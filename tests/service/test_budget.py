@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from service.budget import Budget
+from service.admission import Budget
 
 
 class Holder:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from service.deadline import within
+from service.admission import within
 from service.errors import DeadlineExceeded
 
 

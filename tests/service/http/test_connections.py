@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.http._connections import HEAD_BYTES, TRAILER_BYTES, URL_BYTES, BoundedHeads
+from service.http._uvicorn_protocol import HEAD_BYTES, TRAILER_BYTES, URL_BYTES, BoundedProtocol
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
@@ -77,7 +77,7 @@ def told(*reads: bytes, seconds: float = 0) -> tuple[Wire, App]:
 
     async def connection() -> None:
         config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, proxy_headers=False)
-        protocol = BoundedHeads(config, ServerState(), {})
+        protocol = BoundedProtocol(config, ServerState(), {})
         protocol.connection_made(wire)
         for read in reads:
             if not wire.closed:
@@ -193,7 +193,7 @@ def test_below_v2_that_is_in_the_protocols_form() -> None:
 
 @pytest.mark.parametrize("garbage", [b"\0\0", b"GET /b HTTP/1.1\r\nno field\r\n\r\n"])
 def test_what_came_before_is_answered_first(garbage: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BoundedHeads, "head_seconds", 0.01)
+    monkeypatch.setattr(BoundedProtocol, "head_seconds", 0.01)
     wire, app = told(GET + GET + garbage, garbage, seconds=0.05)
     assert [answer[:3] for answer in wire.answers] == [b"200", b"200"]
     assert len(app.heads) == 2

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from service.errors import MalformedRequest, NightliftError
-from service.http._wire import BinaryOutputs, read_header_length, read_request, write_response
 from service.protocol import DATATYPES, InferenceRequest, InferenceResponse, Tensor, bytes_tensor
+from service.protocol.rest_codec import BinaryOutputs, read_header_length, read_request, write_response
 
 LIMIT = 100_000
 NUMBERS = sorted(set(DATATYPES) - {"BYTES", "FP16"})

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from service.http._turnstile import Turnstile
 
-from service.access import Scope
+from service.admission import Scope
 from service.errors import ModelNotFound, NightliftError, QueueFull, Unauthenticated
 from service.http._app import ROUTES
-from service.http._turnstile import Turnstile
 from service.runtime import Phase
 from service.settings import Settings
 from service.telemetry import Metrics

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from service.inference._room import ALWAYS, SOON
 
 from service.errors import Draining, QueueFull
-from service.inference._room import ALWAYS, SOON
 from tests.service.inference.lines import WANTED, Line, settle
 from tests.service.inference.runners import answer, picture, run
 

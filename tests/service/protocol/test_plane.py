@@ -11,8 +11,8 @@ import pytest
 
 from service.errors import Draining
 from service.inference import Models
-from service.protocol import InferenceRequest, ProtocolPlane, Tensor
-from service.protocol._plane import _earliest
+from service.protocol import DataPlane, InferenceRequest, Tensor
+from service.protocol._data_plane import _earliest
 from service.repository import Batching
 from service.runtime import Phase, Runtime
 from service.settings import Settings
@@ -56,7 +56,7 @@ def test_a_load_goes_on_without_its_caller(tmp_path: Path) -> None:
         )
         async with Runtime(chosen) as runtime:
             await runtime.loaded()
-            plane = ProtocolPlane(runtime)
+            plane = DataPlane(runtime)
             assert not plane.model_ready("later")
             call = asyncio.create_task(plane.load("later"))
             await asyncio.sleep(0)
@@ -94,7 +94,7 @@ def test_a_service_that_stops_refuses_new_work_and_one_that_drains_takes_it(tmp_
     async def stop() -> None:
         async with Runtime(Settings(model_repository=repository, default_model="brighten")) as runtime:
             await runtime.loaded()
-            plane = ProtocolPlane(runtime)
+            plane = DataPlane(runtime)
             runtime.phase = Phase.DRAINING
             assert not plane.ready
             assert not plane.model_ready("brighten")

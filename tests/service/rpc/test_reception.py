@@ -9,7 +9,7 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from service.errors import BodyTooSlow, MalformedRequest, Unavailable
-from service.rpc._reception import Reception
+from service.rpc._message_limiter import Reception
 
 MESSAGE = pb.ModelInferRequest(id="x" * 38)  # 40 bytes
 

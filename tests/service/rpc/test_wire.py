@@ -8,7 +8,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from service.errors import BodyTooLarge, MalformedRequest
 from service.protocol import InferenceResponse, Tensor
-from service.rpc._wire import check_structure, passing_bytes, read_request, write_response
+from service.protocol.grpc_codec import check_structure, passing_bytes, read_request, write_response
 
 
 def parameters(count: int) -> dict[str, pb.InferParameter]:

@@ -1,6 +1,7 @@
-"""What a connection may bring: how long a request's head may take and may be, and whether there is room for it.
+"""uvicorn's protocol with bounds on what a connection may bring beside bodies, and without protocol upgrades.
 
-Refusals that are made here have no application behind them, and look like its own.
+Refusals that are made here have no application behind them, and look like its own. What is used of uvicorn and
+httptools are attributes that are not documented: docs/server.md says which versions this was tested with, and why.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import resource
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.errors import MalformedRequest
-from service.http._body_limit import DISCARD_SECONDS
-from service.http._turnstile import Refused, Turnstile, path_and_query, told
+from service.http._middleware import HEADERS
+from service.http._problems import problem_response
 
 HEAD_BYTES = 64 * 1024
 
@@ -25,18 +28,15 @@ TRAILER_BYTES = 8 * 1024
 
 CONNECTIONS = 65_536
 
-REST_SECONDS = 0.025
-"""What was refused is not read from until so many seconds after the first of them.
-
-Refusals that are made one after the other take a quarter less time than each alone, between passes of a network that
-have taken the caches.
-"""
+UNANSWERED = 8
+"""Requests that one connection may send ahead of their answers. uvicorn has a task for one at a time, and would parse
+all that one read of 250 KB brings: ten thousand."""
 
 
-class BoundedHeads(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which waits for the rest of a head for ever and keeps all of it, with bounds on both.
 
-    A connection is closed if the head of its first request has not come after `head_seconds`, or that of a later one
+    A connection is closed if the head of its first request has not come after `header_timeout`, or that of a later one
     so long after its first byte; one that is longer than `HEAD_BYTES` is refused. So are `TRAILER_BYTES` in a row
     that are neither head nor body. Trailers are forgotten: uvicorn would add them to the head's fields. Between
     requests its own limit on idle connections holds.
@@ -45,7 +45,7 @@ class BoundedHeads(HttpToolsProtocol):
     nothing; what is left of any other read, some 250 KB at most, is counted once it is told.
     """
 
-    head_seconds = 10.0
+    header_timeout = 10.0
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -67,12 +67,31 @@ class BoundedHeads(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        self._unset_keepalive_if_required()
         self._has_told = False
-        super().data_received(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+            return
         if not self._has_told and not self.transport.is_closing():
             self._untold_bytes += len(data)
             if excess := self._excess():
                 self.send_400_response(excess)
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; where a head asks for another protocol, that wish is left out, as HTTP allows, and the rest served.
+
+        The parser would end there, and take the body for a request.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            version = self.parser.get_http_version().encode()
+            lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+            lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + data[upgrade.args[0] :])
 
     def on_message_begin(self) -> None:
         """A request's first byte has come."""
@@ -92,8 +111,19 @@ class BoundedHeads(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A request's head has come."""
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise MalformedRequest("CONNECT is for proxies")
+            return  # the same head comes again without it
+        if len(self.pipeline) >= UNANSWERED:
+            raise MalformedRequest(f"{UNANSWERED} requests may be sent ahead of their answers")
         self._end_head()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of a request has come."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body has come."""
@@ -111,17 +141,17 @@ class BoundedHeads(HttpToolsProtocol):
                 return
             cycle.disconnected = True  # this is its answer
         error = MalformedRequest(self._excess() or "these bytes are no request in HTTP/1.1")
-        lines, body = told(error, path_and_query(self.url[:URL_BYTES])[0])
-        self._write(error.status, [*lines, b"connection: close"], body)
+        path = unquote(self.url[:URL_BYTES].decode("latin-1").partition("?")[0])
+        response = problem_response(error, path)
+        own = ((name.lower().encode(), value.encode()) for name, value in {**HEADERS, "Connection": "close"}.items())
+        headers = (*response.raw_headers, *own, *self.server_state.default_headers)
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + bytes(response.body))
         self.transport.close()
-
-    def _write(self, status: int, lines: list[bytes], body: bytes) -> None:
-        lines = [*lines, *(name + b": " + value for name, value in self.server_state.default_headers)]
-        self.transport.write(STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n" + body)
 
     def _expect_head(self) -> None:
         self._end_head()
-        self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
+        self._head_timer = self.loop.call_later(self.header_timeout, self._give_up)
 
     def _end_head(self) -> None:
         self._count_anew()
@@ -154,112 +184,9 @@ class BoundedHeads(HttpToolsProtocol):
         return f"the head of a request may have {HEAD_BYTES} bytes" if size > HEAD_BYTES else None
 
 
-class Guarded(BoundedHeads):
-    """The protocol with a turnstile, which refuses requests before anything is made of them.
-
-    A client that is still sending when its answer comes would see a reset connection: so its body is taken, and
-    thrown away, before the answer leaves; for two seconds, then the connection is closed. What is unusual about a
-    request (it waits for `100 Continue`, will not keep its connection, comes before its predecessor was answered) is
-    left to the application.
-    """
-
-    turnstile: Turnstile
-    resting: list[asyncio.Transport]
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._refused: Refused | None = None
-        self._discarding: asyncio.TimerHandle | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.Protocol."""
-        self._end_discarding()
-        super().connection_lost(exc)
-
-    def on_headers_complete(self) -> None:
-        """A request's head has come."""
-        if self._is_usual() and (refused := self.turnstile.refused(self.url, self.headers, self._address)):
-            self._end_head()
-            self._refused = refused
-            self._discarding = self.loop.call_later(DISCARD_SECONDS, self._refuse, True)
-        else:
-            super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body has come."""
-        if self._refused is None:
-            super().on_body(body)
-        else:
-            self._count_anew()
-
-    def on_message_complete(self) -> None:
-        """All of a request has come."""
-        if self._refused is not None:
-            self._refuse(False)
-            return
-        if self.parser.get_method() == b"POST":
-            self.turnstile.arrived(self.url)
-        super().on_message_complete()
-
-    def shutdown(self) -> None:
-        """Close it when what is under way has been answered."""
-        if self._refused is None:
-            super().shutdown()
-        else:
-            self._refuse(True)
-
-    def _is_usual(self) -> bool:
-        return (
-            self.parser.get_method() == b"POST"
-            and (self.cycle is None or self.cycle.response_complete)
-            and not self.expect_100_continue
-            and self.parser.get_http_version() == "1.1"
-            and self.parser.should_keep_alive()
-            and not self.parser.should_upgrade()
-        )
-
-    def _address(self) -> str:
-        return self.client[0] if self.client else ""
-
-    def _refuse(self, close: bool) -> None:
-        refused, self._refused = self._refused, None
-        self._end_discarding()
-        if refused is None or self.transport.is_closing():
-            return
-        status, lines, body = self.turnstile.answer(refused)
-        if close:
-            lines.append(b"connection: close")
-        self._write(status, lines, body)
-        if close:
-            self.transport.close()
-        else:
-            self._rest()
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-
-    def _rest(self) -> None:
-        if not self.resting:
-            self.loop.call_later(REST_SECONDS, self._wake)
-        self.resting.append(self.transport)
-        self.transport.pause_reading()
-
-    def _wake(self) -> None:
-        for transport in self.resting:
-            if not transport.is_closing():
-                transport.resume_reading()
-        self.resting.clear()
-
-    def _end_discarding(self) -> None:
-        if self._discarding is not None:
-            self._discarding.cancel()
-            self._discarding = None
-
-
-def guarded(turnstile: Turnstile, head_seconds: float) -> type[Guarded]:
-    """The protocol with this turnstile, and this limit on the time of a head."""
-    return type("Guarded", (Guarded,), {"turnstile": turnstile, "resting": [], "head_seconds": head_seconds})
+def bounded_protocol(header_timeout: float) -> type[BoundedProtocol]:
+    """The protocol with this limit on the time of a head."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"header_timeout": header_timeout})
 
 
 def allow_many_connections() -> None:

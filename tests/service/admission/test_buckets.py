@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.access._buckets import Buckets, Level, Rate, level_now, seconds_until
+from service.admission._rate_limit import Buckets, Level, Rate, level_now, seconds_until
 
 RATE = Rate(per_second=2.0, capacity=10.0)
 

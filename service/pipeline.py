@@ -1,4 +1,4 @@
-"""The plane: encoded bytes and options in, encoded bytes and a report out. HTTP, gRPC and the command line call it.
+"""The pipeline: encoded bytes and options in, encoded bytes and a report out. HTTP, gRPC and the command line call it.
 
 bytes → picture → work items → batch → engine → picture → bytes
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.access import charge_pixels
-from service.budget import Budget, Hold
-from service.deadline import within
+from service.admission import Budget, FairExecutor, Lease, Ticket, within
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import NightliftError, UnsupportedShape
-from service.inference import BatchQueue, Expectation, LoadedModel, Models, Outcome
+from service.errors import UnsupportedShape
+from service.inference import Expectation, LoadedModel, Outcome
 from service.pictures import (
     Header,
     Limits,
@@ -55,11 +51,21 @@ CLIPPED_STEP = 16
 class _Request:
     """What is the same for all pictures of a request."""
 
-    model: LoadedModel
+    ticket: Ticket[LoadedModel]
     options: EnhanceOptions
     accept: str | None
     deadline: float | None
-    place: Expectation
+
+
+@dataclass
+class _Job:
+    """One picture on its way: what it is, what is held for it, and the seconds that each stage is expected to take."""
+
+    header: Header
+    target: PictureFormat
+    plan: RenderPlan
+    lease: Lease
+    costs: dict[str, float]
 
 
 async def run_network(
@@ -67,7 +73,7 @@ async def run_network(
     prepared: Prepared,
     deadline: float | None = None,
     expectation: Expectation | None = None,
-    place: Expectation | None = None,
+    caller: str = "",
 ) -> tuple[list[NDArray[Any]], list[Outcome]]:
     """Run a picture's work items, a few at a time: (what `finish` and `fit_effect` take, what became of each).
 
@@ -75,114 +81,94 @@ async def run_network(
     """
     output = prepared.plan.output
     outcomes = await _a_few_at_once(
-        [partial(model.queue.submit, item[None], (output,), deadline, expectation, place) for item in prepared.items]
+        [partial(model.queue.submit, item[None], (output,), deadline, expectation, caller) for item in prepared.items]
     )
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
 
 
-class Enhancer:
+class Pipeline:
     """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
 
-    def __init__(self, models: Models, settings: Settings, metrics: Metrics) -> None:
-        self.models = models
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
         self._budget = Budget(settings.max_pixels_in_flight)
         # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
-        threads = settings.codec_threads or available_cores() + 1
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="codec")
-
-    def let_in(self, model: str | None, version: int | None = None) -> None:
-        """Refuse by a request's head; of requests that come together no more are let in than there is room for.
-
-        Raises:
-            ModelNotFound, ModelNotReady, QueueFull, Draining: as `check_room`.
-        """
-        self._queue(model, version).let_in()
-
-    def arrived(self, model: str | None, version: int | None = None) -> None:
-        """All of a request that was let in has come."""
-        with suppress(NightliftError):  # the model was unloaded meanwhile
-            self._queue(model, version).arrived()
-
-    def check_room(self, model: str | None, version: int | None = None) -> None:
-        """Refuse early, before its bytes have come, what `enhance` would refuse now.
-
-        Raises:
-            ModelNotFound, ModelNotReady: if there is no such model to call.
-            QueueFull, Draining: if it takes no more.
-        """
-        self._queue(model, version).check_room()
+        self._threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
 
     async def enhance(
         self,
         data: bytes,
         options: EnhanceOptions,
+        ticket: Ticket[LoadedModel],
         *,
         accept: str | None = None,
-        deadline: float | None = None,
         timings: Timings | None = None,
     ) -> Enhanced:
         """Enhance one picture.
 
         Args:
             data: an encoded picture of any accepted format.
-            options: what to do with it.
+            options: what to do with it; the model is the ticket's.
+            ticket: has a model reserved.
             accept: the value of an HTTP `Accept` header, where there is one.
-            deadline: `time.monotonic()` after which the answer is of no use.
             timings: measurements already begun (`read`); they are continued.
 
         Raises:
             NightliftError: any of its kinds that concern a picture, a model or the time.
         """
-        async with within(deadline):
-            model = self._model(options)
-            with model.queue.admitted() as place:
-                request = _Request(model, options, accept, deadline, place)
-                return await self._admitted(data, request, timings or Timings())
+        ticket.arrived()
+        async with within(ticket.deadline):
+            request = _Request(ticket, options, accept, ticket.deadline)
+            return await self._one(data, request, timings or Timings())
 
     async def enhance_all(
-        self, pictures: Sequence[bytes], options: EnhanceOptions, *, deadline: float | None = None
+        self, pictures: Sequence[bytes], options: EnhanceOptions, ticket: Ticket[LoadedModel], deadline: float
     ) -> list[Enhanced]:
-        """Enhance the pictures of one request, a few at a time; there is room for all of them or for none.
+        """Enhance the pictures of one request, a few at a time.
 
         Args:
             pictures: encoded pictures of any accepted format.
             options: what to do with each.
-            deadline: as for `enhance`.
+            ticket: has a model reserved.
+            deadline: `time.monotonic()` after which the answer is of no use.
 
         Raises:
             NightliftError: that of the first picture that failed; the others are given up.
         """
+        ticket.arrived()
         async with within(deadline):
-            model = self._model(options)
-            with model.queue.admitted() as place:
-                request = _Request(model, options, None, deadline, place)
-                return await _a_few_at_once(
-                    [partial(self._admitted, picture, request, Timings()) for picture in pictures],
-                    max(AT_ONCE, model.queue.batch_size),
-                )
+            request = _Request(ticket, options, None, deadline)
+            return await _a_few_at_once(
+                [partial(self._one, picture, request, Timings()) for picture in pictures],
+                max(AT_ONCE, ticket.model.queue.batch_size),
+            )
 
-    async def _admitted(self, data: bytes, request: _Request, timings: Timings) -> Enhanced:
+    async def _one(self, data: bytes, request: _Request, timings: Timings) -> Enhanced:
+        ticket, model = request.ticket, request.ticket.model
         with timings.measure("decode"):
             if len(data) > INLINE_BYTES:
-                header = await self._in_thread(partial(inspect, data, self._limits))
+                header = await self._in_thread(partial(inspect, data, self._limits), ticket.caller)
             else:
                 header = inspect(data, self._limits)
         target = negotiate_format(request.options.format, request.accept, header.format)
         check_writable(target, header.width, header.height)
-        charge_pixels(header.pixels)
-        async with self._budget.hold(header.pixels) as hold:
-            return await self._held(data, header, target, request, timings, hold)
-
-    async def _held(
-        self, data: bytes, header: Header, target: PictureFormat, request: _Request, timings: Timings, hold: Hold
-    ) -> Enhanced:
-        model, options = request.model, request.options
-        render_plan = plan(header.width, header.height, header.bits, model.config.traits, options.render)
+        ticket.charge_pixels(header.pixels)
+        render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
-        prepared, outputs = await self._run(data, header, request, render_plan, timings, hold)
+        costs = {
+            "decode": ticket.expect("decode", header.format, header.pixels),
+            "network": ticket.expect("network", model.label, sum(render_plan.item_pixels)),
+            "finish": ticket.expect("finish", target, header.pixels),
+        }
+        async with self._budget.hold(header.pixels, ticket.caller) as lease:
+            return await self._held(data, request, _Job(header, target, render_plan, lease, costs), timings)
+
+    async def _held(self, data: bytes, request: _Request, job: _Job, timings: Timings) -> Enhanced:
+        ticket, model, options = request.ticket, request.ticket.model, request.options
+        header, target = job.header, job.target
+        prepared, outputs = await self._run(data, request, job, timings)
         handed_over = time.monotonic()
 
         def finished() -> tuple[Rendered, bytes, float]:
@@ -193,7 +179,7 @@ class Enhancer:
                 encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)
             return rendered, encoded, _clipped(picture.pixels)
 
-        rendered, encoded, clipped = await self._in_thread(finished, hold)
+        rendered, encoded, clipped = await self._stage("finish", target, request, job, finished)
         self._observe(model, header, rendered, clipped, target, timings, len(data))
         return Enhanced(
             data=encoded,
@@ -210,40 +196,50 @@ class Enhancer:
         )
 
     async def _run(
-        self, data: bytes, header: Header, request: _Request, render_plan: RenderPlan, timings: Timings, hold: Hold
+        self, data: bytes, request: _Request, job: _Job, timings: Timings
     ) -> tuple[Prepared, list[NDArray[Any]]]:
         """Decode, and run the network on the work items, which its queue is told to expect meanwhile."""
 
         def decoded() -> Prepared:
-            return prepare(decode(data, self._limits, header), render_plan)
+            return prepare(decode(data, self._limits, job.header), job.plan)
 
-        queue, wanted = request.model.queue, (render_plan.output,)
-        height, width = render_plan.item_shapes[0]
-        with queue.expecting((height, width, wanted)) as expectation:
+        ticket = request.ticket
+        height, width = job.plan.item_shapes[0]
+        with ticket.model.queue.expecting((height, width, (job.plan.output,))) as expectation:
             with timings.measure("decode"):
-                prepared = await self._in_thread(decoded, hold)
+                prepared = await self._stage("decode", job.header.format, request, job, decoded)
             outputs, outcomes = await run_network(
-                request.model, prepared, request.deadline, expectation, request.place
+                ticket.model, prepared, request.deadline, expectation, ticket.caller
             )
+        ticket.done(job.costs["network"])
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs
 
-    def _model(self, options: EnhanceOptions) -> LoadedModel:
-        return self.models.get(options.model or self._settings.default_model, options.version)
+    async def _stage(self, stage: str, kind: str, request: _Request, job: _Job, work: Callable[[], T]) -> T:
+        """Run a stage in a thread, and learn what it costs."""
+        ticket, pixels = request.ticket, job.header.pixels
 
-    def _queue(self, model: str | None, version: int | None) -> BatchQueue:
-        return self.models.get(model or self._settings.default_model, version).queue
+        def timed() -> tuple[T, float]:
+            started = time.monotonic()
+            return work(), time.monotonic() - started
+
+        result, seconds = await self._in_thread(timed, ticket.caller, job.costs[stage], job.lease)
+        ticket.done(job.costs[stage])
+        ticket.observe(stage, kind, pixels, seconds)
+        return result
 
     async def close(self) -> None:
         """Wait for the codec threads."""
         await asyncio.to_thread(self._threads.shutdown)
 
-    async def _in_thread(self, work: Callable[[], T], hold: Hold | None = None) -> T:
-        """Work that no cancelling can stop once it has begun: until it ends, `hold` is not given back."""
-        future = self._threads.submit(copy_context().run, work)
-        if hold is not None:
-            hold.until(future)
+    async def _in_thread(
+        self, work: Callable[[], T], caller: str, cost: float = 0.0, lease: Lease | None = None
+    ) -> T:
+        """Work that no cancelling can stop once it has begun: until it ends, `lease` is not given back."""
+        future = self._threads.submit(caller, cost, partial(copy_context().run, work))
+        if lease is not None:
+            lease.until(future)
         return await asyncio.wrap_future(future)
 
     def _check_pass(self, render_plan: RenderPlan) -> None:

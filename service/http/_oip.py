@@ -13,10 +13,9 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 from service.errors import BodyTooLarge, MalformedRequest
 from service.http._body import read_body
 from service.http._origins import refuse_foreign_pages
-from service.http._patience import seconds_allowed, unless_gone
-from service.http._wire import HEADER_LENGTH, read_header_length, read_request, write_response
-from service.protocol import DATATYPES, ProtocolPlane, describe, parse_version, to_json
-from service.runtime import Runtime
+from service.http._timeouts import cancel_on_disconnect
+from service.protocol import DATATYPES, DataPlane, describe, parse_version, to_json
+from service.protocol.rest_codec import HEADER_LENGTH, read_header_length, read_request, write_response
 
 INLINE_BYTES = 64 * 1024
 """JSON up to this length is parsed where it is: a thread would take longer than the work."""
@@ -189,14 +188,10 @@ async def infer(
     x_request_timeout: Annotated[str | None, Header(description="Seconds that the client will wait")] = None,
 ) -> Response:
     """UINT8 pixels run the raw model; BYTES are encoded pictures, enhanced as by `POST /enhance`."""
-    runtime: Runtime = request.app.state.runtime
-    allowed = seconds_allowed(x_request_timeout, runtime.settings.request_timeout)
     header_length = read_header_length(inference_header_content_length)
-    _plane(request).check_room(model, _version(request))
     body = await read_body(request)
-    answer, json_length = await unless_gone(
-        request, _infer(request, body, header_length, model, request.state.started + allowed)
-    )
+    request.state.ticket.reserve(model, _version(request))
+    answer, json_length = await cancel_on_disconnect(request, _infer(request, body, header_length, model))
     headers = {"Cache-Control": "no-store"}
     if json_length is None:
         return Response(answer, media_type="application/json", headers=headers)
@@ -231,7 +226,7 @@ async def unload(request: Request, model: str) -> Response:
     return Response()
 
 
-def _plane(request: Request) -> ProtocolPlane:
+def _plane(request: Request) -> DataPlane:
     return request.app.state.protocol
 
 
@@ -240,9 +235,7 @@ def _version(request: Request) -> int | None:
     return parse_version(request.path_params.get("version", ""))
 
 
-async def _infer(
-    request: Request, body: bytes, header_length: int | None, model: str, deadline: float
-) -> tuple[bytes, int | None]:
+async def _infer(request: Request, body: bytes, header_length: int | None, model: str) -> tuple[bytes, int | None]:
     """Parse, run, and write the answer; long JSON is handled in a thread."""
     limit = request.app.state.runtime.settings.max_json_bytes
     version = request.path_params.get("version", "")
@@ -250,7 +243,7 @@ async def _infer(
     parsed, binary = await _off_loop(
         json_bytes > INLINE_BYTES, lambda: read_request(body, header_length, model, version, limit)
     )
-    response = await _plane(request).infer(parsed, deadline)
+    response = await _plane(request).infer(parsed, request.state.ticket)
     has_json = not all(tensor.name in binary for tensor in response.outputs)
     return await _off_loop(has_json, lambda: write_response(response, binary))
 

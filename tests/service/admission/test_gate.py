@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from service.access import Scope
-from service.access._buckets import Rate
-from service.access._gate import Limits, _limits, _limits_of
-from service.access._keys import make_key
+from service.admission import Scope
+from service.admission._keys import make_key
+from service.admission._policy import Limits, _limits, _limits_of
+from service.admission._rate_limit import Rate
 
 SETTINGS = _limits(2.0, 8, 60.0)
 NONE = Limits(None, None)

@@ -1,15 +1,16 @@
-"""The plane under REST and gRPC: what the protocol asks for, answered from one runtime."""
+"""The data plane under REST and gRPC: what the protocol asks for, answered from one runtime."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection, Coroutine
 from typing import Any
 
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from service.deadline import within
+from service.admission import Ticket, within
 from service.errors import Forbidden, InvalidParameter, MalformedRequest, NightliftError, UnservableModel
 from service.inference import LoadedModel
 from service.protocol import _metadata
@@ -21,7 +22,7 @@ from service.repository import Batching, ConfigError
 from service.runtime import Phase, Runtime
 
 
-class ProtocolPlane:
+class DataPlane:
     """Everything that the Open Inference Protocol offers, called on the runtime's event loop.
 
     Every method that names a model raises ModelNotFound if there is none of that name and version, and ModelNotReady
@@ -111,33 +112,27 @@ class ProtocolPlane:
         self._check_control()
         await self._to_the_end(self._models.unload(name))
 
-    def check_room(self, name: str, version: int | None = None) -> None:
-        """Refuse early, before its body has come, an inference that cannot be taken now; raises as `infer`."""
-        self._runtime.check_running()
-        self._runtime.enhancer.check_room(name, version)
-
-    async def infer(self, request: InferenceRequest, deadline: float | None = None) -> InferenceResponse:
-        """Run a model: on the pixels of a UINT8 input, or on the encoded pictures of a BYTES input.
+    async def infer(self, request: InferenceRequest, ticket: Ticket[LoadedModel]) -> InferenceResponse:
+        """Run the ticket's model: on the pixels of a UINT8 input, or on the encoded pictures of a BYTES input.
 
         Args:
             request: what to run.
-            deadline: `time.monotonic()` until which the client waits; None is as long as the service allows.
+            ticket: has the request's model reserved.
 
         Raises:
             NightliftError: any of its kinds that concern a request, a model, a picture or the time.
         """
-        self._runtime.check_running()
-        model = self._models.get(request.model, request.version)
+        model = ticket.model
         name = model.config.inputs[0].name
         if [tensor.name for tensor in request.inputs] != [name]:
             given = ", ".join(repr(tensor.name) for tensor in request.inputs) or "none"
             raise MalformedRequest(f"model {model.name!r} has one input, {name!r}; the request's inputs are: {given}")
         tensor = request.inputs[0]
-        end = _earliest(deadline, request.timeout, model.config.batching, self._settings.request_timeout)
+        end = min(ticket.deadline, time.monotonic() + _seconds(request.timeout, model.config.batching))
         if tensor.datatype == BYTES:
-            return await run_pictures(self._runtime.enhancer, model, tensor, request, end)
+            return await run_pictures(self._runtime.pipeline, ticket, tensor, request, end)
         async with within(end):
-            return await run_raw(model, tensor, request, self._settings.max_whole_pixels, end)
+            return await run_raw(ticket, tensor, request, self._settings.max_whole_pixels, end)
 
     def _versions(self, name: str) -> list[LoadedModel]:
         return [model for model in self._models.loaded() if model.name == name]
@@ -159,12 +154,11 @@ class ProtocolPlane:
             task.exception()  # noted in the index already, if nobody waits for it any more
 
 
-def _earliest(deadline: float | None, timeout: float | None, batching: Batching, longest: float) -> float:
-    """When to give up: the earliest of what the client, the request, the model and the service say, in this order."""
-    seconds = [longest]
+def _seconds(timeout: float | None, batching: Batching) -> float:
+    """How long a request may take by what it says itself, and by what its model says."""
+    seconds = [math.inf]
     if batching.default_timeout is not None:
         seconds.append(batching.default_timeout)
     if timeout is not None and batching.allow_timeout_override:
         seconds.append(timeout)
-    end = time.monotonic() + min(seconds)
-    return end if deadline is None else min(end, deadline)
+    return min(seconds)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any
 
+from service.admission._fair import FairOrder
 
-class Hold:
+
+class Lease:
     """A part of a budget, held until its block ends and all work that it was told of."""
 
     def __init__(self, amount: int, give_back: Callable[[int], None]) -> None:
@@ -38,7 +41,7 @@ class Hold:
 
 
 class Budget:
-    """A semaphore that is taken in pixels, or in bytes, in order of arrival.
+    """A semaphore that is taken in pixels, or in bytes, and shared fairly by callers.
 
     Args:
         limit: how much may be held at once. Who needs more than that is let through alone.
@@ -47,38 +50,49 @@ class Budget:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._order = FairOrder()
+        self._arrivals = itertools.count()
+        self._waiting: list[tuple[float, int, str, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def hold(self, amount: int) -> AsyncIterator[Hold]:
-        """Wait until `amount` fits beside what others hold, and give it back at the end."""
+    async def hold(self, amount: int, caller: str = "") -> AsyncIterator[Lease]:
+        """Wait until it is this caller's turn and `amount` fits beside what others hold; it is given back at the end.
+
+        A small amount does not overtake a large one whose turn it is: that would never come.
+        """
         amount = min(amount, self._limit)
-        if self._waiting or self._held + amount > self._limit:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append((amount, turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._give_back(amount)
-                raise
-        else:
-            self._held += amount
-        hold = Hold(amount, self._give_back)
+        start = self._order.enter(caller, amount)
+        turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (start, next(self._arrivals), caller, amount, turn))
+        self._serve()
         try:
-            yield hold
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(amount)
+            else:
+                turn.cancel()
+                self._serve()
+            raise
+        lease = Lease(amount, self._give_back)
+        try:
+            yield lease
         finally:
-            hold.leave()
+            lease.leave()
 
     def _give_back(self, amount: int) -> None:
         self._held -= amount
+        self._serve()
+
+    def _serve(self) -> None:
         while self._waiting:
-            wanted, turn = self._waiting[0]
+            start, _, caller, amount, turn = self._waiting[0]
             if turn.cancelled():
-                self._waiting.popleft()
-                continue
-            if self._held + wanted > self._limit:
+                self._order.left(caller, amount)
+            elif self._held + amount > self._limit:
                 return
-            self._waiting.popleft()
-            self._held += wanted
-            turn.set_result(None)
+            else:
+                self._order.served(start)
+                self._held += amount
+                turn.set_result(None)
+            heapq.heappop(self._waiting)

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
-from service.access._addresses import one_caller
-from service.access._buckets import Buckets, Rate, seconds_until
-from service.access._caller import Charge
-from service.access._keyring import Keyring
-from service.access._keys import Key, Scope
+from service.admission._keys import Key, Keyring, Scope
+from service.admission._rate_limit import Buckets, Rate, seconds_until
 from service.errors import Forbidden, NightliftError, RateLimited, Unauthenticated
 from service.settings import Settings
 from service.telemetry import Metrics, current_request
 
 logger = logging.getLogger("nightlift")
+
+Charge = Callable[[int], None]
+"""Takes the pixels that a caller is about to have worked on."""
 
 CALLERS = 20_000
 """Callers whose use is remembered: some 5 MB."""
@@ -34,8 +34,8 @@ class Limits:
     pixels: Rate | None
 
 
-def open_gate(settings: Settings, metrics: Metrics) -> Gate | None:
-    """The gate that the settings ask for; None where everybody may call as often as they like.
+def open_policy(settings: Settings, metrics: Metrics) -> AccessPolicy | None:
+    """The policy that the settings ask for; None where everybody may call as often as they like.
 
     Raises:
         ValueError: if the keys file cannot be read.
@@ -44,10 +44,10 @@ def open_gate(settings: Settings, metrics: Metrics) -> Gate | None:
         return None
     keyring = None if settings.keys_file is None else Keyring(settings.keys_file)
     limits = _limits(settings.rate_limit, settings.rate_burst, settings.rate_megapixels)
-    return Gate(keyring, limits, metrics)
+    return AccessPolicy(keyring, limits, metrics)
 
 
-class Gate:
+class AccessPolicy:
     """Lets calls in, or refuses them, before their body is read.
 
     Args:
@@ -63,16 +63,16 @@ class Gate:
         self._requests = Buckets(CALLERS)
         self._pixels = Buckets(CALLERS)
 
-    def admit(self, need: Scope, authorization: str | None, address: Callable[[], str]) -> Charge | None:
+    def check(self, need: Scope, authorization: str | None, address: str) -> tuple[str, Charge | None]:
         """Let a call in.
 
         Args:
             need: the scope that its key must have.
             authorization: the header or metadata of that name.
-            address: gives the client's; asked only where there are no keys.
+            address: the client's, by which callers are told apart where there are no keys.
 
         Returns:
-            What its pixels are to be charged by, if they are limited.
+            Whose share it counts for, and what its pixels are to be charged by, if they are limited.
 
         Raises:
             Unauthenticated: if a key is needed, and none or an unknown one came.
@@ -80,7 +80,7 @@ class Gate:
             RateLimited: if the caller has had its share for now.
         """
         if self._keyring is None:
-            return self._within_limits(one_caller(address()), self._limits)
+            return address, self._within_limits(address, self._limits)
         key = _authenticated(self._keyring, authorization)
         try:
             if need not in key.scopes:
@@ -95,7 +95,7 @@ class Gate:
             request.key = key.name
         if need is Scope.ADMIN:
             logger.info("the key %r is used to change models", key.name)
-        return charge
+        return key.id, charge
 
     def _within_limits(self, caller: str, limits: Limits) -> Charge | None:
         now = time.monotonic()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from service.access import forwarded_for, grpc_peer
-from service.access._addresses import one_caller
+from service.admission import forwarded_for, grpc_peer
+from service.admission._addresses import one_caller
 
 TRUSTED = ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"]
 CHAINS = [

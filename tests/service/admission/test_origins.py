@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.servers import Server
-from tests.service.access.conftest import ORIGIN, PICTURE, Guarded, bearer
+from tests.service.admission.conftest import ORIGIN, PICTURE, Guarded, bearer
 
 FOREIGN = "https://evil.example"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.access import Scope, add_key, read_keys, revoke_key
-from service.access._keyring import LOOK_SECONDS, Keyring
+from service.admission import Scope, add_key, read_keys, revoke_key
+from service.admission._keys import LOOK_SECONDS, Keyring
 
 ENHANCE = frozenset({Scope.ENHANCE})
 
@@ -69,7 +69,7 @@ def test_changes_are_seen_within_a_second_and_broken_files_are_not_believed(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("service.access._keyring.time.monotonic", lambda: now)
+    monkeypatch.setattr("service.admission._keys.time.monotonic", lambda: now)
     first = add_key(path, "first", ENHANCE)
     keys = Keyring(path)
     second = add_key(path, "second", ENHANCE)

@@ -14,24 +14,24 @@ from service.errors import ClientGone, InvalidParameter
 T = TypeVar("T")
 
 
-def seconds_allowed(header: str | None, longest: float) -> float:
-    """Seconds that a request may take: what `X-Request-Timeout` asks for, at most `longest`.
+def parse_timeout(header: str | None) -> float:
+    """Seconds that the client waits, by its header `X-Request-Timeout`; without one there is no end.
 
     Raises:
         InvalidParameter: if the header is no positive number.
     """
     if header is None:
-        return longest
+        return math.inf
     try:
         seconds = float(header)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
         raise InvalidParameter(f"X-Request-Timeout is {header[:32]!r}; it must be a positive number of seconds")
-    return min(seconds, longest)
+    return seconds
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Await `work`, and drop it as soon as the client hangs up. The body must have been read before.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-class Watched:
+class FileWatcher:
     """Notices that any of some files was replaced or written since it was last asked.
 
     A file that has gone is no change: half a replacement is not worth reading.

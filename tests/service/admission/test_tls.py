@@ -21,11 +21,11 @@ import pytest
 import trustme
 
 from nightlift.client import Client
-from service.access import Scope, TlsFiles, add_key
+from service.admission import Scope, TlsFiles, add_key
 from service.settings import Settings
 from tests.nightlift.commands import environment, nightlift
 from tests.servers import START_SECONDS, Server, serving
-from tests.service.access.conftest import PICTURE, bearer, over_grpc, over_http
+from tests.service.admission.conftest import PICTURE, bearer, over_grpc, over_http
 
 HEALTHCHECK = Path(__file__).parents[3] / "docker" / "healthcheck.py"
 

@@ -12,7 +12,7 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from service.access import Scope, add_key
+from service.admission import Scope, add_key
 from tests.pictures import dark_scene, encoded
 from tests.repositories import make_repository
 from tests.servers import Server, serving

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.servers import Server, serving
-from tests.service.access.conftest import HALF_A_PICTURE, Guarded, bearer, call
+from tests.service.admission.conftest import HALF_A_PICTURE, Guarded, bearer, call
 from tests.service.conftest import metric
 
 TRANSPORTS = ("http", "grpc")

@@ -1,45 +1,68 @@
-"""Where gRPC calls enter and leave: each is let in, counted and timed, and its error becomes a status code."""
+"""Where gRPC calls enter and leave: each gets a ticket, is counted and timed, and its error becomes a status code."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from service.access import charging
+from service.admission import Admission, Call, Network, Scope, Ticket, forwarded_for, grpc_peer
 from service.errors import MalformedRequest, NightliftError
-from service.rpc._admission import INFER, Admission, scope_needed
-from service.rpc._reception import Reception
-from service.rpc._wire import check_structure, passing_bytes
+from service.inference import LoadedModel
+from service.protocol.grpc_codec import check_structure, passing_bytes
+from service.rpc._message_limiter import MessageLimiter
 from service.telemetry import Metrics, recorded
 
 logger = logging.getLogger("nightlift")
 
-Answer = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+Answer = Callable[[Any, Any], Awaitable[Any]]
+
+OPEN_SERVICES = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
+INFERENCE = "/inference.GRPCInferenceService/"
+INFER = f"{INFERENCE}ModelInfer"
+OPEN_METHODS = frozenset({f"{INFERENCE}ServerLive", f"{INFERENCE}ServerReady"})
+ADMIN_METHODS = frozenset({f"{INFERENCE}RepositoryModelLoad", f"{INFERENCE}RepositoryModelUnload"})
 
 
-class Boundary(grpc.aio.ServerInterceptor):
+def scope_needed(method: str) -> Scope | None:
+    """The scope that a key for this method must have; None where no key is needed. Unknown methods are not open."""
+    if method in OPEN_METHODS or method.startswith(OPEN_SERVICES):
+        return None
+    return Scope.ADMIN if method in ADMIN_METHODS else Scope.ENHANCE
+
+
+@dataclass(frozen=True)
+class AdmittedCall:
+    """What methods that need a key get in the place of gRPC's context."""
+
+    ticket: Ticket[LoadedModel]
+
+
+class AdmissionInterceptor(grpc.aio.ServerInterceptor):
     """Maps errors by their attributes, and counts calls beside those of HTTP: route is the method's full name.
 
     Args:
         metrics: counts and times calls.
         inferences, others: read the messages of calls that are not open to everybody; those that run a model, which
             may be long and slow to come, must not keep the others waiting.
-        admission: asked about these calls, before their message is read; None lets all in.
+        admission: gives tickets for these calls, before their message is read.
+        trusted: proxies whose `x-forwarded-for` is believed.
         max_structure: see `check_structure`.
     """
 
     def __init__(
         self,
         metrics: Metrics,
-        inferences: Reception,
-        others: Reception,
-        admission: Admission | None,
+        inferences: MessageLimiter,
+        others: MessageLimiter,
+        admission: Admission[LoadedModel],
+        trusted: Sequence[Network],
         max_structure: int,
     ) -> None:
         self._metrics = metrics
@@ -47,6 +70,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         self._inferences = inferences
         self._others = others
         self._admission = admission
+        self._trusted = trusted
 
     async def intercept_service(
         self,
@@ -76,15 +100,28 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _admitted(self, method: str, answer: Answer) -> Answer:
         need = scope_needed(method)
         assert need is not None
-        reception = self._inferences if method == INFER else self._others
+        limiter = self._inferences if method == INFER else self._others
 
         async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
-            charge = self._admission.admit(need, context) if self._admission else None
-            async with reception.receive(requests) as request:
-                with charging(charge):
-                    return await answer(request, context)
+            with self._admission.admit(self._call(need, context)) as ticket:
+                async with limiter.receive(requests, ticket.caller) as request:
+                    return await answer(request, AdmittedCall(ticket))
 
         return admitted
+
+    def _call(self, need: Scope, context: grpc.aio.ServicerContext) -> Call:
+        metadata = [entry for entry in context.invocation_metadata() or () if isinstance(entry[1], str)]
+        address = grpc_peer(context.peer())
+        if self._trusted:
+            chain = [value for name, value in metadata if name == "x-forwarded-for"]
+            address = forwarded_for(address, chain, self._trusted)
+        remaining = context.time_remaining()
+        return Call(
+            need=need,
+            authorization=next((value for name, value in metadata if name == "authorization"), None),
+            address=address,
+            seconds=math.inf if remaining is None else remaining,
+        )
 
     def _bounded(self, method: str, answer: Answer) -> Answer:
         async def bounded(request: Any, context: grpc.aio.ServicerContext) -> Any:
@@ -148,7 +185,7 @@ def _parsing_inside(handler: grpc.RpcMethodHandler, max_structure: int) -> grpc.
         except (DecodeError, NightliftError) as error:
             return error
 
-    async def parsed(request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def parsed(request: Any, context: Any) -> Any:
         if isinstance(request, NightliftError):
             raise request
         if isinstance(request, DecodeError):

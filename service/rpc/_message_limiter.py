@@ -9,11 +9,11 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from service.budget import Budget
+from service.admission import Budget
 from service.errors import BodyTooSlow, MalformedRequest, Unavailable
 
 
-class Reception:
+class MessageLimiter:
     """Reads the one message of a call once there is room for it; until then its bytes stay with the client.
 
     gRPC does not say beforehand how long a message will be. So each is taken for the longest while it comes, and for
@@ -31,8 +31,10 @@ class Reception:
         self._budget = Budget(limit_together)
 
     @asynccontextmanager
-    async def receive(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def receive(self, messages: AsyncIterator[Any], caller: str = "") -> AsyncIterator[Any]:
         """The call's message, as its deserializer made it; its bytes count as held until the block ends.
+
+        Callers share the room fairly.
 
         Raises:
             Unavailable: if there was no room for it in time.
@@ -40,16 +42,16 @@ class Reception:
             MalformedRequest: if the call ends without one.
         """
         async with AsyncExitStack() as held:
-            hold = None
+            lease = None
             try:
                 async with asyncio.timeout(self._seconds):
-                    hold = await held.enter_async_context(self._budget.hold(self._limit))
+                    lease = await held.enter_async_context(self._budget.hold(self._limit, caller))
                     message = await anext(messages, None)
             except TimeoutError:
-                if hold is None:
+                if lease is None:
                     raise Unavailable("too many bytes are being sent to the service at this moment") from None
                 raise BodyTooSlow(f"the message had not come after {self._seconds:g} s") from None
             if message is None:
                 raise MalformedRequest("the call brought no message")
-            hold.keep(message.ByteSize() if isinstance(message, Message) else 0)
+            lease.keep(message.ByteSize() if isinstance(message, Message) else 0)
             yield message
