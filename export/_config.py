@@ -21,7 +21,7 @@ FILES = {"onnx": _onnx.FILE, "torchscript": _torchscript.FILE}
 """Format -> name of the model file inside a version folder."""
 
 MAX_BATCH_SIZE = 16
-MAX_QUEUE_SIZE = 64  # Triton's own default is a queue without end
+MAX_QUEUE_SIZE = 256  # Triton's own default is a queue without end
 PREFIX = "nightlift."
 
 

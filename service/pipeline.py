@@ -1,4 +1,4 @@
-"""The pipeline: encoded bytes and options in, encoded bytes and a report out. HTTP, gRPC and the command line call it.
+"""The pipeline: encoded bytes and options in, encoded bytes and a report out, whoever calls.
 
 bytes → picture → work items → batch → engine → picture → bytes
 """
@@ -59,7 +59,7 @@ class _Request:
 
 @dataclass
 class _Job:
-    """One picture on its way: what it is, what is held for it, and the seconds that each stage is expected to take."""
+    """One picture on its way: what it is, what is held for it, and the seconds that each stage may take."""
 
     header: Header
     target: PictureFormat
@@ -166,7 +166,7 @@ class Pipeline:
             return await self._held(data, request, _Job(header, target, render_plan, lease, costs), timings)
 
     async def _held(self, data: bytes, request: _Request, job: _Job, timings: Timings) -> Enhanced:
-        ticket, model, options = request.ticket, request.ticket.model, request.options
+        model, options = request.ticket.model, request.options
         header, target = job.header, job.target
         prepared, outputs = await self._run(data, request, job, timings)
         handed_over = time.monotonic()

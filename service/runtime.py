@@ -1,4 +1,4 @@
-"""What all transports share: settings, metrics, models, the door, the pipeline, and where the service is in its life."""
+"""What all transports share: settings, metrics, models, admission, the pipeline, and the phase of the service."""
 
 from __future__ import annotations
 

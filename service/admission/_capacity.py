@@ -23,9 +23,9 @@ SHARE = 4.0
 again is kept for others (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking, 1998)."""
 
 STOP_MARGIN = 1.5
-"""`drain_timeout` is at least so many times what a lone caller may have waiting: others, and errors of the estimate."""
+"""`drain_timeout` is at least so many times what a lone caller may have waiting, for others and for errors."""
 
-ARRIVAL_SECONDS = 1.0
+ARRIVAL_SECONDS = 0.25
 """A request whose body has not come so long after its head is not counted until it has come: a slow client would keep
 others out."""
 
@@ -59,7 +59,7 @@ class StageCosts:
 
 
 class ThroughputEstimator:
-    """Seconds that pass for every second of expected work, while there is any; below 1 where things run side by side."""
+    """Seconds that pass for every second of expected work, while there is any; fewer where it is done in parallel."""
 
     def __init__(self) -> None:
         self._seconds = self._work = 1.0
@@ -103,7 +103,7 @@ class Intake:
 
 
 class Reservation:
-    """What one request is expected to cost still; made by `CapacityLimiter.reserve`, which counts it until it ends."""
+    """What one request is still expected to cost; made by `CapacityLimiter.reserve`, counted until it ends."""
 
     def __init__(self, limiter: CapacityLimiter, caller: str, intake: Intake, work: float, deadline: float) -> None:
         self.caller = caller

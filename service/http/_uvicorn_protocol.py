@@ -36,10 +36,10 @@ all that one read of 250 KB brings: ten thousand."""
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which waits for the rest of a head for ever and keeps all of it, with bounds on both.
 
-    A connection is closed if the head of its first request has not come after `header_timeout`, or that of a later one
-    so long after its first byte; one that is longer than `HEAD_BYTES` is refused. So are `TRAILER_BYTES` in a row
-    that are neither head nor body. Trailers are forgotten: uvicorn would add them to the head's fields. Between
-    requests its own limit on idle connections holds.
+    A connection is closed if the head of its first request has not come after `header_timeout`, or that of a later
+    one so long after its first byte; one that is longer than `HEAD_BYTES` is refused. So are `TRAILER_BYTES` in a row
+    that are neither head nor body, and more than `UNANSWERED` requests at once. Trailers are forgotten: uvicorn would
+    add them to the head's fields. Between requests its own limit on idle connections holds.
 
     The parser does not tell how far in a read it is. So what it tells is counted, and reads of which it tells
     nothing; what is left of any other read, some 250 KB at most, is counted once it is told.

@@ -13,11 +13,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
-from service.rpc._admission import scope_needed
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from service.admission import Scope, add_key, revoke_key
+from service.rpc._interceptor import scope_needed
 from tests.service.admission.conftest import PICTURE, Guarded, bearer, call
 
 TRANSPORTS = ("http", "grpc")

@@ -21,8 +21,9 @@ import pytest
 import trustme
 
 from nightlift.client import Client
-from service.admission import Scope, TlsFiles, add_key
+from service.admission import Scope, add_key
 from service.settings import Settings
+from service.tls import TlsFiles
 from tests.nightlift.commands import environment, nightlift
 from tests.servers import START_SECONDS, Server, serving
 from tests.service.admission.conftest import PICTURE, bearer, over_grpc, over_http

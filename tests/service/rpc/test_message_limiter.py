@@ -9,7 +9,7 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from service.errors import BodyTooSlow, MalformedRequest, Unavailable
-from service.rpc._message_limiter import Reception
+from service.rpc._message_limiter import MessageLimiter
 
 MESSAGE = pb.ModelInferRequest(id="x" * 38)  # 40 bytes
 
@@ -25,14 +25,14 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
 
 def test_a_message_counts_as_the_longest_while_it_comes_and_then_as_what_it_is() -> None:
     async def scenario() -> None:
-        reception = Reception(limit=100, limit_together=150, seconds=5)
+        limiter = MessageLimiter(limit=100, limit_together=150, seconds=5)
         first_arrived, second_arrived = asyncio.Event(), asyncio.Event()
         second_arrived.set()
         read: list[str] = []
         done = asyncio.Event()
 
         async def call(name: str, arrived: asyncio.Event) -> None:
-            async with reception.receive(coming(arrived)) as message:
+            async with limiter.receive(coming(arrived)) as message:
                 assert message is MESSAGE
                 read.append(name)
                 await done.wait()
@@ -57,10 +57,10 @@ def test_a_message_counts_as_the_longest_while_it_comes_and_then_as_what_it_is()
 
 def test_a_slow_message_is_given_up_and_its_room_is_given_back() -> None:
     async def scenario() -> None:
-        reception = Reception(limit=100, limit_together=100, seconds=0.02)
+        limiter = MessageLimiter(limit=100, limit_together=100, seconds=0.02)
         for _ in range(2):
             with pytest.raises(BodyTooSlow):
-                async with reception.receive(coming(asyncio.Event())):
+                async with limiter.receive(coming(asyncio.Event())):
                     pass
 
     run(scenario)
@@ -68,12 +68,12 @@ def test_a_slow_message_is_given_up_and_its_room_is_given_back() -> None:
 
 def test_who_finds_no_room_in_time_may_come_again() -> None:
     async def scenario() -> None:
-        reception = Reception(limit=100, limit_together=100, seconds=0.02)
+        limiter = MessageLimiter(limit=100, limit_together=100, seconds=0.02)
         arrived = asyncio.Event()
         arrived.set()
-        async with reception.receive(coming(arrived)):
+        async with limiter.receive(coming(arrived)):
             with pytest.raises(Unavailable) as caught:
-                async with reception.receive(coming(arrived)):
+                async with limiter.receive(coming(arrived)):
                     pass
         assert caught.value.retry_after
 
@@ -87,7 +87,7 @@ def test_a_call_may_end_without_a_message() -> None:
 
     async def scenario() -> None:
         with pytest.raises(MalformedRequest):
-            async with Reception(100, 100, 1).receive(nothing()):
+            async with MessageLimiter(100, 100, 1).receive(nothing()):
                 pass
 
     run(scenario)

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.http._uvicorn_protocol import HEAD_BYTES, TRAILER_BYTES, URL_BYTES, BoundedProtocol
+from service.http._uvicorn_protocol import HEAD_BYTES, TRAILER_BYTES, UNANSWERED, URL_BYTES, BoundedProtocol
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
@@ -193,8 +193,53 @@ def test_below_v2_that_is_in_the_protocols_form() -> None:
 
 @pytest.mark.parametrize("garbage", [b"\0\0", b"GET /b HTTP/1.1\r\nno field\r\n\r\n"])
 def test_what_came_before_is_answered_first(garbage: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BoundedProtocol, "head_seconds", 0.01)
+    monkeypatch.setattr(BoundedProtocol, "header_timeout", 0.01)
     wire, app = told(GET + GET + garbage, garbage, seconds=0.05)
     assert [answer[:3] for answer in wire.answers] == [b"200", b"200"]
     assert len(app.heads) == 2
+    assert wire.closed
+
+
+def test_a_wish_for_another_protocol_is_left_out_and_the_request_served() -> None:
+    """Its body is not lost, and is not taken for a request, however it comes: see RFC 9110, 7.8."""
+    body = b"GET /b HTTP/1.1\r\nHost: evil\r\n\r\n"
+    head = b"POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    sized, chunked = b"Content-Length: %d\r\n\r\n" % len(body), b"Transfer-Encoding: chunked\r\n\r\n"
+    in_chunks = b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    for reads in (
+        [head + sized, body],
+        [head + sized + body],
+        [head[:50], head[50:] + sized + body[:5], body[5:]],
+        [head + chunked, in_chunks],
+        [head + chunked + in_chunks],
+    ):
+        wire, app = told(*reads, GET)
+        assert [answer.partition(b"\r\n\r\n")[2] for answer in wire.answers] == [b"%d" % len(body), b"0"]
+        assert b"upgrade" not in app.heads[0]
+        assert not wire.closed
+
+
+@pytest.mark.parametrize("token", [b"websocket", b"h2c", b"TLS/1.0"])
+def test_without_a_body_it_is_served_too(token: bytes) -> None:
+    wire, app = told(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: " + token + b"\r\n\r\n" + GET)
+    assert len(app.heads) == len(wire.answers) == 2
+
+
+def test_a_proxys_method_is_refused() -> None:
+    wire, app = told(b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n" + GET)
+    refusal(wire)
+    assert not app.heads
+
+
+def test_a_few_requests_may_be_sent_ahead_of_their_answers() -> None:
+    wire, _ = told(GET * UNANSWERED, seconds=0.01)
+    assert len(wire.answers) == UNANSWERED
+    assert not wire.closed
+
+
+def test_thousands_may_not() -> None:
+    """What was parsed by then is answered, then the connection is closed; nothing else is kept of them."""
+    wire, app = told(GET * 5000, seconds=0.01)
+    assert UNANSWERED <= len(wire.answers) <= UNANSWERED + 1
+    assert len(app.heads) == len(wire.answers)
     assert wire.closed

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from service.admission._capacity import ARRIVAL_SECONDS
 from tests.pictures import dark_scene, encoded
 from tests.repositories import make_repository
 from tests.servers import Server, serving
@@ -98,6 +99,7 @@ def test_a_body_that_does_not_come_gets_408(strict: Server) -> None:
 
 def test_many_slow_uploads_do_not_hold_up_others(strict: Server) -> None:
     connections = [connect(strict, upload(100_000)) for _ in range(100)]
+    time.sleep(2 * ARRIVAL_SECONDS)
     try:
         for _ in range(5):
             started = time.monotonic()
