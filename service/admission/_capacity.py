@@ -25,6 +25,9 @@ again is kept for others (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Tran
 STOP_MARGIN = 1.5
 """`drain_timeout` is at least so many times what a lone caller may have waiting, for others and for errors."""
 
+DEADLINE_MARGIN = 1.25
+"""A request is taken if it is expected to be answered in the time that it leaves divided by this."""
+
 ARRIVAL_SECONDS = 0.25
 """A request whose body has not come so long after its head is not counted until it has come: a slow client would keep
 others out."""
@@ -251,13 +254,11 @@ class CapacityLimiter:
                 total + work - bound,
                 work,
             )
-        left = one.deadline - time.monotonic()
-        if total + work > left and (expected := self._expected(mine + work, caller)) > left:
-            raise self._full(
-                f"the answer would take about {expected:.1f} s, and the request leaves {max(0.0, left):.1f} s",
-                expected - left,
-                work,
-            )
+        left = max(0.0, one.deadline - time.monotonic())
+        bound = left / DEADLINE_MARGIN
+        if total + work > bound and (expected := self._expected(mine + work, caller)) > bound:
+            detail = f"the answer would take about {expected:.1f} s, and the request leaves {left:.1f} s"
+            raise self._full(detail, expected - bound, work)
 
     def _expected(self, mine: float, caller: str) -> float:
         """Seconds until a caller's work is done where every other one's gets the same share meanwhile."""
