@@ -54,18 +54,21 @@ class _Request:
     ticket: Ticket[LoadedModel]
     options: EnhanceOptions
     accept: str | None
-    deadline: float | None
+    deadline: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Job:
-    """One picture on its way: what it is, what is held for it, and the seconds that each stage may take."""
+    """One picture of a request: what it is, what is held for it, and the seconds that each stage may take."""
 
+    request: _Request
+    data: bytes
     header: Header
     target: PictureFormat
     plan: RenderPlan
     lease: Lease
     costs: dict[str, float]
+    timings: Timings
 
 
 async def run_network(
@@ -163,12 +166,12 @@ class Pipeline:
             "finish": ticket.expect("finish", target, header.pixels),
         }
         async with self._budget.hold(header.pixels, ticket.caller) as lease:
-            return await self._held(data, request, _Job(header, target, render_plan, lease, costs), timings)
+            return await self._held(_Job(request, data, header, target, render_plan, lease, costs, timings))
 
-    async def _held(self, data: bytes, request: _Request, job: _Job, timings: Timings) -> Enhanced:
-        model, options = request.ticket.model, request.options
-        header, target = job.header, job.target
-        prepared, outputs = await self._run(data, request, job, timings)
+    async def _held(self, job: _Job) -> Enhanced:
+        model, options = job.request.ticket.model, job.request.options
+        header, target, timings = job.header, job.target, job.timings
+        prepared, outputs = await self._run(job)
         handed_over = time.monotonic()
 
         def finished() -> tuple[Rendered, bytes, float]:
@@ -179,8 +182,8 @@ class Pipeline:
                 encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)
             return rendered, encoded, _clipped(picture.pixels)
 
-        rendered, encoded, clipped = await self._stage("finish", target, request, job, finished)
-        self._observe(model, header, rendered, clipped, target, timings, len(data))
+        rendered, encoded, clipped = await self._stage("finish", target, job, finished)
+        self._observe(job, rendered, clipped)
         return Enhanced(
             data=encoded,
             format=target,
@@ -195,30 +198,28 @@ class Pipeline:
             timings=timings,
         )
 
-    async def _run(
-        self, data: bytes, request: _Request, job: _Job, timings: Timings
-    ) -> tuple[Prepared, list[NDArray[Any]]]:
+    async def _run(self, job: _Job) -> tuple[Prepared, list[NDArray[Any]]]:
         """Decode, and run the network on the work items, which its queue is told to expect meanwhile."""
 
         def decoded() -> Prepared:
-            return prepare(decode(data, self._limits, job.header), job.plan)
+            return prepare(decode(job.data, self._limits, job.header), job.plan)
 
-        ticket = request.ticket
+        ticket, timings = job.request.ticket, job.timings
         height, width = job.plan.item_shapes[0]
         with ticket.model.queue.expecting((height, width, (job.plan.output,))) as expectation:
             with timings.measure("decode"):
-                prepared = await self._stage("decode", job.header.format, request, job, decoded)
+                prepared = await self._stage("decode", job.header.format, job, decoded)
             outputs, outcomes = await run_network(
-                ticket.model, prepared, request.deadline, expectation, ticket.caller
+                ticket.model, prepared, job.request.deadline, expectation, ticket.caller
             )
         ticket.done(job.costs["network"])
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs
 
-    async def _stage(self, stage: str, kind: str, request: _Request, job: _Job, work: Callable[[], T]) -> T:
+    async def _stage(self, stage: str, kind: str, job: _Job, work: Callable[[], T]) -> T:
         """Run a stage in a thread, and learn what it costs."""
-        ticket, pixels = request.ticket, job.header.pixels
+        ticket = job.request.ticket
 
         def timed() -> tuple[T, float]:
             started = time.monotonic()
@@ -226,7 +227,7 @@ class Pipeline:
 
         result, seconds = await self._in_thread(timed, ticket.caller, job.costs[stage], job.lease)
         ticket.done(job.costs[stage])
-        ticket.observe(stage, kind, pixels, seconds)
+        ticket.capacity.costs.observe(stage, kind, job.header.pixels, seconds)
         return result
 
     async def close(self) -> None:
@@ -251,26 +252,17 @@ class Pipeline:
                 max_whole_pixels=limit,
             )
 
-    def _observe(
-        self,
-        model: LoadedModel,
-        header: Header,
-        rendered: Rendered,
-        clipped: float,
-        target: PictureFormat,
-        timings: Timings,
-        size: int,
-    ) -> None:
-        metrics = self._metrics
-        metrics.input_bytes.observe(size)
-        metrics.input_megapixels.observe(header.megapixels)
+    def _observe(self, job: _Job, rendered: Rendered, clipped: float) -> None:
+        metrics, name = self._metrics, job.request.ticket.model.name
+        metrics.input_bytes.observe(len(job.data))
+        metrics.input_megapixels.observe(job.header.megapixels)
         metrics.input_luminance.observe(rendered.luminance_before)
         metrics.output_luminance.observe(rendered.luminance_after)
         metrics.output_clipped.observe(clipped)
-        metrics.pictures.labels(model.name, target, rendered.detail).inc()
+        metrics.pictures.labels(name, job.target, rendered.detail).inc()
         for stage in ("read", "decode", "render", "encode"):
-            if stage in timings.seconds:
-                metrics.model(model.name).stage(stage, timings.seconds[stage])
+            if stage in job.timings.seconds:
+                metrics.model(name).stage(stage, job.timings.seconds[stage])
 
 
 def _clipped(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> float:

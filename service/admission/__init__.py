@@ -8,13 +8,15 @@ shared fairly by callers: a key is one, or without keys a client's address.
 from service.admission._addresses import Network, forwarded_for, grpc_peer, one_caller
 from service.admission._admission import Admission, Call, Ticket
 from service.admission._budget import Budget, Lease
-from service.admission._capacity import CapacityLimiter, Intake
+from service.admission._capacity import DEADLINE_MARGIN, STOP_MARGIN, CapacityLimiter, Intake
 from service.admission._deadline import within
 from service.admission._fair import FairExecutor, FairOrder
 from service.admission._keys import Key, KeyFile, Scope, add_key, read_keys, revoke_key
 from service.admission._policy import AccessPolicy, open_policy
 
 __all__ = [
+    "DEADLINE_MARGIN",
+    "STOP_MARGIN",
     "AccessPolicy",
     "Admission",
     "Budget",

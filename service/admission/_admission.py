@@ -60,7 +60,8 @@ class Ticket(Generic[M]):
     def __init__(self, admission: Admission[M], caller: str, deadline: float, charge: Charge | None) -> None:
         self.caller = caller
         self.deadline = deadline
-        self._admission = admission
+        self.capacity = admission.capacity
+        self._find = admission.find
         self._charge = charge
         self._reservation: Reservation | None = None
         self._asked: tuple[str | None, int | None] = None, None
@@ -75,8 +76,8 @@ class Ticket(Generic[M]):
         if self._reservation is not None and self._asked == (model, version):
             return
         self.release()
-        found = self._admission.find(model, version)
-        self._reservation = self._admission.capacity.reserve(self.caller, found.intake, self.deadline)
+        found = self._find(model, version)
+        self._reservation = self.capacity.reserve(self.caller, found.intake, self.deadline)
         self._asked = model, version
         self.model = found
 
@@ -84,12 +85,12 @@ class Ticket(Generic[M]):
         """Give the place back."""
         reservation, self._reservation = self._reservation, None
         if reservation is not None:
-            reservation.end()
+            self.capacity.leave(reservation)
 
     def arrived(self) -> None:
-        """All of the request has come; raises as `Reservation.arrive`."""
+        """All of the request has come; raises as `CapacityLimiter.arrive`."""
         if self._reservation is not None:
-            self._reservation.arrive()
+            self.capacity.arrive(self._reservation)
 
     def charge_pixels(self, pixels: int) -> None:
         """So many pixels are about to be worked on."""
@@ -98,19 +99,15 @@ class Ticket(Generic[M]):
 
     def expect(self, stage: str, kind: str, pixels: int) -> float:
         """Some of the work is known now: its expected seconds, to be handed to `done`."""
-        seconds = self._admission.capacity.costs.expected(stage, kind, pixels)
+        seconds = self.capacity.costs.expected(stage, kind, pixels)
         if self._reservation is not None:
-            self._reservation.expect(seconds)
+            self.capacity.expect(self._reservation, seconds)
         return seconds
 
     def done(self, seconds: float) -> None:
         """A part of the work, of which so many seconds were expected, was done."""
         if self._reservation is not None:
-            self._reservation.done(seconds)
-
-    def observe(self, stage: str, kind: str, pixels: int, seconds: float) -> None:
-        """A stage took so long: see `StageCosts`."""
-        self._admission.capacity.costs.observe(stage, kind, pixels, seconds)
+            self.capacity.done(self._reservation, seconds)
 
     def __enter__(self) -> Ticket[M]:
         return self

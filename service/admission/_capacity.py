@@ -105,41 +105,18 @@ class Intake:
     total: int = 0
 
 
+@dataclass(eq=False)
 class Reservation:
-    """What one request is still expected to cost; made by `CapacityLimiter.reserve`, counted until it ends."""
+    """What one request is still expected to cost; made by `CapacityLimiter.reserve`."""
 
-    def __init__(self, limiter: CapacityLimiter, caller: str, intake: Intake, work: float, deadline: float) -> None:
-        self.caller = caller
-        self.intake = intake
-        self.deadline = deadline
-        self.since = time.monotonic()
-        self.work = work
-        self.is_counted = self.has_arrived = False
-        self._limiter = limiter
-        self._known = 0.0
-
-    def arrive(self) -> None:
-        """All of the request has come.
-
-        Raises:
-            QueueFull: if that took so long that the reservation had lapsed, and there is no room now.
-        """
-        self._limiter.arrive(self)
-
-    def expect(self, seconds: float) -> None:
-        """Some of its work is known now; the first time, that takes the place of a guess."""
-        self._limiter.change(self, seconds if self._known else seconds - self.work)
-        self._known += seconds
-
-    def done(self, seconds: float) -> None:
-        """Some of the expected work was done."""
-        self._limiter.done(self, seconds)
-
-    def end(self) -> None:
-        """The request was answered, or given up."""
-        if self._known:
-            self._limiter.costs.observe("request", self.intake.model, 1, self._known)
-        self._limiter.leave(self)
+    caller: str
+    intake: Intake
+    work: float
+    deadline: float
+    since: float = field(default_factory=lambda: time.monotonic())
+    known: float = 0.0  # of its work, when its header was read
+    is_counted: bool = False
+    has_arrived: bool = False
 
 
 class CapacityLimiter:
@@ -173,7 +150,7 @@ class CapacityLimiter:
         Raises:
             QueueFull: if it could not be answered by its deadline, or too much waits for this model, or in all.
         """
-        reservation = Reservation(self, caller, intake, self.costs.expected("request", intake.model), deadline)
+        reservation = Reservation(caller, intake, self.costs.expected("request", intake.model), deadline)
         self._check(reservation)
         intake.requests[caller] += 1
         intake.total += 1
@@ -182,7 +159,11 @@ class CapacityLimiter:
         return reservation
 
     def arrive(self, reservation: Reservation) -> None:
-        """See `Reservation.arrive`."""
+        """All of the request has come.
+
+        Raises:
+            QueueFull: if that took so long that it was not counted any more, and there is no room now.
+        """
         self._arriving.pop(reservation, None)
         if not reservation.is_counted:
             self._check(reservation)
@@ -193,20 +174,20 @@ class CapacityLimiter:
             if self._busy == 1:
                 self.throughput.resume(time.monotonic())
 
-    def change(self, reservation: Reservation, seconds: float) -> None:
-        """More, or less, work is expected than was."""
-        reservation.work += seconds
-        if reservation.is_counted:
-            self._total += seconds
-            self._work[reservation.caller] += seconds
+    def expect(self, reservation: Reservation, seconds: float) -> None:
+        """Some of its work is known now; the first time, that takes the place of a guess."""
+        self._add(reservation, seconds if reservation.known else seconds - reservation.work)
+        reservation.known += seconds
 
     def done(self, reservation: Reservation, seconds: float) -> None:
-        """See `Reservation.done`."""
+        """Some of the expected work was done."""
         self.throughput.done(seconds, time.monotonic())
-        self.change(reservation, -seconds)
+        self._add(reservation, -seconds)
 
     def leave(self, reservation: Reservation) -> None:
-        """See `Reservation.end`."""
+        """The request was answered, or given up."""
+        if reservation.known:
+            self.costs.observe("request", reservation.intake.model, 1, reservation.known)
         self._arriving.pop(reservation, None)
         self._uncount(reservation)
         self._busy -= reservation.has_arrived
@@ -215,6 +196,12 @@ class CapacityLimiter:
         intake.requests[caller] -= 1
         if not intake.requests[caller]:
             del intake.requests[caller]
+
+    def _add(self, reservation: Reservation, seconds: float) -> None:
+        reservation.work += seconds
+        if reservation.is_counted:
+            self._total += seconds
+            self._work[reservation.caller] += seconds
 
     def _count(self, reservation: Reservation) -> None:
         reservation.is_counted = True

@@ -125,21 +125,6 @@ def read_keys(path: Path) -> KeyFile:
         raise ValueError(f"the keys file {path} is not as it should be: {_explain(error)}") from None
 
 
-def find(presented: str, keys: dict[str, tuple[bytes, Key]]) -> Key | None:
-    """The key that was presented; None for an unknown one.
-
-    Args:
-        presented: what the caller sent.
-        keys: id -> (SHA-256, key).
-    """
-    match = KEY.fullmatch(presented)
-    kept = keys.get(match[1]) if match else None
-    if kept is None:
-        return None
-    digest, key = kept
-    return key if hmac.compare_digest(_digest(presented), digest) else None
-
-
 def add_key(path: Path, name: str, scopes: frozenset[Scope], **limits: float | None) -> str:
     """Make a key and keep its hash; the file is made, for its owner alone, if absent.
 
@@ -200,7 +185,9 @@ class Keyring:
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
             self._look()
-        return find(presented, self._keys)
+        match = KEY.fullmatch(presented)
+        kept = self._keys.get(match[1]) if match else None
+        return kept[1] if kept and hmac.compare_digest(_digest(presented), kept[0]) else None
 
     def _look(self) -> None:
         if not self._watcher.changed():

@@ -40,11 +40,5 @@ def create_app(runtime: Runtime) -> ASGIApp:
     install_problem_handlers(app, runtime.metrics)
     if settings.keys_file:
         describe_keys(app.openapi(), settings.metrics_open)
-    limited = BodyLimit(
-        AdmissionMiddleware(app, runtime, ROUTES),
-        settings.max_body_bytes,
-        settings.max_body_bytes_in_flight,
-        settings.request_timeout,
-        runtime.metrics,
-    )
+    limited = BodyLimit(AdmissionMiddleware(app, runtime, ROUTES), settings, runtime.metrics)
     return RequestMiddleware(allow_origins(limited, settings.cors_origins), runtime)

@@ -118,20 +118,6 @@ def _takes(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
-@router.get("/health/live", summary="Whether the process should be left running")
-async def live(request: Request) -> Response:
-    """As `/livez`."""
-    is_live = _plane(request).live
-    return JSONResponse({"live": is_live}, 200 if is_live else 503)
-
-
-@router.get("/health/ready", summary="Whether requests should be sent here")
-async def ready(request: Request) -> Response:
-    """200 when the required models can be called and the service is not about to stop, else 503."""
-    is_ready = _plane(request).ready
-    return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
-
-
 @router.get("", summary="Name, version and extensions of the server")
 async def server_metadata(request: Request) -> dict[str, Any]:
     """As the protocol defines it."""

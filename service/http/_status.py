@@ -15,6 +15,7 @@ from service.runtime import Runtime
 router = APIRouter()
 
 
+@router.get("/v2/health/live", summary="As /livez", responses={503: {}})
 @router.get("/livez", summary="Whether the process should be left running", responses={503: {}})
 async def livez(request: Request) -> Response:
     """200 as long as the event loop runs; 503 if a model's device is lost for good, which only a restart mends."""
@@ -22,6 +23,7 @@ async def livez(request: Request) -> Response:
     return JSONResponse({"live": runtime.live}, 200 if runtime.live else 503)
 
 
+@router.get("/v2/health/ready", summary="As /readyz", responses={503: {}})
 @router.get("/readyz", summary="Whether requests should be sent here", responses={503: {}})
 async def readyz(request: Request) -> Response:
     """200 when the required models are loaded and warmed and the service is not about to stop, else 503."""

@@ -24,6 +24,9 @@ from service.inference._contract import Engine, Tensors
 from service.inference._statistics import Statistics
 from service.telemetry import ModelMetrics, record_batch
 
+Expectation = Callable[[], None]
+"""Ends when a picture on its way to a queue is submitted: it is expected no more."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -43,20 +46,6 @@ class _Entry:
     pixels: NDArray[np.uint8]
     outputs: tuple[str, ...]
     future: asyncio.Future[Outcome]
-
-
-class Expectation:
-    """A picture on its way to a queue; it ends when the picture is submitted, or when it is given up."""
-
-    def __init__(self, end: Callable[[], None]) -> None:
-        self._end: Callable[[], None] | None = end
-
-    def end(self) -> bool:
-        """Stop being expected; whether that was news."""
-        end, self._end = self._end, None
-        if end is not None:
-            end()
-        return end is not None
 
 
 class BatchQueue:
@@ -135,7 +124,7 @@ class BatchQueue:
         entry = _Entry(start, caller, waiting, pixels, outputs, asyncio.get_running_loop().create_future())
         bisect.insort(self._entries, entry, key=lambda one: one.start)
         if expectation is not None:
-            expectation.end()
+            expectation()
         self._pump()
         outcome = await self._outcome(entry)
         record_batch(outcome.queue, outcome.infer, outcome.batch)
@@ -144,18 +133,21 @@ class BatchQueue:
     @contextmanager
     def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
         """Announce that a picture of this bucket is being decoded, so that a batch may wait for it."""
+        coming = [bucket]
         self._expected[bucket] += 1
 
         def end() -> None:
-            self._expected[bucket] -= 1
-            if not self._expected[bucket]:
-                del self._expected[bucket]
+            for ended in coming:
+                self._expected[ended] -= 1
+                if not self._expected[ended]:
+                    del self._expected[ended]
+            coming.clear()
 
-        expectation = Expectation(end)
         try:
-            yield expectation
+            yield end
         finally:
-            if expectation.end():
+            if coming:
+                end()
                 self._pump()  # it will not come: what waited for it need not wait on
 
     async def close(self) -> None:
@@ -234,13 +226,13 @@ class BatchQueue:
         seconds = time.monotonic() - started
         self._observe(sum(entry.waiting.pixels for entry in batch), seconds)
         self.statistics.ran(count, int(seconds * 1e9))
-        self._metrics.inferred(seconds)
+        self._metrics.stage("infer", seconds)
         first = 0
         for entry in batch:
             last = first + entry.waiting.count
             if not entry.future.done():
                 wait = started - entry.waiting.since
-                self._metrics.waited(wait)
+                self._metrics.stage("queue", wait)
                 self.statistics.successes += 1
                 self.statistics.queue_ns += int(wait * 1e9)
                 self.statistics.infer_ns += int(seconds * 1e9)

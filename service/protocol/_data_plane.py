@@ -30,25 +30,10 @@ class DataPlane:
     """
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self._models = runtime.models
         self._settings = runtime.settings
         self._changes: set[asyncio.Task[None]] = set()
-
-    @property
-    def live(self) -> bool:
-        """Whether nothing is broken that only a new process can mend."""
-        return self._runtime.live
-
-    @property
-    def ready(self) -> bool:
-        """Whether requests should be sent here."""
-        return self._runtime.ready
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no new work is taken any more, and what runs is being finished."""
-        return self._runtime.phase is Phase.STOPPING
 
     def model_ready(self, name: str, version: int | None = None) -> bool:
         """Whether a model can be called and its engine is up; False also for one that does not exist."""
@@ -56,7 +41,7 @@ class DataPlane:
             model = self._models.get(name, version)
         except NightliftError:
             return False
-        return model.engine.ready and self._runtime.phase is Phase.SERVING
+        return model.engine.ready and self.runtime.phase is Phase.SERVING
 
     def server_metadata(self) -> service_pb2.ServerMetadataResponse:
         """Name, version and extensions."""
@@ -130,7 +115,7 @@ class DataPlane:
         tensor = request.inputs[0]
         end = min(ticket.deadline, time.monotonic() + _seconds(request.timeout, model.config.batching))
         if tensor.datatype == BYTES:
-            return await run_pictures(self._runtime.pipeline, ticket, tensor, request, end)
+            return await run_pictures(self.runtime.pipeline, ticket, tensor, request, end)
         async with within(end):
             return await run_raw(ticket, tensor, request, self._settings.max_whole_pixels, end)
 
@@ -156,9 +141,5 @@ class DataPlane:
 
 def _seconds(timeout: float | None, batching: Batching) -> float:
     """How long a request may take by what it says itself, and by what its model says."""
-    seconds = [math.inf]
-    if batching.default_timeout is not None:
-        seconds.append(batching.default_timeout)
-    if timeout is not None and batching.allow_timeout_override:
-        seconds.append(timeout)
-    return min(seconds)
+    asked = timeout if batching.allow_timeout_override else None
+    return min(asked or math.inf, batching.default_timeout or math.inf)

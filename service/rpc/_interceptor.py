@@ -5,19 +5,18 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from service.admission import Admission, Call, Network, Scope, Ticket, forwarded_for, grpc_peer
+from service.admission import Call, Scope, forwarded_for, grpc_peer
 from service.errors import MalformedRequest, NightliftError
-from service.inference import LoadedModel
 from service.protocol.grpc_codec import check_structure, passing_bytes
 from service.rpc._message_limiter import MessageLimiter
-from service.telemetry import Metrics, recorded
+from service.runtime import Runtime
+from service.telemetry import recorded
 
 logger = logging.getLogger("nightlift")
 
@@ -37,40 +36,22 @@ def scope_needed(method: str) -> Scope | None:
     return Scope.ADMIN if method in ADMIN_METHODS else Scope.ENHANCE
 
 
-@dataclass(frozen=True)
-class AdmittedCall:
-    """What methods that need a key get in the place of gRPC's context."""
-
-    ticket: Ticket[LoadedModel]
-
-
 class AdmissionInterceptor(grpc.aio.ServerInterceptor):
     """Maps errors by their attributes, and counts calls beside those of HTTP: route is the method's full name.
 
     Args:
-        metrics: counts and times calls.
+        runtime: gives tickets for calls, before their message is read.
         inferences, others: read the messages of calls that are not open to everybody; those that run a model, which
             may be long and slow to come, must not keep the others waiting.
-        admission: gives tickets for these calls, before their message is read.
-        trusted: proxies whose `x-forwarded-for` is believed.
-        max_structure: see `check_structure`.
     """
 
-    def __init__(
-        self,
-        metrics: Metrics,
-        inferences: MessageLimiter,
-        others: MessageLimiter,
-        admission: Admission[LoadedModel],
-        trusted: Sequence[Network],
-        max_structure: int,
-    ) -> None:
-        self._metrics = metrics
-        self._max_structure = max_structure
+    def __init__(self, runtime: Runtime, inferences: MessageLimiter, others: MessageLimiter) -> None:
+        self._metrics = runtime.metrics
+        self._max_structure = runtime.settings.max_json_bytes
+        self._trusted = runtime.settings.trusted_proxies
+        self._admission = runtime.admission
         self._inferences = inferences
         self._others = others
-        self._admission = admission
-        self._trusted = trusted
 
     async def intercept_service(
         self,
@@ -105,27 +86,24 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
             with self._admission.admit(self._call(need, context)) as ticket:
                 async with limiter.receive(requests, ticket.caller) as request:
-                    return await answer(request, AdmittedCall(ticket))
+                    return await answer(request, ticket)  # in the place of gRPC's context
 
         return admitted
 
     def _call(self, need: Scope, context: grpc.aio.ServicerContext) -> Call:
-        metadata = [entry for entry in context.invocation_metadata() or () if isinstance(entry[1], str)]
-        address = grpc_peer(context.peer())
-        if self._trusted:
-            chain = [value for name, value in metadata if name == "x-forwarded-for"]
-            address = forwarded_for(address, chain, self._trusted)
-        remaining = context.time_remaining()
+        metadata, remaining = context.invocation_metadata() or (), context.time_remaining()
+        chain = [value for name, value in metadata if name == "x-forwarded-for"]
         return Call(
             need=need,
             authorization=next((value for name, value in metadata if name == "authorization"), None),
-            address=address,
+            address=forwarded_for(grpc_peer(context.peer()), chain, self._trusted),
             seconds=math.inf if remaining is None else remaining,
         )
 
     def _bounded(self, method: str, answer: Answer) -> Answer:
         async def bounded(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            with recorded(self._metrics, "grpc", "gRPC", _texts(context.invocation_metadata())) as record:
+            texts = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+            with recorded(self._metrics, "grpc", "gRPC", texts) as record:
                 record.route = method
                 try:
                     result = await answer(request, context)
@@ -153,11 +131,6 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                 )
             )
         await context.abort(error.code, error.detail)
-
-
-def _texts(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
-    """The call's metadata without its binary entries."""
-    return {key: value for key, value in metadata or () if isinstance(value, str)}
 
 
 def _is_implemented(handler: grpc.RpcMethodHandler) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 
 import grpc
@@ -41,7 +40,8 @@ class RpcServer:
 
     def __init__(self, runtime: Runtime, tls: TlsFiles | None = None) -> None:
         settings = runtime.settings
-        self._address = _address(settings.host, settings.grpc_port)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self._address = f"{host}:{settings.grpc_port}"
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.max_send_message_length", -1),
@@ -52,14 +52,7 @@ class RpcServer:
         longest = settings.max_body_bytes
         inferences = MessageLimiter(longest, settings.max_body_bytes_in_flight, settings.request_timeout)
         others = MessageLimiter(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.head_timeout)
-        interceptor = AdmissionInterceptor(
-            runtime.metrics,
-            inferences,
-            others,
-            runtime.admission,
-            settings.trusted_proxies,
-            settings.max_json_bytes,
-        )
+        interceptor = AdmissionInterceptor(runtime, inferences, others)
         self._server = grpc.aio.server(interceptors=[interceptor], options=options)
         plane = DataPlane(runtime)
         servicer = InferenceServicer(plane)
@@ -81,20 +74,9 @@ class RpcServer:
         except RuntimeError:
             raise SystemExit(f"gRPC cannot listen on {self._address}: is the port taken?") from None
         await self._server.start()
-        logger.info("gRPC listens on %s", _with_port(self._address, port))
+        logger.info("gRPC listens on %s:%d", self._address.rpartition(":")[0], port)
         return port
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, and give those under way `grace` seconds to finish."""
         await self._server.stop(grace)
-
-
-def _address(host: str, port: int) -> str:
-    try:
-        return f"[{host}]:{port}" if ipaddress.ip_address(host).version == 6 else f"{host}:{port}"
-    except ValueError:
-        return f"{host}:{port}"
-
-
-def _with_port(address: str, port: int) -> str:
-    return f"{address.rpartition(':')[0]}:{port}"

@@ -12,9 +12,10 @@ from grpc.aio import ServicerContext
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from service.admission import Ticket
+from service.inference import LoadedModel
 from service.protocol import DataPlane, parse_version
 from service.protocol.grpc_codec import read_request, write_response
-from service.rpc._interceptor import AdmittedCall
 
 
 class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -29,11 +30,11 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
         """True as long as the event loop runs and no model's device is lost for good."""
-        return pb.ServerLiveResponse(live=self._plane.live)
+        return pb.ServerLiveResponse(live=self._plane.runtime.live)
 
     async def ServerReady(self, request: pb.ServerReadyRequest, context: ServicerContext) -> pb.ServerReadyResponse:
         """Whether requests should be sent here."""
-        return pb.ServerReadyResponse(ready=self._plane.ready)
+        return pb.ServerReadyResponse(ready=self._plane.runtime.ready)
 
     async def ModelReady(self, request: pb.ModelReadyRequest, context: ServicerContext) -> pb.ModelReadyResponse:
         """Whether a model can be called."""
@@ -61,14 +62,14 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         """Counters and times of one model, or of all."""
         return self._plane.statistics(request.name, parse_version(request.version))
 
-    async def ModelInfer(self, request: pb.ModelInferRequest, context: AdmittedCall) -> bytes:
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Ticket[LoadedModel]) -> bytes:
         """Run a model; the call's own deadline is honoured, and if its client leaves, its queued work is dropped.
 
         The answer is a message on the wire already.
         """
         read = read_request(request)
-        context.ticket.reserve(read.model, read.version)
-        response = await self._plane.infer(read, context.ticket)
+        context.reserve(read.model, read.version)
+        response = await self._plane.infer(read, context)
         return await asyncio.to_thread(write_response, response)
 
     async def RepositoryIndex(

@@ -174,14 +174,6 @@ class ModelMetrics:
         self._metrics.batch_pixels.labels(self._name).observe(pixels)
         self._metrics.batches.labels(self._name, closed_by).inc()
 
-    def waited(self, seconds: float) -> None:
-        """A request spent this long in the queue."""
-        self.stage("queue", seconds)
-
-    def inferred(self, seconds: float) -> None:
-        """A batch took this long in the engine."""
-        self.stage("infer", seconds)
-
     def stage(self, stage: str, seconds: float) -> None:
         """A request spent `seconds` in read, decode, queue, infer, render or encode."""
         self._metrics.stage_seconds.labels(stage, self._name).observe(seconds)

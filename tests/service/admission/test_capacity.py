@@ -54,7 +54,7 @@ def fill(one: CapacityLimiter, intake: Intake, caller: str = "a", deadline: floa
             taken.append(one.reserve(caller, intake, deadline))
         except QueueFull:
             return taken
-        taken[-1].arrive()
+        one.arrive(taken[-1])
     return taken
 
 
@@ -117,7 +117,7 @@ def test_who_cannot_be_answered_in_time_is_refused_at_once(clock: Clock) -> None
     assert refused.value.retry_after == 4.0  # there is room when nearly four of the six are done
     one.reserve("a", intake, clock.now + 7.6)
     for reservation in waiting:
-        reservation.end()
+        one.leave(reservation)
     one.reserve("a", intake, clock.now + 3.0)
 
 
@@ -158,13 +158,13 @@ def test_what_is_known_takes_the_place_of_a_guess_and_is_worked_off(clock: Clock
     one, intake = limiter(cost=1.0), Intake("m/1")
     reservation = one.reserve("a", intake, LATER)
     assert one.backlog == pytest.approx(1.0)
-    reservation.arrive()
-    reservation.expect(0.2)
-    reservation.expect(0.3)
+    one.arrive(reservation)
+    one.expect(reservation, 0.2)
+    one.expect(reservation, 0.3)
     assert one.backlog == pytest.approx(0.5)
-    reservation.done(0.2)
+    one.done(reservation, 0.2)
     assert one.backlog == pytest.approx(0.3 * one.throughput.pace)
-    reservation.end()
+    one.leave(reservation)
     assert one.backlog == 0.0
     assert one.costs.expected("request", "m/1") < 1.0
     assert not intake.requests
@@ -181,5 +181,5 @@ def test_who_is_slow_to_send_keeps_nobody_out(clock: Clock) -> None:
     assert len(fill(one, intake, "b")) >= 20
     fill(one, intake)
     with pytest.raises(QueueFull):  # its body has come after all, and there is no room any more
-        slow[0].arrive()
-    slow[0].end()
+        one.arrive(slow[0])
+    one.leave(slow[0])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.admission import Call
 from service.errors import Draining
 from service.inference import Models
 from service.protocol import DataPlane, InferenceRequest, Tensor
@@ -90,11 +91,13 @@ def test_a_service_that_stops_refuses_new_work_and_one_that_drains_takes_it(tmp_
             await runtime.loaded()
             plane = DataPlane(runtime)
             runtime.phase = Phase.DRAINING
-            assert not plane.ready
+            assert not runtime.ready
             assert not plane.model_ready("brighten")
-            assert (await plane.infer(request())).outputs[0].array.min() == 80
-            runtime.phase = Phase.STOPPING
-            with pytest.raises(Draining):
-                await plane.infer(request())
+            with runtime.admission.admit(Call()) as ticket:
+                ticket.reserve("brighten")
+                runtime.phase = Phase.STOPPING
+                assert (await plane.infer(request(), ticket)).outputs[0].array.min() == 80  # it was taken before
+                with pytest.raises(Draining):
+                    ticket.reserve("brighten", 1)
 
     asyncio.run(stop())
