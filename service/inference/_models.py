@@ -165,13 +165,21 @@ class Models:
             lines += [ModelStatus(name, version, self.state(name), reason) for version in versions]
         return lines
 
-    async def load_all(self, first: Iterable[str]) -> None:
-        """Load the models of the settings, those named `first` before the others; failures are logged.
+    async def announce(self, first: Iterable[str]) -> list[str]:
+        """The models of the settings, those named `first` before the others: they are LOADING from now on.
 
-        Where the settings name none, all are loaded but TorchScript variants in an embedded engine: they would bring
+        Where the settings name none, these are all but TorchScript variants in an embedded engine: they would bring
         torch and a second copy of every network into memory. They are there to be named.
         """
-        for name in await self.announce(first):
+        names = list(dict.fromkeys([*first, *(self._settings.models or await asyncio.to_thread(self._by_default))]))
+        for name in self._names:
+            if name in names:
+                self._states.setdefault(name, ModelState.LOADING)
+        return names
+
+    async def load_all(self, names: Iterable[str]) -> None:
+        """Load these models one after the other; failures are logged."""
+        for name in names:
             try:
                 await self.load(name)
             except ModelNotFound as error:
@@ -179,15 +187,6 @@ class Models:
                 self._watch_ready(name)
             except (NightliftError, ConfigError):
                 pass  # logged where it happened
-
-    async def announce(self, first: Iterable[str]) -> list[str]:
-        """The models that `load_all` loads, in its order; those that wait for their turn are LOADING from now on."""
-        wanted = self._settings.models or await asyncio.to_thread(self._by_default)
-        names = list(dict.fromkeys([*first, *wanted]))
-        for name in names:
-            if name in self._names:
-                self._states.setdefault(name, ModelState.LOADING)
-        return names
 
     def _by_default(self) -> tuple[str, ...]:
         names = []
