@@ -67,13 +67,13 @@ class Ticket(Generic[M]):
         self._asked: tuple[str | None, int | None] = None, None
 
     def reserve(self, model: str | None = None, version: int | None = None) -> None:
-        """Find the model, and take a place for it; done once, however often the same is asked for.
+        """Find the model, and take a place for it; kept if the same is asked for again, unless the body was late.
 
         Raises:
             ModelNotFound, ModelNotReady, Draining: if there is no such model to call.
             QueueFull: if there is no room, or the answer could not be ready by the deadline.
         """
-        if self._reservation is not None and self._asked == (model, version):
+        if self._reservation is not None and self._reservation.is_counted and self._asked == (model, version):
             return
         self.release()
         found = self._find(model, version)
@@ -88,7 +88,7 @@ class Ticket(Generic[M]):
             self.capacity.leave(reservation)
 
     def arrived(self) -> None:
-        """All of the request has come; raises as `CapacityLimiter.arrive`."""
+        """All of the request has come."""
         if self._reservation is not None:
             self.capacity.arrive(self._reservation)
 

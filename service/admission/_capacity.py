@@ -29,8 +29,8 @@ DEADLINE_MARGIN = 1.25
 """A request is taken if it is expected to be answered in the time that it leaves divided by this."""
 
 ARRIVAL_SECONDS = 0.25
-"""A request whose body has not come so long after its head is not counted until it has come: a slow client would keep
-others out."""
+"""A request whose body has not come so long after its head has no place any more, and asks for one again when it has
+come: slow clients would keep others out."""
 
 LONGEST_RETRY = 60.0
 
@@ -88,7 +88,7 @@ class ThroughputEstimator:
 
 @dataclass
 class Intake:
-    """The requests that were taken for one model and are not answered yet.
+    """The requests that were taken for one model and are not answered yet, but for those that are slow to come.
 
     Attributes:
         model: its name and version, by which its costs are known.
@@ -152,21 +152,14 @@ class CapacityLimiter:
         """
         reservation = Reservation(caller, intake, self.costs.expected("request", intake.model), deadline)
         self._check(reservation)
-        intake.requests[caller] += 1
-        intake.total += 1
         self._count(reservation)
         self._arriving[reservation] = None
         return reservation
 
     def arrive(self, reservation: Reservation) -> None:
-        """All of the request has come.
-
-        Raises:
-            QueueFull: if that took so long that it was not counted any more, and there is no room now.
-        """
+        """All of the request has come."""
         self._arriving.pop(reservation, None)
         if not reservation.is_counted:
-            self._check(reservation)
             self._count(reservation)
         if not reservation.has_arrived:
             reservation.has_arrived = True
@@ -191,11 +184,6 @@ class CapacityLimiter:
         self._arriving.pop(reservation, None)
         self._uncount(reservation)
         self._busy -= reservation.has_arrived
-        intake, caller = reservation.intake, reservation.caller
-        intake.total -= 1
-        intake.requests[caller] -= 1
-        if not intake.requests[caller]:
-            del intake.requests[caller]
 
     def _add(self, reservation: Reservation, seconds: float) -> None:
         reservation.work += seconds
@@ -203,22 +191,27 @@ class CapacityLimiter:
             self._total += seconds
             self._work[reservation.caller] += seconds
 
-    def _count(self, reservation: Reservation) -> None:
-        reservation.is_counted = True
-        self._requests[reservation.caller] += 1
-        self._work[reservation.caller] += reservation.work
-        self._total += reservation.work
+    def _count(self, one: Reservation) -> None:
+        one.is_counted = True
+        one.intake.total += 1
+        one.intake.requests[one.caller] += 1
+        self._requests[one.caller] += 1
+        self._work[one.caller] += one.work
+        self._total += one.work
 
-    def _uncount(self, reservation: Reservation) -> None:
-        if not reservation.is_counted:
+    def _uncount(self, one: Reservation) -> None:
+        if not one.is_counted:
             return
-        reservation.is_counted = False
-        caller = reservation.caller
-        self._requests[caller] -= 1
-        self._work[caller] -= reservation.work
-        self._total -= reservation.work
-        if not self._requests[caller]:
-            del self._requests[caller], self._work[caller]
+        one.is_counted = False
+        one.intake.total -= 1
+        self._work[one.caller] -= one.work
+        self._total -= one.work
+        for requests in (one.intake.requests, self._requests):
+            requests[one.caller] -= 1
+            if not requests[one.caller]:
+                del requests[one.caller]
+        if one.caller not in self._requests:
+            del self._work[one.caller]
         if not self._requests:
             self._total = 0.0  # and no rounding stays
 
