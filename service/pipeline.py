@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.admission import Budget, FairExecutor, Lease, Ticket, within
+from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
 from service.errors import UnsupportedShape
 from service.inference import Expectation, LoadedModel, Outcome
@@ -121,10 +121,8 @@ class Pipeline:
         Raises:
             NightliftError: any of its kinds that concern a picture, a model or the time.
         """
-        ticket.arrived()
-        async with within(ticket.deadline):
-            request = _Request(ticket, options, accept, ticket.deadline)
-            return await self._one(data, request, timings or Timings())
+        async with ticket.working(ticket.deadline):
+            return await self._one(data, _Request(ticket, options, accept, ticket.deadline), timings or Timings())
 
     async def enhance_all(
         self, pictures: Sequence[bytes], options: EnhanceOptions, ticket: Ticket[LoadedModel], deadline: float
@@ -140,9 +138,8 @@ class Pipeline:
         Raises:
             NightliftError: that of the first picture that failed; the others are given up.
         """
-        ticket.arrived()
-        async with within(deadline):
-            request = _Request(ticket, options, None, deadline)
+        request = _Request(ticket, options, None, deadline)
+        async with ticket.working(deadline):
             return await _a_few_at_once(
                 [partial(self._one, picture, request, Timings()) for picture in pictures],
                 max(AT_ONCE, ticket.model.queue.batch_size),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from service.admission._addresses import one_caller
 from service.admission._capacity import CapacityLimiter, Intake, Reservation
+from service.admission._deadline import within
 from service.admission._keys import Scope
 from service.admission._policy import AccessPolicy, Charge
 
@@ -87,10 +89,19 @@ class Ticket(Generic[M]):
         if reservation is not None:
             self.capacity.leave(reservation)
 
-    def arrived(self) -> None:
-        """All of the request has come."""
+    @asynccontextmanager
+    async def working(self, deadline: float) -> AsyncIterator[None]:
+        """All of the request has come, and the block works on it until `deadline`, if that is before its own.
+
+        Behind it the place is free, however slowly the answer is read. Raises DeadlineExceeded.
+        """
         if self._reservation is not None:
             self.capacity.arrive(self._reservation)
+        try:
+            async with within(min(deadline, self.deadline)):
+                yield
+        finally:
+            self.release()
 
     def charge_pixels(self, pixels: int) -> None:
         """So many pixels are about to be worked on."""

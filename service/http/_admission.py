@@ -76,8 +76,9 @@ class AdmissionMiddleware:
             return
         with ExitStack() as stack:
             try:
-                ticket = stack.enter_context(self._admit(scope, need))
-                if scope["method"] == "POST" and (target := _target(scope)):
+                target = _target(scope) if scope["method"] == "POST" else None
+                ticket = stack.enter_context(self._admit(scope, need, has_pictures=target is not None))
+                if target is not None:
                     ticket.reserve(*target)
             except NightliftError as error:
                 self.runtime.metrics.failed(error)
@@ -87,14 +88,14 @@ class AdmissionMiddleware:
             scope["state"]["ticket"] = ticket
             await self.app(scope, receive, send)
 
-    def _admit(self, scope: ASGIScope, need: Scope) -> Ticket[LoadedModel]:
+    def _admit(self, scope: ASGIScope, need: Scope, has_pictures: bool) -> Ticket[LoadedModel]:
         headers = Headers(scope=scope)
         return self.runtime.admission.admit(
             Call(
                 need=need,
                 authorization=headers.get("authorization"),
                 address=scope["client"][0] if scope.get("client") else "",
-                seconds=parse_timeout(headers.get("x-request-timeout")),
+                seconds=parse_timeout(headers.get("x-request-timeout") if has_pictures else None),
                 started=scope["state"]["started"],
             )
         )

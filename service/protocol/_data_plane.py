@@ -10,7 +10,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from service.admission import Ticket, within
+from service.admission import Ticket
 from service.errors import Forbidden, InvalidParameter, MalformedRequest, NightliftError, UnservableModel
 from service.inference import LoadedModel
 from service.protocol import _metadata
@@ -113,11 +113,10 @@ class DataPlane:
             given = ", ".join(repr(tensor.name) for tensor in request.inputs) or "none"
             raise MalformedRequest(f"model {model.name!r} has one input, {name!r}; the request's inputs are: {given}")
         tensor = request.inputs[0]
-        end = min(ticket.deadline, time.monotonic() + _seconds(request.timeout, model.config.batching))
+        end = time.monotonic() + _seconds(request.timeout, model.config.batching)
         if tensor.datatype == BYTES:
             return await run_pictures(self.runtime.pipeline, ticket, tensor, request, end)
-        async with within(end):
-            return await run_raw(ticket, tensor, request, self._settings.max_whole_pixels, end)
+        return await run_raw(ticket, tensor, request, self._settings.max_whole_pixels, end)
 
     def _versions(self, name: str) -> list[LoadedModel]:
         return [model for model in self._models.loaded() if model.name == name]

@@ -42,10 +42,10 @@ async def run_raw(
     declared_order = tuple(output.name for output in config.outputs if output.name in names)
     pixels = math.prod(tensor.shape[:-1])
     ticket.charge_pixels(pixels)
-    ticket.arrived()
-    expected = ticket.expect("network", model.label, pixels)
-    outcome = await model.queue.submit(tensor.array, declared_order, deadline, caller=ticket.caller)
-    ticket.done(expected)
+    async with ticket.working(deadline):
+        expected = ticket.expect("network", model.label, pixels)
+        outcome = await model.queue.submit(tensor.array, declared_order, deadline, caller=ticket.caller)
+        ticket.done(expected)
     outputs = tuple(Tensor(name, outcome.tensors[name]) for name in names)
     return InferenceResponse(model.name, model.version, request.id, outputs)
 

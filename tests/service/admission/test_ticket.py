@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -69,11 +70,23 @@ def test_leaving_gives_everything_back() -> None:
     intake = models.loaded["m"].intake
     with suppress(RuntimeError), admission.admit(Call()) as ticket:
         ticket.reserve("m")
-        ticket.arrived()
         ticket.expect("network", "m/1", 1000)
         assert (intake.total, admission.capacity.backlog > 0) == (1, True)
         raise RuntimeError
     assert (intake.total, admission.capacity.backlog) == (0, 0.0)
+
+
+def test_a_place_is_free_when_the_work_is_done_whoever_reads_the_answer() -> None:
+    intake = (models := Models()).loaded["m"].intake
+
+    async def scenario() -> None:
+        with door(models).admit(Call()) as ticket:
+            ticket.reserve("m")
+            async with ticket.working(ticket.deadline):
+                assert intake.total == 1
+            assert intake.total == 0
+
+    asyncio.run(scenario())
 
 
 def test_what_cannot_be_reserved_takes_nothing() -> None:
