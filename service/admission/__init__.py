@@ -5,19 +5,18 @@ request: it has the model, the caller, the deadline, and what the request is exp
 shared fairly by callers: a key is one, or without keys a client's address.
 """
 
-from service.admission._addresses import Network, forwarded_for, grpc_peer, one_caller
+from service.admission._addresses import Network, forwarded_for, grpc_peer
 from service.admission._admission import Admission, Call, Ticket
 from service.admission._budget import Budget, Lease
 from service.admission._capacity import DEADLINE_MARGIN, STOP_MARGIN, CapacityLimiter, Intake
 from service.admission._deadline import within
 from service.admission._fair import FairExecutor, FairOrder
-from service.admission._keys import Key, KeyFile, Scope, add_key, read_keys, revoke_key
-from service.admission._policy import AccessPolicy, open_policy
+from service.admission._keys import KeyFile, Scope, add_key, read_keys, revoke_key
+from service.admission._policy import open_policy
 
 __all__ = [
     "DEADLINE_MARGIN",
     "STOP_MARGIN",
-    "AccessPolicy",
     "Admission",
     "Budget",
     "Call",
@@ -25,7 +24,6 @@ __all__ = [
     "FairExecutor",
     "FairOrder",
     "Intake",
-    "Key",
     "KeyFile",
     "Lease",
     "Network",
@@ -34,7 +32,6 @@ __all__ = [
     "add_key",
     "forwarded_for",
     "grpc_peer",
-    "one_caller",
     "open_policy",
     "read_keys",
     "revoke_key",

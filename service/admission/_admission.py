@@ -91,14 +91,14 @@ class Ticket(Generic[M]):
 
     @asynccontextmanager
     async def working(self, deadline: float) -> AsyncIterator[None]:
-        """All of the request has come, and the block works on it until `deadline`, if that is before its own.
+        """All of the request has come, and the block works on it until `deadline`, or raises DeadlineExceeded.
 
-        Behind it the place is free, however slowly the answer is read. Raises DeadlineExceeded.
+        Behind it the place is free, however slowly the answer is read.
         """
         if self._reservation is not None:
             self.capacity.arrive(self._reservation)
         try:
-            async with within(min(deadline, self.deadline)):
+            async with within(deadline):
                 yield
         finally:
             self.release()

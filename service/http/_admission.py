@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
@@ -66,7 +66,7 @@ class AdmissionMiddleware:
     def __init__(self, app: ASGIApp, runtime: Runtime, routes: Iterable[BaseRoute]) -> None:
         self.app = app
         self.runtime = runtime
-        self.routes = [route for route in routes if isinstance(route, Route)]
+        self.routes = list(routes)
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -82,7 +82,7 @@ class AdmissionMiddleware:
                     ticket.reserve(*target)
             except NightliftError as error:
                 self.runtime.metrics.failed(error)
-                scope["route"] = next((route for route in self.routes if _is_for(route, scope)), None)
+                scope["route"] = next((one for one in self.routes if one.matches(scope)[0] is Match.FULL), None)
                 await problem_response(error, scope["path"])(scope, receive, send)
                 return
             scope["state"]["ticket"] = ticket
@@ -112,7 +112,3 @@ def _target(scope: ASGIScope) -> tuple[str | None, int | None] | None:
     except MalformedRequest:
         return None  # the application says so
     return match["model"] or query.get("model"), version
-
-
-def _is_for(route: Route, scope: ASGIScope) -> bool:
-    return scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]) is not None

@@ -113,7 +113,7 @@ class DataPlane:
             given = ", ".join(repr(tensor.name) for tensor in request.inputs) or "none"
             raise MalformedRequest(f"model {model.name!r} has one input, {name!r}; the request's inputs are: {given}")
         tensor = request.inputs[0]
-        end = time.monotonic() + _seconds(request.timeout, model.config.batching)
+        end = min(ticket.deadline, time.monotonic() + _seconds(request.timeout, model.config.batching))
         if tensor.datatype == BYTES:
             return await run_pictures(self.runtime.pipeline, ticket, tensor, request, end)
         return await run_raw(ticket, tensor, request, self._settings.max_whole_pixels, end)
