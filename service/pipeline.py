@@ -159,7 +159,7 @@ class Pipeline:
         self._check_pass(render_plan)
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
-            "network": ticket.expect("network", model.label, sum(render_plan.item_pixels)),
+            "network": ticket.expect("network", model.intake.model, sum(render_plan.item_pixels)),
             "finish": ticket.expect("finish", target, header.pixels),
         }
         async with self._budget.hold(header.pixels, ticket.caller) as lease:

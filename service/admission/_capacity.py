@@ -246,7 +246,7 @@ class CapacityLimiter:
         return mine + sum(min(pace * other, mine) for name, other in self._work.items() if name != caller)
 
     def _full(self, detail: str, excess: float, work: float) -> NightliftError:
-        """A refusal; who comes again when it says finds room behind those who were told to come before."""
+        """A refusal; who comes when it says finds room behind those who were told to come before."""
         now = time.monotonic()
         again = max(now + max(0.0, excess), self._promised_until)
         self._promised_until = min(again + work, now + LONGEST_RETRY)

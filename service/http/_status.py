@@ -23,7 +23,6 @@ async def livez(request: Request) -> Response:
     return JSONResponse({"live": runtime.live}, 200 if runtime.live else 503)
 
 
-@router.get("/v2/health/ready", summary="As /readyz", responses={503: {}})
 @router.get("/readyz", summary="Whether requests should be sent here", responses={503: {}})
 async def readyz(request: Request) -> Response:
     """200 when the required models are loaded and warmed and the service is not about to stop, else 503."""
@@ -34,6 +33,13 @@ async def readyz(request: Request) -> Response:
         "models": {name: str(runtime.models.state(name)) for name in runtime.settings.required},
     }
     return JSONResponse(body, 200 if runtime.ready else 503)
+
+
+@router.get("/v2/health/ready", summary="As /readyz", responses={503: {}})
+async def ready(request: Request) -> Response:
+    """As the Open Inference Protocol has it."""
+    is_ready = request.app.state.runtime.ready
+    return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -59,11 +59,6 @@ class LoadedModel:
         return self.source.name
 
     @property
-    def label(self) -> str:
-        """Name and version, as answers have them."""
-        return f"{self.name}/{self.version}"
-
-    @property
     def version(self) -> int:
         """The version's number."""
         return self.source.version

@@ -43,7 +43,7 @@ async def run_raw(
     pixels = math.prod(tensor.shape[:-1])
     ticket.charge_pixels(pixels)
     async with ticket.working(deadline):
-        expected = ticket.expect("network", model.label, pixels)
+        expected = ticket.expect("network", model.intake.model, pixels)
         outcome = await model.queue.submit(tensor.array, declared_order, deadline, caller=ticket.caller)
         ticket.done(expected)
     outputs = tuple(Tensor(name, outcome.tensors[name]) for name in names)
