@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from service.admission._addresses import one_caller
@@ -69,13 +68,16 @@ class Ticket(Generic[M]):
         self._asked: tuple[str | None, int | None] = None, None
 
     def reserve(self, model: str | None = None, version: int | None = None) -> None:
-        """Find the model, and take a place for it; kept if the same is asked for again, unless the body was late.
+        """Find the model, and take a place for it, kept if the same is asked for again.
+
+        A place is lost by a body that is late, and by a model that is taken out of service before it has come.
 
         Raises:
             ModelNotFound, ModelNotReady, Draining: if there is no such model to call.
             QueueFull: if there is no room, or the answer could not be ready by the deadline.
         """
-        if self._reservation is not None and self._reservation.is_counted and self._asked == (model, version):
+        kept = self._reservation
+        if kept and kept.is_counted and not kept.intake.closed and self._asked == (model, version):
             return
         self.release()
         found = self._find(model, version)
@@ -91,9 +93,9 @@ class Ticket(Generic[M]):
 
     @asynccontextmanager
     async def working(self, deadline: float) -> AsyncIterator[None]:
-        """All of the request has come, and the block works on it until `deadline`, or raises DeadlineExceeded.
+        """All of the request has come, and the block works on it; the place is free again before the answer is read.
 
-        Behind it the place is free, however slowly the answer is read.
+        Raises DeadlineExceeded at `deadline`, and Draining if the model was taken out of service in the last moment.
         """
         if self._reservation is not None:
             self.capacity.arrive(self._reservation)
@@ -123,9 +125,7 @@ class Ticket(Generic[M]):
     def __enter__(self) -> Ticket[M]:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.errors import NightliftError, QueueFull
+from service.errors import Draining, NightliftError, QueueFull
 
 MIN_QUEUE_DEPTH = 8
 """Requests that may wait for a model whatever `max_queue_seconds` says; a stop and deadlines bound them too."""
@@ -66,24 +66,20 @@ class ThroughputEstimator:
 
     def __init__(self) -> None:
         self._seconds = self._work = 1.0
-        self._since: float | None = None
+        self.since = 0.0  # when there was work again, or the last of it done
 
     @property
     def pace(self) -> float:
         """Seconds for each second of work."""
         return min(20.0, max(0.02, self._seconds / self._work))
 
-    def resume(self, now: float) -> None:
-        """There is work again."""
-        self._since = now
-
     def done(self, work: float, now: float) -> None:
         """So much of the expected work was done."""
-        elapsed = 0.0 if self._since is None else now - self._since
+        elapsed = now - self.since
         kept = math.exp(-elapsed / MEMORY_SECONDS)
         self._seconds = kept * self._seconds + elapsed
         self._work = kept * self._work + work
-        self._since = now
+        self.since = now
 
 
 @dataclass
@@ -96,6 +92,8 @@ class Intake:
         concurrency: gives how many run at once.
         requests: their number by caller.
         total: their number.
+        working: how many of them have come, and are worked on.
+        closed: whether the model is being taken out of service: those that are worked on are finished.
     """
 
     model: str
@@ -103,6 +101,8 @@ class Intake:
     concurrency: Callable[[], int] = lambda: 1
     requests: Counter[str] = field(default_factory=Counter)
     total: int = 0
+    working: int = 0
+    closed: bool = False
 
 
 @dataclass(eq=False)
@@ -157,15 +157,18 @@ class CapacityLimiter:
         return reservation
 
     def arrive(self, reservation: Reservation) -> None:
-        """All of the request has come."""
+        """All of the request has come; raises Draining if its model has gone meanwhile."""
+        if reservation.intake.closed:
+            raise Draining("the model is being unloaded or the service is stopping")
         self._arriving.pop(reservation, None)
         if not reservation.is_counted:
             self._count(reservation)
         if not reservation.has_arrived:
             reservation.has_arrived = True
+            reservation.intake.working += 1
             self._busy += 1
             if self._busy == 1:
-                self.throughput.resume(time.monotonic())
+                self.throughput.since = time.monotonic()
 
     def expect(self, reservation: Reservation, seconds: float) -> None:
         """Some of its work is known now; the first time, that takes the place of a guess."""
@@ -184,6 +187,7 @@ class CapacityLimiter:
         self._arriving.pop(reservation, None)
         self._uncount(reservation)
         self._busy -= reservation.has_arrived
+        reservation.intake.working -= reservation.has_arrived
 
     def _add(self, reservation: Reservation, seconds: float) -> None:
         reservation.work += seconds

@@ -71,6 +71,7 @@ class BatchQueue:
     ) -> None:
         self.statistics = Statistics()
         self.intake = intake
+        self.batch_size = policy.max_count
         self._engine = engine
         self._policy = policy
         self._patience = patience
@@ -81,12 +82,6 @@ class BatchQueue:
         self._expected: Counter[Bucket] = Counter()
         self._running: dict[asyncio.Task[None], int] = {}  # and its pixels
         self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-
-    @property
-    def batch_size(self) -> int:
-        """Most pictures in one pass."""
-        return self._policy.max_count
 
     @property
     def waiting(self) -> list[Waiting]:
@@ -116,7 +111,7 @@ class BatchQueue:
             Draining: after `close`, once all requests that were taken before have been answered.
             EngineUnavailable, EngineFailed: what became of the batch.
         """
-        if self._closed and not self.intake.total:
+        if self.intake.closed and not self.intake.working:
             raise Draining("the model is being unloaded or the service is stopping")
         bucket = (pixels.shape[1], pixels.shape[2], outputs)
         waiting = Waiting(bucket, pixels.shape[0], time.monotonic(), deadline)
@@ -152,8 +147,8 @@ class BatchQueue:
 
     async def close(self) -> None:
         """Refuse new entries, finish those of requests that were taken, wait and run."""
-        self._closed = True
-        while self._entries or self._running or self.intake.total:
+        self.intake.closed = True
+        while self._entries or self._running or self.intake.working:
             self._pump()
             if self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
@@ -176,7 +171,7 @@ class BatchQueue:
             self._timer = None
         self._forget_cancelled()
         while self._entries and len(self._running) < self._engine.concurrency:
-            expected = {} if self._closed else self._expected
+            expected = {} if self.intake.closed else self._expected
             match decide([entry.waiting for entry in self._entries], expected, self._policy, time.monotonic()):
                 case Cut(places, closed_by):
                     batch = [self._entries[place] for place in places]

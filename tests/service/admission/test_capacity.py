@@ -72,7 +72,7 @@ def test_the_pace_is_that_of_the_whole_service_while_it_is_busy() -> None:
     """Two requests of one second at a time, with a rest of a minute after each ten."""
     throughput, now = ThroughputEstimator(), 0.0
     for _ in range(5):
-        throughput.resume(now)
+        throughput.since = now
         for _ in range(10):
             now += 1.0
             throughput.done(1.0, now)

@@ -98,6 +98,18 @@ def test_what_cannot_be_reserved_takes_nothing() -> None:
         assert admission.capacity.backlog == 0.0
 
 
+def test_a_model_that_goes_while_a_body_comes_is_looked_for_again() -> None:
+    models = Models()
+    with door(models).admit(Call()) as ticket:
+        ticket.reserve("m")
+        old = ticket.model.intake
+        old.closed = True  # which is what its queue does
+        models.loaded["m"] = Model("m, reloaded", Intake("m/2"))
+        ticket.reserve("m")
+        assert ticket.model is models.loaded["m"]
+        assert (old.total, ticket.model.intake.total) == (0, 1)
+
+
 def test_a_body_that_came_late_asks_again() -> None:
     models = Models()
     admission = door(models)

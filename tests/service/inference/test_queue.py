@@ -308,13 +308,13 @@ def test_who_left_is_owed_nothing() -> None:
 def test_close_waits_for_requests_whose_pictures_are_still_decoded() -> None:
     async def scenario() -> None:
         line = Line()
-        line.queue.intake.total = 1
+        line.queue.intake.working = 1
         closing = asyncio.create_task(line.queue.close())
         await settle()
         line.engine.let(1)
         assert answer((await line.submit(1)).tensors) == 254
         assert not closing.done()
-        line.queue.intake.total = 0
+        line.queue.intake.working = 0
         await closing
         with pytest.raises(Draining):
             await line.submit(2)
