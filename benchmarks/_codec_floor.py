@@ -73,7 +73,7 @@ async def _measure_one(runtime: Runtime, model: str, size: tuple[int, int], roun
     loaded = runtime.models.get(model)
     chosen = plan(width, height, 8, loaded.config.traits, RenderOptions())
     item = np.zeros((1, *chosen.item_shapes[0], 3), np.uint8)
-    answer = simplejpeg.decode_jpeg((await runtime.enhancer.enhance(file, EnhanceOptions(model=model))).data)
+    answer = simplejpeg.decode_jpeg((await runtime.enhance(file, EnhanceOptions(model=model))).data)
 
     async def codec() -> None:
         simplejpeg.decode_jpeg(file)
@@ -83,7 +83,7 @@ async def _measure_one(runtime: Runtime, model: str, size: tuple[int, int], roun
         await loaded.engine.run(item, (chosen.output,))
 
     async def service() -> None:
-        await runtime.enhancer.enhance(file, EnhanceOptions(model=model))
+        await runtime.enhance(file, EnhanceOptions(model=model))
 
     times = await _in_turns([codec, network, service], rounds)
     return Measurement(model, width, height, chosen.label, *times)

@@ -124,7 +124,7 @@ async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str])
             results = []
             for photo in photos:
                 data = await asyncio.to_thread(photo.read_bytes)
-                answer = await runtime.enhancer.enhance(data, EnhanceOptions(model=model, format="png", protect=0))
+                answer = await runtime.enhance(data, EnhanceOptions(model=model, format="png", protect=0))
                 pictures = (decode(file, Limits()).pixels for file in (data, answer.data))
                 results.append(kept(*pictures))
                 rows.append(_row(model, photo.name, results[-1]))

@@ -65,7 +65,7 @@ async def _measure_one(runtime: Runtime, photo: Path, models: Sequence[str], det
     for turn in range(rounds + 1):
         for model in models:
             started = time.perf_counter()
-            answers[model] = await runtime.enhancer.enhance(data, EnhanceOptions(model=model, detail=detail))
+            answers[model] = await runtime.enhance(data, EnhanceOptions(model=model, detail=detail))
             if turn:
                 times[model].append((time.perf_counter() - started, answers[model].timings.seconds["infer"]))
     first = answers[models[0]]

@@ -23,7 +23,7 @@ from statistics import median
 import simplejpeg
 
 from benchmarks._codec_floor import night_scene
-from benchmarks._load import PATIENCE, LoadReport, Target, closed_loop, one_at_a_time, open_loop, requests_of
+from benchmarks._load import LoadReport, Target, closed_loop, one_at_a_time, open_loop, requests_of
 from benchmarks._plain import Layout, PlainLoop
 from benchmarks._plot import plot
 from benchmarks._queueing import simulate
@@ -142,7 +142,7 @@ def open_arrivals(turns: int, seconds: float) -> str:
     rows = []
     length = 8 * seconds
     for name, isolation in PLACEMENTS.items():
-        with nightlift(engine_isolation=isolation, max_queue_seconds=PATIENCE) as port:
+        with nightlift(engine_isolation=isolation) as port:
             one = target(port, file, "whole")
             closed_loop(one, CONCURRENCY, 2)
             full = median(closed_loop(one, CONCURRENCY, seconds).throughput for _ in range(3))
@@ -199,7 +199,7 @@ def batching(turns: int, seconds: float) -> str:
         for number, (name, changes) in enumerate(choices.items()):
             root = variant(Settings().model_repository, Path(folder) / str(number), **changes)  # type: ignore[arg-type]
             # All that is sent is to wait: a refusal would end the measurement.
-            port = stack.enter_context(nightlift(model_repository=root, max_queue_seconds=PATIENCE))
+            port = stack.enter_context(nightlift(model_repository=root))
             targets[name] = target(port, file, "guided")
             closed_loop(targets[name], CONCURRENCY, 2)
         seen: dict[tuple[str, int], list[LoadReport]] = {(name, level): [] for name in targets for level in LEVELS}

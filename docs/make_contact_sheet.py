@@ -132,9 +132,7 @@ async def answers(
         names = list(models) or sorted({model.name for model in runtime.models.loaded()})
         lines: list[list[Pixels | None]] = []
         for row in rows:
-            enhanced = [
-                await runtime.enhancer.enhance(row.file, EnhanceOptions(model=name, format="png")) for name in names
-            ]
+            enhanced = [await runtime.enhance(row.file, EnhanceOptions(model=name, format="png")) for name in names]
             lines.append([decoded(row.file), *(decoded(answer.data) for answer in enhanced), row.reference])
     return names, lines
 

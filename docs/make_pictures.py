@@ -57,7 +57,7 @@ async def _enhance(pictures: list[Pixels]) -> list[Pixels]:
     settings = Settings()
     async with Runtime(settings.model_copy(update={"models": (settings.default_model,)})) as runtime:
         await runtime.loaded()
-        answers = [await runtime.enhancer.enhance(encoded(picture), EnhanceOptions()) for picture in pictures]
+        answers = [await runtime.enhance(encoded(picture), EnhanceOptions()) for picture in pictures]
     return [decoded(answer.data) for answer in answers]
 
 

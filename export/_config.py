@@ -24,7 +24,7 @@ SUFFIX = {"onnx": "", "torchscript": "_torchscript"}
 """Format -> what its folder's name has after the model's."""
 
 MAX_BATCH_SIZE = 16
-MAX_QUEUE_SIZE = 64  # Triton's own default is a queue without end
+MAX_QUEUE_SIZE = 256  # Triton's own default is a queue without end
 PREFIX = "nightlift."
 
 

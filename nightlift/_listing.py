@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service.access import KeyFile
+from service.admission import KeyFile
 from service.doctor import Finding, Level
 from service.errors import NightliftError
 from service.repository import ConfigError, ModelRepository

@@ -128,7 +128,7 @@ class _Embedded:
         wanted = EnhanceOptions(**options)
         for patience in reversed(range(RETRIES)):
             try:
-                return await self.runtime.enhancer.enhance(data, wanted)
+                return await self.runtime.enhance(data, wanted)
             except NightliftError as error:
                 if not patience or not isinstance(error, Unavailable):
                     raise PictureRefused(str(error)) from error

@@ -18,9 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nightlift._ffmpeg import Clip, probe, reading, writing
 from nightlift._files import replacing
 from nightlift._planes import PlaneOptions, open_runtime
-from service.enhancer import run_network
 from service.inference import LoadedModel, Outcome
 from service.pictures import Picture, PictureFormat
+from service.pipeline import run_network
 from service.rendering import (
     Detail,
     Effect,

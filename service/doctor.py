@@ -20,11 +20,12 @@ import onnxruntime as ort
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from service.access import TlsFiles, read_keys, shown_certificate
+from service.admission import read_keys
 from service.errors import NightliftError
 from service.inference import cuda_available, cuda_devices, devices, isolated, open_runner
 from service.repository import ConfigError, ModelRepository, ModelVersion
 from service.settings import Settings, available_cores, misspelt_settings
+from service.tls import TlsFiles, shown_certificate
 
 # y = x, FLOAT [1]: the smallest graph that makes a provider start.
 IDENTITY = base64.b64decode(

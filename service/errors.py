@@ -1,30 +1,6 @@
 """Every way in which a request can fail, each with its HTTP status, gRPC code and problem type, once.
 
-NightliftError
-├── UnreadablePicture        400  the bytes are no picture we can decode
-├── MalformedRequest         400  the request itself cannot be parsed
-├── Unauthenticated          401
-├── Forbidden                403
-├── ModelNotFound            404
-├── NotAcceptable            406  no output format satisfies `Accept`
-├── BodyTooSlow              408
-├── BodyTooLarge             413
-├── UnsupportedFormat        415  a picture, but of a kind we do not take
-├── InvalidParameter         422  an option out of its range
-├── UnsupportedShape         422  too many pixels, too narrow, too long
-├── UnservableModel          422  a model in the repository that cannot be loaded
-├── RateLimited              429
-├── ClientGone               499  only logged: nobody is there to read it
-├── EngineFailed             500  the network or its device broke during this request
-├── Unavailable              503  not now, later: carries Retry-After
-│   ├── QueueFull
-│   ├── ModelNotReady
-│   ├── EngineUnavailable
-│   └── Draining
-└── DeadlineExceeded         504
-
-Transports map an error by its attributes. Only who raises an error himself knows its class by name: the turnstile
-and the limit of bodies.
+Transports map an error by its attributes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all transports share: settings, metrics, models, the plane, and where the service is in its life."""
+"""What all transports share: settings, metrics, models, admission, the pipeline, and the phase of the service."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import logging
 from enum import StrEnum
 from types import TracebackType
 
-from service.enhancer import Enhancer
+from service.admission import Admission, Call, CapacityLimiter
+from service.enhancement import Enhanced, EnhanceOptions
 from service.errors import Draining
-from service.inference import Models
+from service.inference import LoadedModel, Models
+from service.pipeline import Pipeline
 from service.rendering import warm_up
 from service.repository import ModelRepository
 from service.settings import Settings
@@ -39,8 +41,11 @@ class Runtime:
         self.settings = settings
         self.phase = Phase.SERVING
         self.metrics = Metrics()
-        self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics)
-        self.enhancer = Enhancer(self.models, settings, self.metrics)
+        capacity = CapacityLimiter(settings.max_queue_seconds, settings.drain_timeout)
+        self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity)
+        self.admission = Admission(self._find, capacity, settings.request_timeout)
+        self.pipeline = Pipeline(settings, self.metrics)
+        self.metrics.backlog.set_function(lambda: capacity.backlog)
         self._loading: asyncio.Task[None] | None = None
 
     @property
@@ -65,27 +70,38 @@ class Runtime:
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
         await self.models.close()
-        await self.enhancer.close()
+        await self.pipeline.close()
 
-    def check_running(self) -> None:
-        """Raise Draining if no new work is taken any more."""
-        if self.phase is Phase.STOPPING:
-            raise Draining("the service is shutting down; another instance will take the request")
+    async def enhance(self, data: bytes, options: EnhanceOptions) -> Enhanced:
+        """Enhance a picture for a caller in this process; raises what a client would be told."""
+        with self.admission.admit(Call()) as ticket:
+            ticket.reserve(options.model, options.version)
+            return await self.pipeline.enhance(data, options, ticket)
 
     async def loaded(self) -> None:
         """Wait until every model was loaded, or failed to."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
 
+    def _find(self, name: str | None, version: int | None) -> LoadedModel:
+        if self.phase is Phase.STOPPING:
+            raise Draining("the service is shutting down; another instance will take the request")
+        return self.models.get(name or self.settings.default_model, version)
+
     async def _load(self) -> None:
         try:
-            await asyncio.to_thread(warm_up)
-        except Exception as error:  # pictures may still be rendered, and if not, each failure is logged
-            logger.error("the kernels of rendering cannot be compiled", exc_info=error)
-        try:
-            await self.models.load_all(self.settings.required)
+            names = await self.models.announce(self.settings.required)
+            await asyncio.to_thread(_compile_kernels)
+            await self.models.load_all(names)
         except Exception as error:  # nobody may wait for this task, and what is loaded can serve
             logger.critical("no more models are loaded", exc_info=error)
         missing = [name for name in self.settings.required if not self.models.ready([name])]
         if missing:
             logger.error("not ready: %s cannot be served; see above, or run `nightlift doctor`", ", ".join(missing))
+
+
+def _compile_kernels() -> None:
+    try:
+        warm_up()
+    except Exception as error:  # pictures may still be rendered, and if not, each failure is logged
+        logger.error("the kernels of rendering cannot be compiled", exc_info=error)

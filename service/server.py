@@ -15,12 +15,13 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from service.access import TlsFiles, open_gate
-from service.http import allow_many_connections, create_app, create_protocol
+from service.admission import open_policy
+from service.http import allow_many_connections, bounded_protocol, create_app
 from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
 from service.settings import Settings, misspelt_settings
 from service.telemetry import configure_logging, start_tracing, stop_tracing
+from service.tls import TlsFiles
 
 logger = logging.getLogger("nightlift")
 
@@ -54,9 +55,9 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     tls = TlsFiles.of(settings)
     async with Runtime(settings) as runtime:
-        gate = open_gate(settings, runtime.metrics)
+        runtime.admission.policy = open_policy(settings, runtime.metrics)
         config = uvicorn.Config(
-            create_app(runtime, gate),
+            create_app(runtime),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -66,14 +67,14 @@ async def _serve(settings: Settings) -> None:
             forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
             ssl_context_factory=(lambda *_: tls.renewing_context()) if tls else None,
             lifespan="off",
-            http=create_protocol(runtime, gate),
+            http=bounded_protocol(settings.head_timeout),
             ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
         )
         loaded = asyncio.create_task(runtime.loaded())
         loaded.add_done_callback(lambda _: gc.freeze())  # what is there to stay: looking through it takes 0.1 s
-        rpc = RpcServer(runtime, gate, tls)
+        rpc = RpcServer(runtime, tls)
         await rpc.start()
         try:
             await DrainingServer(config, runtime, rpc).serve()

@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(256_000_000, ge=256)
-    """Most pixels held decoded at one time; further pictures wait for their turn, in order of arrival."""
+    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""
@@ -108,10 +108,11 @@ class Settings(BaseSettings):
     that run a model: one that is still coming counts as `max_body_bytes`, and the next ones wait, unread, with their
     senders."""
 
-    max_queue_seconds: float = Field(0.25, gt=0, le=3600)
-    """Seconds that those who wait for a model may take, by their pixels and the rate at which pixels were enhanced
-    before; further requests are refused at once. It bounds what a full service adds to the time of each request that
-    it takes. Eight may always wait; `max_queue_size` of the model is the other bound."""
+    max_queue_seconds: float = Field(40.0, gt=0, le=3600)
+    """Seconds of expected work that one caller may have waiting, a quarter more in all; further requests are refused
+    at once, and so are those that could not be answered by their own deadline. Never more than two thirds of
+    `drain_timeout`, so that a stop can finish what was taken. Eight requests of a model may wait whatever is set
+    here; `max_queue_size` of the model is another bound. Fleets whose balancer tries another replica set 0.25."""
 
     request_timeout: float = Field(60.0, gt=0, le=3600)
     """Seconds after which a request is given up with 504, or with 408 if its body has not come by then; a client may
@@ -125,8 +126,9 @@ class Settings(BaseSettings):
     """Seconds between the signal to stop and the moment when no new connection is taken; the service says that it is
     not ready meanwhile, and still serves. Behind a load balancer, a little more than its probe interval."""
 
-    drain_timeout: float = Field(25.0, ge=0, le=3600)
-    """Seconds that running requests get to finish once no new connection is taken."""
+    drain_timeout: float = Field(60.0, ge=0, le=3600)
+    """Seconds that requests which were taken get to finish once no new connection is taken. As long as
+    `request_timeout`, all of them have the time that they were promised."""
 
     keys_file: Path | None = None
     """File of API keys, made by `nightlift keys create`; with it, every call but probes, page and documentation needs

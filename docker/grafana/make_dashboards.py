@@ -170,6 +170,7 @@ MODELS = {
         Panel("Pixels waiting", "short", {"{{model}}": f"sum by (model) (nightlift_queue_pixels{{{MODEL}}})"}),
         Panel("Oldest wait", "s", {"{{model}}": f"max by (model) (nightlift_queue_oldest_seconds{{{MODEL}}})"}),
         Panel("Seconds in the queue", "s", quantiles(STAGES, MODEL + ', stage="queue"')),
+        Panel("Work taken", "s", {"{{instance}}": 'max by (instance) (nightlift_backlog_seconds{job=~"$job"})'}),
     ],
     "Batches": [
         Panel("Pictures a pass", "short", {"{{model}}": mean("nightlift_batch_size", "model", MODEL)}),

@@ -39,7 +39,7 @@ def create(
 
     Example: `nightlift keys create phone --scope enhance --file keys.json`
     """
-    from service.access import Scope, add_key
+    from service.admission import Scope, add_key
 
     if unknown := set(scope or ()).difference(Scope):
         raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(Scope)}", param_hint="--scope")
@@ -62,7 +62,7 @@ def list_keys(file: KeysFile) -> None:
     Example: `nightlift keys list --file keys.json`
     """
     from nightlift._listing import print_keys
-    from service.access import read_keys
+    from service.admission import read_keys
 
     print_keys(read_keys(file))
 
@@ -73,7 +73,7 @@ def revoke(name: Name, file: KeysFile) -> None:
 
     Example: `nightlift keys revoke phone --file keys.json`
     """
-    from service.access import revoke_key
+    from service.admission import revoke_key
 
     revoke_key(file, name)
     typer.echo(f"{name} is revoked", err=True)

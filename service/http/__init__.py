@@ -1,6 +1,6 @@
-"""The HTTP transport: thin routes over the plane, problem documents, probes, and the page."""
+"""The HTTP transport: thin routes over the pipeline, problem documents, probes, and the page."""
 
-from service.http._app import create_app, create_protocol
-from service.http._connections import allow_many_connections
+from service.http._app import create_app
+from service.http._uvicorn_protocol import allow_many_connections, bounded_protocol
 
-__all__ = ["allow_many_connections", "create_app", "create_protocol"]
+__all__ = ["allow_many_connections", "bounded_protocol", "create_app"]

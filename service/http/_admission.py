@@ -1,19 +1,25 @@
-"""Keys and limits over HTTP: which path needs what, and the refusal before a byte of the body is asked for."""
+"""The door over HTTP: which path needs what, and the refusal before a byte of the body is asked for."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
-from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ASGIScope
 
-from service import access
-from service.access import Gate
-from service.errors import NightliftError
+from service.admission import Call, Scope, Ticket
+from service.errors import MalformedRequest, NightliftError
 from service.http._problems import problem_response
-from service.telemetry import Metrics
+from service.http._timeouts import parse_timeout
+from service.inference import LoadedModel
+from service.protocol import parse_version
+from service.runtime import Runtime
 
 OPEN_PATHS = frozenset(
     {"/", "/docs", "/livez", "/openapi.json", "/readyz", "/v2/health/live", "/v2/health/ready"},
@@ -21,19 +27,20 @@ OPEN_PATHS = frozenset(
 OPEN_FOLDERS = ("/static/", "/docs-assets/", "/problems/")
 ADMIN_FOLDER = "/v2/repository/models/"
 METRICS = "/metrics"
+PICTURES = re.compile(r"/enhance|/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer")
 
 KEY = "An API key, sent as `Authorization: Bearer KEY`; what it may be used for depends on its scopes."
 
 
-def scope_needed(path: str, metrics_open: bool) -> access.Scope | None:
+def scope_needed(path: str, metrics_open: bool) -> Scope | None:
     """The scope that a key for this path must have; None where no key is needed. Unknown paths are not open."""
     if path in OPEN_PATHS or path.startswith(OPEN_FOLDERS):
         return None
     if path == METRICS:
-        return None if metrics_open else access.Scope.METRICS
+        return None if metrics_open else Scope.METRICS
     if path.startswith(ADMIN_FOLDER):
-        return access.Scope.ADMIN
-    return access.Scope.ENHANCE
+        return Scope.ADMIN
+    return Scope.ENHANCE
 
 
 def describe_keys(document: dict[str, Any], metrics_open: bool) -> None:
@@ -45,45 +52,63 @@ def describe_keys(document: dict[str, Any], metrics_open: bool) -> None:
                 operation["security"] = [{"key": []}]
 
 
-class Admission:
-    """Ask the gate about every request that is not open to everybody.
+class AdmissionMiddleware:
+    """Asks for a ticket for every request that is not open to everybody; it lies in the request's state.
+
+    A request with pictures has its model reserved as far as its URL names it.
 
     Args:
         app: the application, in which every path means what `scope_needed` takes it for.
-        gate: see there.
-        metrics: counts refusals.
-        metrics_open: see the setting.
+        runtime: has the door.
         routes: by whose templates refused requests are counted, as others are.
     """
 
-    def __init__(
-        self, app: ASGIApp, gate: Gate, metrics: Metrics, metrics_open: bool, routes: Iterable[BaseRoute]
-    ) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime, routes: Iterable[BaseRoute]) -> None:
         self.app = app
-        self.gate = gate
-        self.metrics = metrics
-        self.metrics_open = metrics_open
-        self.routes = [route for route in routes if isinstance(route, Route)]
+        self.runtime = runtime
+        self.routes = list(routes)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        if scope["type"] != "http" or (need := scope_needed(scope["path"], self.metrics_open)) is None:
+        settings = self.runtime.settings
+        if scope["type"] != "http" or (need := scope_needed(scope["path"], settings.metrics_open)) is None:
             await self.app(scope, receive, send)
             return
-        try:
-            charge = self.gate.admit(need, Headers(scope=scope).get("authorization"), lambda: _address(scope))
-        except NightliftError as error:
-            self.metrics.failed(error)
-            scope["route"] = next((route for route in self.routes if _is_for(route, scope)), None)
-            await problem_response(error, scope["path"])(scope, receive, send)
-            return
-        with access.charging(charge):
+        with ExitStack() as stack:
+            try:
+                target = _target(scope) if scope["method"] == "POST" else None
+                ticket = stack.enter_context(self._admit(scope, need, has_pictures=target is not None))
+                if target is not None:
+                    ticket.reserve(*target)
+            except NightliftError as error:
+                self.runtime.metrics.failed(error)
+                scope["route"] = next((one for one in self.routes if one.matches(scope)[0] is Match.FULL), None)
+                await problem_response(error, scope["path"])(scope, receive, send)
+                return
+            scope["state"]["ticket"] = ticket
             await self.app(scope, receive, send)
 
+    def _admit(self, scope: ASGIScope, need: Scope, has_pictures: bool) -> Ticket[LoadedModel]:
+        headers = Headers(scope=scope)
+        return self.runtime.admission.admit(
+            Call(
+                need=need,
+                authorization=headers.get("authorization"),
+                address=scope["client"][0] if scope.get("client") else "",
+                seconds=parse_timeout(headers.get("x-request-timeout") if has_pictures else None),
+                started=scope["state"]["started"],
+            )
+        )
 
-def _address(scope: Scope) -> str:
-    return scope["client"][0] if scope.get("client") else ""
 
-
-def _is_for(route: Route, scope: Scope) -> bool:
-    return scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]) is not None
+def _target(scope: ASGIScope) -> tuple[str | None, int | None] | None:
+    """The model and version that a request with pictures names in its URL; None for others, and for broken ones."""
+    match = PICTURES.fullmatch(scope["path"])
+    if match is None:
+        return None
+    query = {} if match["model"] else dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    try:
+        version = parse_version(match["version"] or query.get("version", ""))
+    except MalformedRequest:
+        return None  # the application says so
+    return match["model"] or query.get("model"), version

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, BodyTooSlow, Unavailable
 from service.http._problems import problem_response
+from service.settings import Settings
 from service.telemetry import Metrics
 
 DISCARD_SECONDS = 2.0
@@ -18,15 +19,15 @@ DISCARD_SECONDS = 2.0
 class BodyLimit:
     """Refuse bodies that are too large, too slow or too many, before they are parsed; and let early answers be read.
 
-    One body may have `limit` bytes, declared or not, all that are held at one time `limit_together`, and every body
-    must have come `seconds` after its headers.
+    One body may have `max_body_bytes`, declared or not, all that are held at one time `max_body_bytes_in_flight`, and
+    every body must have come `request_timeout` after its headers.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, limit_together: int, seconds: float, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self.app = app
-        self.limit = limit
-        self.limit_together = limit_together
-        self.seconds = seconds
+        self.limit = settings.max_body_bytes
+        self.limit_together = settings.max_body_bytes_in_flight
+        self.seconds = settings.request_timeout
         self.metrics = metrics
         self.held = 0
 

@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
+from service.admission import Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
 from service.http._body import FIELD, read_picture
-from service.http._patience import seconds_allowed, unless_gone
+from service.http._timeouts import cancel_on_disconnect
+from service.inference import LoadedModel
 from service.pictures import PictureFormat
 from service.runtime import Runtime
 
@@ -55,15 +57,13 @@ async def enhance(
     The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF.
     """
     runtime: Runtime = request.app.state.runtime
-    runtime.check_running()
-    started = request.state.started
-    deadline = started + seconds_allowed(x_request_timeout, runtime.settings.request_timeout)
-    runtime.enhancer.check_room(options.model, options.version)
+    ticket: Ticket[LoadedModel] = request.state.ticket
     timings = Timings()
     data = await read_picture(request)
-    timings.add("read", time.monotonic() - started)
-    enhanced = await unless_gone(
-        request, runtime.enhancer.enhance(data, options, accept=accept, deadline=deadline, timings=timings)
+    timings.add("read", time.monotonic() - request.state.started)
+    ticket.reserve(options.model, options.version)
+    enhanced = await cancel_on_disconnect(
+        request, runtime.pipeline.enhance(data, options, ticket, accept=accept, timings=timings)
     )
     return Response(enhanced.data, media_type=enhanced.format.media_type, headers=_headers(enhanced))
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from service.errors import Forbidden
-from service.http._wire import HEADER_LENGTH
+from service.protocol.rest_codec import HEADER_LENGTH
 
 SENT = ("Authorization", "X-Request-ID", "X-Request-Timeout", HEADER_LENGTH, "traceparent")
 SEEN = (

@@ -15,6 +15,7 @@ from service.runtime import Runtime
 router = APIRouter()
 
 
+@router.get("/v2/health/live", summary="As /livez", responses={503: {}})
 @router.get("/livez", summary="Whether the process should be left running", responses={503: {}})
 async def livez(request: Request) -> Response:
     """200 as long as the event loop runs; 503 if a model's device is lost for good, which only a restart mends."""
@@ -32,6 +33,13 @@ async def readyz(request: Request) -> Response:
         "models": {name: str(runtime.models.state(name)) for name in runtime.settings.required},
     }
     return JSONResponse(body, 200 if runtime.ready else 503)
+
+
+@router.get("/v2/health/ready", summary="As /readyz", responses={503: {}})
+async def ready(request: Request) -> Response:
+    """As the Open Inference Protocol has it."""
+    is_ready = request.app.state.runtime.ready
+    return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -78,15 +78,15 @@ def decide(queue: Sequence[Waiting], expected: Mapping[Bucket, int], policy: Bat
     """Choose the next batch for a free engine.
 
     Args:
-        queue: what waits, oldest first; not empty.
+        queue: what waits, in the order in which it is to be served; not empty.
         expected: how many pictures of each bucket are being decoded at this moment.
         policy: the model's limits.
         now: the present time on the items' clock.
 
     Returns:
-        The bucket of the item that is due first is served first, so that a rare shape does not starve.
+        The bucket of the first item is served first, so that a rare shape does not starve.
     """
-    leader = _leader(queue, policy, now)
+    leader = queue[0]
     places: list[int] = []
     count = pixels = 0
     for place, item in enumerate(queue):
@@ -112,12 +112,6 @@ def decide(queue: Sequence[Waiting], expected: Mapping[Bucket, int], policy: Bat
     return Wait(min(oldest + policy.max_delay, due - _urgent(policy)))
 
 
-def _leader(queue: Sequence[Waiting], policy: BatchPolicy, now: float) -> Waiting:
-    """The item whose bucket goes next: the oldest, unless another one's deadline is close."""
-    due = min(queue, key=lambda item: item.deadline if item.deadline is not None else float("inf"))
-    return due if due.deadline is not None and due.deadline - now <= _urgent(policy) else queue[0]
-
-
 def _urgent(policy: BatchPolicy) -> float:
-    """How close, in seconds, a deadline must be to go before older items: it leaves room for one pass."""
+    """How close, in seconds, a deadline must be to end the wait for company: it leaves room for one pass."""
     return max(0.1, 2 * policy.max_delay)

@@ -8,9 +8,14 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
+import numpy as np
+
+from service.admission import CapacityLimiter, Intake
 from service.errors import ModelNotFound, ModelNotReady, NightliftError
 from service.inference._batching import BatchPolicy, Waiting
 from service.inference._contract import Engine
@@ -21,6 +26,9 @@ from service.settings import Settings
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
+
+TIMED_SIDE = 192
+"""Side in pixels of the picture by which a model's speed is measured when it is loaded; about a warm-up's."""
 
 
 class ModelState(StrEnum):
@@ -39,6 +47,11 @@ class LoadedModel:
     source: ModelVersion
     engine: Engine
     queue: BatchQueue
+
+    @property
+    def intake(self) -> Intake:
+        """The requests that were taken for it and are not answered yet."""
+        return self.queue.intake
 
     @property
     def name(self) -> str:
@@ -78,8 +91,15 @@ class Models:
     replaced ones finish what they have.
     """
 
-    def __init__(self, repository: ModelRepository, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        repository: ModelRepository,
+        settings: Settings,
+        metrics: Metrics,
+        capacity: CapacityLimiter | None = None,
+    ) -> None:
         self.repository = repository
+        self._capacity = capacity or CapacityLimiter()
         self.engines = Engines(settings, metrics)
         self._settings = settings
         self._metrics = metrics
@@ -140,14 +160,21 @@ class Models:
             lines += [ModelStatus(name, version, self.state(name), reason) for version in versions]
         return lines
 
-    async def load_all(self, first: Iterable[str]) -> None:
-        """Load the models of the settings, those named `first` before the others; failures are logged.
+    async def announce(self, first: Iterable[str]) -> list[str]:
+        """The models of the settings, those named `first` before the others: they are LOADING from now on.
 
-        Where the settings name none, all are loaded but TorchScript variants in an embedded engine: they would bring
+        Where the settings name none, these are all but TorchScript variants in an embedded engine: they would bring
         torch and a second copy of every network into memory. They are there to be named.
         """
-        wanted = self._settings.models or await asyncio.to_thread(self._by_default)
-        for name in dict.fromkeys([*first, *wanted]):
+        names = list(dict.fromkeys([*first, *(self._settings.models or await asyncio.to_thread(self._by_default))]))
+        for name in self._names:
+            if name in names:
+                self._states.setdefault(name, ModelState.LOADING)
+        return names
+
+    async def load_all(self, names: Iterable[str]) -> None:
+        """Load these models one after the other; failures are logged."""
+        for name in names:
             try:
                 await self.load(name)
             except ModelNotFound as error:
@@ -270,14 +297,16 @@ class Models:
             # Passes side by side on the CPU share the memory that one large pass is allowed.
             self._settings.max_whole_pixels if engine.info.device == "cpu" else math.inf,
         )
+        label = f"{source.name}/{source.version}"
         queue = BatchQueue(
             engine,
             policy,
-            batching.max_queue_size,
             metrics,
+            Intake(label, batching.max_queue_size, lambda: engine.concurrency),
             batching.default_timeout,
-            self._settings.max_queue_seconds,
+            partial(self._capacity.costs.observe, "network", label),
         )
+        await self._time_one_pass(engine, label, source.config)
         info = engine.info
         metrics.loaded(source.version, info.provider, info.precision, info.engine, seconds)
         for warning in source.config.warnings:
@@ -294,6 +323,19 @@ class Models:
             f"batches of up to {policy.max_count}" if policy.max_count > 1 else "one picture at a time",
         )
         return LoadedModel(source, engine, queue)
+
+    async def _time_one_pass(self, engine: Engine, label: str, config: ModelConfig) -> None:
+        """Run one picture, so that the first requests are taken by what this model costs and not by a guess."""
+        side = max(TIMED_SIDE, config.traits.smallest_side)
+        if config.wire_shape(config.inputs[0])[1:3] != (-1, -1) or not engine.ready:
+            return
+        costs, pixels, started = self._capacity.costs, side * side, time.monotonic()
+        with suppress(Exception):  # which the warm-up would have shown: then the guess stays
+            await engine.run(np.zeros((1, side, side, 3), np.uint8), (config.outputs[0].name,))
+            seconds = time.monotonic() - started
+            costs.observe("network", label, pixels, seconds)
+            largest = min(config.traits.max_pixels, self._settings.max_whole_pixels)
+            costs.observe("request", label, 0.1, 0.1 * seconds * max(1.0, largest / pixels))  # soon outweighed
 
     async def _retire(self, models: list[LoadedModel]) -> None:
         for model in models:

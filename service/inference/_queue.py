@@ -7,22 +7,25 @@ copy first. Entries whose caller has gone are dropped before compute; a result i
 from __future__ import annotations
 
 import asyncio
-import math
+import bisect
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.admission import FairOrder, Intake
 from service.errors import DeadlineExceeded, Draining, EngineFailed, NightliftError
 from service.inference._batching import BatchPolicy, Bucket, Cut, Wait, Waiting, decide
 from service.inference._contract import Engine, Tensors
-from service.inference._room import Expectation, Room
 from service.inference._statistics import Statistics
 from service.telemetry import ModelMetrics, record_batch
+
+Expectation = Callable[[], None]
+"""Ends when a picture on its way to a queue is submitted: it is expected no more."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Outcome:
 
 @dataclass(eq=False)
 class _Entry:
+    start: float  # its tag in the fair order
+    caller: str
     waiting: Waiting
     pixels: NDArray[np.uint8]
     outputs: tuple[str, ...]
@@ -44,46 +49,43 @@ class _Entry:
 
 
 class BatchQueue:
-    """Joins pictures of equal shape into batches for one engine.
+    """Joins pictures of equal shape into batches for one engine, and serves callers fairly by pixels.
 
     Args:
         engine: runs the batches; at most `engine.concurrency` of them at once.
         policy: limits of one batch.
-        max_size: entries that may wait; 0 is unbounded.
-        metrics: where sizes, waits and rejections are counted.
+        metrics: where sizes and waits are counted.
+        intake: the requests that were taken for this model; the queue closes when all of them have been answered.
         patience: seconds after which an entry that still waits is refused; None is for ever.
-        max_wait: seconds that the queue may be long, as far as can be told; beyond, who comes is refused at once.
+        observe: is told pixels and seconds of every pass.
     """
 
     def __init__(
         self,
         engine: Engine,
         policy: BatchPolicy,
-        max_size: int,
         metrics: ModelMetrics,
+        intake: Intake,
         patience: float | None = None,
-        max_wait: float = math.inf,
+        observe: Callable[[int, float], None] = lambda pixels, seconds: None,
     ) -> None:
         self.statistics = Statistics()
+        self.intake = intake
+        self.batch_size = policy.max_count
         self._engine = engine
         self._policy = policy
         self._patience = patience
+        self._observe = observe
         self._metrics = metrics
-        self._room = Room(max_size, max_wait)
-        self._entries: list[_Entry] = []
+        self._order = FairOrder()
+        self._entries: list[_Entry] = []  # in the order in which they are to be served
         self._expected: Counter[Bucket] = Counter()
         self._running: dict[asyncio.Task[None], int] = {}  # and its pixels
         self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-
-    @property
-    def batch_size(self) -> int:
-        """Most pictures in one pass."""
-        return self._policy.max_count
 
     @property
     def waiting(self) -> list[Waiting]:
-        """What waits, oldest first; may be asked for from any thread."""
+        """What waits, in the order of service; may be asked for from any thread."""
         return [entry.waiting for entry in list(self._entries)]
 
     async def submit(
@@ -92,99 +94,61 @@ class BatchQueue:
         outputs: tuple[str, ...],
         deadline: float | None = None,
         expectation: Expectation | None = None,
-        place: Expectation | None = None,
+        caller: str = "",
     ) -> Outcome:
-        """Wait for the result of `pixels`.
+        """Wait for the result of `pixels`. Whether there is room was decided when the request was taken.
 
         Args:
             pixels: UINT8 [n, H, W, 3]; n pictures that belong together (one, unless a client sent a batch).
             outputs: names of the outputs wanted.
-            deadline: `time.monotonic()` by which the caller needs the result. It moves the entry forward; to give
-                up is the caller's part, by cancelling.
+            deadline: `time.monotonic()` by which the caller needs the result. It ends a wait for company; to give up
+                is the caller's part, by cancelling.
             expectation: what `expecting` gave for this picture; it is fulfilled now.
-            place: what `admitted` gave for this picture, for the one that this is a tile of, or for the request that
-                it is one of: there is room for it.
+            caller: whose share it counts for.
 
         Raises:
-            QueueFull: if as many wait as may, and there is no `place`.
             DeadlineExceeded: if it has waited longer than the model's configuration allows.
-            Draining: after `close`.
+            Draining: after `close`, once all requests that were taken before have been answered.
             EngineUnavailable, EngineFailed: what became of the batch.
         """
-        if place is None:
-            self._room.take_arrival()
-            self.check_room()
+        if self.intake.closed and not self.intake.working:
+            raise Draining("the model is being unloaded or the service is stopping")
         bucket = (pixels.shape[1], pixels.shape[2], outputs)
         waiting = Waiting(bucket, pixels.shape[0], time.monotonic(), deadline)
-        entry = _Entry(waiting, pixels, outputs, asyncio.get_running_loop().create_future())
-        self._entries.append(entry)
-        for pending in (expectation, place):
-            if pending is not None:
-                pending.end()
+        start = self._order.enter(caller, waiting.pixels)
+        entry = _Entry(start, caller, waiting, pixels, outputs, asyncio.get_running_loop().create_future())
+        bisect.insort(self._entries, entry, key=lambda one: one.start)
+        if expectation is not None:
+            expectation()
         self._pump()
         outcome = await self._outcome(entry)
         record_batch(outcome.queue, outcome.infer, outcome.batch)
         return outcome
 
-    def let_in(self) -> None:
-        """See by a request's head whether it may send its picture: is there room beside those that have just come?
-
-        Raises:
-            QueueFull, Draining: as `check_room`.
-        """
-        self.check_room(self._room.arrivals())
-
-    def arrived(self) -> None:
-        """Have less room for the next, for a short time, since all bytes of a request have come.
-
-        Of those that come together as many are let in then as there is room for, and not all of them. Who is still
-        sending does not count: clients that are slow to send would keep others out.
-        """
-        self._room.arrived()
-
-    def check_room(self, coming: int = 0) -> None:
-        """See whether one more may wait beside `coming`, before anything is done for it; nothing is kept for it yet.
-
-        Raises:
-            QueueFull: if as many wait as may, or those who wait will take longer than `max_wait`.
-            Draining: after `close`.
-        """
-        if self._closed:
-            raise Draining("the model is being unloaded or the service is stopping")
-        self._forget_cancelled()
-        free = 0 if self._entries else self._engine.concurrency - len(self._running)  # who comes then need not wait
-        pixels = sum(entry.waiting.pixels for entry in self._entries)
-        self._room.check(len(self._entries), pixels, free, coming)
-
-    @contextmanager
-    def admitted(self) -> Iterator[Expectation]:
-        """Keep a place for a request whose bytes have come, while it is decoded; raises as `check_room`."""
-        self._room.take_arrival()
-        self.check_room()
-        with self._room.kept() as place:
-            yield place
-
     @contextmanager
     def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
         """Announce that a picture of this bucket is being decoded, so that a batch may wait for it."""
+        coming = [bucket]
         self._expected[bucket] += 1
 
         def end() -> None:
-            self._expected[bucket] -= 1
-            if not self._expected[bucket]:
-                del self._expected[bucket]
+            for ended in coming:
+                self._expected[ended] -= 1
+                if not self._expected[ended]:
+                    del self._expected[ended]
+            coming.clear()
 
-        expectation = Expectation(end)
         try:
-            yield expectation
+            yield end
         finally:
-            if expectation.end():
+            if coming:
+                end()
                 self._pump()  # it will not come: what waited for it need not wait on
 
     async def close(self) -> None:
-        """Refuse new entries, finish those that were admitted, wait and run."""
-        self._closed = True
-        while self._entries or self._running or self._room.inside:
+        """Refuse new entries, finish those of requests that were taken, wait and run."""
+        self.intake.closed = True
+        while self._entries or self._running or self.intake.working:
             self._pump()
             if self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
@@ -207,7 +171,7 @@ class BatchQueue:
             self._timer = None
         self._forget_cancelled()
         while self._entries and len(self._running) < self._engine.concurrency:
-            expected = {} if self._closed else self._expected
+            expected = {} if self.intake.closed else self._expected
             match decide([entry.waiting for entry in self._entries], expected, self._policy, time.monotonic()):
                 case Cut(places, closed_by):
                     batch = [self._entries[place] for place in places]
@@ -215,6 +179,7 @@ class BatchQueue:
                     if self._running and sum(self._running.values()) + pixels > self._policy.max_running_pixels:
                         return  # when a batch has run, there is another look
                     self._entries = [entry for entry in self._entries if entry not in batch]
+                    self._order.served(batch[0].start)
                     self._metrics.batch(
                         sum(entry.waiting.count for entry in batch),
                         pixels,
@@ -254,15 +219,15 @@ class BatchQueue:
             self._fail(batch, EngineFailed("the model failed on this picture; the failure was logged"), started)
             return
         seconds = time.monotonic() - started
-        self._room.pace.ran(started, started + seconds, sum(entry.waiting.pixels for entry in batch), len(batch))
+        self._observe(sum(entry.waiting.pixels for entry in batch), seconds)
         self.statistics.ran(count, int(seconds * 1e9))
-        self._metrics.inferred(seconds)
+        self._metrics.stage("infer", seconds)
         first = 0
         for entry in batch:
             last = first + entry.waiting.count
             if not entry.future.done():
                 wait = started - entry.waiting.since
-                self._metrics.waited(wait)
+                self._metrics.stage("queue", wait)
                 self.statistics.successes += 1
                 self.statistics.queue_ns += int(wait * 1e9)
                 self.statistics.infer_ns += int(seconds * 1e9)
@@ -281,7 +246,8 @@ class BatchQueue:
                 entry.future.set_exception(error)
 
     def _forget_cancelled(self) -> None:
-        alive = [entry for entry in self._entries if not entry.future.done()]
-        for _ in range(len(self._entries) - len(alive)):
-            self._metrics.cancelled("queue")
-        self._entries = alive
+        for entry in self._entries:
+            if entry.future.done():
+                self._metrics.cancelled("queue")
+                self._order.left(entry.caller, entry.waiting.pixels)
+        self._entries = [entry for entry in self._entries if not entry.future.done()]

@@ -4,6 +4,7 @@ Metadata, statistics and the repository's index are the protocol's own protobuf 
 REST as their JSON); inference has small values of its own, whose tensors are NumPy arrays over the received bytes.
 """
 
+from service.protocol._data_plane import DataPlane
 from service.protocol._json import to_json
 from service.protocol._messages import (
     InferenceRequest,
@@ -14,15 +15,14 @@ from service.protocol._messages import (
     parse_version,
     refuse_unsupported,
 )
-from service.protocol._plane import ProtocolPlane
 from service.protocol._tensors import DATATYPES, Tensor, bytes_tensor, from_binary, from_numbers, to_binary
 
 __all__ = [
     "DATATYPES",
+    "DataPlane",
     "InferenceRequest",
     "InferenceResponse",
     "Parameter",
-    "ProtocolPlane",
     "Tensor",
     "bytes_tensor",
     "check_entries",

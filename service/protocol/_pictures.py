@@ -1,4 +1,4 @@
-"""Encoded pictures in a tensor of BYTES: each goes through the whole enhancement plane, as by `POST /enhance`."""
+"""Encoded pictures in a tensor of BYTES: each goes through the whole pipeline, as by `POST /enhance`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
+from service.admission import Ticket
 from service.enhancement import Enhanced, EnhanceOptions
-from service.enhancer import Enhancer
 from service.errors import InvalidParameter
 from service.inference import ENHANCED, LoadedModel
+from service.pipeline import Pipeline
 from service.protocol._messages import InferenceRequest, InferenceResponse, Parameter, describe
 from service.protocol._raw import check_batch, chosen_outputs
 from service.protocol._tensors import Tensor, bytes_tensor
@@ -18,7 +19,7 @@ NAMED_BY_THE_REQUEST = ("model", "version")
 
 
 async def run_pictures(
-    enhancer: Enhancer, model: LoadedModel, tensor: Tensor, request: InferenceRequest, deadline: float | None
+    pipeline: Pipeline, ticket: Ticket[LoadedModel], tensor: Tensor, request: InferenceRequest, deadline: float
 ) -> InferenceResponse:
     """Enhance every picture of `tensor`; the output `enhanced` has its shape.
 
@@ -30,10 +31,11 @@ async def run_pictures(
         UnsupportedShape: if there are more pictures than the model takes at once.
         NightliftError: that of the first picture that failed; the others are given up.
     """
+    model = ticket.model
     check_batch(tensor.array.size, most=max(1, model.config.max_batch_size))
     chosen_outputs(request.outputs, [ENHANCED])
     options = _options(request, model)
-    pictures = await enhancer.enhance_all(list(tensor.array.flat), options, deadline=deadline)
+    pictures = await pipeline.enhance_all(list(tensor.array.flat), options, ticket, deadline)
     return InferenceResponse(
         model.name,
         model.version,

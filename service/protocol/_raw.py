@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from service.access import charge_pixels
+from service.admission import Ticket
 from service.errors import MalformedRequest, UnsupportedShape
 from service.inference import LoadedModel
 from service.protocol._messages import InferenceRequest, InferenceResponse
@@ -14,12 +14,12 @@ from service.repository import ModelConfig
 
 
 async def run_raw(
-    model: LoadedModel, tensor: Tensor, request: InferenceRequest, max_whole_pixels: int, deadline: float | None
+    ticket: Ticket[LoadedModel], tensor: Tensor, request: InferenceRequest, max_whole_pixels: int, deadline: float
 ) -> InferenceResponse:
     """Run the network on a batch of pictures, UINT8 [n, H, W, 3].
 
     Args:
-        model: the model to run.
+        ticket: has the model to run.
         tensor: the only input, by its name.
         request: says which outputs are wanted; all that are declared if none is named.
         max_whole_pixels: most pixels in the whole tensor, which is one pass of the network.
@@ -30,6 +30,7 @@ async def run_raw(
         UnsupportedShape: if the shape does not fit the model's, or is out of its limits.
         NightliftError: whatever became of it in the queue.
     """
+    model = ticket.model
     config = model.config
     if tensor.datatype != config.inputs[0].datatype:
         raise MalformedRequest(
@@ -39,8 +40,12 @@ async def run_raw(
     _check_shape(tensor.shape, config, max_whole_pixels)
     names = chosen_outputs(request.outputs, [output.name for output in config.outputs])
     declared_order = tuple(output.name for output in config.outputs if output.name in names)
-    charge_pixels(math.prod(tensor.shape[:-1]))
-    outcome = await model.queue.submit(tensor.array, declared_order, deadline)
+    pixels = math.prod(tensor.shape[:-1])
+    ticket.charge_pixels(pixels)
+    async with ticket.working(deadline):
+        expected = ticket.expect("network", model.intake.model, pixels)
+        outcome = await model.queue.submit(tensor.array, declared_order, deadline, caller=ticket.caller)
+        ticket.done(expected)
     outputs = tuple(Tensor(name, outcome.tensors[name]) for name in names)
     return InferenceResponse(model.name, model.version, request.id, outputs)
 

@@ -31,7 +31,7 @@ from service.repository._tensors import AFFINE
 from service.repository._traits import AFFINE_SIZES, ModelTraits, SpatialScope
 
 TRAIT_PREFIX = "nightlift."
-DEFAULT_QUEUE_SIZE = 64
+DEFAULT_QUEUE_SIZE = 256
 
 
 class ConfigError(ValueError):

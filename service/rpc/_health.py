@@ -9,7 +9,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.errors import NightliftError
-from service.protocol import ProtocolPlane
+from service.protocol import DataPlane
+from service.runtime import Phase
 
 Status = health_pb2.HealthCheckResponse
 
@@ -25,7 +26,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     The service is SERVING while it is ready: its required models are loaded and it is not about to stop.
     """
 
-    def __init__(self, plane: ProtocolPlane, services: Collection[str]) -> None:
+    def __init__(self, plane: DataPlane, services: Collection[str]) -> None:
         self._plane = plane
         self._overall = {"", *services}
         self._watchers = 0
@@ -53,7 +54,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         self._watchers += 1
         try:
             last = None
-            while last is None or not self._plane.stopping:
+            while last is None or self._plane.runtime.phase is not Phase.STOPPING:
                 status = self._status(request.service)
                 if status != last:
                     last = status
@@ -64,7 +65,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
 
     def _status(self, name: str) -> int:
         if name in self._overall:
-            return Status.SERVING if self._plane.ready else Status.NOT_SERVING
+            return Status.SERVING if self._plane.runtime.ready else Status.NOT_SERVING
         if self._plane.model_ready(name):
             return Status.SERVING
         try:

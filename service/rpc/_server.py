@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 
 import grpc
@@ -10,14 +9,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from service.access import Gate, TlsFiles
-from service.protocol import ProtocolPlane
-from service.rpc._admission import Admission
-from service.rpc._boundary import Boundary
+from service.protocol import DataPlane
 from service.rpc._health import HealthServicer
-from service.rpc._reception import Reception
+from service.rpc._interceptor import AdmissionInterceptor
+from service.rpc._message_limiter import MessageLimiter
 from service.rpc._servicer import InferenceServicer
 from service.runtime import Runtime
+from service.tls import TlsFiles
 
 logger = logging.getLogger("nightlift")
 
@@ -36,27 +34,27 @@ class RpcServer:
 
     Requests are limited to the setting `max_body_bytes`, as on HTTP, and those that run a model, all that are here at
     one time, to `max_body_bytes_in_flight`. The others have `OTHERS_COMING` times `max_body_bytes` and
-    `OTHERS_ANSWERED` of their own; those open to everybody are not counted. Answers are not limited. Without a gate
-    everybody may call; without TLS files nothing is encrypted.
+    `OTHERS_ANSWERED` of their own; those open to everybody are not counted. Answers are not limited. Without
+    TLS files nothing is encrypted.
     """
 
-    def __init__(self, runtime: Runtime, gate: Gate | None = None, tls: TlsFiles | None = None) -> None:
+    def __init__(self, runtime: Runtime, tls: TlsFiles | None = None) -> None:
         settings = runtime.settings
-        self._address = _address(settings.host, settings.grpc_port)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self._address = f"{host}:{settings.grpc_port}"
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.max_send_message_length", -1),
             # Without this, a second server on the same port would start and silently take half of the calls.
             ("grpc.so_reuseport", 0),
         ]
-        admission = Admission(gate, settings.trusted_proxies) if gate else None
         self._credentials = tls.credentials() if tls else None
         longest = settings.max_body_bytes
-        inferences = Reception(longest, settings.max_body_bytes_in_flight, settings.request_timeout)
-        others = Reception(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.head_timeout)
-        boundary = Boundary(runtime.metrics, inferences, others, admission, settings.max_json_bytes)
-        self._server = grpc.aio.server(interceptors=[boundary], options=options)
-        plane = ProtocolPlane(runtime)
+        inferences = MessageLimiter(longest, settings.max_body_bytes_in_flight, settings.request_timeout)
+        others = MessageLimiter(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.head_timeout)
+        interceptor = AdmissionInterceptor(runtime, inferences, others)
+        self._server = grpc.aio.server(interceptors=[interceptor], options=options)
+        plane = DataPlane(runtime)
         servicer = InferenceServicer(plane)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(plane, (INFERENCE, HEALTH)), self._server)
@@ -76,20 +74,9 @@ class RpcServer:
         except RuntimeError:
             raise SystemExit(f"gRPC cannot listen on {self._address}: is the port taken?") from None
         await self._server.start()
-        logger.info("gRPC listens on %s", _with_port(self._address, port))
+        logger.info("gRPC listens on %s:%d", self._address.rpartition(":")[0], port)
         return port
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, and give those under way `grace` seconds to finish."""
         await self._server.stop(grace)
-
-
-def _address(host: str, port: int) -> str:
-    try:
-        return f"[{host}]:{port}" if ipaddress.ip_address(host).version == 6 else f"{host}:{port}"
-    except ValueError:
-        return f"{host}:{port}"
-
-
-def _with_port(address: str, port: int) -> str:
-    return f"{address.rpartition(':')[0]}:{port}"

@@ -1,39 +1,40 @@
 """The protocol's service over gRPC: each call is one line over the plane.
 
 What Triton's service has beyond that (shared memory, streams, trace and log settings) answers UNIMPLEMENTED, by
-`Boundary`.
+`AdmissionInterceptor`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 
 from grpc.aio import ServicerContext
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from service.protocol import ProtocolPlane, parse_version
-from service.rpc._wire import read_request, write_response
+from service.admission import Ticket
+from service.inference import LoadedModel
+from service.protocol import DataPlane, parse_version
+from service.protocol.grpc_codec import read_request, write_response
 
 
 class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Serves one plane; errors leave as they are raised and are mapped by `Boundary`.
+    """Serves one plane; errors leave as they are raised and are mapped by `AdmissionInterceptor`.
 
     Args:
         plane: what answers.
     """
 
-    def __init__(self, plane: ProtocolPlane) -> None:
+    def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
         """True as long as the event loop runs and no model's device is lost for good."""
-        return pb.ServerLiveResponse(live=self._plane.live)
+        return pb.ServerLiveResponse(live=self._plane.runtime.live)
 
     async def ServerReady(self, request: pb.ServerReadyRequest, context: ServicerContext) -> pb.ServerReadyResponse:
         """Whether requests should be sent here."""
-        return pb.ServerReadyResponse(ready=self._plane.ready)
+        return pb.ServerReadyResponse(ready=self._plane.runtime.ready)
 
     async def ModelReady(self, request: pb.ModelReadyRequest, context: ServicerContext) -> pb.ModelReadyResponse:
         """Whether a model can be called."""
@@ -61,14 +62,14 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         """Counters and times of one model, or of all."""
         return self._plane.statistics(request.name, parse_version(request.version))
 
-    async def ModelInfer(self, request: pb.ModelInferRequest, context: ServicerContext) -> bytes:
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Ticket[LoadedModel]) -> bytes:
         """Run a model; the call's own deadline is honoured, and if its client leaves, its queued work is dropped.
 
         The answer is a message on the wire already.
         """
-        remaining = context.time_remaining()
-        deadline = None if remaining is None else time.monotonic() + remaining
-        response = await self._plane.infer(read_request(request), deadline)
+        read = read_request(request)
+        context.reserve(read.model, read.version)
+        response = await self._plane.infer(read, context)
         return await asyncio.to_thread(write_response, response)
 
     async def RepositoryIndex(

@@ -100,6 +100,7 @@ class Metrics:
         self.queue_depth = gauge("queue_depth", "Requests waiting for a model", "model")
         self.queue_pixels = gauge("queue_pixels", "Pixels waiting for a model", "model")
         self.queue_oldest = gauge("queue_oldest_seconds", "Longest present wait for a model", "model")
+        self.backlog = gauge("backlog_seconds", "Seconds that all requests that were taken are expected to take")
         self.model_info = gauge(
             "model_info", "1 for a loaded model", "model", "version", "provider", "precision", "engine"
         )
@@ -172,14 +173,6 @@ class ModelMetrics:
         self._metrics.batch_size.labels(self._name).observe(count)
         self._metrics.batch_pixels.labels(self._name).observe(pixels)
         self._metrics.batches.labels(self._name, closed_by).inc()
-
-    def waited(self, seconds: float) -> None:
-        """A request spent this long in the queue."""
-        self.stage("queue", seconds)
-
-    def inferred(self, seconds: float) -> None:
-        """A batch took this long in the engine."""
-        self.stage("infer", seconds)
 
     def stage(self, stage: str, seconds: float) -> None:
         """A request spent `seconds` in read, decode, queue, infer, render or encode."""

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 import yaml
 
+from service.admission import DEADLINE_MARGIN, STOP_MARGIN
 from service.settings import Settings
 from service.telemetry import Metrics
 from tests.docker.conftest import DOCKER, ROOT, run
@@ -132,6 +133,17 @@ def test_the_grace_of_compose_covers_draining() -> None:
     front_end, settings = COMPOSE["x-front-end"], COMPOSE["x-front-end-settings"]
     drains = float(settings["NIGHTLIFT_DRAIN_DELAY"]) + float(settings["NIGHTLIFT_DRAIN_TIMEOUT"])
     assert float(front_end["stop_grace_period"].removesuffix("s")) > drains
+    assert float(settings["NIGHTLIFT_DRAIN_TIMEOUT"]) >= Settings().request_timeout
+
+
+def test_a_stop_can_finish_what_a_full_service_has_taken() -> None:
+    """And a proxy waits for it: what was taken is answered, or has had the time that it was promised."""
+    defaults = Settings()
+    assert defaults.drain_timeout >= STOP_MARGIN * defaults.max_queue_seconds
+    assert defaults.drain_timeout >= defaults.request_timeout >= DEADLINE_MARGIN * defaults.max_queue_seconds
+    proxy = (DOCKER / "proxy" / "nginx.conf").read_text()
+    assert float(re.findall(r"proxy_read_timeout (\d+)s", proxy)[0]) > defaults.request_timeout
+    assert int(re.findall(r"client_max_body_size (\d+)m", proxy)[0]) * 2**20 == defaults.max_body_bytes
 
 
 def test_compose_sets_only_settings_that_exist() -> None:
@@ -223,7 +235,8 @@ def test_the_autoscaler_acts_before_the_service_refuses(overlay: str) -> None:
     documents = yaml.safe_load_all(run("kubectl", "kustomize", DOCKER / "kubernetes" / "overlays" / overlay))
     (scaler,) = (d for d in documents if d["kind"] == "HorizontalPodAutoscaler")
     (target,) = (m["pods"]["target"]["averageValue"] for m in scaler["spec"]["metrics"] if m["type"] == "Pods")
-    assert float(target.removesuffix("m")) / 1000 <= Settings.model_fields["max_queue_seconds"].default / 2
+    seconds = float(target.removesuffix("m")) / (1000 if target.endswith("m") else 1)
+    assert seconds <= Settings.model_fields["max_queue_seconds"].default / 2
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])
@@ -232,3 +245,4 @@ def test_kubernetes_waits_longer_than_the_service_drains(overlay: str) -> None:
     settings = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
     drains = float(settings["NIGHTLIFT_DRAIN_DELAY"]) + float(settings["NIGHTLIFT_DRAIN_TIMEOUT"])
     assert pod["terminationGracePeriodSeconds"] > drains
+    assert float(settings["NIGHTLIFT_DRAIN_TIMEOUT"]) >= Settings().request_timeout

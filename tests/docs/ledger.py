@@ -32,8 +32,8 @@ class Runner(StrEnum):
     KUBECTL = "tests/docker/test_files.py"
     TRITON = "tests/engines/test_triton.py"
     KEYS = "tests/nightlift/test_keys.py"
-    GUARDED = "tests/service/access/conftest.py"
-    TLS = "tests/service/access/test_tls.py"
+    GUARDED = "tests/service/admission/conftest.py"
+    TLS = "tests/service/admission/test_tls.py"
 
 
 STARTED_BY = {

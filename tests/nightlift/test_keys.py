@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from service.access import read_keys
-from service.access._keyring import Keyring
+from service.admission import read_keys
+from service.admission._keys import Keyring
 from tests.docs.ledger import Runner, commands_of
 from tests.nightlift.commands import nightlift
 

@@ -94,10 +94,11 @@ class Connection(asyncio.Protocol):
 
 
 class Client:
-    """Keep-alive connections to one service; as many as there are requests under way."""
+    """Keep-alive connections to one service, from one address; as many as there are requests under way."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self._port = port
+        self._address = address
         self._idle: list[Connection] = []
 
     async def ask(self, request: bytes) -> Reply:
@@ -114,7 +115,9 @@ class Client:
         if connection is None or not connection.is_open:
             try:
                 loop = asyncio.get_running_loop()
-                _, connection = await loop.create_connection(Connection, "127.0.0.1", self._port)
+                _, connection = await loop.create_connection(
+                    Connection, "127.0.0.1", self._port, local_addr=(self._address, 0)
+                )
             except OSError:
                 answered(Reply(0, sent, time.monotonic()))
                 return

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 MODULES: dict[str, tuple[str, ...]] = {
+    "tests.reliability.bursts": ("--seconds", "3"),
     "tests.reliability.fuzz": ("--requests", "400", "--sockets", "60"),
     "tests.reliability.overload": ("--seconds", "5", "--times", "3"),
     "tests.reliability.refusals": ("--requests", "200"),

@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 import trustme
 
-from service.access import Scope, add_key
+from service.admission import Scope, add_key
 from service.doctor import IDENTITY, Finding, Level, examine, exit_status
 from service.settings import Settings
 from tests.repositories import make_repository

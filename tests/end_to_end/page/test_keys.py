@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from service.access import Scope, add_key, revoke_key
+from service.admission import Scope, add_key, revoke_key
 from tests.end_to_end.page.conftest import DESKTOP, PATIENCE
 from tests.end_to_end.page.visitor import Visitor
 from tests.pictures import dark_scene, encoded

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from service.access import Scope
+from service.admission import Scope
 from service.http._admission import scope_needed
 from service.http._app import ROUTERS
 from service.http._pages import install_pages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 
+from service.admission import Intake
 from service.inference import ENHANCED, BatchPolicy, BatchQueue, Outcome
 from service.telemetry import Metrics
 from tests.service.inference.runners import GatedEngine, picture
@@ -26,18 +27,18 @@ class Line:
         concurrency: int = 1,
         max_count: int = 8,
         delay: float = 0.0,
-        max_size: int = 0,
         patience: float | None = None,
         max_running_pixels: float = math.inf,
-        max_wait: float = math.inf,
     ) -> None:
         self.engine = GatedEngine(concurrency)
         self.metrics = Metrics()
         policy = BatchPolicy(max_count, 1_000_000, delay, max_running_pixels)
-        self.queue = BatchQueue(self.engine, policy, max_size, self.metrics.model("m"), patience, max_wait)
+        self.queue = BatchQueue(self.engine, policy, self.metrics.model("m"), Intake("m/1"), patience)
 
-    def submit(self, value: int, height: int = 16, deadline: float | None = None) -> asyncio.Task[Outcome]:
-        return asyncio.create_task(self.queue.submit(picture(value, height), WANTED, deadline))
+    def submit(
+        self, value: int, height: int = 16, deadline: float | None = None, caller: str = ""
+    ) -> asyncio.Task[Outcome]:
+        return asyncio.create_task(self.queue.submit(picture(value, height), WANTED, deadline, caller=caller))
 
     def metric(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"nightlift_{name}", labels) or 0.0

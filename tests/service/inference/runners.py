@@ -48,6 +48,7 @@ class GatedEngine:
         self.lost = False
         self.error: Exception | None = None
         self.shapes: list[tuple[int, ...]] = []
+        self.values: list[int] = []
         self.running = 0
         self.most_running = 0
         self._gate = asyncio.Semaphore(0)
@@ -59,6 +60,7 @@ class GatedEngine:
 
     async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
         self.shapes.append(batch.shape)
+        self.values.append(int(batch.flat[0]))
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:

@@ -53,12 +53,12 @@ TABLE = {
         Cut((0,), ClosedBy.FULL),
     ),
     "a client's batch may be larger than ours": ([Waiting(SMALL, 9, NOW)], {}, POLICY, Cut((0,), ClosedBy.FULL)),
-    "the oldest shape goes first": (waiting(WIDE, SMALL, SMALL), {}, POLICY, Cut((0,), ClosedBy.IDLE)),
-    "unless another one is due": (
+    "the first shape goes first": (waiting(WIDE, SMALL, SMALL), {}, POLICY, Cut((0,), ClosedBy.IDLE)),
+    "also if another one is due: who is taken can wait": (
         waiting(WIDE) + waiting(SMALL, deadline=NOW + 0.01) + waiting(SMALL),
         {},
         POLICY,
-        Cut((1, 2), ClosedBy.IDLE),
+        Cut((0,), ClosedBy.IDLE),
     ),
     "a far deadline changes nothing": (
         waiting(WIDE) + waiting(SMALL, deadline=NOW + 60),

@@ -126,7 +126,7 @@ def test_required_models_first_and_a_broken_one_stops_nobody(tmp_path: Path) -> 
     async def scenario() -> None:
         metrics = Metrics()
         async with models_of(root, metrics) as models:
-            await models.load_all(["c", "absent"])
+            await models.load_all(await models.announce(["c", "absent"]))
             assert states(models) == {"a": "READY", "b": "UNAVAILABLE", "c": "READY"}
             ready = {"a": 1, "b": 0, "c": 1, "absent": 0}  # the alert of a model that is not ready reads these
             for name, value in ready.items():
@@ -134,7 +134,7 @@ def test_required_models_first_and_a_broken_one_stops_nobody(tmp_path: Path) -> 
             [reason] = [line.reason for line in models.index() if line.name == "b"]
             assert "nonsense" in reason
         async with models_of(root, models="a") as models:
-            await models.load_all([])
+            await models.load_all(await models.announce([]))
             assert states(models) == {"a": "READY", "b": "UNAVAILABLE", "c": "UNAVAILABLE"}
 
     run(scenario)
@@ -147,7 +147,7 @@ def test_a_configuration_that_cannot_be_read_stops_nobody(tmp_path: Path) -> Non
 
     async def scenario() -> None:
         async with models_of(root) as models:
-            await models.load_all(["c"])
+            await models.load_all(await models.announce(["c"]))
             assert states(models) == {"a": "UNAVAILABLE", "b": "READY", "c": "READY"}
 
     run(scenario)

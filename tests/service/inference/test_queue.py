@@ -97,9 +97,9 @@ def test_batches_at_once_share_a_budget_of_pixels() -> None:
     run(scenario)
 
 
-def test_callers_who_left_are_dropped_before_compute_and_make_room() -> None:
+def test_callers_who_left_are_dropped_before_compute() -> None:
     async def scenario() -> None:
-        line = Line(max_size=2, max_count=1)
+        line = Line(max_count=1)
         running, gone, stays = line.submit(0), line.submit(1), line.submit(2)
         await settle()
         gone.cancel()
@@ -262,5 +262,61 @@ def test_waiting_longer_than_the_model_allows_is_refused() -> None:
         line.engine.let(1)
         assert answer((await running).tensors) == 255  # what runs already is finished
         assert len(line.engine.shapes) == 1
+
+    run(scenario)
+
+
+def test_callers_are_served_in_turn_by_their_work() -> None:
+    """One has four small pictures and a large one waiting; another's come next, and large ones count for more."""
+
+    async def scenario() -> None:
+        line = Line(max_count=1)
+        blocker = line.submit(0, caller="many")
+        await settle()
+        many = [line.submit(value, caller="many") for value in (1, 2, 3)]
+        large = line.submit(4, height=64, caller="large")
+        few = [line.submit(value, caller="few") for value in (5, 6)]
+        after = line.submit(7, caller="large")
+        await settle()
+        line.engine.let(8)
+        await asyncio.gather(blocker, *many, large, *few, after)
+        assert line.engine.values == [0, 4, 5, 1, 6, 2, 3, 7]
+
+    run(scenario)
+
+
+def test_who_left_is_owed_nothing() -> None:
+    async def scenario() -> None:
+        line = Line(max_count=1)
+        blocker = line.submit(0, caller="a")
+        await settle()
+        gone = [line.submit(value, caller="b") for value in (1, 2, 3)]
+        await settle()
+        for task in gone:
+            task.cancel()
+        await settle()
+        other = [line.submit(value, caller="a") for value in (4, 5)]
+        late = line.submit(6, caller="b")
+        await settle()
+        line.engine.let(4)
+        await asyncio.gather(blocker, *other, late)
+        assert line.engine.values.index(6) < line.engine.values.index(5)
+
+    run(scenario)
+
+
+def test_close_waits_for_requests_whose_pictures_are_still_decoded() -> None:
+    async def scenario() -> None:
+        line = Line()
+        line.queue.intake.working = 1
+        closing = asyncio.create_task(line.queue.close())
+        await settle()
+        line.engine.let(1)
+        assert answer((await line.submit(1)).tensors) == 254
+        assert not closing.done()
+        line.queue.intake.working = 0
+        await closing
+        with pytest.raises(Draining):
+            await line.submit(2)
 
     run(scenario)

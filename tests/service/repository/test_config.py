@@ -42,7 +42,7 @@ def test_the_least_that_is_needed(read: Read) -> None:
         ("image", "UINT8", (-1, -1, 3))
     ]
     assert config.batching.max_batch_size == 1  # as in Triton, nothing is joined without dynamic_batching
-    assert config.batching.max_queue_size == 64
+    assert config.batching.max_queue_size == 256
     assert config.batching.default_timeout is None
     assert config.versions.latest == 1
     assert [(group.kind, group.count, group.gpus) for group in config.instances] == [("auto", 1, ())]
@@ -115,7 +115,7 @@ def test_everything_that_is_honoured(read: Read) -> None:
 
 def test_dynamic_batching(read: Read) -> None:
     plain = read(MINIMAL + "dynamic_batching { }").batching
-    assert (plain.max_batch_size, plain.asked_for, plain.max_queue_size) == (8, False, 64)
+    assert (plain.max_batch_size, plain.asked_for, plain.max_queue_size) == (8, False, 256)
     preferred = read(MINIMAL + "dynamic_batching { preferred_batch_size: [ 4, 8 ] }").batching
     assert preferred.asked_for
     config = read(

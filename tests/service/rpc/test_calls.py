@@ -238,8 +238,7 @@ def test_calls_are_counted_by_method_and_code(stub: Any, protocol_server: Server
     assert metric(protocol_server, "nightlift_requests_total", **labels) == before + 1
 
 
-@pytest.mark.parametrize("leaves", ["by its deadline", "by cancelling"])
-def test_a_client_that_leaves_takes_its_queued_work_along(stub: Any, protocol_server: Server, leaves: str) -> None:
+def test_a_client_that_leaves_takes_its_queued_work_along(stub: Any, protocol_server: Server) -> None:
     def executions() -> int:
         answer = stub.ModelStatistics(pb.ModelStatisticsRequest(name="slow"))
         return answer.model_stats[0].execution_count
@@ -247,20 +246,27 @@ def test_a_client_that_leaves_takes_its_queued_work_along(stub: Any, protocol_se
     def number(name: str, **labels: str) -> float:
         return metric(protocol_server, f"nightlift_{name}", **labels)
 
-    began = time.monotonic()
     stub.ModelInfer(message("slow", pixels()))  # what others began here is over
-    one_pass = time.monotonic() - began
     ran, dropped = executions(), number("cancelled_total", at="queue")
     begun = number("batches_total", model="slow")
     running = stub.ModelInfer.future(message("slow", pixels()))
     wait_for(lambda: number("batches_total", model="slow") > begun)
-    if leaves == "by its deadline":  # which is over while the pass is running
-        error = refusal(stub.ModelInfer, message("slow", pixels()), timeout=one_pass / 2)
-        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    else:
-        call = stub.ModelInfer.future(message("slow", pixels()))
-        wait_for(lambda: number("queue_depth", model="slow") == 1)
-        assert call.cancel()
+    call = stub.ModelInfer.future(message("slow", pixels()))
+    wait_for(lambda: number("queue_depth", model="slow") == 1)
+    assert call.cancel()
     wait_for(lambda: number("cancelled_total", at="queue") == dropped + 1)
     running.result()
     assert executions() == ran + 1
+
+
+def test_who_cannot_be_answered_by_its_deadline_is_refused_at_once(stub: Any, protocol_server: Server) -> None:
+    began = time.monotonic()
+    stub.ModelInfer(message("slow", pixels()))
+    one_pass = time.monotonic() - began
+    running = stub.ModelInfer.future(message("slow", pixels()))
+    wait_for(lambda: metric(protocol_server, "nightlift_backlog_seconds") > 0)
+    error = refusal(stub.ModelInfer, message("slow", pixels()), timeout=one_pass / 2)
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "the answer would take about" in error.details()
+    assert not running.done()
+    running.result()

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from service.protocol import ProtocolPlane
+from service.protocol import DataPlane
 from service.rpc import _health
 from service.runtime import Runtime
 from service.settings import Settings
@@ -76,7 +76,7 @@ def test_who_watches_is_counted_and_costs_no_disk(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(_health, "WATCH_SECONDS", 0.01)
 
     async def watch() -> None:
-        plane = ProtocolPlane(Runtime(Settings(model_repository=root, default_model="brighten")))
+        plane = DataPlane(Runtime(Settings(model_repository=root, default_model="brighten")))
         root.rename(tmp_path / "elsewhere")
         server = grpc.aio.server()
         health_pb2_grpc.add_HealthServicer_to_server(_health.HealthServicer(plane, ()), server)

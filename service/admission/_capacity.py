@@ -1,0 +1,270 @@
+"""How much the service has taken on, how long that will take, and whether one more request can be answered in time.
+
+Expected work is in seconds, by model and by stage (decode, network, finish), from what the same stages took before.
+The service does several things at once, and how many depends on the machine: so what work takes in all is that work
+times a pace, which is measured from the service as a whole while it is busy.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.errors import Draining, NightliftError, QueueFull
+
+MIN_QUEUE_DEPTH = 8
+"""Requests that may wait for a model whatever `max_queue_seconds` says; a stop and deadlines bound them too."""
+
+SHARE = 4.0
+"""A caller may have so many times the room that is left: a lone one all that the settings name, and a quarter as much
+again is kept for others (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking, 1998)."""
+
+STOP_MARGIN = 1.5
+"""`drain_timeout` is at least so many times what a lone caller may have waiting, for others and for errors."""
+
+DEADLINE_MARGIN = 1.25
+"""A request is taken if it is expected to be answered in the time that it leaves divided by this."""
+
+ARRIVAL_SECONDS = 0.25
+"""A request whose body has not come so long after its head has no place any more, and asks for one again when it has
+come: slow clients would keep others out."""
+
+LONGEST_RETRY = 60.0
+
+MEMORY_SECONDS = 5.0
+"""Busy time after which the pace has forgotten most of what was before."""
+
+MEMORY = 0.9
+"""What the cost of a stage keeps of the past with every observation."""
+
+FIRST_COSTS = {"decode": 5e-9, "network": 2e-6, "finish": 10e-9, "request": 0.1}
+"""Seconds a pixel, and a request, before anything was measured."""
+
+
+class StageCosts:
+    """Seconds a pixel by stage and by what makes the difference there: a format, a model."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def expected(self, stage: str, kind: str, amount: float = 1.0) -> float:
+        """Seconds for so many pixels; of the stage `request`, for so many requests."""
+        seconds, seen = self._seen.get((stage, kind), (FIRST_COSTS[stage], 1.0))
+        return amount * seconds / seen
+
+    def observe(self, stage: str, kind: str, amount: float, seconds: float) -> None:
+        """So much took so long."""
+        before, seen = self._seen.get((stage, kind), (0.0, 0.0))
+        self._seen[stage, kind] = MEMORY * before + seconds, MEMORY * seen + amount
+
+
+class ThroughputEstimator:
+    """Seconds that pass for every second of expected work, while there is any; fewer where it is done in parallel."""
+
+    def __init__(self) -> None:
+        self._seconds = self._work = 1.0
+        self.since = 0.0  # when there was work again, or the last of it done
+
+    @property
+    def pace(self) -> float:
+        """Seconds for each second of work."""
+        return min(20.0, max(0.02, self._seconds / self._work))
+
+    def done(self, work: float, now: float) -> None:
+        """So much of the expected work was done."""
+        elapsed = now - self.since
+        kept = math.exp(-elapsed / MEMORY_SECONDS)
+        self._seconds = kept * self._seconds + elapsed
+        self._work = kept * self._work + work
+        self.since = now
+
+
+@dataclass
+class Intake:
+    """The requests that were taken for one model and are not answered yet, but for those that are slow to come.
+
+    Attributes:
+        model: its name and version, by which its costs are known.
+        max_waiting: requests that may wait; 0 is unbounded.
+        concurrency: gives how many run at once.
+        requests: their number by caller.
+        total: their number.
+        working: how many of them have come, and are worked on.
+        closed: whether the model is being taken out of service: those that are worked on are finished.
+    """
+
+    model: str
+    max_waiting: int = 0
+    concurrency: Callable[[], int] = lambda: 1
+    requests: Counter[str] = field(default_factory=Counter)
+    total: int = 0
+    working: int = 0
+    closed: bool = False
+
+
+@dataclass(eq=False)
+class Reservation:
+    """What one request is still expected to cost; made by `CapacityLimiter.reserve`."""
+
+    caller: str
+    intake: Intake
+    work: float
+    deadline: float
+    since: float = field(default_factory=lambda: time.monotonic())
+    known: float = 0.0  # of its work, when its header was read
+    is_counted: bool = False
+    has_arrived: bool = False
+
+
+class CapacityLimiter:
+    """Takes requests as long as they can be answered in time, and remembers what it took.
+
+    Args:
+        max_seconds: what a lone caller may have waiting, beyond `MIN_QUEUE_DEPTH` requests.
+        stop_seconds: what a stop leaves time for.
+    """
+
+    def __init__(self, max_seconds: float = math.inf, stop_seconds: float = math.inf) -> None:
+        self.costs = StageCosts()
+        self.throughput = ThroughputEstimator()
+        self._longest = stop_seconds / STOP_MARGIN
+        self._max_seconds = min(max_seconds, self._longest)
+        self._work: defaultdict[str, float] = defaultdict(float)  # by caller
+        self._total = 0.0
+        self._requests: Counter[str] = Counter()
+        self._busy = 0  # requests that have arrived
+        self._arriving: dict[Reservation, None] = {}  # oldest first
+        self._promised_until = 0.0
+
+    @property
+    def backlog(self) -> float:
+        """Seconds that all that was taken will take."""
+        return self.throughput.pace * self._total
+
+    def reserve(self, caller: str, intake: Intake, deadline: float) -> Reservation:
+        """Take a request on.
+
+        Raises:
+            QueueFull: if it could not be answered by its deadline, or too much waits for this model, or in all.
+        """
+        reservation = Reservation(caller, intake, self.costs.expected("request", intake.model), deadline)
+        self._check(reservation)
+        self._count(reservation)
+        self._arriving[reservation] = None
+        return reservation
+
+    def arrive(self, reservation: Reservation) -> None:
+        """All of the request has come; raises Draining if its model has gone meanwhile."""
+        if reservation.intake.closed:
+            raise Draining("the model is being unloaded or the service is stopping")
+        self._arriving.pop(reservation, None)
+        if not reservation.is_counted:
+            self._count(reservation)
+        if not reservation.has_arrived:
+            reservation.has_arrived = True
+            reservation.intake.working += 1
+            self._busy += 1
+            if self._busy == 1:
+                self.throughput.since = time.monotonic()
+
+    def expect(self, reservation: Reservation, seconds: float) -> None:
+        """Some of its work is known now; the first time, that takes the place of a guess."""
+        self._add(reservation, seconds if reservation.known else seconds - reservation.work)
+        reservation.known += seconds
+
+    def done(self, reservation: Reservation, seconds: float) -> None:
+        """Some of the expected work was done."""
+        self.throughput.done(seconds, time.monotonic())
+        self._add(reservation, -seconds)
+
+    def leave(self, reservation: Reservation) -> None:
+        """The request was answered, or given up."""
+        if reservation.known:
+            self.costs.observe("request", reservation.intake.model, 1, reservation.known)
+        self._arriving.pop(reservation, None)
+        self._uncount(reservation)
+        self._busy -= reservation.has_arrived
+        reservation.intake.working -= reservation.has_arrived
+
+    def _add(self, reservation: Reservation, seconds: float) -> None:
+        reservation.work += seconds
+        if reservation.is_counted:
+            self._total += seconds
+            self._work[reservation.caller] += seconds
+
+    def _count(self, one: Reservation) -> None:
+        one.is_counted = True
+        one.intake.total += 1
+        one.intake.requests[one.caller] += 1
+        self._requests[one.caller] += 1
+        self._work[one.caller] += one.work
+        self._total += one.work
+
+    def _uncount(self, one: Reservation) -> None:
+        if not one.is_counted:
+            return
+        one.is_counted = False
+        one.intake.total -= 1
+        self._work[one.caller] -= one.work
+        self._total -= one.work
+        for requests in (one.intake.requests, self._requests):
+            requests[one.caller] -= 1
+            if not requests[one.caller]:
+                del requests[one.caller]
+        if one.caller not in self._requests:
+            del self._work[one.caller]
+        if not self._requests:
+            self._total = 0.0  # and no rounding stays
+
+    def _check(self, one: Reservation) -> None:
+        self._forget_slow()
+        intake, caller, pace = one.intake, one.caller, self.throughput.pace
+        concurrency = intake.concurrency()
+        waiting = max(0, intake.total - concurrency)
+        mine, total, work = (pace * seconds for seconds in (self._work.get(caller, 0.0), self._total, one.work))
+        if intake.max_waiting:
+            places = intake.max_waiting + concurrency
+            if not _fits(intake.requests[caller], intake.total, 1, places):
+                raise self._full(f"{waiting} requests are waiting for this model, and no more may", work, work)
+        if not self._requests:
+            return  # how long it takes may be known badly: nobody would ever find out
+        bound = self._longest if waiting < MIN_QUEUE_DEPTH else self._max_seconds
+        if not _fits(mine, total, work, bound):
+            raise self._full(
+                f"what was taken before will take about {total:.1f} s, and no more may wait",
+                total + work - bound,
+                work,
+            )
+        left = max(0.0, one.deadline - time.monotonic())
+        bound = left / DEADLINE_MARGIN
+        if total + work > bound and (expected := self._expected(mine + work, caller)) > bound:
+            detail = f"the answer would take about {expected:.1f} s, and the request leaves {left:.1f} s"
+            raise self._full(detail, expected - bound, work)
+
+    def _expected(self, mine: float, caller: str) -> float:
+        """Seconds until a caller's work is done where every other one's gets the same share meanwhile."""
+        pace = self.throughput.pace
+        return mine + sum(min(pace * other, mine) for name, other in self._work.items() if name != caller)
+
+    def _full(self, detail: str, excess: float, work: float) -> NightliftError:
+        """A refusal; who comes when it says finds room behind those who were told to come before."""
+        now = time.monotonic()
+        again = max(now + max(0.0, excess), self._promised_until)
+        self._promised_until = min(again + work, now + LONGEST_RETRY)
+        error = QueueFull(detail)
+        error.retry_after = float(max(1, math.ceil(again - now)))
+        return error
+
+    def _forget_slow(self) -> None:
+        late = time.monotonic() - ARRIVAL_SECONDS
+        while self._arriving and (oldest := next(iter(self._arriving))).since < late:
+            del self._arriving[oldest]
+            self._uncount(oldest)
+
+
+def _fits(mine: float, total: float, amount: float, bound: float) -> bool:
+    """Whether a caller may have `amount` beside what is `mine` and what all have in `total`; see `SHARE`."""
+    return mine + amount <= SHARE * (bound * (1 + 1 / SHARE) - total)

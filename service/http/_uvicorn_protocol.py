@@ -1,0 +1,197 @@
+"""uvicorn's protocol with bounds on what a connection may bring beside bodies, and without protocol upgrades.
+
+Refusals that are made here have no application behind them, and look like its own. What is used of uvicorn and
+httptools are attributes that are not documented: docs/server.md says which versions this was tested with, and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.errors import MalformedRequest
+from service.http._middleware import HEADERS
+from service.http._problems import problem_response
+
+HEAD_BYTES = 64 * 1024
+
+URL_BYTES = 8 * 1024
+"""A query of a whole head would have thousands of parameters, and be looked at for a third of a second."""
+
+TRAILER_BYTES = 8 * 1024
+"""What may come with a body and is none of it: sizes and extensions of chunks, and trailers."""
+
+CONNECTIONS = 65_536
+
+UNANSWERED = 8
+"""Requests that one connection may send ahead of their answers. uvicorn has a task for one at a time, and would parse
+all that one read of 250 KB brings: ten thousand."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which waits for the rest of a head for ever and keeps all of it, with bounds on both.
+
+    A connection is closed if the head of its first request has not come after `header_timeout`, or that of a later
+    one so long after its first byte; one that is longer than `HEAD_BYTES` is refused. So are `TRAILER_BYTES` in a row
+    that are neither head nor body, and more than `UNANSWERED` requests at once. Trailers are forgotten: uvicorn would
+    add them to the head's fields. Between requests its own limit on idle connections holds.
+
+    The parser does not tell how far in a read it is. So what it tells is counted, and reads of which it tells
+    nothing; what is left of any other read, some 250 KB at most, is counted once it is told.
+    """
+
+    header_timeout = 10.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.url = b""
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._has_told = True  # the parser, anything of the last read
+        self._told_bytes = 0
+        self._untold_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._unset_keepalive_if_required()
+        self._has_told = False
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+            return
+        if not self._has_told and not self.transport.is_closing():
+            self._untold_bytes += len(data)
+            if excess := self._excess():
+                self.send_400_response(excess)
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; where a head asks for another protocol, that wish is left out, as HTTP allows, and the rest served.
+
+        The parser would end there, and take the body for a request.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            version = self.parser.get_http_version().encode()
+            lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+            lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + data[upgrade.args[0] :])
+
+    def on_message_begin(self) -> None:
+        """A request's first byte has come."""
+        self._expect_head()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the URL has come."""
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head, or of the trailers, has come."""
+        self._count(len(name) + len(value) + len(": \r\n"))
+        if self._head_timer is not None:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """A request's head has come."""
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise MalformedRequest("CONNECT is for proxies")
+            return  # the same head comes again without it
+        if len(self.pipeline) >= UNANSWERED:
+            raise MalformedRequest(f"{UNANSWERED} requests may be sent ahead of their answers")
+        self._end_head()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of a request has come."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body has come."""
+        self._count_anew()
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, and close; requests that came before it get their answers first."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if self.pipeline or cycle.response_started or not cycle.more_body:
+                self._end_head()
+                self.transport.pause_reading()
+                cycle.keep_alive = False
+                return
+            cycle.disconnected = True  # this is its answer
+        error = MalformedRequest(self._excess() or "these bytes are no request in HTTP/1.1")
+        path = unquote(self.url[:URL_BYTES].decode("latin-1").partition("?")[0])
+        response = problem_response(error, path)
+        own = ((name.lower().encode(), value.encode()) for name, value in {**HEADERS, "Connection": "close"}.items())
+        headers = (*response.raw_headers, *own, *self.server_state.default_headers)
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + bytes(response.body))
+        self.transport.close()
+
+    def _expect_head(self) -> None:
+        self._end_head()
+        self._head_timer = self.loop.call_later(self.header_timeout, self._give_up)
+
+    def _end_head(self) -> None:
+        self._count_anew()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        self.transport.abort()
+
+    def _count_anew(self) -> None:
+        self._has_told = True
+        self._told_bytes = self._untold_bytes = 0
+
+    def _count(self, size: int) -> None:
+        self._has_told = True
+        self._told_bytes += size
+        self._untold_bytes = 0
+        if excess := self._excess():
+            raise MalformedRequest(excess)  # which stops the parser, and leads to `send_400_response`
+
+    def _excess(self) -> str | None:
+        """Which limit has been passed, if one has."""
+        size = self._told_bytes + self._untold_bytes
+        if len(self.url) > URL_BYTES:
+            return f"the URL of a request may have {URL_BYTES} bytes"
+        if self._head_timer is None:
+            return f"trailers and chunk extensions may have {TRAILER_BYTES} bytes" if size > TRAILER_BYTES else None
+        return f"the head of a request may have {HEAD_BYTES} bytes" if size > HEAD_BYTES else None
+
+
+def bounded_protocol(header_timeout: float) -> type[BoundedProtocol]:
+    """The protocol with this limit on the time of a head."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"header_timeout": header_timeout})
+
+
+def allow_many_connections() -> None:
+    """Raise the limit of open files, where the system lets us: at the usual 1,024, idle clients shut others out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS if hard == resource.RLIM_INFINITY else min(CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,286 @@
+"""The pipeline: encoded bytes and options in, encoded bytes and a report out, whoever calls.
+
+bytes → picture → work items → batch → engine → picture → bytes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.admission import Budget, FairExecutor, Lease, Ticket
+from service.enhancement import Enhanced, EnhanceOptions, Timings
+from service.errors import UnsupportedShape
+from service.inference import Expectation, LoadedModel, Outcome
+from service.pictures import (
+    Header,
+    Limits,
+    PictureFormat,
+    check_writable,
+    decode,
+    encode,
+    inspect,
+    negotiate_format,
+)
+from service.rendering import Prepared, Rendered, RenderPlan, finish, plan, prepare
+from service.settings import Settings, available_cores
+from service.telemetry import Metrics
+
+T = TypeVar("T")
+
+AT_ONCE = 4
+"""Tiles of one picture, or pictures of one request, that are under way together: one request must not fill the queue
+for all others. Of pictures there may be a batch, where that is more."""
+
+INLINE_BYTES = 64 * 1024
+"""The head of a file up to this length is read where it is: a thread would take longer than the work."""
+
+CLIPPED_STEP = 16
+"""Every so many rows and columns are looked at for clipped pixels: 0.5 ms for 12 megapixels."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is the same for all pictures of a request."""
+
+    ticket: Ticket[LoadedModel]
+    options: EnhanceOptions
+    accept: str | None
+    deadline: float
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One picture of a request: what it is, what is held for it, and the seconds that each stage may take."""
+
+    request: _Request
+    data: bytes
+    header: Header
+    target: PictureFormat
+    plan: RenderPlan
+    lease: Lease
+    costs: dict[str, float]
+    timings: Timings
+
+
+async def run_network(
+    model: LoadedModel,
+    prepared: Prepared,
+    deadline: float | None = None,
+    expectation: Expectation | None = None,
+    caller: str = "",
+) -> tuple[list[NDArray[Any]], list[Outcome]]:
+    """Run a picture's work items, a few at a time: (what `finish` and `fit_effect` take, what became of each).
+
+    The other arguments, and what is raised, are those of `BatchQueue.submit`.
+    """
+    output = prepared.plan.output
+    outcomes = await _a_few_at_once(
+        [partial(model.queue.submit, item[None], (output,), deadline, expectation, caller) for item in prepared.items]
+    )
+    return [outcome.tensors[output][0] for outcome in outcomes], outcomes
+
+
+class Pipeline:
+    """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._limits = Limits(max_pixels=settings.max_pixels)
+        self._budget = Budget(settings.max_pixels_in_flight)
+        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
+        self._threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
+
+    async def enhance(
+        self,
+        data: bytes,
+        options: EnhanceOptions,
+        ticket: Ticket[LoadedModel],
+        *,
+        accept: str | None = None,
+        timings: Timings | None = None,
+    ) -> Enhanced:
+        """Enhance one picture.
+
+        Args:
+            data: an encoded picture of any accepted format.
+            options: what to do with it; the model is the ticket's.
+            ticket: has a model reserved.
+            accept: the value of an HTTP `Accept` header, where there is one.
+            timings: measurements already begun (`read`); they are continued.
+
+        Raises:
+            NightliftError: any of its kinds that concern a picture, a model or the time.
+        """
+        async with ticket.working(ticket.deadline):
+            return await self._one(data, _Request(ticket, options, accept, ticket.deadline), timings or Timings())
+
+    async def enhance_all(
+        self, pictures: Sequence[bytes], options: EnhanceOptions, ticket: Ticket[LoadedModel], deadline: float
+    ) -> list[Enhanced]:
+        """Enhance the pictures of one request, a few at a time.
+
+        Args:
+            pictures: encoded pictures of any accepted format.
+            options: what to do with each.
+            ticket: has a model reserved.
+            deadline: `time.monotonic()` after which the answer is of no use.
+
+        Raises:
+            NightliftError: that of the first picture that failed; the others are given up.
+        """
+        request = _Request(ticket, options, None, deadline)
+        async with ticket.working(deadline):
+            return await _a_few_at_once(
+                [partial(self._one, picture, request, Timings()) for picture in pictures],
+                max(AT_ONCE, ticket.model.queue.batch_size),
+            )
+
+    async def _one(self, data: bytes, request: _Request, timings: Timings) -> Enhanced:
+        ticket, model = request.ticket, request.ticket.model
+        with timings.measure("decode"):
+            if len(data) > INLINE_BYTES:
+                header = await self._in_thread(partial(inspect, data, self._limits), ticket.caller)
+            else:
+                header = inspect(data, self._limits)
+        target = negotiate_format(request.options.format, request.accept, header.format)
+        check_writable(target, header.width, header.height)
+        ticket.charge_pixels(header.pixels)
+        render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
+        self._check_pass(render_plan)
+        costs = {
+            "decode": ticket.expect("decode", header.format, header.pixels),
+            "network": ticket.expect("network", model.intake.model, sum(render_plan.item_pixels)),
+            "finish": ticket.expect("finish", target, header.pixels),
+        }
+        async with self._budget.hold(header.pixels, ticket.caller) as lease:
+            return await self._held(_Job(request, data, header, target, render_plan, lease, costs, timings))
+
+    async def _held(self, job: _Job) -> Enhanced:
+        model, options = job.request.ticket.model, job.request.options
+        header, target, timings = job.header, job.target, job.timings
+        prepared, outputs = await self._run(job)
+        handed_over = time.monotonic()
+
+        def finished() -> tuple[Rendered, bytes, float]:
+            with timings.measure("render", since=handed_over):
+                rendered = finish(prepared, outputs, options.render)
+            with timings.measure("encode"):
+                picture, metadata = rendered.picture, options.metadata
+                encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)
+            return rendered, encoded, _clipped(picture.pixels)
+
+        rendered, encoded, clipped = await self._stage("finish", target, job, finished)
+        self._observe(job, rendered, clipped)
+        return Enhanced(
+            data=encoded,
+            format=target,
+            model=model.name,
+            version=model.version,
+            detail=rendered.detail,
+            gate=rendered.gate,
+            luminance_before=rendered.luminance_before,
+            luminance_after=rendered.luminance_after,
+            width=header.width,
+            height=header.height,
+            timings=timings,
+        )
+
+    async def _run(self, job: _Job) -> tuple[Prepared, list[NDArray[Any]]]:
+        """Decode, and run the network on the work items, which its queue is told to expect meanwhile."""
+
+        def decoded() -> Prepared:
+            return prepare(decode(job.data, self._limits, job.header), job.plan)
+
+        ticket, timings = job.request.ticket, job.timings
+        height, width = job.plan.item_shapes[0]
+        with ticket.model.queue.expecting((height, width, (job.plan.output,))) as expectation:
+            with timings.measure("decode"):
+                prepared = await self._stage("decode", job.header.format, job, decoded)
+            outputs, outcomes = await run_network(
+                ticket.model, prepared, job.request.deadline, expectation, ticket.caller
+            )
+        ticket.done(job.costs["network"])
+        timings.add("queue", max(outcome.queue for outcome in outcomes))
+        timings.add("infer", max(outcome.infer for outcome in outcomes))
+        return prepared, outputs
+
+    async def _stage(self, stage: str, kind: str, job: _Job, work: Callable[[], T]) -> T:
+        """Run a stage in a thread, and learn what it costs."""
+        ticket = job.request.ticket
+
+        def timed() -> tuple[T, float]:
+            started = time.monotonic()
+            return work(), time.monotonic() - started
+
+        result, seconds = await self._in_thread(timed, ticket.caller, job.costs[stage], job.lease)
+        ticket.done(job.costs[stage])
+        ticket.capacity.costs.observe(stage, kind, job.header.pixels, seconds)
+        return result
+
+    async def close(self) -> None:
+        """Wait for the codec threads."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _in_thread(
+        self, work: Callable[[], T], caller: str, cost: float = 0.0, lease: Lease | None = None
+    ) -> T:
+        """Work that no cancelling can stop once it has begun: until it ends, `lease` is not given back."""
+        future = self._threads.submit(caller, cost, partial(copy_context().run, work))
+        if lease is not None:
+            lease.until(future)
+        return await asyncio.wrap_future(future)
+
+    def _check_pass(self, render_plan: RenderPlan) -> None:
+        limit = self._settings.max_whole_pixels
+        if max(render_plan.item_pixels) > limit:
+            raise UnsupportedShape(
+                f"one pass of the network takes at most {limit} pixels, and this picture has more; "
+                "ask for detail=auto or detail=guided",
+                max_whole_pixels=limit,
+            )
+
+    def _observe(self, job: _Job, rendered: Rendered, clipped: float) -> None:
+        metrics, name = self._metrics, job.request.ticket.model.name
+        metrics.input_bytes.observe(len(job.data))
+        metrics.input_megapixels.observe(job.header.megapixels)
+        metrics.input_luminance.observe(rendered.luminance_before)
+        metrics.output_luminance.observe(rendered.luminance_after)
+        metrics.output_clipped.observe(clipped)
+        metrics.pictures.labels(name, job.target, rendered.detail).inc()
+        for stage in ("read", "decode", "render", "encode"):
+            if stage in job.timings.seconds:
+                metrics.model(name).stage(stage, job.timings.seconds[stage])
+
+
+def _clipped(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> float:
+    """Share of the pixels [H, W, 3] that have a channel at its maximum, in a sample."""
+    sample = pixels[::CLIPPED_STEP, ::CLIPPED_STEP]
+    return float((sample == np.iinfo(pixels.dtype).max).any(axis=-1).mean())
+
+
+async def _a_few_at_once(work: Sequence[Callable[[], Awaitable[T]]], at_once: int = AT_ONCE) -> list[T]:
+    """The results in order; the first failure gives up the rest."""
+    if len(work) == 1:
+        return [await work[0]()]
+    turn = asyncio.Semaphore(at_once)
+
+    async def take_turn(start: Callable[[], Awaitable[T]]) -> T:
+        async with turn:
+            return await start()
+
+    tasks = [asyncio.create_task(take_turn(start)) for start in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()

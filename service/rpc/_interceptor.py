@@ -1,0 +1,168 @@
+"""Where gRPC calls enter and leave: each gets a ticket, is counted and timed, and its error becomes a status code."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from service.admission import Call, Scope, forwarded_for, grpc_peer
+from service.errors import MalformedRequest, NightliftError
+from service.protocol.grpc_codec import check_structure, passing_bytes
+from service.rpc._message_limiter import MessageLimiter
+from service.runtime import Runtime
+from service.telemetry import recorded
+
+logger = logging.getLogger("nightlift")
+
+Answer = Callable[[Any, Any], Awaitable[Any]]
+
+OPEN_SERVICES = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
+INFERENCE = "/inference.GRPCInferenceService/"
+INFER = f"{INFERENCE}ModelInfer"
+OPEN_METHODS = frozenset({f"{INFERENCE}ServerLive", f"{INFERENCE}ServerReady"})
+ADMIN_METHODS = frozenset({f"{INFERENCE}RepositoryModelLoad", f"{INFERENCE}RepositoryModelUnload"})
+
+
+def scope_needed(method: str) -> Scope | None:
+    """The scope that a key for this method must have; None where no key is needed. Unknown methods are not open."""
+    if method in OPEN_METHODS or method.startswith(OPEN_SERVICES):
+        return None
+    return Scope.ADMIN if method in ADMIN_METHODS else Scope.ENHANCE
+
+
+class AdmissionInterceptor(grpc.aio.ServerInterceptor):
+    """Maps errors by their attributes, and counts calls beside those of HTTP: route is the method's full name.
+
+    Args:
+        runtime: gives tickets for calls, before their message is read.
+        inferences, others: read the messages of calls that are not open to everybody; those that run a model, which
+            may be long and slow to come, must not keep the others waiting.
+    """
+
+    def __init__(self, runtime: Runtime, inferences: MessageLimiter, others: MessageLimiter) -> None:
+        self._metrics = runtime.metrics
+        self._max_structure = runtime.settings.max_json_bytes
+        self._trusted = runtime.settings.trusted_proxies
+        self._admission = runtime.admission
+        self._inferences = inferences
+        self._others = others
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        """Wrap the calls that have one request and one answer; streams (health, reflection) are open, and pass."""
+        handler = await continuation(details)
+        if handler is None or not _is_implemented(handler):
+            return None
+        handler = _parsing_inside(handler, self._max_structure)
+        if handler.unary_unary is None:
+            return handler if scope_needed(details.method) is None else None
+        if scope_needed(details.method) is None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._bounded(details.method, handler.unary_unary),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        # As a stream, of one request: gRPC reads the request of any other call before it asks us anything.
+        return grpc.stream_unary_rpc_method_handler(
+            self._bounded(details.method, self._admitted(details.method, handler.unary_unary)),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _admitted(self, method: str, answer: Answer) -> Answer:
+        need = scope_needed(method)
+        assert need is not None
+        limiter = self._inferences if method == INFER else self._others
+
+        async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
+            with self._admission.admit(self._call(need, context)) as ticket:
+                async with limiter.receive(requests, ticket.caller) as request:
+                    return await answer(request, ticket)  # in the place of gRPC's context
+
+        return admitted
+
+    def _call(self, need: Scope, context: grpc.aio.ServicerContext) -> Call:
+        metadata, remaining = context.invocation_metadata() or (), context.time_remaining()
+        chain = [value for name, value in metadata if name == "x-forwarded-for"]
+        return Call(
+            need=need,
+            authorization=next((value for name, value in metadata if name == "authorization"), None),
+            address=forwarded_for(grpc_peer(context.peer()), chain, self._trusted),
+            seconds=math.inf if remaining is None else remaining,
+        )
+
+    def _bounded(self, method: str, answer: Answer) -> Answer:
+        async def bounded(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            texts = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+            with recorded(self._metrics, "grpc", "gRPC", texts) as record:
+                record.route = method
+                try:
+                    result = await answer(request, context)
+                    record.answered(200, grpc.StatusCode.OK.name)
+                    return result
+                except NightliftError as error:
+                    record.answered(int(error.status), error.code.name)
+                    await self._refuse(context, error)
+                except Exception as error:
+                    logger.error("%s failed", method, exc_info=error)
+                    failure = NightliftError("the failure was logged; the request may be repeated")
+                    record.answered(int(failure.status), failure.code.name)
+                    await self._refuse(context, failure)
+
+        return bounded
+
+    async def _refuse(self, context: grpc.aio.ServicerContext, error: NightliftError) -> None:
+        """End the call; `retry-after` (seconds) as on HTTP, and in gRPC's own form, which clients' retries obey."""
+        self._metrics.failed(error)
+        if error.retry_after is not None:
+            context.set_trailing_metadata(
+                (
+                    ("retry-after", str(math.ceil(error.retry_after))),
+                    ("grpc-retry-pushback-ms", str(math.ceil(error.retry_after * 1000))),
+                )
+            )
+        await context.abort(error.code, error.detail)
+
+
+def _is_implemented(handler: grpc.RpcMethodHandler) -> bool:
+    """Whether it is one of ours, all of which are asynchronous; the generated base class has plain functions.
+
+    Those would answer UNIMPLEMENTED too, but log a traceback for every call.
+    """
+    method = handler.unary_unary or handler.unary_stream or handler.stream_stream
+    return inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+
+
+def _parsing_inside(handler: grpc.RpcMethodHandler, max_structure: int) -> grpc.RpcMethodHandler:
+    """The handler of a unary call, with messages that cannot or must not be parsed refused as the caller's fault.
+
+    gRPC parses before anything here is called, and makes a failure INTERNAL, with a traceback in the log.
+    """
+    parse, answer = handler.request_deserializer, handler.unary_unary
+    if answer is None or parse is None:
+        return handler
+
+    def parse_or_say(data: bytes) -> Any:
+        try:
+            check_structure(data, max_structure)
+            return parse(data)
+        except (DecodeError, NightliftError) as error:
+            return error
+
+    async def parsed(request: Any, context: Any) -> Any:
+        if isinstance(request, NightliftError):
+            raise request
+        if isinstance(request, DecodeError):
+            raise MalformedRequest("the message cannot be parsed: its bytes are not as the protocol defines it")
+        return await answer(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(parsed, parse_or_say, passing_bytes(handler.response_serializer))

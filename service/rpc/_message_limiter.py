@@ -1,0 +1,57 @@
+"""Messages on their way in: how many bytes of them may be here at one time, and how long one may take to come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from google.protobuf.message import Message
+
+from service.admission import Budget
+from service.errors import BodyTooSlow, MalformedRequest, Unavailable
+
+
+class MessageLimiter:
+    """Reads the one message of a call once there is room for it; until then its bytes stay with the client.
+
+    gRPC does not say beforehand how long a message will be. So each is taken for the longest while it comes, and for
+    what it is until it is answered.
+
+    Args:
+        limit: bytes that one message may have.
+        limit_together: bytes of all messages that are held at one time.
+        seconds: in which a message must have come, the wait for room included.
+    """
+
+    def __init__(self, limit: int, limit_together: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._budget = Budget(limit_together)
+
+    @asynccontextmanager
+    async def receive(self, messages: AsyncIterator[Any], caller: str = "") -> AsyncIterator[Any]:
+        """The call's message, as its deserializer made it; its bytes count as held until the block ends.
+
+        Callers share the room fairly.
+
+        Raises:
+            Unavailable: if there was no room for it in time.
+            BodyTooSlow: if it did not come in time.
+            MalformedRequest: if the call ends without one.
+        """
+        async with AsyncExitStack() as held:
+            lease = None
+            try:
+                async with asyncio.timeout(self._seconds):
+                    lease = await held.enter_async_context(self._budget.hold(self._limit, caller))
+                    message = await anext(messages, None)
+            except TimeoutError:
+                if lease is None:
+                    raise Unavailable("too many bytes are being sent to the service at this moment") from None
+                raise BodyTooSlow(f"the message had not come after {self._seconds:g} s") from None
+            if message is None:
+                raise MalformedRequest("the call brought no message")
+            lease.keep(message.ByteSize() if isinstance(message, Message) else 0)
+            yield message

@@ -1,0 +1,82 @@
+"""Fair shares: of tags, of threads, and of a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future, wait
+
+import pytest
+
+from service.admission import Budget, FairExecutor, FairOrder
+from service.admission._fair import REMEMBERED
+
+
+def served(order: FairOrder, entries: list[tuple[str, float]]) -> str:
+    """The callers in the order of service, if all came before the first was served."""
+    tags = [(order.enter(caller, cost), place, caller) for place, (caller, cost) in enumerate(entries)]
+    return "".join(caller for _, _, caller in sorted(tags))
+
+
+def test_callers_take_turns_however_many_one_has() -> None:
+    assert served(FairOrder(), [("a", 1)] * 5 + [("b", 1)] * 2) == "ababaaa"
+
+
+def test_shares_are_of_work_and_not_of_number() -> None:
+    assert served(FairOrder(), [("a", 4)] * 2 + [("b", 1)] * 5) == "abbbbab"
+
+
+def test_a_caller_who_comes_later_does_not_catch_up() -> None:
+    order = FairOrder()
+    tags = [order.enter("a", 1) for _ in range(10)]
+    for tag in tags[:8]:
+        order.served(tag)
+    late = order.enter("b", 1)
+    assert tags[6] <= late <= tags[8]
+
+
+def test_callers_who_are_owed_nothing_are_forgotten() -> None:
+    order = FairOrder()
+    for number in range(10 * REMEMBERED):
+        order.served(order.enter(f"caller {number}", 1e-9 * number))
+    order.served(1.0)
+    assert len(order._finish) <= REMEMBERED + 1
+
+
+def test_threads_are_shared_fairly_and_none_idles() -> None:
+    executor = FairExecutor(1, "test")
+    gate, seen = threading.Event(), []
+    executor.submit("a", 1.0, gate.wait)
+    waiting: list[Future[None]] = [
+        executor.submit(caller, 1.0, lambda name=name: seen.append(name))  # type: ignore[misc]
+        for caller, name in (("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("c", "c1"))
+    ]
+    waiting[1].cancel()
+    gate.set()
+    wait([one for one in waiting if not one.cancelled()], 10)
+    assert seen == ["b1", "c1", "a1", "a3"]
+    executor.shutdown()
+
+
+def test_an_error_is_the_callers_and_the_next_is_served() -> None:
+    executor = FairExecutor(1, "test")
+    with pytest.raises(ZeroDivisionError):
+        executor.submit("a", 1.0, lambda: 1 / 0).result(10)
+    assert executor.submit("a", 1.0, lambda: 7).result(10) == 7
+    executor.shutdown()
+
+
+def test_pixels_are_shared_fairly() -> None:
+    async def scenario() -> None:
+        budget = Budget(100)
+        seen: list[str] = []
+
+        async def take(name: str) -> None:
+            async with budget.hold(100, name[0]):
+                seen.append(name)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(take(name) for name in ("a1", "a2", "a3", "b1")))
+        assert seen == ["a1", "b1", "a2", "a3"]
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
