@@ -1,8 +1,8 @@
-"""`nightlift train` and `nightlift evaluate`: what is shown while they work, and after."""
+"""`nightlift train`: one training or a queue of them, and what is said after."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ from training import (
     MOST_UNFINISHED_BYTES,
     UNFINISHED,
     data_folders,
-    evaluate,
     keep_freed_memory,
     parse_duration,
     train,
@@ -21,7 +20,6 @@ from training import (
 
 if TYPE_CHECKING:
     from training import TrainingResult
-    from training.evaluation import Row
 
 
 def run_training(
@@ -82,44 +80,3 @@ def _say_size() -> None:
 
 def _say(text: str) -> None:
     Console(stderr=True).print(text, highlight=False, soft_wrap=True)
-
-
-def run_evaluation(models: Sequence[str], data: Path, options: Mapping[str, Any]) -> None:
-    """Evaluate, saying each row as it is measured, and print the tables.
-
-    Raises:
-        FileNotFoundError, ValueError: as `training.evaluate`.
-    """
-    progress = Console(stderr=True)
-
-    def say(row: Row) -> None:
-        scores = (f"{row.psnr:.2f} dB" if row.psnr is not None else "", f"{row.seconds:.2f} s a picture")
-        progress.print(f"{row.name}, {row.detail}: {', '.join(filter(None, scores))}", highlight=False)
-
-    print(evaluate(list(models), data, on_row=say, **options).to_markdown())
-
-
-def run_detection(
-    models: Sequence[str], detector: Path, data: Path, *, details: Sequence[str], out: Path | None, **options: Any
-) -> None:
-    """Score a detector on ExDark for each model and way of rendering, and print a table each.
-
-    Args:
-        models: names in the repository, or checkpoints.
-        detector: ONNX file.
-        data: ExDark's folder.
-        details: of `whole` and `guided`.
-        out: folder for the tables, one folder in it for each model and detail.
-        options: further arguments of `evaluate_detector`.
-
-    Raises:
-        FileNotFoundError, ValueError: as `training.evaluation.detection.evaluate_detector`.
-    """
-    # Brings pycocotools, which the other evaluation can do without.
-    from training.evaluation.detection import evaluate_detector
-
-    for model in models:
-        for detail in details:
-            folder = out / f"{Path(model).stem}_{detail}" if out is not None else None
-            report = evaluate_detector(model, detector, data, detail=detail, out=folder, **options)
-            print(f"{model}, {detail}\n\n{report.table()}\n")

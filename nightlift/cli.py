@@ -31,8 +31,8 @@ EXTRAS = {
     "yaml": "training",
 }
 
-# What commands import first of the parts of this repository that the images leave out.
-LEFT_OUT = {"benchmarks", "export._exporter", "training._train", "training.evaluation"}
+# Parts of this repository that the images leave out.
+LEFT_OUT = {"benchmarks", "export", "training"}
 
 app = typer.Typer(
     name="nightlift",
@@ -64,8 +64,9 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, ValueError | FileNotFoundError | FileExistsError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
-        if error.name in LEFT_OUT:
-            return f"{error.name} is not installed, as in the images; run this in a clone of the repository"
+        part = (error.name or "").partition(".")[0]
+        if part in LEFT_OUT:
+            return f"{part} is not installed, as in the images; run this in a clone of the repository"
         extra = EXTRAS.get(error.name or "")
         return f'{error}; it comes with pip install "nightlift[{extra}]"' if extra else None
     from service.errors import NightliftError  # brings gRPC, without which the help is quick

@@ -149,7 +149,7 @@ def evaluate(
             if source is not None and source.name != "DEFAULT":
                 raise typer.BadParameter("it has no effect with --detector", param_hint=flags)
 
-    from nightlift._training import run_detection, run_evaluation
+    from nightlift._evaluation import run_detection, run_evaluation
     from service.settings import Settings
 
     if detector is not None:

@@ -58,7 +58,7 @@ def test_flags_allow_what_the_service_allows() -> None:
 @pytest.mark.parametrize(
     ("command", "function", "renamed"),
     [
-        (commands.train, training.train, {"stop_after", "progress"}),
+        (commands.train, training.train, {"stop_after", "progress", "keep_compact", "unfinished"}),
         (commands.export, export.export_checkpoint, {"checkpoint", "repository", "formats", "options"}),
         (
             commands.evaluate,
@@ -119,9 +119,9 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     ("words", "missing"),
     [
         ("bench", "benchmarks"),
-        ("train zero_dce --data x", "training._train"),
-        ("evaluate zero_dce --data x", "training.evaluation"),
-        ("export best.pt", "export._exporter"),
+        ("train zero_dce --data x", "training"),
+        ("evaluate zero_dce --data x", "training"),
+        ("export best.pt", "export"),
     ],
 )
 def test_what_the_images_leave_out_is_said_in_one_line(words: str, missing: str, tmp_path: Path) -> None:
