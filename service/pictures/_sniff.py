@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from service.errors import UnreadablePicture, UnsupportedFormat
+from service.pictures._codecs._heif import coding
 from service.pictures._formats import PictureFormat
 
-ACCEPTED = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF and (with the extra 'nightlift[heic]') HEIC"
+ACCEPTED = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF and (with the extra 'nightlift[raw]') camera raw"
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", PictureFormat.JPEG),
@@ -45,6 +46,16 @@ _REFUSED = (
 
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 _AVIF_BRANDS = {b"avif", b"avis"}
+# Of files that do not say how their picture is coded.
+_HEIF_BRANDS = {b"mif1", b"mif2", b"msf1", b"miaf"}
+_CODED = {b"av01": PictureFormat.AVIF, b"hvc1": PictureFormat.HEIC}
+_CODINGS = {
+    b"avc1": "a HEIF with a picture coded by H.264",
+    b"j2k1": "a HEIF with a picture coded by JPEG 2000",
+    b"jpeg": "a HEIF with a picture coded by JPEG",
+    b"vvc1": "a HEIF with a picture coded by H.266",
+    b"unci": "a HEIF with an uncompressed picture",
+}
 
 
 def sniff(data: bytes) -> PictureFormat:
@@ -84,6 +95,11 @@ def _sniff_iso_media(data: bytes) -> PictureFormat:
         return PictureFormat.AVIF
     if brands & _HEIC_BRANDS:
         return PictureFormat.HEIC
+    if brands & _HEIF_BRANDS:
+        coded = coding(data)
+        if coded in _CODED:
+            return _CODED[coded]
+        raise _refusal(_CODINGS.get(coded, "a HEIF whose picture is coded in a way of its own"))
     if data[8:12] == b"crx ":
         raise _refusal("a camera raw file")
     raise _refusal("a video")

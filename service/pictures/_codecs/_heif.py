@@ -1,0 +1,128 @@
+"""What AVIF and HEIC say of their main picture by the boxes that they share (HEIF, ISO/IEC 23008-12).
+
+Decoders know most of it, but Pillow leaves out the clean aperture and the colours given by number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.pictures._codecs._iso_media import Boxes, Fields
+from service.pictures._matrix_profiles import Colours, by_codes
+
+_MAX_ASSOCIATIONS = 4096
+_DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A part of a picture, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The main picture: its coding, such as b"av01", and the boxes that describe it, in their order."""
+
+    kind: bytes
+    properties: tuple[tuple[bytes, bytes], ...]
+
+    def all(self, kind: bytes) -> Iterator[bytes]:
+        """The contents of its boxes of a type."""
+        return (content for name, content in self.properties if name == kind)
+
+
+def coding(data: bytes) -> bytes:
+    """How the main picture, or what it is put together of, is coded: b"av01", b"hvc1", ...; b"" where nothing says."""
+    boxes = Boxes()
+    for meta in boxes.at(memoryview(data), b"meta"):
+        coded = kinds(boxes, meta[4:])
+        main = coded.get(main_number(boxes, meta[4:]), b"")
+        if main not in _DERIVED:
+            return main
+        return next((kind for kind in coded.values() if kind in (b"av01", b"hvc1")), main)
+    return b""
+
+
+def main_item(data: bytes) -> Item | None:
+    """The main picture of the file, or None where there is none, as in sequences."""
+    boxes = Boxes()
+    for meta in boxes.at(memoryview(data), b"meta"):
+        inside = meta[4:]
+        item = main_number(boxes, inside)
+        properties = [
+            (kind, bytes(content[:_MAX_ASSOCIATIONS]))
+            for table in boxes.at(inside, b"iprp", b"ipco")
+            for kind, content in boxes.inside(table)
+        ]
+        places = next((places for number, places in associations(boxes, inside) if number == item), [])
+        chosen = (properties[number - 1] for _, number in places if 0 < number <= len(properties))
+        return Item(kinds(boxes, inside).get(item, b""), tuple(chosen))
+    return None
+
+
+def colours(item: Item | None, *, grey: bool) -> Colours:
+    """The colour space that a picture names by numbers; sRGB where it names none."""
+    for content in item.all(b"colr") if item else ():
+        if content[:4] == b"nclx" and len(content) >= 10:
+            return by_codes(int.from_bytes(content[4:6], "big"), int.from_bytes(content[6:8], "big"), grey=grey)
+    return Colours(None)
+
+
+def clean_aperture(item: Item | None, width: int, height: int) -> Crop | None:
+    """The part of a picture that is meant to be shown (section 6.5.9); None where that is all, or makes no sense."""
+    content = next(item.all(b"clap"), b"") if item else b""
+    if len(content) < 32:
+        return None
+    numbers = [int.from_bytes(content[i : i + 4], "big", signed=i >= 16 and not i % 8) for i in range(0, 32, 4)]
+    if 0 in numbers[1::2]:
+        return None
+    across, down, right, below = (numbers[i] / numbers[i + 1] for i in range(0, 8, 2))
+    left, top = (width - across) / 2 + right, (height - down) / 2 + below
+    if not all(number.is_integer() for number in (across, down, left, top)):
+        return None
+    crop = Crop(int(left), int(top), int(across), int(down))
+    fits = 0 <= crop.left <= width - crop.width and 0 <= crop.top <= height - crop.height
+    return crop if fits and min(crop.width, crop.height) > 0 else None
+
+
+def associations(boxes: Boxes, meta: memoryview) -> Iterator[tuple[int, list[tuple[bool, int]]]]:
+    """Items, and for each the boxes of `ipco` that describe it: whether they must be understood, and their number."""
+    for table in boxes.at(meta, b"iprp", b"ipma"):
+        yield from read_associations(table)
+
+
+def read_associations(table: memoryview) -> Iterator[tuple[int, list[tuple[bool, int]]]]:
+    """The content of one box `ipma` (ISO/IEC 14496-12, section 8.11.14)."""
+    fields = Fields(table)
+    version, is_wide = fields.take(1), bool(fields.take(3) & 1)
+    bits = 15 if is_wide else 7
+    for _ in range(min(fields.take(4), _MAX_ASSOCIATIONS)):
+        item, count = fields.take(4 if version else 2), fields.take(1)
+        marks = [fields.take(2 if is_wide else 1) for _ in range(count)]
+        yield item, [(bool(mark >> bits), mark & (1 << bits) - 1) for mark in marks]
+
+
+def kinds(boxes: Boxes, meta: memoryview) -> dict[int, bytes]:
+    """The coding of every item (section 8.11.6)."""
+    found = {}
+    for information in boxes.at(meta, b"iinf"):
+        for entry in boxes.at(information[6 if information[0] == 0 else 8 :], b"infe"):
+            fields = Fields(entry)
+            version = fields.take(4) >> 24
+            item = fields.take(2 if version < 3 else 4)
+            fields.take(2)
+            found[item] = fields.bytes(4)
+    return found
+
+
+def main_number(boxes: Boxes, meta: memoryview) -> int:
+    """The number of the main picture (section 8.11.4), or 0."""
+    for content in boxes.at(meta, b"pitm"):
+        return int.from_bytes(content[4 : 6 if content[0] == 0 else 8], "big")
+    return 0
