@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from service.pictures import _colour, _exif, _iptc, _xmp
-from service.pictures._codecs import _avif, _bmp, _gif, _heic, _jpeg, _png, _tiff, _webp
+from service.pictures._codecs import _avif, _bmp, _gif, _heic, _jpeg, _png, _raw, _tiff, _webp
 from service.pictures._codecs._samples import check_size, reading
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Density, Header, Limits
@@ -25,6 +25,7 @@ _CODECS: dict[PictureFormat, ModuleType] = {
     PictureFormat.BMP: _bmp,
     PictureFormat.GIF: _gif,
     PictureFormat.HEIC: _heic,
+    PictureFormat.RAW: _raw,
 }
 
 

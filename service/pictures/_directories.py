@@ -79,15 +79,15 @@ class Directory:
             return None
         return self.data[entry.value_position : entry.value_position + entry.size]
 
-    def integers(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """A tag's value as unsigned integers, at most 1024 of them; `default` where the tag is absent."""
+    def integers(self, tag: int, default: tuple[int, ...] = (), most: int = 1024) -> tuple[int, ...]:
+        """A tag's value as unsigned integers, at most `most` of them; `default` where the tag is absent."""
         entry = self.entries.get(tag)
         raw = self.raw(tag)
         if entry is None or raw is None or entry.type not in (BYTE, SHORT, LONG, 13):
             return default
         size = _TYPE_SIZES[entry.type]
         return tuple(
-            int.from_bytes(raw[i : i + size], self.order) for i in range(0, min(len(raw), 1024 * size), size)
+            int.from_bytes(raw[i : i + size], self.order) for i in range(0, min(len(raw), most * size), size)
         )
 
     def integer(self, tag: int, default: int = 0) -> int:

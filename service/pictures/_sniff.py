@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.errors import UnreadablePicture, UnsupportedFormat
 from service.pictures._codecs._heif import coding
+from service.pictures._codecs._raw_kinds import is_raw
 from service.pictures._formats import PictureFormat
 
 ACCEPTED = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF and (with the extra 'nightlift[raw]') camera raw"
@@ -35,7 +36,6 @@ _REFUSED = (
     (b"\x00\x00\x01\xb3", "an MPEG video"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
-    (b"FUJIFILMCCD-RAW", "a camera raw file"),
     (b"P1", "a Netpbm picture"),
     (b"P2", "a Netpbm picture"),
     (b"P3", "a Netpbm picture"),
@@ -67,6 +67,8 @@ def sniff(data: bytes) -> PictureFormat:
     """
     if not data:
         raise UnreadablePicture(f"The picture is empty: no byte came. Accepted are {ACCEPTED}.")
+    if is_raw(data):
+        return PictureFormat.RAW
     for signature, format in _SIGNATURES:
         if data.startswith(signature):
             return format
@@ -100,8 +102,6 @@ def _sniff_iso_media(data: bytes) -> PictureFormat:
         if coded in _CODED:
             return _CODED[coded]
         raise _refusal(_CODINGS.get(coded, "a HEIF whose picture is coded in a way of its own"))
-    if data[8:12] == b"crx ":
-        raise _refusal("a camera raw file")
     raise _refusal("a video")
 
 

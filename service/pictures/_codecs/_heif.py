@@ -12,6 +12,7 @@ from service.pictures._codecs._iso_media import Boxes, Fields
 from service.pictures._matrix_profiles import Colours, by_codes
 
 _MAX_ASSOCIATIONS = 4096
+_HEAD = 64  # as much of a description as any reader of them wants
 _DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}
 
 
@@ -56,7 +57,7 @@ def main_item(data: bytes) -> Item | None:
         inside = meta[4:]
         item = main_number(boxes, inside)
         properties = [
-            (kind, bytes(content[:_MAX_ASSOCIATIONS]))
+            (kind, bytes(content[:_HEAD]))
             for table in boxes.at(inside, b"iprp", b"ipco")
             for kind, content in boxes.inside(table)
         ]

@@ -16,7 +16,7 @@ from service.errors import UnreadablePicture, UnsupportedFormat
 from service.memory import empty
 from service.pictures import _iptc
 from service.pictures._codecs import _pillow
-from service.pictures._codecs._jpeg_scans import END, EOI, SOS, find_scans
+from service.pictures._codecs._jpeg_scans import END, EOI, MAX_SCANNED_PIXELS, SOS, find_scans
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._exif import bare, orientation
 from service.pictures._formats import PictureFormat
@@ -34,9 +34,8 @@ _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _INCHES, _CENTIMETRES = 1, 2
 _LARGEST_SEGMENT = 65_533
 _MAX_SEGMENTS = 4096
-# Every scan passes over all pixels again, 2 ns a pixel at the least; encoders write about ten, optimisers up to twenty.
+# Encoders write about ten, optimisers up to twenty.
 _MAX_SCANS = 100
-_MAX_SCANNED_PIXELS = 1_500_000_000
 _SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 # What libjpeg says of bytes between the end of a scan's data and the next marker, such as a phone's own trailer.
 _STRAY_BYTES = "extraneous bytes"
@@ -223,7 +222,7 @@ def _check_scans(data: bytes, position: int, frame: bytes, scan: bytes) -> None:
     if frame[0] not in _PROGRESSIVE and scan[0] == frame[6]:
         return  # a sequential file whose first scan has all components has no other
     pixels = int.from_bytes(frame[2:4], "big") * int.from_bytes(frame[4:6], "big")
-    most = min(_MAX_SCANS, _MAX_SCANNED_PIXELS // max(pixels, 1))
+    most = min(_MAX_SCANS, MAX_SCANNED_PIXELS // max(pixels, 1))
     if find_scans(data, position, frame[7::3], most + 1).count > most:
         raise UnreadablePicture(
             f"The JPEG has more than {most} scans; so many are allowed at {pixels / 1e6:.1f} million pixels."

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 SOS, EOI = 0xDA, 0xD9
 END = bytes([0xFF, EOI])
 
+MAX_SCANNED_PIXELS = 1_500_000_000
+"""Most pixels of all scans together: every scan passes over all of them again, 2 ns a pixel at the least."""
+
 # A marker that ends the data of a scan: no stuffed zero, no restart, no fill byte.
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 _COEFFICIENTS = 64
