@@ -12,6 +12,7 @@ from service.http import _enhance, _protocol, _status
 from service.http._admission import Admission, describe_keys
 from service.http._body_limit import BodyLimit
 from service.http._connections import Guarded, guarded
+from service.http._forwarded import Forwarded, Prefixed
 from service.http._origins import allow_origins
 from service.http._pages import install_pages
 from service.http._problems import install_problem_handlers
@@ -44,7 +45,8 @@ def create_app(runtime: Runtime, gate: Gate | None = None) -> ASGIApp:
     install_problem_handlers(app, runtime.metrics)
     if gate and settings.keys_file:
         describe_keys(app.openapi(), settings.metrics_open)
-    admitted = Admission(app, gate, runtime.metrics, settings.metrics_open, ROUTES) if gate else app
+    prefixed = Prefixed(app)
+    admitted = Admission(prefixed, gate, runtime.metrics, settings.metrics_open, ROUTES) if gate else prefixed
     limited = BodyLimit(
         admitted,
         settings.max_body_bytes,
@@ -52,7 +54,8 @@ def create_app(runtime: Runtime, gate: Gate | None = None) -> ASGIApp:
         settings.request_timeout,
         runtime.metrics,
     )
-    return SecurityHeaders(allow_origins(RequestContext(limited, runtime), settings.cors_origins))
+    served = SecurityHeaders(allow_origins(RequestContext(limited, runtime), settings.cors_origins))
+    return Forwarded(served, settings.trusted_proxies, settings.root_path)
 
 
 def create_protocol(runtime: Runtime, gate: Gate | None = None) -> type[Guarded]:

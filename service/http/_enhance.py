@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.http._body import FIELD, read_picture
+from service.http._body import FIELD, read_upload
+from service.http._form_options import form_properties, with_form
 from service.http._patience import seconds_allowed, unless_gone
 from service.pictures import PictureFormat
 from service.runtime import Runtime
@@ -21,7 +22,12 @@ REQUEST_BODY = {
         "image/*": {"schema": PICTURE},
         "application/octet-stream": {"schema": PICTURE},
         "multipart/form-data": {
-            "schema": {"type": "object", "properties": {FIELD: PICTURE}, "required": [FIELD]},
+            "schema": {
+                "type": "object",
+                "properties": {FIELD: PICTURE, **form_properties(EnhanceOptions)},
+                "required": [FIELD],
+                "additionalProperties": False,
+            },
         },
     },
 }
@@ -52,7 +58,8 @@ async def enhance(
 ) -> Response:
     """Send a photo as the body, or in the form field `image`; get it back bright, in the same size and format.
 
-    The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF.
+    The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF,
+    and camera raw where the service has its extra. A form may hold the options, too.
     """
     runtime: Runtime = request.app.state.runtime
     runtime.check_running()
@@ -60,10 +67,11 @@ async def enhance(
     deadline = started + seconds_allowed(x_request_timeout, runtime.settings.request_timeout)
     runtime.enhancer.check_room(options.model, options.version)
     timings = Timings()
-    data = await read_picture(request)
+    upload = await read_upload(request)
+    options = with_form(options, request.query_params, upload.options)
     timings.add("read", time.monotonic() - started)
     enhanced = await unless_gone(
-        request, runtime.enhancer.enhance(data, options, accept=accept, deadline=deadline, timings=timings)
+        request, runtime.enhancer.enhance(upload.picture, options, accept=accept, deadline=deadline, timings=timings)
     )
     return Response(enhanced.data, media_type=enhanced.format.media_type, headers=_headers(enhanced))
 
