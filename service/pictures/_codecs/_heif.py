@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from service.pictures._codecs._iso_media import Boxes, Fields
+from service.pictures._codecs._hevc import configured_pixels
+from service.pictures._codecs._iso_media import Boxes, Fields, kinds
 from service.pictures._matrix_profiles import Colours, by_codes
 
 _MAX_ASSOCIATIONS = 4096
+_MAX_LEVELS = 4
 _HEAD = 64  # as much of a description as any reader of them wants
+_HEVC = b"hvc1"
 _DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}
 
 
@@ -92,6 +95,50 @@ def clean_aperture(item: Item | None, width: int, height: int) -> Crop | None:
     return crop if fits and min(crop.width, crop.height) > 0 else None
 
 
+def hevc_pixels(data: bytes) -> list[int]:
+    """The pixels of every HEVC picture that the main one is made of, each by its largest parameter set.
+
+    Raises:
+        ValueError or IndexError: the file is damaged, or a picture has no parameter set.
+    """
+    boxes, found = Boxes(), []
+    for meta in boxes.at(memoryview(data), b"meta"):
+        inside = meta[4:]
+        properties = [content for table in boxes.at(inside, b"iprp", b"ipco") for content in boxes.inside(table)]
+        places, coded = dict(associations(boxes, inside)), kinds(boxes, inside)
+        parts = _parts(boxes, inside)
+        for item in parts:
+            if coded.get(item) != _HEVC:
+                continue
+            chosen = [properties[number - 1] for _, number in places.get(item, ()) if 0 < number <= len(properties)]
+            sizes = [pixels for kind, box in chosen if kind == b"hvcC" for pixels in configured_pixels(bytes(box))]
+            found.append(max(sizes) * parts[item])
+    return found
+
+
+def _parts(boxes: Boxes, meta: memoryview) -> dict[int, int]:
+    """The main picture, what it is put together of, and what lies over it, such as alpha; each with how often."""
+    derived: list[tuple[int, int]] = []
+    main = main_number(boxes, meta)
+    parts = {main: 1}
+    for references in boxes.at(meta, b"iref"):
+        is_long = references[0] > 0
+        for kind, content in boxes.inside(references[4:]):
+            fields = Fields(content)
+            source, count = fields.take(4 if is_long else 2), fields.take(2)
+            targets = [fields.take(4 if is_long else 2) for _ in range(count)]
+            if kind == b"dimg":
+                derived += [(source, target) for target in targets]
+            elif kind == b"auxl" and main in targets:
+                parts[source] = 1
+    for _ in range(_MAX_LEVELS):
+        for source, target in derived:
+            if source in parts and source != target:
+                parts[target] = parts.get(target, 0) + 1
+        derived = [(source, target) for source, target in derived if source not in parts]
+    return parts
+
+
 def associations(boxes: Boxes, meta: memoryview) -> Iterator[tuple[int, list[tuple[bool, int]]]]:
     """Items, and for each the boxes of `ipco` that describe it: whether they must be understood, and their number."""
     for table in boxes.at(meta, b"iprp", b"ipma"):
@@ -107,19 +154,6 @@ def read_associations(table: memoryview) -> Iterator[tuple[int, list[tuple[bool,
         item, count = fields.take(4 if version else 2), fields.take(1)
         marks = [fields.take(2 if is_wide else 1) for _ in range(count)]
         yield item, [(bool(mark >> bits), mark & (1 << bits) - 1) for mark in marks]
-
-
-def kinds(boxes: Boxes, meta: memoryview) -> dict[int, bytes]:
-    """The coding of every item (section 8.11.6)."""
-    found = {}
-    for information in boxes.at(meta, b"iinf"):
-        for entry in boxes.at(information[6 if information[0] == 0 else 8 :], b"infe"):
-            fields = Fields(entry)
-            version = fields.take(4) >> 24
-            item = fields.take(2 if version < 3 else 4)
-            fields.take(2)
-            found[item] = fields.bytes(4)
-    return found
 
 
 def main_number(boxes: Boxes, meta: memoryview) -> int:

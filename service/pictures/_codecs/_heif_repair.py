@@ -6,8 +6,8 @@ left out for alpha.
 
 from __future__ import annotations
 
-from service.pictures._codecs._heif import associations, kinds, main_number, read_associations
-from service.pictures._codecs._iso_media import Boxes
+from service.pictures._codecs._heif import associations, main_number, read_associations
+from service.pictures._codecs._iso_media import Boxes, kinds
 
 _BRAND = slice(8, 12)
 _CODED = b"av01"

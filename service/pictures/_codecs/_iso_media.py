@@ -1,4 +1,4 @@
-"""Where an AVIF keeps its AV1 data (ISO/IEC 14496-12 and 23008-12).
+"""Where AVIF and HEIC keep their coded data (ISO/IEC 14496-12 and 23008-12).
 
 Decoders choose among a file's pieces by rules that are long and change. So every piece is given that one could
 choose, and files that two readers might take differently are refused.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-_CODED = b"av01"
+_AV1 = b"av01"
 _MAX_BOXES = 20_000
 _MAX_EXTENTS = 20_000
 
@@ -22,10 +22,29 @@ def av1_data(data: bytes) -> list[memoryview]:
     boxes, file = Boxes(), memoryview(data)
     pieces: list[memoryview] = []
     for meta in boxes.at(file, b"meta"):
-        pieces += _items(boxes, file, meta[4:])
+        pieces += _items(boxes, file, meta[4:], _AV1)
     for table in boxes.at(file, b"moov", b"trak", b"mdia", b"minf", b"stbl"):
         pieces += _first_samples(boxes, file, table)
     return pieces
+
+
+def item_data(data: bytes, kind: bytes) -> list[memoryview]:
+    """The data of all items of a type; ValueError as for `av1_data`."""
+    boxes, file = Boxes(), memoryview(data)
+    return [piece for meta in boxes.at(file, b"meta") for piece in _items(boxes, file, meta[4:], kind)]
+
+
+def kinds(boxes: Boxes, meta: memoryview) -> dict[int, bytes]:
+    """The coding of every item (ISO/IEC 14496-12, section 8.11.6)."""
+    found = {}
+    for information in boxes.at(meta, b"iinf"):
+        for entry in boxes.at(information[6 if information[0] == 0 else 8 :], b"infe"):
+            fields = Fields(entry)
+            version = fields.take(4) >> 24
+            item = fields.take(2 if version < 3 else 4)
+            fields.take(2)
+            found[item] = fields.bytes(4)
+    return found
 
 
 class Boxes:
@@ -75,8 +94,8 @@ class Fields:
         return int.from_bytes(self.bytes(size), "big")
 
 
-def _items(boxes: Boxes, file: memoryview, meta: memoryview) -> Iterator[memoryview]:
-    coded = set(_coded_items(boxes, meta))
+def _items(boxes: Boxes, file: memoryview, meta: memoryview, kind: bytes) -> Iterator[memoryview]:
+    coded = {item for item, coding in kinds(boxes, meta).items() if coding == kind}
     bodies = list(boxes.at(meta, b"idat"))
     seen = set()
     copied = 0
@@ -91,18 +110,6 @@ def _items(boxes: Boxes, file: memoryview, meta: memoryview) -> Iterator[memoryv
                 if copied > len(file):
                     raise ValueError(f"the items overlap: they take more than {len(file)} bytes")
             yield parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
-
-
-def _coded_items(boxes: Boxes, meta: memoryview) -> Iterator[int]:
-    """The numbers of the items of type av01 (ISO/IEC 14496-12, section 8.11.6)."""
-    for information in boxes.at(meta, b"iinf"):
-        for entry in boxes.at(information[6 if information[0] == 0 else 8 :], b"infe"):
-            fields = Fields(entry)
-            version = fields.take(4) >> 24
-            item = fields.take(2 if version < 3 else 4)
-            fields.take(2)
-            if fields.bytes(4) == _CODED:
-                yield item
 
 
 def _locations(boxes: Boxes, meta: memoryview) -> Iterator[tuple[int, bool, list[tuple[int, int]]]]:
@@ -131,7 +138,7 @@ def _locations(boxes: Boxes, meta: memoryview) -> Iterator[tuple[int, bool, list
 
 def _first_samples(boxes: Boxes, file: memoryview, table: memoryview) -> Iterator[memoryview]:
     """The sample where a track's first chunk begins, of all that its tables could mean (sections 8.5, 8.7)."""
-    if not any(_CODED in bytes(description) for description in boxes.at(table, b"stsd")):
+    if not any(_AV1 in bytes(description) for description in boxes.at(table, b"stsd")):
         return
     starts = []
     for kind, size in ((b"stco", 4), (b"co64", 8)):
