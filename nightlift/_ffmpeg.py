@@ -105,7 +105,7 @@ def reading(path: Path, clip: Clip) -> Iterator[Iterator[Pixels]]:
 
 @contextmanager
 def writing(path: Path, clip: Clip, source: Path, crf: int, metadata: Metadata) -> Iterator[IO[bytes]]:
-    """Takes frames as bytes, RGB, and writes them as H.264 with the sound of `source`, and what is kept of its metadata.
+    """Takes frames as bytes, RGB, and writes them as H.264 with the sound of `source` and its metadata.
 
     Raises:
         ValueError: if ffmpeg cannot write the video.

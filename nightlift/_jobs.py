@@ -128,7 +128,9 @@ def _single(inputs: Sequence[Path], out: Path, format: str | None) -> Job:
         raise ValueError(f"{out} is the input; choose another name for the result")
     suffixed = FORMATS.get(out.suffix.lower())
     if format and suffixed and format != suffixed:
-        raise ValueError(f"{out} is the name of a {suffixed} file, and --format asks for {format}; leave one of them out")
+        raise ValueError(
+            f"{out} is the name of a {suffixed} file, and --format asks for {format}; leave one of them out"
+        )
     return Job(source, out, format or suffixed)
 
 
@@ -142,9 +144,7 @@ def _check_folder(out: Path) -> None:
     raise ValueError(f"{out.suffix} is not written; what is written has one of the suffixes {', '.join(FORMATS)}")
 
 
-def _places(
-    path: Path, out: Path, keep_name: bool, leave_out: Callable[[Path], None]
-) -> Iterator[tuple[Path, Path]]:
+def _places(path: Path, out: Path, keep_name: bool, leave_out: Callable[[Path], None]) -> Iterator[tuple[Path, Path]]:
     """(picture, its place below `out` under its own name) for a file or a folder; what `out` holds is left out."""
     if path.is_file():
         yield path, out / path.name

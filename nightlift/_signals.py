@@ -1,4 +1,4 @@
-"""Signals that end a run: the first lets what is under way finish, the second ends the process, whatever it waits for."""
+"""Signals that end a run: the first lets what is under way finish, the second ends the process in any case."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Stopped(Exception):
 
 
 @asynccontextmanager
-async def until_signal(last_words: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
+async def until_signal(last_words: Callable[[], object]) -> AsyncIterator[asyncio.Event]:
     """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once, after `last_words`.
 
-    Not as usual, by KeyboardInterrupt: the interpreter would wait for threads, and one may read from what gives nothing.
+    Not as usual, by KeyboardInterrupt: the interpreter would wait for threads, and one may read what never comes.
     """
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
 

@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     `X-Forwarded-Prefix` are believed."""
 
     root_path: Annotated[str, StringConstraints(pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")] = ""
-    """Path such as `/nightlift` that a proxy takes off before it passes a request on, where it does not say so itself."""
+    """Path such as `/nightlift` that a proxy takes off before it passes a request on, where it does not say so."""
 
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Origins such as `https://app.example`, comma-separated, whose pages may call the service from a browser."""

@@ -31,7 +31,8 @@ Format = Annotated[
     typer.Option("--format", help="Format to write; each picture's own if absent."),
 ]
 Metadata = Annotated[
-    Literal["keep", "without_location", "strip"], typer.Option("--metadata", help="What is kept of EXIF, XMP and IPTC.")
+    Literal["keep", "without_location", "strip"],
+    typer.Option("--metadata", help="What is kept of EXIF, XMP and IPTC."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""A request's body, and one picture out of it: sent as it is, or as the part `image` of a form, with options beside it."""
+"""A request's body, and one picture out of it: sent as it is, or as the part `image` of a form beside options."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ async def enhance(
 ) -> Response:
     """Send a photo as the body, or in the form field `image`; get it back bright, in the same size and format.
 
-    The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF,
-    and camera raw where the service has its extra. A form may hold the options, too.
+    The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP,
+    GIF, and camera raw where the service has its extra. A form may hold the options, too.
     """
     runtime: Runtime = request.app.state.runtime
     runtime.check_running()

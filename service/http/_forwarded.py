@@ -50,7 +50,7 @@ class Forwarded:
 
 
 class Prefixed:
-    """Put the prefix before the path, as ASGI wants it, for what makes URLs of it: redirects and the API's description.
+    """Put the prefix before the path, as ASGI wants it, for what makes URLs of it: redirects, and the API's page.
 
     Everything before the application looks at the path as the service has it, without the prefix.
     """
@@ -68,7 +68,7 @@ class Prefixed:
 
 
 def _name_by_its_own_family(scope: Scope) -> None:
-    """A client of IPv4 on a socket of both families is called ::ffff:a.b.c.d, and is known as a.b.c.d everywhere else."""
+    """A client of IPv4 on a socket of both families is called ::ffff:a.b.c.d, but a.b.c.d everywhere else."""
     host, *port = scope.get("client") or ("",)
     if host.startswith("::ffff:") and (mapped := IPv6Address(host).ipv4_mapped):
         scope["client"] = (str(mapped), *port)

@@ -110,7 +110,7 @@ def _explain_routing(error: HTTPException) -> str:
     return error.detail
 
 
-def explain(errors: Sequence[dict]) -> str:
+def explain(errors: Sequence[Any]) -> str:
     parts = []
     for error in errors[:MOST_EXPLAINED]:
         where = ".".join(str(step) for step in error["loc"][1:]) or error["loc"][0]

@@ -49,7 +49,8 @@ WRITTEN_FORMATS = (
 """Formats of answers; the first is preferred where a client likes several equally."""
 
 RAW_SUFFIXES = (
-    ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".rw2", ".orf", ".pef", ".srw", ".3fr", ".iiq", ".mrw", ".x3f",
+    ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".rw2", ".orf", ".pef", ".srw",
+    ".3fr", ".iiq", ".mrw", ".x3f",
 )  # fmt: skip
 """Of the cameras of Adobe's format, Canon, Nikon, Sony, Fujifilm, Panasonic, Olympus, Pentax, Samsung, and others."""
 

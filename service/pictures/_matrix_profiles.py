@@ -1,7 +1,7 @@
 """Colour profiles (ICC.1:2022) made of numbers: for files that name primaries and a transfer function by code.
 
 The codes are those of Rec. ITU-T H.273 (CICP), as in the boxes `colr` of AVIF and HEIC and in PNG's chunk cICP; PNG's
-older chunks give chromaticities and a gamma. Profiles have a matrix and parametric curves, adapted to D50 by Bradford.
+older chunks give chromaticities and a gamma. Profiles have a matrix and curves, adapted to D50 by Bradford.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HDR pictures (Rec. ITU-R BT.2100, PQ and HLG) to SDR, as their code values are not what the networks know.
 
-The method is the EETF of Report ITU-R BT.2390-10, section 5.4.1, applied to each channel, from a peak of 1,000 cd/m² to
-the reference white of Report ITU-R BT.2408, 203 cd/m², which becomes SDR's white. The primaries stay what they are.
+The method is the EETF of Report ITU-R BT.2390-10, section 5.4.1, applied to each channel, from 1,000 cd/m² to the
+reference white of Report ITU-R BT.2408, 203 cd/m², which becomes SDR's white. The primaries stay what they are.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ def _reduced(light: NDArray[np.float64]) -> NDArray[np.float64]:
     level, largest = np.minimum(_pq(light) / source, 1.0), float(target / source)
     knee = 1.5 * largest - 0.5
     t = (level - knee) / (1 - knee)
-    spline = (
-        (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * largest
-    )
+    spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * largest
     return _light(np.where(level < knee, level, spline) * source, "pq")
 
 

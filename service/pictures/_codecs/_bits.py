@@ -18,7 +18,7 @@ class Bits:
         return self._value >> self._left & (1 << count) - 1
 
     def exponential(self) -> int:
-        """An Exp-Golomb code (H.265, section 9.2; AV1, section 4.10.3): as many bits as there are zeros before a one."""
+        """An Exp-Golomb code (H.265, section 9.2; AV1, 4.10.3): as many bits as there are zeros before a one."""
         zeros = 0
         while not self.take(1):
             zeros += 1

@@ -17,7 +17,6 @@ from service.pictures._formats import PictureFormat
 from service.pictures._header import Header
 from service.pictures._matrix_profiles import Colours
 
-
 _LENGTH_BYTES = 4  # before every unit, as all writers have it
 _MARGIN = 1024
 # Colour, alpha, and what else libheif looks at.

@@ -42,7 +42,7 @@ class Item:
 
 
 def coding(data: bytes) -> bytes:
-    """How the main picture, or what it is put together of, is coded: b"av01", b"hvc1", ...; b"" where nothing says."""
+    """How the main picture, or what it is made of, is coded: b"av01", b"hvc1", ...; b"" where nothing says."""
     boxes = Boxes()
     for meta in boxes.at(memoryview(data), b"meta"):
         coded = kinds(boxes, meta[4:])

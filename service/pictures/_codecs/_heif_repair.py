@@ -1,7 +1,7 @@
-"""Sound AVIF files that libavif refuses for form's sake, changed so that it reads them; their pictures stay as they are.
+"""Sound AVIF files that libavif refuses for form's sake, changed so that it reads them; no picture changes.
 
-It wants its own brand, where the standard allows "mif1" alone, and a size for every coded picture, which older writers
-left out for alpha.
+It wants its own brand, where the standard allows "mif1" alone, and a size for every coded picture, which older
+writers left out for alpha.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def with_sizes(data: bytes) -> bytes:
 
 
 def _lacking(boxes: Boxes, meta: memoryview) -> tuple[set[int], int]:
-    """The coded pictures without a size, and the number of the box with the main picture's; none where it has none."""
+    """The coded pictures without a size, and the number of the box with the main picture's."""
     table = next(boxes.at(meta, b"iprp", b"ipco"), memoryview(b""))
     sizes = {number for number, (kind, _) in enumerate(boxes.inside(table), 1) if kind == b"ispe"}
     found = {item: {number for _, number in places} for item, places in associations(boxes, meta)}

@@ -1,4 +1,4 @@
-"""How large the pictures of HEVC data are, by their sequence parameter sets (Rec. ITU-T H.265, sections 7.3.1 and 7.3.2).
+"""How large the pictures of HEVC data are, by their sequence parameter sets (Rec. ITU-T H.265, section 7.3).
 
 Of a set only as much is read as lies before its size.
 """
@@ -20,7 +20,8 @@ def configured_pixels(configuration: bytes) -> list[int]:
     Raises:
         ValueError or IndexError: the box is damaged.
     """
-    found, position = [], 23
+    found: list[int] = []
+    position = 23
     for _ in range(configuration[22]):
         count = int.from_bytes(configuration[position + 1 : position + 3], "big")
         position += 3
@@ -34,7 +35,8 @@ def configured_pixels(configuration: bytes) -> list[int]:
 
 def data_pixels(data: memoryview, length_bytes: int) -> list[int]:
     """The same by parameter sets among the coded data, whose units are preceded by their lengths."""
-    found, position = [], 0
+    found: list[int] = []
+    position = 0
     for _ in range(_MAX_UNITS):
         if position + length_bytes >= len(data):
             return found

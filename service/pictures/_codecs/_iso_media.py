@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 _AV1 = b"av01"
-_MAX_BOXES = 20_000
+_MAX_BOXES = 10_000
 _MAX_EXTENTS = 20_000
 
 

@@ -11,18 +11,20 @@ import numpy as np
 from service.pictures._codecs import _opencv, _pillow
 from service.pictures._codecs._png_chunks import (
     SIGNATURE,
+    bare_picture,
     check_inflation,
     chunk,
-    chunks,
     colours,
     density,
     density_chunk,
     gathered,
     iptc_chunk,
+    transparent_color,
     xmp_chunk,
 )
 from service.pictures._codecs._samples import Extras, Samples
-from service.pictures._exif import bare, orientation
+from service.pictures._exif import bare as bare_block
+from service.pictures._exif import orientation
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Colour, Header
 
@@ -49,7 +51,7 @@ def read_header(data: bytes) -> Header:
         raise ValueError(f"a picture of {width}x{height}")
     found = gathered(data)
     first = found.first
-    exif = bare(bytes(first.get(b"eXIf", b""))) or bare(found.raw_profile(b"exif", b"APP1"))
+    exif = bare_block(bytes(first.get(b"eXIf", b""))) or bare_block(found.raw_profile(b"exif", b"APP1"))
     colour = _COLOURS[color_type]
     space = colours(first, is_grey=colour == "grey")
     return Header(
@@ -73,22 +75,16 @@ def read_header(data: bytes) -> Header:
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The picture; of an animated PNG its default image."""
     # OpenCV reserves, and clears, whatever length a chunk claims: 2 GB for a damaged byte.
-    pixels, color = [], b""
-    for kind, content in chunks(data, until=b"IEND"):
-        if kind == b"IDAT":
-            pixels.append(content)
-        elif kind == b"tRNS":
-            color = bytes(content)
-    if not pixels:
-        raise ValueError("there are no pixels")
+    bare, pixels = bare_picture(data)
     check_inflation(pixels, data)
     has_transparent_color = header.has_alpha and data[25] not in _WITH_ALPHA
     if has_transparent_color and header.bits == 8:
-        return _pillow.read_pixels(data, header)
+        return _pillow.read_pixels(bare, header)
     if has_transparent_color and header.colour == "grey":
-        grey = _opencv.read_pixels(data, replace(header, has_alpha=False)).color
-        return Samples(grey, np.where(grey == int.from_bytes(color[:2], "big"), 0, 65535).astype(np.uint16))
-    return _opencv.read_pixels(data, header)
+        grey = _opencv.read_pixels(bare, replace(header, has_alpha=False)).color
+        transparent = int.from_bytes(transparent_color(data), "big")
+        return Samples(grey, np.where(grey == transparent, 0, 65535).astype(np.uint16))
+    return _opencv.read_pixels(bare, header)
 
 
 def write(samples: Samples, extras: Extras) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,13 +16,15 @@ from service.errors import UnreadablePicture
 from service.pictures import _iptc
 from service.pictures._colour import MAX_PROFILE_BYTES
 from service.pictures._header import Density
-from service.pictures._matrix_profiles import SRGB, SRGB_CURVE, Colours, Primaries, by_codes, by_numbers
+from service.pictures._matrix_profiles import SRGB, SRGB_CURVE, Colours, Curve, Primaries, by_codes, by_numbers
 from service.pictures._xmp import MAX_XMP_BYTES
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+_CHUNK_HEAD = struct.Struct(">I4s")
 _MAX_CHUNKS = 100_000
-_MAX_CHUNKS_OF_HEADER = 30_000  # those of 64 MB of pixels that are written in pieces of 4 KiB, and more
+_MAX_CHUNKS_OF_HEADER = 20_000  # those of 64 MB of pixels that are written in pieces of 4 KiB, and more
+_OF_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
 _MAX_TEXTS = 64
 _INCH = 0.0254
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -45,7 +48,9 @@ def chunks(data: bytes, *, until: bytes) -> Iterator[tuple[bytes, memoryview]]:
     view = memoryview(data)
     position = len(SIGNATURE)
     for _ in range(_MAX_CHUNKS):
-        length, kind = int.from_bytes(view[position : position + 4], "big"), bytes(view[position + 4 : position + 8])
+        if position + 8 > len(data):
+            raise CutShort("the file is cut short")
+        length, kind = _CHUNK_HEAD.unpack_from(data, position)
         if kind == until:
             return
         end = position + 8 + length
@@ -60,6 +65,30 @@ def chunk(kind: bytes, payload: bytes) -> bytes:
     """A chunk with its length and checksum."""
     checksum = zlib.crc32(payload, zlib.crc32(kind))
     return b"".join((len(payload).to_bytes(4, "big"), kind, payload, checksum.to_bytes(4, "big")))
+
+
+def bare_picture(data: bytes) -> tuple[bytes, list[memoryview]]:
+    """The file with nothing but what its pixels need, and the pixels' chunks.
+
+    Decoders would inflate texts and profiles, look through animations, and complain of every fault to standard error.
+
+    Raises:
+        ValueError: there are no pixels, a chunk leaves the file, or there are very many.
+    """
+    view, position = memoryview(data), len(SIGNATURE)
+    kept: list[bytes | memoryview] = [view[:position]]
+    pixels = []
+    for kind, content in chunks(data, until=b"IEND"):
+        end = position + 12 + len(content)
+        if kind == b"IDAT":
+            pixels.append(content)
+        if kind in _OF_PIXELS:
+            kept.append(view[position:end])
+        position = end
+    if not pixels:
+        raise ValueError("there are no pixels")
+    is_bare = sum(map(len, kept)) == position
+    return data if is_bare else b"".join((*kept, chunk(b"IEND", b""))), pixels
 
 
 @dataclass
@@ -116,14 +145,23 @@ def colours(first: dict[bytes, memoryview], *, is_grey: bool) -> Colours:
         return Colours(_profile(packed))
     if b"sRGB" in first:
         return Colours(None)
-    curve = SRGB_CURVE
-    if (gamma := first.get(b"gAMA")) and (value := int.from_bytes(gamma[:4], "big")) and not 45_000 <= value <= 46_000:
+    curve: Curve = SRGB_CURVE
+    if (
+        (gamma := first.get(b"gAMA"))
+        and (value := int.from_bytes(gamma[:4], "big"))
+        and not 45_000 <= value <= 46_000
+    ):
         curve = 100_000 / value
     primaries = SRGB
     if (points := first.get(b"cHRM")) and len(points) >= 32:
         x = [int.from_bytes(points[i : i + 4], "big") / 100_000 for i in range(0, 32, 4)]
         primaries = Primaries((x[2], x[3]), (x[4], x[5]), (x[6], x[7]), (x[0], x[1]))
     return Colours(by_numbers(primaries, curve, grey=is_grey))
+
+
+def transparent_color(data: bytes) -> bytes:
+    """The content of tRNS, b"" where there is none: of a grey picture the level that is transparent."""
+    return next((bytes(content) for kind, content in chunks(data, until=b"IDAT") if kind == b"tRNS"), b"")
 
 
 def density(content: memoryview | None) -> Density | None:
@@ -163,7 +201,7 @@ def check_inflation(pixels: Sequence[memoryview], data: bytes) -> None:
         return
     try:
         inflated = _inflated(pixels, most, isal_zlib)
-    except isal_zlib.error:  # as strict as libpng only where zlib is
+    except isal_zlib.IsalError:  # as strict as libpng only where zlib is
         with suppress(zlib.error):
             inflated = _inflated(pixels, most, zlib)
             _refuse_beyond(inflated, most)

@@ -1,4 +1,4 @@
-"""Which files are camera raw, by their first bytes and directories: many of them are TIFFs whose first page is small."""
+"""Which files are camera raw, by their first bytes and directories: many are TIFFs whose first page is small."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Samples of TIFFs that no decoder gives as they are, by decoding them as what decoders do know.
 
-Pillow's libtiff knows every compression, but 16 bits in one channel only, and no channels in planes of their own. So a
+Pillow's libtiff knows every compression, but 16 bits in one channel only, and no channels in planes of their own. A
 directory is laid over the same strips or tiles that makes them one wide grey picture, and the prediction between
 pixels, which has another distance there, is undone here. Of compressions by other picture formats (WebP, PNG, JPEG
 2000), each strip or tile is a file of its own.
@@ -80,11 +80,12 @@ def _read_plane(data: bytes, directory: Directory, bits: int, step: int, part: t
             write_directory(tags, directory.order, position),
         )
     )
-    samples = np.array(_pillow.open_image(file, PictureFormat.TIFF))
+    is_predicted = directory.integer(PREDICTOR, 1) == _HORIZONTAL
+    samples = (np.array if is_predicted else np.asarray)(_pillow.open_image(file, PictureFormat.TIFF))
     if samples.dtype.kind != "u" or 8 * samples.itemsize != bits:
         raise ValueError(f"Pillow gave {samples.dtype}")
     samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
-    if directory.integer(PREDICTOR, 1) == _HORIZONTAL:
+    if is_predicted:
         _undo_prediction(samples, step, directory.integer(TILE_WIDTH) * step or samples.shape[1])
     return samples
 
