@@ -16,7 +16,7 @@ from service.errors import UnreadablePicture, UnsupportedFormat
 from service.memory import empty
 from service.pictures import _iptc
 from service.pictures._codecs import _pillow
-from service.pictures._codecs._jpeg_scans import END, EOI, MAX_SCANNED_PIXELS, SOS, find_scans
+from service.pictures._codecs._jpeg_scans import END, EOI, MAX_SCANNED_PIXELS, SOS, Scans, find_scans
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._exif import bare, orientation
 from service.pictures._formats import PictureFormat
@@ -64,21 +64,18 @@ def read_header(data: bytes) -> Header:
 def read_pixels(data: bytes, header: Header) -> Samples:
     """The first picture of the file. Multi-picture files (MPO) continue after it."""
     if header.colour == "cmyk":
-        try:
-            return _pillow.read_pixels(data, header)
-        except OSError:
-            whole = _with_end(data)
-            simplejpeg.decode_jpeg(whole, "CMYK")  # Pillow would take missing rows for grey ones
-            return _pillow.read_pixels(whole, header)
+        scans = _scans(data)
+        is_sound = scans.has_end or scans.is_torn
+        return _pillow.read_pixels(data, header) if is_sound else _without_end(data, header, scans)
     try:
         return _decoded(data, header)
     except ValueError:
-        # simplejpeg calls harmless faults errors too, such as stray bytes between segments. Pillow does not,
-        # and refuses what is cut short all the same; and what lacks nothing but its end.
-        try:
+        scans = _scans(data)
+        # simplejpeg calls harmless faults errors too, such as stray bytes between segments, and Pillow does not. But it
+        # takes missing rows for grey ones where something else than the end comes: what lacks an end must lack no more.
+        if scans.has_end or scans.is_torn:
             return _pillow.read_pixels(data, header)
-        except OSError:
-            return _without_end(data, header)
+        return _without_end(data, header, scans)
 
 
 def write(samples: Samples, extras: Extras) -> bytes:
@@ -139,31 +136,34 @@ def _decoded(data: bytes, header: Header) -> Samples:
     return Samples(pixels[..., 0] if is_grey else pixels)
 
 
-def _without_end(data: bytes, header: Header) -> Samples:
-    """The samples of a file that lacks nothing but its end marker; ValueError where rows are missing."""
-    whole = _with_end(data)
+def _without_end(data: bytes, header: Header, scans: Scans) -> Samples:
+    """The samples of a file that lacks nothing but its end marker; ValueError where rows are missing.
+
+    Whether the last scan is complete, decoding says. Of arithmetic coding it does not: such files must have an end.
+    """
+    if not scans.is_complete or _frame(data)[0] in _ARITHMETIC:
+        raise ValueError("the file is cut short")
+    whole = data[: scans.end] + END
     try:
-        return _decoded(whole, header)
+        if header.colour != "cmyk":
+            return _decoded(whole, header)
+        simplejpeg.decode_jpeg(whole, "CMYK")
     except ValueError as error:
         if _STRAY_BYTES not in str(error):
             raise
-        return _pillow.read_pixels(whole, header)
+    return _pillow.read_pixels(whole, header)
 
 
-def _with_end(data: bytes) -> bytes:
-    """The file up to the end of its scans, and an end marker; ValueError where scans are missing or one has its end.
+def _scans(data: bytes) -> Scans:
+    """The scans of the first picture."""
+    frame = _frame(data)
+    first = next(start for marker, start, _ in _segments(data) if marker == SOS)
+    return find_scans(data, first - 2, frame[7::3], _MAX_SCANS)
 
-    Whether the last scan is complete, decoding must say. Of arithmetic coding it cannot: such files must have an end.
-    """
-    frame = b""
-    for marker, start, end in _segments(data):
-        if marker in _FRAMES:
-            frame = bytes([marker]) + data[start:end]
-        elif marker == SOS:
-            scans = find_scans(data, start - 2, frame[7::3], _MAX_SCANS)
-            if not scans.has_end and scans.is_complete and frame[0] not in _ARITHMETIC:
-                return data[: scans.end] + END
-    raise ValueError("the file is cut short")
+
+def _frame(data: bytes) -> bytes:
+    """The frame's marker and segment."""
+    return next(bytes([marker]) + data[start:end] for marker, start, end in _segments(data) if marker in _FRAMES)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

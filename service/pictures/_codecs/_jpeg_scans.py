@@ -29,12 +29,14 @@ class Scans:
         count: how many there are, up to the limit that was given.
         end: where the data of the last one end.
         has_end: whether the end marker follows.
+        is_torn: whether something else than a marker that has a place in files ends the last one.
         is_complete: whether they give all bits of all coefficients of all components.
     """
 
     count: int
     end: int
     has_end: bool
+    is_torn: bool
     is_complete: bool
 
 
@@ -51,7 +53,7 @@ def find_scans(data: bytes, position: int, components: bytes, most: int) -> Scan
     count, end, kind = 0, position, SOS
     for _ in range(_MAX_SEGMENTS):
         if kind == EOI:
-            return Scans(count, end, True, not any(missing.values()))
+            return Scans(count, end, True, False, not any(missing.values()))
         size = int.from_bytes(data[position : position + 2], "big")
         behind = position + size
         if size < 2 or behind > len(data):
@@ -72,9 +74,11 @@ def find_scans(data: bytes, position: int, components: bytes, most: int) -> Scan
         kind = data[position - 1]
         if kind not in _BETWEEN_SCANS:
             break  # behind the picture: another one, or something else without an end marker before it
-    return Scans(count, end, False, not any(missing.values()))
+    is_torn = kind not in _BETWEEN_SCANS | _OF_OTHERS
+    return Scans(count, end, False, is_torn, not any(missing.values()))
 
 
+_OF_OTHERS = {0xD8}  # another picture begins
 # Tables, restart intervals, numbers of lines, application data, comments, the next scan, and the end.
 _BETWEEN_SCANS = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, SOS, EOI, *range(0xE0, 0xF0)}
 

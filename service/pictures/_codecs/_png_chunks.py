@@ -201,7 +201,7 @@ def check_inflation(pixels: Sequence[memoryview], data: bytes) -> None:
         return
     try:
         inflated = _inflated(pixels, most, isal_zlib)
-    except isal_zlib.IsalError:  # as strict as libpng only where zlib is
+    except isal_zlib.IsalError:  # type: ignore[misc]  # as strict as libpng only zlib is
         with suppress(zlib.error):
             inflated = _inflated(pixels, most, zlib)
             _refuse_beyond(inflated, most)

@@ -73,7 +73,11 @@ def read_pixels(data: bytes, header: Header) -> Samples:
 
 @contextmanager
 def _running(task: str, data: bytes, seconds: float) -> Iterator[tuple[dict[str, Any], IO[bytes]]]:
-    """A process that does a task: what it says first, and what follows. ValueError where it fails or takes too long."""
+    """A process that does a task: what it says first, and what follows.
+
+    Raises:
+        UnsupportedFormat, UnreadablePicture: it fails, or takes too long or too much memory.
+    """
     command = [sys.executable, "-I", str(_CHILD), task, str(seconds)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
