@@ -30,6 +30,8 @@ _CODECS: dict[PictureFormat, ModuleType] = {
 
 
 _ROWS_AT_ONCE = 64
+# Formats that store brightness and colour apart, and round grey by one on the way back.
+_LOSSY = {PictureFormat.JPEG, PictureFormat.WEBP, PictureFormat.AVIF, PictureFormat.HEIC}
 
 
 def inspect(data: bytes, limits: Limits | None = None) -> Header:
@@ -80,7 +82,7 @@ def decode(data: bytes, limits: Limits | None = None, header: Header | None = No
         iptc=_iptc.kept(header.iptc, with_place=True),
         density=_density(header),
         is_grey=samples.is_grey,
-        is_neutral=not samples.is_grey and _is_neutral(pixels),
+        is_neutral=not samples.is_grey and _is_neutral(pixels, 1 if header.format in _LOSSY else 0),
         subsampling=header.subsampling,
     )
 
@@ -114,9 +116,9 @@ def _density(header: Header) -> Density | None:
     return (density[1], density[0]) if header.orientation >= 5 else density
 
 
-def _is_neutral(pixels: np.ndarray) -> bool:
+def _is_neutral(pixels: np.ndarray, tolerance: int) -> bool:
     """Whether the three channels are equal in every pixel; coloured pictures say no within their first rows."""
     return all(
-        np.array_equal(rows[..., 0], rows[..., 1]) and np.array_equal(rows[..., 0], rows[..., 2])
+        max(cv2.absdiff(rows[..., 0], rows[..., channel]).max() for channel in (1, 2)) <= tolerance
         for rows in (pixels[top : top + _ROWS_AT_ONCE] for top in range(0, len(pixels), _ROWS_AT_ONCE))
     )

@@ -71,8 +71,8 @@ def read_pixels(data: bytes, header: Header) -> Samples:
         return _decoded(data, header)
     except ValueError:
         scans = _scans(data)
-        # simplejpeg calls harmless faults errors too, such as stray bytes between segments, and Pillow does not. But it
-        # takes missing rows for grey ones where something else than the end comes: what lacks an end must lack no more.
+        # simplejpeg calls harmless faults errors too, such as stray bytes between segments, and Pillow does not.
+        # But it takes missing rows for grey ones where no end comes: what lacks an end must lack no more.
         if scans.has_end or scans.is_torn:
             return _pillow.read_pixels(data, header)
         return _without_end(data, header, scans)

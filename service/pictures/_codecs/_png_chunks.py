@@ -25,6 +25,7 @@ _CHUNK_HEAD = struct.Struct(">I4s")
 _MAX_CHUNKS = 100_000
 _MAX_CHUNKS_OF_HEADER = 20_000  # those of 64 MB of pixels that are written in pieces of 4 KiB, and more
 _OF_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
+_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _MAX_TEXTS = 64
 _INCH = 0.0254
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -43,20 +44,24 @@ class CutShort(ValueError):
     """A chunk claims more bytes than the file has."""
 
 
-def chunks(data: bytes, *, until: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and content of the chunks before the first of a kind; CutShort where one leaves the file."""
-    view = memoryview(data)
-    position = len(SIGNATURE)
+def chunks(data: bytes, *, until: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, and start and end of the content, of the chunks before the first of a kind.
+
+    Raises:
+        CutShort: a chunk leaves the file.
+        ValueError: there are very many.
+    """
+    position, size = len(SIGNATURE), len(data)
     for _ in range(_MAX_CHUNKS):
-        if position + 8 > len(data):
+        if position + 8 > size:
             raise CutShort("the file is cut short")
         length, kind = _CHUNK_HEAD.unpack_from(data, position)
         if kind == until:
             return
         end = position + 8 + length
-        if end + 4 > len(data):
+        if end + 4 > size:
             raise CutShort("the file is cut short")
-        yield kind, view[position + 8 : end]
+        yield kind, position + 8, end
         position = end + 4
     raise ValueError(f"more than {_MAX_CHUNKS} chunks")
 
@@ -75,19 +80,17 @@ def bare_picture(data: bytes) -> tuple[bytes, list[memoryview]]:
     Raises:
         ValueError: there are no pixels, a chunk leaves the file, or there are very many.
     """
-    view, position = memoryview(data), len(SIGNATURE)
-    kept: list[bytes | memoryview] = [view[:position]]
-    pixels = []
-    for kind, content in chunks(data, until=b"IEND"):
-        end = position + 12 + len(content)
-        if kind == b"IDAT":
-            pixels.append(content)
+    view, last = memoryview(data), len(SIGNATURE)
+    kept, pixels = [view[:last]], []
+    for kind, start, end in chunks(data, until=b"IEND"):
+        last = end + 4
         if kind in _OF_PIXELS:
-            kept.append(view[position:end])
-        position = end
+            kept.append(view[start - 8 : last])
+        if kind == b"IDAT":
+            pixels.append(view[start:end])
     if not pixels:
         raise ValueError("there are no pixels")
-    is_bare = sum(map(len, kept)) == position
+    is_bare = sum(map(len, kept)) == last
     return data if is_bare else b"".join((*kept, chunk(b"IEND", b""))), pixels
 
 
@@ -128,12 +131,13 @@ def gathered(data: bytes) -> Gathered:
     """What lies before and behind the pixels. A file cut short gives what it has: decoding will complain."""
     found = Gathered()
     with suppress(CutShort):
-        texts = 0
-        for kind, content in islice(chunks(data, until=b"IEND"), _MAX_CHUNKS_OF_HEADER):
-            found.first.setdefault(kind, content)
-            if kind in (b"tEXt", b"zTXt", b"iTXt") and texts < _MAX_TEXTS:
+        texts, view = 0, memoryview(data)
+        for kind, start, end in islice(chunks(data, until=b"IEND"), _MAX_CHUNKS_OF_HEADER):
+            if kind not in found.first:
+                found.first[kind] = view[start:end]
+            if kind in _TEXTS and texts < _MAX_TEXTS:
                 texts += 1
-                _note_text(found, kind, content)
+                _note_text(found, kind, view[start:end])
     return found
 
 
@@ -161,7 +165,7 @@ def colours(first: dict[bytes, memoryview], *, is_grey: bool) -> Colours:
 
 def transparent_color(data: bytes) -> bytes:
     """The content of tRNS, b"" where there is none: of a grey picture the level that is transparent."""
-    return next((bytes(content) for kind, content in chunks(data, until=b"IDAT") if kind == b"tRNS"), b"")
+    return next((data[start:end] for kind, start, end in chunks(data, until=b"IDAT") if kind == b"tRNS"), b"")
 
 
 def density(content: memoryview | None) -> Density | None:

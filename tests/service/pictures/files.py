@@ -119,7 +119,7 @@ def heif_described(file: bytes, *, add: tuple[bytes, ...] = (), alpha_without: b
         places = list(ipma[position + 3 : position + 3 + ipma[position + 2]])
         position += 3 + len(places)
         if item == 1:
-            places += range(len(known) + 1, len(known) + 1 + len(add))
+            places += [number | _essential(part) for number, part in enumerate(add, len(known) + 1)]
         elif alpha_without:
             places = [place for place in places if known[(place & 127) - 1] != alpha_without]
         rows += struct.pack(">HB", item, len(places)) + bytes(places)
@@ -139,6 +139,11 @@ def heif_described(file: bytes, *, add: tuple[bytes, ...] = (), alpha_without: b
         place = int.from_bytes(iloc[start + 6 : start + 10], "big") + delta
         moved[start + 6 : start + 10] = place.to_bytes(4, "big")
     return changed.replace(iloc, bytes(moved))
+
+
+def _essential(part: bytes) -> int:
+    """The mark of boxes that change what is shown."""
+    return 0x80 if part[4:8] in (b"clap", b"irot", b"imir") else 0
 
 
 def _before(file: bytes, content: bytes) -> bytes:
@@ -176,7 +181,8 @@ XMP = (
     " xmlns:tiff='http://ns.adobe.com/tiff/1.0/' xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/'"
     " xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:ext='http://iptc.org/std/Iptc4xmpExt/2008-02-29/'"
     " xmlns:drone='http://www.dji.com/drone-dji/1.0/' xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/'"
-    " xmp:Rating='4' photoshop:City = \"Stock>holm\" drone:GpsLatitude='+59.3' hdrgm:Version='1.0' tiff:Orientation='6'>"
+    " xmp:Rating='4' photoshop:City = \"Stock>holm\" drone:GpsLatitude='+59.3' hdrgm:Version='1.0'"
+    " tiff:Orientation='6'>"
     "<exif:GPSLatitude>59,19.55N</exif:GPSLatitude><photoshop:Country/>"
     "<dc:rights><rdf:Alt><rdf:li xml:lang='x-default'>\u00a9 Nightlift</rdf:li></rdf:Alt></dc:rights>"
     "<ext:LocationShown><rdf:Bag><rdf:li rdf:parseType='Resource'><ext:City>Stockholm</ext:City></rdf:li></rdf:Bag>"
