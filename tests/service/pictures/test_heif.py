@@ -6,7 +6,6 @@ import io
 import struct
 
 import numpy as np
-import pillow_heif
 import pytest
 from PIL import Image
 
@@ -18,17 +17,12 @@ from tests.service.pictures.files import (
     box,
     clean_aperture,
     color_pixels,
+    heic,
     heif_described,
     pillow_file,
 )
 
 RGBA = np.dstack((color_pixels(), alpha_pixels()))
-
-
-def heic(pixels: np.ndarray, **options: object) -> bytes:
-    file = io.BytesIO()
-    pillow_heif.from_pillow(Image.fromarray(pixels)).save(file, quality=90, **options)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(

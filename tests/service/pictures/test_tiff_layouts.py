@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import lzma
-import struct
 import zlib
 from collections.abc import Callable
 
@@ -15,7 +14,7 @@ from PIL import Image
 
 from service.errors import UnreadablePicture, UnsupportedFormat
 from service.pictures import decode, inspect
-from tests.service.pictures.files import alpha_pixels, color_pixels, grey_pixels, pillow_file, tiff_file
+from tests.service.pictures.files import alpha_pixels, color_pixels, grey_pixels, pillow_file, strips, tiff_file
 
 COLOR, DEEP = color_pixels(), color_pixels(16)
 ALPHA, DEEP_ALPHA = alpha_pixels(), alpha_pixels(16)
@@ -24,34 +23,6 @@ RGBA, DEEP_RGBA = np.dstack((COLOR, ALPHA)), np.dstack((DEEP, DEEP_ALPHA))
 
 def in_planes(planes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(planes, -1, 0))
-
-
-def strips(parts: list[bytes], compression: int, planes: np.ndarray, rows: int, *, planar: int = 1) -> bytes:
-    """A TIFF of strips that are compressed already."""
-    height, width, channels = planes.shape
-    starts = np.cumsum([8, *map(len, parts[:-1])])
-    body = b"".join(parts) + bytes(sum(map(len, parts)) % 2)
-    values = {
-        256: (width,),
-        257: (height,),
-        258: (8 * planes.itemsize,) * channels,
-        259: (compression,),
-        262: (2,),
-        273: tuple(starts),
-        277: (channels,),
-        278: (rows,),
-        279: tuple(map(len, parts)),
-        284: (planar,),
-    }
-    place = 8 + len(body) + 2 + 12 * len(values) + 4
-    entries, more = b"", b""
-    for tag, numbers in values.items():
-        packed = struct.pack(f"<{len(numbers)}I", *numbers)
-        if len(numbers) > 1:
-            packed, more = struct.pack("<I", place + len(more)), more + packed
-        entries += struct.pack("<HHI", tag, 4, len(numbers)) + packed
-    directory = struct.pack("<H", len(values)) + entries + bytes(4) + more
-    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
 
 
 def cut(planes: np.ndarray, rows: int, encode: Callable[[np.ndarray], bytes]) -> list[bytes]:
