@@ -98,6 +98,7 @@ class Enhanced:
         gate: how far the already-bright gate lets the enhancement through, 0 to 1; measured even where it is off.
         luminance_before, luminance_after: mean luminance, 0 to 1.
         width, height: pixels of the upright picture.
+        dropped: what of the file the answer has not: `frames` behind the first, a `gain-map`.
         timings: seconds by stage.
     """
 
@@ -111,4 +112,5 @@ class Enhanced:
     luminance_after: float
     width: int
     height: int
+    dropped: tuple[str, ...]
     timings: Timings

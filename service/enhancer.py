@@ -206,6 +206,7 @@ class Enhancer:
             luminance_after=rendered.luminance_after,
             width=header.width,
             height=header.height,
+            dropped=header.dropped,
             timings=timings,
         )
 

@@ -77,6 +77,7 @@ async def enhance(
 
 
 def _headers(enhanced: Enhanced) -> dict[str, str]:
+    dropped = {"Nightlift-Dropped": ", ".join(enhanced.dropped)} if enhanced.dropped else {}
     stages = ", ".join(f"{stage};dur={seconds * 1000:.2f}" for stage, seconds in enhanced.timings.seconds.items())
     return {
         "Cache-Control": "no-store",
@@ -87,4 +88,5 @@ def _headers(enhanced: Enhanced) -> dict[str, str]:
         "Nightlift-Gate": f"{enhanced.gate:.3f}",
         "Nightlift-Luminance-Before": f"{enhanced.luminance_before:.4f}",
         "Nightlift-Luminance-After": f"{enhanced.luminance_after:.4f}",
+        **dropped,
     }

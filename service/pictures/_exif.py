@@ -29,7 +29,7 @@ _INNER_BLOCKS = (0x02BC, 0x83BB, 0x8649)
 # Cameras' blocks fit into a segment of JPEG, 64 KiB; every change of a block copies it.
 _MAX_BYTES = 1024 * 1024
 _PREFIX = b"Exif\0\0"
-_INTEROPERABILITY_DIRECTORY = 0xA005
+_INTEROPERABILITY_DIRECTORY, _INTEROPERABILITY_INDEX = 0xA005, 1
 _WIDTH_AND_HEIGHT = ((0x0100, 0x0101), (0xA002, 0xA003))
 _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 DESCRIPTIVE = {
@@ -87,6 +87,14 @@ def without_location(block: bytes) -> bytes | None:
             return None
         block = left
     return block
+
+
+def is_adobe_rgb(block: bytes | None) -> bool:
+    """Whether a camera says that the colours are Adobe RGB, as DCF 2.0 has it: by the interoperability index R03."""
+    directory = _parsed(block)
+    for link in (EXIF_DIRECTORY, _INTEROPERABILITY_DIRECTORY):
+        directory = _linked(directory, link) if directory else None
+    return directory is not None and (directory.raw(_INTEROPERABILITY_INDEX) or b"").rstrip(b"\0") == b"R03"
 
 
 def density(block: bytes | None) -> Density | None:

@@ -70,6 +70,7 @@ class Header:
         colour: what the file stores; palettes count as rgb.
         has_alpha: whether decoding gives an alpha channel.
         is_animated: whether more frames follow the first, which is the only one that is decoded.
+        has_gain_map: whether the file says how the picture looks on HDR displays, which no answer does.
         orientation: EXIF orientation, 1 to 8.
         subsampling: a JPEG's chroma subsampling such as "420", or None where it is unknown or does not apply.
         icc: the embedded colour profile, or one made of the numbers that stand for it; unchecked.
@@ -87,6 +88,7 @@ class Header:
     colour: Colour = "rgb"
     has_alpha: bool = False
     is_animated: bool = False
+    has_gain_map: bool = False
     orientation: int = 1
     subsampling: str | None = None
     icc: bytes | None = field(default=None, repr=False)
@@ -110,6 +112,12 @@ class Header:
     def pixels(self) -> int:
         """Width times height."""
         return self.stored_width * self.stored_height
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What of the file no answer has."""
+        parts = {"frames": self.is_animated, "gain-map": self.has_gain_map}
+        return tuple(name for name, is_there in parts.items() if is_there)
 
     @property
     def megapixels(self) -> float:

@@ -48,6 +48,10 @@ class Primaries:
 
 
 SRGB = Primaries((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+ADOBE_RGB = Primaries((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+ADOBE_RGB_GAMMA = 563 / 256
+"""Adobe RGB (1998), section 4.3, which cameras name in EXIF."""
+
 _BT601_525 = Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 # H.273, table 2; 2 is "unspecified".
 _PRIMARIES = {

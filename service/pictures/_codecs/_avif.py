@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from service.errors import UnreadablePicture
 from service.pictures._codecs import _pillow
 from service.pictures._codecs._av1 import frame_pixels
-from service.pictures._codecs._heif import Crop, clean_aperture, colours, main_item
+from service.pictures._codecs._heif import Crop, clean_aperture, colours, has_gain_map, main_item
 from service.pictures._codecs._heif_repair import with_brand, with_sizes
 from service.pictures._codecs._iso_media import av1_data
 from service.pictures._codecs._samples import Extras, Samples
@@ -48,6 +48,7 @@ def read_header(data: bytes) -> Header:
         has_alpha=_pillow.has_transparency(image),
         is_animated=getattr(image, "n_frames", 1) > 1,
         orientation=orientation(exif),
+        has_gain_map=has_gain_map(data),
         icc=space.icc,
         hdr=space.hdr,
         exif=exif,

@@ -8,7 +8,7 @@ import pi_heif
 
 from service.errors import UnreadablePicture
 from service.pictures._codecs import _pillow
-from service.pictures._codecs._heif import colours, hevc_pixels, main_item
+from service.pictures._codecs._heif import colours, has_gain_map, hevc_pixels, main_item
 from service.pictures._codecs._hevc import data_pixels
 from service.pictures._codecs._iso_media import item_data
 from service.pictures._codecs._samples import Samples
@@ -37,6 +37,7 @@ def read_header(data: bytes) -> Header:
         height,
         colour="grey" if is_grey else "rgb",
         has_alpha=image.has_alpha,
+        has_gain_map=has_gain_map(data),
         icc=space.icc,
         hdr=space.hdr,
         exif=bare(image.info.get("exif")),

@@ -70,6 +70,16 @@ def main_item(data: bytes) -> Item | None:
     return None
 
 
+def has_gain_map(data: bytes) -> bool:
+    """Whether a picture of the file says how the main one looks on HDR displays: ISO 21496-1's, or Apple's."""
+    boxes = Boxes()
+    for meta in boxes.at(memoryview(data), b"meta"):
+        kinds_of = boxes.at(meta[4:], b"iprp", b"ipco", b"auxC")
+        if b"tmap" in kinds(boxes, meta[4:]).values() or any(b"hdrgainmap" in bytes(kind) for kind in kinds_of):
+            return True
+    return False
+
+
 def colours(item: Item | None, *, grey: bool) -> Colours:
     """The colour space that a picture names by numbers; sRGB where it names none."""
     for content in item.all(b"colr") if item else ():

@@ -18,9 +18,10 @@ from service.pictures import _iptc
 from service.pictures._codecs import _pillow
 from service.pictures._codecs._jpeg_scans import END, EOI, MAX_SCANNED_PIXELS, SOS, Scans, find_scans
 from service.pictures._codecs._samples import Extras, Samples
-from service.pictures._exif import bare, orientation
+from service.pictures._exif import bare, is_adobe_rgb, orientation
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Colour, Density, Header
+from service.pictures._matrix_profiles import ADOBE_RGB, ADOBE_RGB_GAMMA, by_numbers
 
 _SOI_END = 2
 _APP0, _APP1, _APP2, _APP13 = 0xE0, 0xE1, 0xE2, 0xED
@@ -31,6 +32,8 @@ _ARITHMETIC = {0xC9, 0xCA}
 _OTHER_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _EXIF_MARK, _ICC_MARK, _JFIF_MARK = b"Exif\0\0", b"ICC_PROFILE\0", b"JFIF\0"
 _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+# Of Ultra HDR: ISO 21496-1, and Adobe's before it.
+_GAIN_MAP_MARK, _GAIN_MAP_NAMESPACE = b"urn:iso:std:iso:ts:21496:-1", b"http://ns.adobe.com/hdr-gain-map/"
 _INCHES, _CENTIMETRES = 1, 2
 _LARGEST_SEGMENT = 65_533
 _MAX_SEGMENTS = 4096
@@ -101,6 +104,7 @@ class _Metadata:
     icc: dict[int, bytes] = field(default_factory=dict)
     resources: list[bytes] = field(default_factory=list)
     density: Density | None = None
+    has_gain_map: bool = False
 
     def note(self, marker: int, segment: bytes) -> None:
         """Look at one segment; of EXIF and XMP the first ones count."""
@@ -108,8 +112,11 @@ class _Metadata:
             self.exif = bare(segment)
         elif marker == _APP1 and self.xmp is None and segment.startswith(_XMP_MARK):
             self.xmp = segment.removeprefix(_XMP_MARK)
+            self.has_gain_map |= _GAIN_MAP_NAMESPACE in segment
         elif marker == _APP2 and segment.startswith(_ICC_MARK):
             self.icc[segment[len(_ICC_MARK)]] = segment[len(_ICC_MARK) + 2 :]
+        elif marker == _APP2 and segment.startswith(_GAIN_MAP_MARK):
+            self.has_gain_map = True
         elif marker == _APP13 and segment.startswith(_iptc.RESOURCES_MARK):
             self.resources.append(segment.removeprefix(_iptc.RESOURCES_MARK))
         elif marker == _APP0 and segment.startswith(_JFIF_MARK) and len(segment) >= 12:
@@ -201,12 +208,20 @@ def _header(frame: bytes, found: _Metadata) -> Header:
         colour=_COLOURS[components],
         orientation=orientation(found.exif),
         subsampling=_subsampling(frame) if components == 3 else None,
-        icc=found.profile,
+        icc=found.profile or _profile_by_exif(found.exif, components),
+        has_gain_map=found.has_gain_map,
         exif=found.exif,
         xmp=found.xmp,
         iptc=_iptc.from_resources(b"".join(found.resources)),
         density=found.density,
     )
+
+
+def _profile_by_exif(exif: bytes | None, components: int) -> bytes | None:
+    """The profile of cameras that name Adobe RGB, and do not embed it."""
+    if components != 3 or not is_adobe_rgb(exif):
+        return None
+    return by_numbers(ADOBE_RGB, ADOBE_RGB_GAMMA, grey=False)
 
 
 def _subsampling(frame: bytes) -> str | None:

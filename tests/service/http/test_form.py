@@ -14,6 +14,7 @@ from service.enhancement import EnhanceOptions
 from service.http._form_options import form_properties
 from tests.pictures import dark_scene, encoded
 from tests.service.http.test_enhance import problem
+from tests.service.pictures.files import XMP, pillow_file
 
 FILE = encoded(dark_scene(size=(48, 64)), "jpeg")
 
@@ -102,6 +103,16 @@ def test_pictures_as_text_are_told_how_to_come(client: httpx.Client, body: bytes
 def test_common_names_of_formats_are_understood(client: httpx.Client, name: str, format: str) -> None:
     response = client.post("/enhance", params={"format": name}, content=FILE)
     assert Image.open(io.BytesIO(response.content)).format == format
+
+
+def test_what_is_dropped_is_said(client: httpx.Client) -> None:
+    frames = [Image.new("RGB", (64, 48), (level, level, level)) for level in (30, 60)]
+    file = pillow_file(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    ultra_hdr = pillow_file(frames[0], "JPEG", xmp=XMP)
+    for body, dropped in ((FILE, None), (file, None), (ultra_hdr, "gain-map")):
+        assert client.post("/enhance", content=body).headers.get("nightlift-dropped") == dropped
+    animated = pillow_file(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+    assert client.post("/enhance", content=animated).headers["nightlift-dropped"] == "frames"
 
 
 def test_the_description_lists_all_options_in_place(client: httpx.Client) -> None:

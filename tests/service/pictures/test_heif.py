@@ -116,6 +116,13 @@ def test_a_heic_whose_picture_is_larger_than_announced_is_refused() -> None:
         inspect(lying)
 
 
+def test_a_gain_map_is_seen() -> None:
+    file = pillow_file(color_pixels(), "AVIF")
+    kind = box(b"auxC", bytes(4) + b"urn:com:apple:photo:2020:aux:hdrgainmap\0")
+    assert not inspect(file).has_gain_map
+    assert inspect(heif_described(file, add=(kind,))).dropped == ("gain-map",)
+
+
 def test_a_grey_heic_and_one_with_alpha() -> None:
     picture = decode(heic(RGBA))
     assert np.abs(picture.alpha.astype(int) - alpha_pixels()).max() <= 4

@@ -136,6 +136,23 @@ def test_logarithmic_transfer_functions_are_refused_by_name() -> None:
         decode(png(png_chunk(b"cICP", bytes((1, 9, 0, 1)))))
 
 
+def adobe_rgb_exif(index: bytes) -> bytes:
+    """An EXIF block with an interoperability index, as cameras write it (DCF 2.0)."""
+    return (
+        b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x8769, 4, 1, 26, 0)
+        + struct.pack("<HHHIII", 1, 0xA005, 4, 1, 44, 0) + struct.pack("<HHHI4sI", 1, 1, 2, 4, index, 0)
+    )  # fmt: skip
+
+
+def test_adobe_rgb_by_exif_gets_a_profile() -> None:
+    picture = decode(pillow_file(MUTED, "JPEG", exif=adobe_rgb_exif(b"R03\0")))
+    # Adobe RGB and sRGB differ by the green primary alone (Adobe RGB (1998), annex C).
+    to_srgb = np.array([[1.39836, -0.39836, 0], [0, 1, 0], [0, -0.04293, 1.04293]])
+    linear = (picture.pixels / 255) ** (563 / 256) @ to_srgb.T
+    assert np.abs(picture.srgb(picture.pixels) - 255 * encoded_curve(linear)).max() <= 2
+    assert decode(pillow_file(MUTED, "JPEG", exif=adobe_rgb_exif(b"R98\0"))).icc is None
+
+
 def test_reserved_numbers_count_as_unspecified() -> None:
     assert by_codes(77, 99, grey=False).icc is None
 
