@@ -11,8 +11,8 @@ import resource
 import sys
 from typing import Any
 
-MEMORY = 6 * 1024**3
-"""Most address space: LibRaw holds some 30 bytes a pixel, and 67 million pixels are allowed."""
+MEMORY = 4 * 1024**3
+"""Most address space: LibRaw holds some 18 bytes a pixel, and 67 million pixels are allowed."""
 
 _SRGB_CURVE = (2.4, 12.92)
 """Power and slope at black, as LibRaw wants them (IEC 61966-2-1)."""
