@@ -10,7 +10,7 @@ import numpy as np
 
 from service.errors import InvalidParameter
 from service.pictures import _exif, _iptc, _xmp
-from service.pictures._codecs import _avif, _jpeg, _png, _tiff, _webp
+from service.pictures._codecs import _avif, _jpeg, _png, _tiff_writer, _webp
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._formats import PictureFormat, check_writable
 from service.pictures._picture import Picture, to_8_bit
@@ -20,7 +20,7 @@ _WRITERS: dict[PictureFormat, Callable[[Samples, Extras], bytes]] = {
     PictureFormat.PNG: _png.write,
     PictureFormat.WEBP: _webp.write,
     PictureFormat.AVIF: _avif.write,
-    PictureFormat.TIFF: _tiff.write,
+    PictureFormat.TIFF: _tiff_writer.write,
 }
 _DEEP = (PictureFormat.PNG, PictureFormat.TIFF)
 

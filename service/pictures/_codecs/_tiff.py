@@ -1,15 +1,6 @@
-"""TIFF 6.0: read by Pillow (libtiff), 16 bits and rare layouts with some help; written here.
-
-Own writer, since nothing at hand writes 16-bit RGB together with EXIF directories. Files are little- or
-big-endian as the EXIF block is, whose values are copied as they lie.
-"""
+"""TIFF 6.0, read by Pillow (libtiff), 16 bits and rare layouts with some help."""
 
 from __future__ import annotations
-
-import sys
-import zlib
-from fractions import Fraction
-from itertools import accumulate
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,67 +9,53 @@ from service.errors import UnreadablePicture, UnsupportedFormat
 from service.pictures import _iptc
 from service.pictures._codecs import _opencv, _pillow
 from service.pictures._codecs._jpeg_scans import MAX_SCANNED_PIXELS
-from service.pictures._codecs._samples import Extras, Samples
-from service.pictures._codecs._tiff_samples import (
+from service.pictures._codecs._samples import Samples
+from service.pictures._codecs._tiff_samples import FILES, OF_NUMBERS, read_files, read_numbers
+from service.pictures._codecs._tiff_tags import (
+    ASSOCIATED_ALPHA,
     BITS,
+    BLACK_IS_ZERO,
+    CMYK,
     COMPRESSION,
-    FILES,
+    EXTRA_SAMPLES,
     HEIGHT,
+    ICC,
     IN_PLANES,
-    OF_NUMBERS,
+    IPTC,
     PHOTOMETRIC,
     PLANAR,
-    PREDICTOR,
+    RESOURCES,
+    RGB,
     ROWS_PER_STRIP,
+    SAMPLE_FORMAT,
     SAMPLES,
-    STRIP_OFFSETS,
-    STRIP_SIZES,
     TILE_HEIGHT,
     TILE_WIDTH,
+    UNASSOCIATED_ALPHA,
+    WHITE_IS_ZERO,
     WIDTH,
-    read_files,
-    read_numbers,
+    XMP,
 )
 from service.pictures._colour import cmyk_to_srgb
 from service.pictures._directories import (
-    BYTE,
-    LONG,
-    RATIONAL,
-    SHORT,
-    UNDEFINED,
-    ByteOrder,
     Directory,
-    Tags,
-    Value,
-    byte_order,
     first_directory,
-    write_directory,
-    write_header,
 )
 from service.pictures._exif import (
     DESCRIPTIVE,
     ORIENTATION,
-    X_RESOLUTION,
-    Y_RESOLUTION,
-    descriptive_tags,
     from_tiff,
     orientation,
     resolution,
     without_orientation,
 )
 from service.pictures._formats import PictureFormat
-from service.pictures._header import Colour, Density, Header
+from service.pictures._header import Colour, Header
 from service.pictures._picture import to_8_bit
 
-_RESOLUTION_UNIT, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 296, 338, 339
-_XMP, _IPTC, _RESOURCES, _ICC = 700, 33723, 34377, 34675
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
-_PLAIN = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK)
+_PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK)
 _COLOURS: dict[int, Colour] = {0: "grey", 1: "grey", 2: "rgb", 3: "rgb", 5: "cmyk", 6: "rgb", 8: "rgb"}
 _COLOR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
-_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
-_DEFLATE, _HORIZONTAL = 8, 2
-_INCHES = 2
 # Fax, old and new JPEG, and ThunderScan: what libtiff has beside the compressions of numbers.
 _OF_PILLOW = {2, 3, 4, 6, 7, 32809}
 _JPEG = {6, 7}
@@ -91,7 +68,6 @@ _NAMES = {
     34677: "SGI LogLuv",
     34934: "JPEG XR",
 }
-_STRIP_BYTES = 1024 * 1024
 
 
 def read_header(data: bytes) -> Header:
@@ -111,20 +87,20 @@ def read_header(data: bytes) -> Header:
     if directory.integer(TILE_WIDTH) * directory.integer(TILE_HEIGHT) > 4 * max(width * height, 1 << 20):
         raise ValueError("the tiles are larger than the picture")
     exif = from_tiff(directory)
-    resources = directory.raw(_RESOURCES)
+    resources = directory.raw(RESOURCES)
     return Header(
         PictureFormat.TIFF,
         width,
         height,
-        bits=8 if photometric == _CMYK else bits,
+        bits=8 if photometric == CMYK else bits,
         colour=_COLOURS[photometric],
         has_alpha=_has_alpha(directory, photometric),
         is_animated=bool(directory.next_position),
         orientation=orientation(exif),
-        icc=directory.raw(_ICC),
+        icc=directory.raw(ICC),
         exif=exif,
-        xmp=directory.raw(_XMP),
-        iptc=directory.raw(_IPTC) or (_iptc.from_resources(resources) if resources else None),
+        xmp=directory.raw(XMP),
+        iptc=directory.raw(IPTC) or (_iptc.from_resources(resources) if resources else None),
         density=resolution(directory),
     )
 
@@ -153,56 +129,9 @@ def read_pixels(data: bytes, header: Header) -> Samples:
         return _interpreted(read_numbers(data, directory, 8), directory, header)
 
 
-def write(samples: Samples, extras: Extras) -> bytes:
-    """A TIFF of 8 or 16 bits in deflated strips with horizontal prediction, which every reader knows.
-
-    Grey with alpha of 16 bits is written as RGB with alpha: hardly anything reads the former.
-    """
-    order: ByteOrder = byte_order(extras.exif) if extras.exif else "little"
-    planes = _planes(samples)
-    height, width, channels = planes.shape
-    rows = max(1, _STRIP_BYTES // (width * channels * planes.itemsize))
-    strips = [_deflated(planes[top : top + rows], order) for top in range(0, height, rows)]
-    sizes = [len(strip) for strip in strips]
-    starts = list(accumulate(sizes[:-1], initial=8))
-
-    def numbers(kind: int, *values: int) -> Value:
-        size = 2 if kind == SHORT else 4
-        return Value(kind, len(values), b"".join(value.to_bytes(size, order) for value in values))
-
-    tags: dict[int, Value | Tags] = {
-        WIDTH: numbers(LONG, width),
-        HEIGHT: numbers(LONG, height),
-        BITS: numbers(SHORT, *[8 * planes.itemsize] * channels),
-        COMPRESSION: numbers(SHORT, _DEFLATE),
-        PHOTOMETRIC: numbers(SHORT, _BLACK_IS_ZERO if channels <= 2 else _RGB),
-        STRIP_OFFSETS: numbers(LONG, *starts),
-        SAMPLES: numbers(SHORT, channels),
-        ROWS_PER_STRIP: numbers(LONG, rows),
-        STRIP_SIZES: numbers(LONG, *sizes),
-        PLANAR: numbers(SHORT, 1),
-        PREDICTOR: numbers(SHORT, _HORIZONTAL),
-    }
-    if extras.exif:
-        tags.update(descriptive_tags(first_directory(extras.exif)))
-    if extras.density:
-        tags |= _resolution_tags(extras.density, order)
-    if extras.xmp:
-        tags[_XMP] = Value(BYTE, len(extras.xmp), extras.xmp)
-    if extras.iptc:
-        tags[_IPTC] = Value(UNDEFINED, len(extras.iptc), extras.iptc)
-    if samples.alpha is not None:
-        tags[_EXTRA_SAMPLES] = numbers(SHORT, _UNASSOCIATED_ALPHA)
-    if extras.icc:
-        tags[_ICC] = Value(UNDEFINED, len(extras.icc), extras.icc)
-    padding = bytes(sum(sizes) % 2)
-    position = 8 + sum(sizes) + len(padding)
-    return b"".join((write_header(order, position), *strips, padding, write_directory(tags, order, position)))
-
-
 def _refuse_ambiguous(directory: Directory) -> None:
     """Decoders differ in which of two values they take, so a file could announce one size and have another."""
-    repeated = directory.repeated - DESCRIPTIVE - {ORIENTATION, _XMP, _IPTC, _RESOURCES, _ICC}
+    repeated = directory.repeated - DESCRIPTIVE - {ORIENTATION, XMP, IPTC, RESOURCES, ICC}
     if repeated:
         raise UnreadablePicture(f"The TIFF has tag {min(repeated)} more than once; each may be there once.")
 
@@ -213,7 +142,7 @@ def _is_8(directory: Directory) -> bool:
 
 def _sample_bits(directory: Directory) -> int:
     bits = set(directory.integers(BITS, (1,)))
-    formats = set(directory.integers(_SAMPLE_FORMAT, (1,)))
+    formats = set(directory.integers(SAMPLE_FORMAT, (1,)))
     if bits == {16} and formats <= {1, 4}:
         return 16
     if bits in ({1}, {2}, {4}, {8}) and formats <= {1, 4}:
@@ -246,8 +175,8 @@ def _check_scans(data: bytes, directory: Directory) -> None:
 def _has_alpha(directory: Directory, photometric: int) -> bool:
     """Whether the first sample behind the colours is alpha; of CMYK it is not read."""
     is_more = directory.integer(SAMPLES, 1) > _COLOR_CHANNELS[photometric]
-    kind = directory.integer(_EXTRA_SAMPLES, 0)
-    return is_more and photometric != _CMYK and kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA)
+    kind = directory.integer(EXTRA_SAMPLES, 0)
+    return is_more and photometric != CMYK and kind in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA)
 
 
 def _interpreted(planes: np.ndarray, directory: Directory, header: Header) -> Samples:
@@ -261,13 +190,13 @@ def _interpreted(planes: np.ndarray, directory: Directory, header: Header) -> Sa
     planes = planes.reshape(header.stored_height, header.stored_width, -1)
     if planes.shape[2] < channels:
         raise ValueError(f"{planes.shape[2]} samples a pixel for {channels} channels")
-    if photometric == _CMYK:
+    if photometric == CMYK:
         inks = np.ascontiguousarray(to_8_bit(planes[..., :4]))
         return Samples(
             np.asarray(cmyk_to_srgb(Image.frombytes("CMYK", inks.shape[1::-1], inks.tobytes()), header.icc))
         )
     color = np.ascontiguousarray(planes[..., 0] if channels == 1 else planes[..., :3])
-    if photometric == _WHITE_IS_ZERO:
+    if photometric == WHITE_IS_ZERO:
         color = ~color
     if not header.has_alpha:
         return Samples(color)
@@ -281,7 +210,7 @@ def _is_known_to_opencv(directory: Directory, header: Header) -> bool:
         _sample_bits(directory) == 16
         and directory.integer(COMPRESSION, 1) in _OF_OPENCV
         and directory.integer(PLANAR, 1) != IN_PLANES
-        and directory.integer(PHOTOMETRIC) in (_BLACK_IS_ZERO, _RGB)
+        and directory.integer(PHOTOMETRIC) in (BLACK_IS_ZERO, RGB)
         and directory.integer(SAMPLES, 1) == (1 if header.colour == "grey" else 3 + header.has_alpha)
     )
 
@@ -289,41 +218,9 @@ def _is_known_to_opencv(directory: Directory, header: Header) -> bool:
 def _straight(samples: Samples, directory: Directory) -> Samples:
     """Colour freed from the alpha it was multiplied with, where it was; black where nothing is seen of it."""
     color, alpha = samples.color, samples.alpha
-    if alpha is None or directory.integer(_EXTRA_SAMPLES) != _ASSOCIATED_ALPHA:
+    if alpha is None or directory.integer(EXTRA_SAMPLES) != ASSOCIATED_ALPHA:
         return samples
     top = np.iinfo(color.dtype).max
     weight = alpha if color.ndim == 2 else alpha[..., None]
     straight = np.minimum(np.rint(color * (top / np.maximum(weight, 1).astype(np.float32))), top)
     return Samples(np.where(weight > 0, straight, 0).astype(color.dtype), alpha)
-
-
-def _resolution_tags(density: Density, order: ByteOrder) -> dict[int, Value | Tags]:
-    """The print resolution as two fractions and their unit."""
-
-    def fraction(number: float) -> Value:
-        exact = Fraction(number).limit_denominator(1000)
-        return Value(RATIONAL, 1, exact.numerator.to_bytes(4, order) + exact.denominator.to_bytes(4, order))
-
-    return {
-        X_RESOLUTION: fraction(density[0]),
-        Y_RESOLUTION: fraction(density[1]),
-        _RESOLUTION_UNIT: Value(SHORT, 1, _INCHES.to_bytes(2, order)),
-    }
-
-
-def _planes(samples: Samples) -> np.ndarray:
-    color, alpha = samples.color, samples.alpha
-    if alpha is None:
-        return color[..., None] if samples.is_grey else color
-    if samples.is_grey and color.itemsize == 2:
-        return np.stack((color, color, color, alpha), axis=2)
-    return np.dstack((color, alpha))
-
-
-def _deflated(rows: np.ndarray, order: ByteOrder) -> bytes:
-    """One strip: differences along the rows, channel by channel (TIFF 6.0, section 14), then deflate."""
-    differences = rows.copy()
-    np.subtract(rows[:, 1:], rows[:, :-1], out=differences[:, 1:])
-    if order != sys.byteorder:
-        differences = differences.byteswap()
-    return zlib.compress(differences.data, level=1)

@@ -15,15 +15,29 @@ import numpy as np
 from PIL import Image
 
 from service.pictures._codecs import _pillow, _webp
+from service.pictures._codecs._tiff_tags import (
+    BITS,
+    COMPRESSION,
+    FILL_ORDER,
+    HEIGHT,
+    HORIZONTAL,
+    IN_PLANES,
+    PHOTOMETRIC,
+    PLANAR,
+    PREDICTOR,
+    ROWS_PER_STRIP,
+    SAMPLES,
+    STRIP_OFFSETS,
+    STRIP_SIZES,
+    TILE_HEIGHT,
+    TILE_OFFSETS,
+    TILE_SIZES,
+    TILE_WIDTH,
+    WIDTH,
+)
 from service.pictures._directories import LONG, SHORT, Directory, Tags, Value, write_directory, write_header
 from service.pictures._formats import PictureFormat
 
-WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
-STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_SIZES, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
-TILE_WIDTH, TILE_HEIGHT = 322, 323
-_FILL_ORDER, _TILE_OFFSETS, _TILE_SIZES = 266, 324, 325
-_HORIZONTAL = 2
-IN_PLANES = 2
 _MAX_PARTS = 100_000
 
 OF_NUMBERS = {1, 5, 8, 32773, 32946, 34925, 50000}
@@ -47,7 +61,7 @@ def read_numbers(data: bytes, directory: Directory, bits: int) -> np.ndarray:
 def _read_plane(data: bytes, directory: Directory, bits: int, step: int, part: tuple[int, int]) -> np.ndarray:
     """The strips or tiles of one plane as one channel: [H, W * step], for pixels of `step` samples."""
     is_tiled = bool(directory.integer(TILE_WIDTH))
-    offsets, sizes = (_TILE_OFFSETS, _TILE_SIZES) if is_tiled else (STRIP_OFFSETS, STRIP_SIZES)
+    offsets, sizes = (TILE_OFFSETS, TILE_SIZES) if is_tiled else (STRIP_OFFSETS, STRIP_SIZES)
 
     def number(value: int) -> Value:
         return Value(LONG, 1, value.to_bytes(4, directory.order))
@@ -64,8 +78,8 @@ def _read_plane(data: bytes, directory: Directory, bits: int, step: int, part: t
     }
     if sizes in directory.entries:
         tags[sizes] = _share(directory, sizes, *part)
-    if _FILL_ORDER in directory.entries:
-        tags[_FILL_ORDER] = directory.value(_FILL_ORDER)
+    if FILL_ORDER in directory.entries:
+        tags[FILL_ORDER] = directory.value(FILL_ORDER)
     if is_tiled:
         tags[TILE_WIDTH] = number(directory.integer(TILE_WIDTH) * step)
         tags[TILE_HEIGHT] = number(directory.integer(TILE_HEIGHT))
@@ -80,7 +94,7 @@ def _read_plane(data: bytes, directory: Directory, bits: int, step: int, part: t
             write_directory(tags, directory.order, position),
         )
     )
-    is_predicted = directory.integer(PREDICTOR, 1) == _HORIZONTAL
+    is_predicted = directory.integer(PREDICTOR, 1) == HORIZONTAL
     samples = (np.array if is_predicted else np.asarray)(_pillow.open_image(file, PictureFormat.TIFF))
     if samples.dtype.kind != "u" or 8 * samples.itemsize != bits:
         raise ValueError(f"Pillow gave {samples.dtype}")
@@ -131,7 +145,7 @@ def _parts(directory: Directory, height: int, width: int) -> Iterator[tuple[int,
     is_tiled = bool(directory.integer(TILE_WIDTH))
     columns = directory.integer(TILE_WIDTH) if is_tiled else width
     rows = directory.integer(TILE_HEIGHT) if is_tiled else min(directory.integer(ROWS_PER_STRIP, height), height)
-    offsets, sizes = (_TILE_OFFSETS, _TILE_SIZES) if is_tiled else (STRIP_OFFSETS, STRIP_SIZES)
+    offsets, sizes = (TILE_OFFSETS, TILE_SIZES) if is_tiled else (STRIP_OFFSETS, STRIP_SIZES)
     places = zip(
         directory.integers(offsets, most=_MAX_PARTS), directory.integers(sizes, most=_MAX_PARTS), strict=False
     )
