@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Records:
             return
         self._known[self._name(target)] = dict(options)
         line = json.dumps({"name": self._name(target), "options": dict(options)}, sort_keys=True)
-        with (self._folder / NAME).open("a", encoding="utf-8") as file:
+        with suppress(OSError), (self._folder / NAME).open("a", encoding="utf-8") as file:  # the picture is there
             file.write(line + "\n")
 
     def _name(self, target: Path) -> str:
