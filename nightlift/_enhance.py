@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,6 +22,8 @@ from nightlift._contact_sheets import write_contact_sheets
 from nightlift._files import write_whole
 from nightlift._jobs import STREAM, Job, find_jobs
 from nightlift._planes import Answer, PictureRefused, Plane, PlaneOptions, open_plane
+from nightlift._records import Records
+from nightlift._signals import Stopped, unless_stopped, until_signal
 from service.settings import available_cores
 
 WATCH_SECONDS = 1.0
@@ -99,23 +101,45 @@ def run(order: Order) -> int:
     """
     if order.watch and STREAM in (*order.inputs, order.out):
         raise ValueError("--watch needs folders, not standard input or output")
-    jobs = find_jobs(order.inputs, order.out, order.options.get("format"))
+    console = Console(stderr=True)
+
+    jobs = find_jobs(
+        *(order.inputs, order.out, order.options.get("format")),
+        lambda path: _say(console, f"left out {path}: it is no file, but a pipe, a device or a link to nothing"),
+    )
     if not jobs and not order.watch:
         raise ValueError(f"there is no picture in {', '.join(map(str, order.inputs))}")
-    return asyncio.run(_run(order, jobs))
+    return asyncio.run(_run(order, jobs, console))
 
 
-async def _run(order: Order, jobs: list[Job]) -> int:
-    console = Console(stderr=True)
+@dataclass(frozen=True)
+class _Run:
+    """What all parts of one run need."""
+
+    plane: Plane
+    order: Order
+    console: Console
+    stopped: asyncio.Event
+    records: Records
+    tally: Tally
+
+    def options(self, job: Job) -> dict[str, Any]:
+        """What is asked for a picture."""
+        return {**self.order.options, **({"format": job.format} if job.format else {})}
+
+
+async def _run(order: Order, jobs: list[Job], console: Console) -> int:
     tally = Tally()
-    async with open_plane(order.plane) as plane, _until_signal() as stopped:
-        todo = [job for job in jobs if order.overwrite or not job.done]
+    is_folder = STREAM not in (*order.inputs, order.out) and all(job.target != order.out for job in jobs)
+    async with open_plane(order.plane) as plane, until_signal(lambda: console.show_cursor(True)) as stopped:
+        run = _Run(plane, order, console, stopped, Records(order.out if is_folder else None), tally)
+        todo = _todo(run, jobs)
         tally.skipped = len(jobs) - len(todo)
-        await _round(plane, order, todo, tally, console, stopped)
+        await _round(run, todo)
         if order.compare:
             await _compare(order, jobs, console)
         if order.watch:
-            await _watch(plane, order, tally, console, stopped)
+            await _watch(run)
         interrupted = stopped.is_set() and not order.watch
     if jobs and jobs[0].target != STREAM:
         console.print(tally.table())
@@ -128,57 +152,79 @@ async def _run(order: Order, jobs: list[Job]) -> int:
     return EXIT_SOME_FAILED if tally.failures else EXIT_FINE
 
 
-async def _round(
-    plane: Plane, order: Order, jobs: Sequence[Job], tally: Tally, console: Console, stopped: asyncio.Event
-) -> None:
+def _todo(run: _Run, jobs: list[Job]) -> list[Job]:
+    """What is not done, or not with these options."""
+    if run.order.overwrite:
+        return jobs
+    changed = {job.target for job in jobs if job.done and run.records.is_other(job.target, run.options(job))}
+    if changed:
+        _say(run.console, f"{len(changed)} done again, which were made with other options")
+    if len(jobs) == 1 and jobs[0].target == run.order.out and jobs[0].done:
+        _say(run.console, f"{run.order.out} is there already, and is left; --overwrite makes it again")
+    return [job for job in jobs if not job.done or job.target in changed]
+
+
+async def _round(run: _Run, jobs: Sequence[Job]) -> None:
     """Enhance `jobs`, several at a time. A failure is noted and stops nobody; a signal lets running ones finish."""
     if not jobs:
         return
     waiting = iter(jobs)
-    workers = min(order.workers or available_cores() + 1, len(jobs))
-    with _bar(console, jobs) as advance:
+    workers = min(run.order.workers or available_cores() + 1, len(jobs))
+    with _bar(run.console, jobs) as advance:
 
         async def work() -> None:
             for job in waiting:
-                if stopped.is_set():
+                if run.stopped.is_set():
                     return
                 try:
-                    tally.enhanced(job, await _one(plane, job, order.options))
+                    run.tally.enhanced(job, await _one(run, job))
+                except Stopped:
+                    return
                 except (PictureRefused, OSError) as error:
-                    tally.failures[job.source] = str(error)
+                    run.tally.failures[job.source] = str(error)
                 advance()
 
         await asyncio.gather(*(work() for _ in range(workers)))
 
 
-async def _one(plane: Plane, job: Job, options: Mapping[str, Any]) -> Answer:
-    read = sys.stdin.buffer.read if job.source == STREAM else job.source.read_bytes
-    data = await asyncio.to_thread(read)
-    answer = await plane.enhance(data, {**options, "format": job.format} if job.format else options)
+async def _one(run: _Run, job: Job) -> Answer:
+    data = await unless_stopped(run.stopped, _standard_input if job.source == STREAM else job.source.read_bytes)
+    options = run.options(job)
+    answer = await run.plane.enhance(data, options)
     if job.target == STREAM:
         sys.stdout.buffer.write(answer.data)
         sys.stdout.buffer.flush()
     else:
         await asyncio.to_thread(write_whole, job.target, answer.data)
+        run.records.note(job.target, options)
     return answer
 
 
-async def _watch(plane: Plane, order: Order, tally: Tally, console: Console, stopped: asyncio.Event) -> None:
+def _standard_input() -> bytes:
+    """All of it; not by `sys.stdin`, whose lock the interpreter wants at its end, when a thread may still read."""
+    return FileIO(0, closefd=False).readall()
+
+
+async def _watch(run: _Run) -> None:
     """Look for new and changed pictures until a signal comes. One that is still being written is left to rest."""
-    console.print("watching for more pictures; Ctrl-C ends it")
+    run.console.print("watching for more pictures; Ctrl-C ends it")
     seen: dict[Path, tuple[int, int]] = {}
-    tried = {source: _state(source) for source in tally.failures}
-    while not stopped.is_set():
-        jobs = [job for job in _jobs_now(order, console) if not job.done]
+    tried = {source: _state(source) for source in run.tally.failures}
+    while not run.stopped.is_set():
+        jobs = [job for job in _jobs_now(run.order, run.console) if not job.done]
         states = {job.source: _state(job.source) for job in jobs}
         ready = [job for job in jobs if seen.get(job.source) == states[job.source] != tried.get(job.source)]
         seen = states
         if ready:
-            await _round(plane, order, ready, tally, console, stopped)
+            await _round(run, ready)
             tried |= {job.source: states[job.source] for job in ready}
-            if order.compare:
-                await _compare(order, _jobs_now(order, console), console)
-        await _sleep_unless(stopped, WATCH_SECONDS)
+            if run.order.compare:
+                await _compare(run.order, _jobs_now(run.order, run.console), run.console)
+        await _sleep_unless(run.stopped, WATCH_SECONDS)
+
+
+def _say(console: Console, sentence: str) -> None:
+    console.print(escape(sentence), highlight=False, soft_wrap=True)
 
 
 def _jobs_now(order: Order, console: Console) -> list[Job]:
@@ -209,26 +255,6 @@ async def _compare(order: Order, jobs: Iterable[Job], console: Console) -> None:
     ]
     for sheet in await asyncio.to_thread(write_contact_sheets, pairs, order.out):
         console.print(f"before and after: {escape(str(sheet))}", highlight=False, soft_wrap=True)
-
-
-@asynccontextmanager
-async def _until_signal() -> AsyncIterator[asyncio.Event]:
-    """An event that the first SIGINT or SIGTERM sets; a second one ends the process as usual."""
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def stop() -> None:
-        stopped.set()
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-    for number in signals:
-        loop.add_signal_handler(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -11,13 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 WIDE_RANGE = frozenset({"smpte2084", "arib-std-b67"})
 """Transfer functions of HDR video (PQ and HLG), whose code values are not what the networks know."""
+
+_PLACE = re.compile(r"location|gps|geo|latitude|longitude|altitude|iso6709|xyz|place|city|country", re.IGNORECASE)
+"""In names of tags that say where a video was taken, as phones, drones and Matroska write them."""
+
+Metadata = Literal["keep", "without_location", "strip"]
 
 Pixels = NDArray[np.uint8]
 
@@ -30,12 +36,14 @@ class Clip:
         width, height: of the upright frames, in pixels; both even, as encoders want them.
         rate: frames a second.
         frames: about how many there are; 0 if the file does not say.
+        places: names of the tags that say where it was taken, of the file and of each of its streams of sound.
     """
 
     width: int
     height: int
     rate: Fraction
     frames: int
+    places: tuple[frozenset[str], ...] = (frozenset(),)
 
 
 def probe(path: Path) -> Clip:
@@ -47,12 +55,13 @@ def probe(path: Path) -> Clip:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    command = [_tool("ffprobe"), "-v", "error", "-select_streams", "v:0", "-show_streams", "-show_format"]
+    command = [_tool("ffprobe"), "-v", "error", "-show_streams", "-show_format"]
     outcome = subprocess.run([*command, "-of", "json", str(path)], capture_output=True, text=True, check=False)
     found = json.loads(outcome.stdout or "{}")
-    if outcome.returncode or not found.get("streams"):
+    pictures = [stream for stream in found.get("streams", ()) if stream.get("codec_type") == "video"]
+    if outcome.returncode or not pictures:
         raise ValueError(f"{path} is no video: {outcome.stderr.strip() or 'it has no stream of pictures'}")
-    stream = found["streams"][0]
+    stream = pictures[0]
     if stream.get("color_transfer") in WIDE_RANGE:
         raise ValueError(f"{path} is an HDR video ({stream['color_transfer']}); only SDR is supported")
     rate = Fraction(stream["avg_frame_rate"]) if stream["avg_frame_rate"] != "0/0" else Fraction(25)
@@ -60,7 +69,13 @@ def probe(path: Path) -> Clip:
     turned = any(int(data.get("rotation", 0)) % 180 for data in stream.get("side_data_list", []))
     width, height = (stream["height"], stream["width"]) if turned else (stream["width"], stream["height"])
     frames = int(stream.get("nb_frames") or round(seconds * rate))
-    return Clip(width // 2 * 2, height // 2 * 2, rate, frames)
+    sounds = (stream for stream in found["streams"] if stream.get("codec_type") == "audio")
+    places = tuple(_places(part.get("tags", {})) for part in (found["format"], *sounds))
+    return Clip(width // 2 * 2, height // 2 * 2, rate, frames, places)
+
+
+def _places(tags: dict[str, str]) -> frozenset[str]:
+    return frozenset(name for name in tags if _PLACE.search(name))
 
 
 @contextmanager
@@ -89,8 +104,8 @@ def reading(path: Path, clip: Clip) -> Iterator[Iterator[Pixels]]:
 
 
 @contextmanager
-def writing(path: Path, clip: Clip, source: Path, crf: int) -> Iterator[IO[bytes]]:
-    """Takes frames as bytes, RGB, and writes them as H.264 with the sound of `source`.
+def writing(path: Path, clip: Clip, source: Path, crf: int, metadata: Metadata) -> Iterator[IO[bytes]]:
+    """Takes frames as bytes, RGB, and writes them as H.264 with the sound of `source` and its metadata.
 
     Raises:
         ValueError: if ffmpeg cannot write the video.
@@ -109,7 +124,7 @@ def writing(path: Path, clip: Clip, source: Path, crf: int) -> Iterator[IO[bytes
             "-i",
             "-",
         ),
-        *("-i", str(source), "-map", "0:v", "-map", "1:a?", "-map_metadata", "1", "-c:a", "copy"),
+        *("-i", str(source), "-map", "0:v", "-map", "1:a?", *_metadata(clip, metadata), "-c:a", "copy"),
         *("-vf", "scale=out_color_matrix=bt709", "-colorspace", "bt709", "-color_primaries", "bt709"),
         *("-color_trc", "bt709", "-c:v", "libx264", "-crf", str(crf), "-pix_fmt", "yuv420p", str(path)),
     ]
@@ -123,6 +138,19 @@ def writing(path: Path, clip: Clip, source: Path, crf: int) -> Iterator[IO[bytes
             raise ValueError(f"{path} cannot be written: {complain()}") from None
         if process.wait():
             raise ValueError(f"{path} cannot be written: {complain()}")
+
+
+def _metadata(clip: Clip, metadata: Metadata) -> list[str]:
+    """Arguments that say what becomes of the tags of the file, of its sound, and of its chapters."""
+    if metadata == "strip":
+        return ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
+    arguments = ["-map_metadata", "1"]
+    if metadata == "without_location":
+        of_file, *of_sounds = clip.places
+        arguments += [part for name in sorted(of_file) for part in ("-metadata", f"{name}=")]
+        for number, names in enumerate(of_sounds):
+            arguments += [part for name in sorted(names) for part in (f"-metadata:s:a:{number}", f"{name}=")]
+    return arguments
 
 
 def _tool(name: str) -> str:

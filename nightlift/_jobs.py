@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,9 @@ class Job:
         return self.target.stat().st_mtime_ns >= changed
 
 
-def find_jobs(inputs: Sequence[Path], out: Path, format: str | None) -> list[Job]:
+def find_jobs(
+    inputs: Sequence[Path], out: Path, format: str | None, leave_out: Callable[[Path], None] = lambda _: None
+) -> list[Job]:
     """The pictures among `inputs`, folders with everything below them, and where each goes.
 
     One file goes to `out` itself if that has a picture's suffix, else into the folder `out`. What is in one folder
@@ -61,6 +64,8 @@ def find_jobs(inputs: Sequence[Path], out: Path, format: str | None) -> list[Job
         inputs: files and folders, or `STREAM` alone.
         out: a file, a folder (made later) or `STREAM`.
         format: wanted of every answer; None: each as it came.
+        leave_out: is called with what has a picture's name in a folder, and is no file: a pipe, a device, a link to
+            nothing. To read one could take forever.
 
     Raises:
         FileNotFoundError: an input is not there.
@@ -69,9 +74,12 @@ def find_jobs(inputs: Sequence[Path], out: Path, format: str | None) -> list[Job
     for path in inputs:
         if path != STREAM and not path.exists():
             raise FileNotFoundError(f"there is no file or folder {path}")
+        if path != STREAM and not path.is_file() and not path.is_dir():
+            raise ValueError(f"{path} is neither a file nor a folder; use - to read standard input")
     if STREAM in (*inputs, out) or _is_single_file(inputs, out):
         return [_single(inputs, out, format)]
-    pairs = [pair for path in inputs for pair in _places(path, out, keep_name=len(inputs) > 1)]
+    _check_folder(out)
+    pairs = [pair for path in inputs for pair in _places(path, out, len(inputs) > 1, leave_out)]
     jobs = [Job(source, *find_place(place, format)) for source, place in pairs]
     jobs = _apart(jobs, dict(pairs))
     sources = {job.source.resolve() for job in jobs}
@@ -118,10 +126,25 @@ def _single(inputs: Sequence[Path], out: Path, format: str | None) -> Job:
         raise ValueError(f"{out} has no suffix of a picture that is written: {', '.join(FORMATS)}")
     if STREAM not in (source, out) and out.exists() and out.samefile(source):
         raise ValueError(f"{out} is the input; choose another name for the result")
-    return Job(source, out, format or FORMATS.get(out.suffix.lower()))
+    suffixed = FORMATS.get(out.suffix.lower())
+    if format and suffixed and format != suffixed:
+        raise ValueError(
+            f"{out} is the name of a {suffixed} file, and --format asks for {format}; leave one of them out"
+        )
+    return Job(source, out, format or suffixed)
 
 
-def _places(path: Path, out: Path, keep_name: bool) -> Iterator[tuple[Path, Path]]:
+def _check_folder(out: Path) -> None:
+    """Refuse a folder for results that has the name of a picture, or of another file of pictures."""
+    kind = mimetypes.guess_type(out.name)[0] or ""
+    if out.is_dir() or not (out.suffix.lower() in SUFFIXES or kind.startswith(("image/", "video/"))):
+        return
+    if out.suffix.lower() in FORMATS:
+        raise ValueError(f"{out} is the name of one picture, and there are several inputs; name a folder")
+    raise ValueError(f"{out.suffix} is not written; what is written has one of the suffixes {', '.join(FORMATS)}")
+
+
+def _places(path: Path, out: Path, keep_name: bool, leave_out: Callable[[Path], None]) -> Iterator[tuple[Path, Path]]:
     """(picture, its place below `out` under its own name) for a file or a folder; what `out` holds is left out."""
     if path.is_file():
         yield path, out / path.name
@@ -131,7 +154,11 @@ def _places(path: Path, out: Path, keep_name: bool) -> Iterator[tuple[Path, Path
         here = Path(folder)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not _same(here / name, out))
         for name in sorted(files):
-            if is_picture(here / name):
+            if not is_picture(here / name):
+                continue
+            if not (here / name).is_file():
+                leave_out(here / name)
+            else:
                 yield here / name, base / (here / name).relative_to(path)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nightlift._ffmpeg import Clip, probe, reading, writing
+from nightlift._ffmpeg import Clip, Metadata, probe, reading, writing
 from nightlift._files import replacing
 from nightlift._planes import PlaneOptions, open_runtime
 from service.inference import LoadedModel, Outcome
@@ -47,6 +47,8 @@ class VideoOrder:
         options: strength, protection, gate and gamma; the detail is guided.
         steadiness: seconds over which effects are averaged; 0 takes every frame for itself.
         crf: quality of the H.264 stream, 0 (lossless) to 51.
+        metadata: what is kept of the source's tags.
+        overwrite: whether a target that is there is replaced.
     """
 
     source: Path
@@ -55,6 +57,8 @@ class VideoOrder:
     options: RenderOptions
     steadiness: float = 0.5
     crf: int = 18
+    metadata: Metadata = "without_location"
+    overwrite: bool = False
 
 
 def run(order: VideoOrder) -> None:
@@ -62,13 +66,15 @@ def run(order: VideoOrder) -> None:
 
     Raises:
         FileNotFoundError: there is no such video, or no ffmpeg.
-        FileExistsError: the target is the source.
+        FileExistsError: the target is the source, or is there and may not be replaced.
         ValueError: it cannot be decoded or written, or the model cannot be served.
         NightliftError: a frame cannot be enhanced.
     """
     clip = probe(order.source)
     if order.target.exists() and order.target.samefile(order.source):
         raise FileExistsError(f"{order.target} is the input; choose another name for the result")
+    if order.target.exists() and not order.overwrite:
+        raise FileExistsError(f"{order.target} is there already; --overwrite replaces it")
     asyncio.run(_run(order, clip))
 
 
@@ -84,7 +90,7 @@ async def _run(order: VideoOrder, clip: Clip) -> None:
         with (
             reading(order.source, clip) as frames,
             replacing(order.target) as part,
-            writing(part, clip, order.source, order.crf) as sink,
+            writing(part, clip, order.source, order.crf, order.metadata) as sink,
             Progress(*columns, console=Console(stderr=True)) as progress,
         ):
             task = progress.add_task("", total=clip.frames or None)

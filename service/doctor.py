@@ -93,8 +93,8 @@ def _installed() -> Iterator[Finding]:
         )
     if "torch" not in versions:
         yield Finding(Level.NOTE, "installed", "no torch: TorchScript models cannot be served, ONNX models can")
-    if "pillow-heif" not in versions:
-        yield Finding(Level.NOTE, "installed", "no HEIC decoder", 'pip install "nightlift[heic]" to accept HEIC')
+    if "rawpy" not in versions:
+        yield Finding(Level.NOTE, "installed", "no LibRaw", 'pip install "nightlift[raw]" to accept camera raw')
 
 
 def _is_installed(name: str) -> bool:

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from service.limits import GAMMA_RANGE, SHARE_RANGE
-from service.pictures import Metadata, PictureFormat
+from service.pictures import FORMAT_ALIASES, Metadata, PictureFormat
 from service.rendering import Detail, RenderOptions
 from service.telemetry import span
 
@@ -43,13 +43,19 @@ class EnhanceOptions(BaseModel):
     """Exponent applied to the enhanced picture: below 1 brightens, above 1 darkens."""
 
     format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = None
-    """Output format; that of the input if absent, unless `Accept` excludes it."""
+    """Output format; that of the input if absent, unless `Accept` excludes it. `jpg` and `tif` are understood."""
 
     quality: int = Field(90, ge=1, le=100)
     """Quality of lossy output formats."""
 
     metadata: Metadata = Metadata.WITHOUT_LOCATION
-    """What is kept of EXIF: `keep` all of it, `without_location` all but the place, `strip` none of it."""
+    """What is kept of EXIF, XMP, IPTC and print resolution: `keep` all of it, `without_location` all but the place,
+    `strip` none of it."""
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _common_name(cls, value: object) -> object:
+        return FORMAT_ALIASES.get(value.lower(), value.lower()) if isinstance(value, str) else value
 
     @property
     def render(self) -> RenderOptions:
@@ -92,6 +98,7 @@ class Enhanced:
         gate: how far the already-bright gate lets the enhancement through, 0 to 1; measured even where it is off.
         luminance_before, luminance_after: mean luminance, 0 to 1.
         width, height: pixels of the upright picture.
+        dropped: what of the file the answer has not: `frames` behind the first, a `gain-map`.
         timings: seconds by stage.
     """
 
@@ -105,4 +112,5 @@ class Enhanced:
     luminance_after: float
     width: int
     height: int
+    dropped: tuple[str, ...]
     timings: Timings

@@ -1,7 +1,7 @@
 """Limits that several parts keep, each stated once; light enough for the command line's help."""
 
-MAX_PIXELS = 64_000_000
-"""Most pixels of a picture, where no setting says otherwise."""
+MAX_PIXELS = 67_200_000
+"""Most pixels of a picture, where no setting says otherwise: those of phones of "64 megapixels" pass."""
 
 SMALLEST_SIDE = 16
 """Shortest side in pixels of a picture and of a proxy; and of what a model takes, where it does not say otherwise."""

@@ -192,6 +192,7 @@ class Pipeline:
             luminance_after=rendered.luminance_after,
             width=header.width,
             height=header.height,
+            dropped=header.dropped,
             timings=timings,
         )
 

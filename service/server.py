@@ -63,8 +63,7 @@ async def _serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
+            proxy_headers=False,  # the application looks at them itself
             ssl_context_factory=(lambda *_: tls.renewing_context()) if tls else None,
             lifespan="off",
             http=bounded_protocol(settings.head_timeout),
@@ -77,9 +76,26 @@ async def _serve(settings: Settings) -> None:
         rpc = RpcServer(runtime, tls)
         await rpc.start()
         try:
-            await DrainingServer(config, runtime, rpc).serve()
+            await DrainingServer(config, runtime, rpc).serve(listening(settings.host, settings.port))
         finally:
             await rpc.stop(0)  # also if HTTP's port was taken
+
+
+def listening(host: str, port: int) -> list[socket.socket] | None:
+    """The socket for `::`, which means both families, as it does for gRPC; asyncio alone would take it for IPv6 only.
+
+    None for every other host: uvicorn makes it.
+
+    Raises:
+        SystemExit: the port cannot be taken.
+    """
+    if host != "::" or not socket.has_dualstack_ipv6():
+        return None
+    try:
+        return [socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=2048)]
+    except OSError as error:
+        logger.error("port %d cannot be taken: %s", port, error)
+        raise SystemExit(1) from None
 
 
 class DrainingServer(uvicorn.Server):

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, use_attribute_docstrings=True, extra="forbid")
 
     host: str = "127.0.0.1"
-    """Address that HTTP and gRPC listen on. Containers set 0.0.0.0."""
+    """Address that HTTP and gRPC listen on. Containers set 0.0.0.0; `::` takes IPv4 and IPv6."""
 
     port: int = Field(8000, ge=0, le=65535)
     """HTTP port; 0 takes a free one."""
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     """Largest picture in pixels that may be asked for with detail=whole, and most pixels of a raw tensor, all its
     pictures together: a pass needs up to 700 bytes a pixel."""
 
-    max_pixels_in_flight: int = Field(256_000_000, ge=256)
+    max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
     """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
@@ -148,8 +148,11 @@ class Settings(BaseSettings):
     """Most megapixels a minute, counted in the same way; 0 is no limit. A minute's worth may come at once."""
 
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
-    """Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` and `X-Forwarded-Proto` are
-    believed."""
+    """Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For`, `X-Forwarded-Proto` and
+    `X-Forwarded-Prefix` are believed."""
+
+    root_path: Annotated[str, StringConstraints(pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")] = ""
+    """Path such as `/nightlift` that a proxy takes off before it passes a request on, where it does not say so."""
 
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Origins such as `https://app.example`, comma-separated, whose pages may call the service from a browser."""

@@ -19,16 +19,22 @@ from tests.service.pictures.files import (
     alpha_pixels,
     avif_announcing,
     bmp_in_runs,
+    clean_aperture,
     color_pixels,
+    colours_by_number,
     exif_block,
     grey_pixels,
+    heic,
+    heif_described,
     pillow_file,
     png_chunk,
     png_file,
+    strips,
     tiff_file,
     tiff_repeating,
     webp_announcing,
 )
+from tests.service.pictures.raw_files import dng, light, mosaic, thumbnail_first
 
 ACCEPTED = "accepted"
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -149,6 +155,32 @@ def broken_profile() -> bytes:
     return pillow_file(color_pixels(), "JPEG", icc_profile=b"no profile" * 30)
 
 
+def many_scans() -> bytes:
+    """A progressive JPEG whose last scan comes two hundred times."""
+    file = pillow_file(color_pixels(), "JPEG", progressive=True)
+    last = file.rindex(b"\xff\xda")
+    return file[:-2] + file[last:-2] * 200 + file[-2:]
+
+
+def inflating() -> bytes:
+    """A PNG with 400 MB of zeros behind its rows, in one stream with them."""
+    head = png_file(color_pixels(), 2)[:33]
+    data = zlib.compress(bytes(400_000_000), 1)
+    return head + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
+
+
+def webp_strips() -> bytes:
+    """A TIFF of three strips."""
+    parts = [pillow_file(color_pixels()[top : top + 16], "WEBP") for top in (0, 16, 32)]
+    return strips(parts, 50001, color_pixels(), 16)
+
+
+def by_number(primaries: int, transfer: int) -> bytes:
+    """An AVIF whose colours are given by code points."""
+    file = pillow_file(color_pixels(), "AVIF").replace(b"colr", b"free")
+    return heif_described(file, add=(colours_by_number(primaries, transfer),))
+
+
 CASES = (
     Case("PNG of 20,000 x 20,000 pixels in 50 kB", bomb, "422 unsupported-shape", "refused by its header"),
     Case(
@@ -247,9 +279,116 @@ CASES = (
         "all its frames together may have eight times the picture's pixels",
     ),
     Case("JPEG cut short", cut, "400 unreadable-picture"),
+    Case("JPEG without its end marker", lambda: jpeg()[:-2], "200 JPEG", "its scan is complete", color_pixels),
+    Case(
+        "JPEG without its end marker, before a phone's own data",
+        lambda: jpeg()[:-2] + b"SEFH" + bytes(range(200)),
+        "200 JPEG",
+        "",
+        color_pixels,
+    ),
+    Case("JPEG without its end marker and its last rows", lambda: jpeg()[:-40], "400 unreadable-picture"),
+    Case("JPEG of 200 scans", many_scans, "400 unreadable-picture", "each scan passes over all pixels again"),
+    Case(
+        "Ultra HDR JPEG",
+        lambda: jpeg() + pillow_file(color_pixels()[::4, ::4], "JPEG"),
+        "200 JPEG",
+        "the SDR picture; the gain map is dropped, with all that names it",
+        color_pixels,
+    ),
+    Case(
+        "grey photo stored as RGB JPEG",
+        lambda: pillow_file(np.repeat(grey_pixels()[..., None], 3, axis=2), "JPEG"),
+        "200 JPEG",
+        "stays grey, in three channels",
+        lambda: np.repeat(grey_pixels()[..., None], 3, axis=2),
+        "RGB",
+    ),
+    Case(
+        "16-bit grey PNG with a transparent level",
+        lambda: png_file(grey_pixels(16)[..., None], 0, chunks=(png_chunk(b"tRNS", b"\x80\0"),)),
+        "200 PNG",
+        "16 bits and alpha",
+    ),
+    Case(
+        "PNG with an EXIF block behind its pixels",
+        lambda: png_file(color_pixels(), 2).replace(
+            png_chunk(b"IEND", b""), png_chunk(b"eXIf", exif_block(6)) + png_chunk(b"IEND", b"")
+        ),
+        "200 PNG",
+        "upright, and kept",
+        lambda: np.rot90(color_pixels(), -1),
+    ),
+    Case(
+        "PNG of 72 x 48 pixels whose data inflate to 400 MB",
+        inflating,
+        "400 unreadable-picture",
+        "inflating ends at twice what the header implies",
+    ),
+    Case(
+        "TIFF in strips of WebP", webp_strips, "200 TIFF", "and of PNG, JPEG 2000, Zstandard, LZMA, fax", color_pixels
+    ),
+    Case(
+        "16-bit TIFF with channels in planes",
+        lambda: tiff_file(np.moveaxis(color_pixels(16), -1, 0).copy(), photometric="rgb", planarconfig="separate"),
+        "200 TIFF",
+        "16 bits",
+        lambda: color_pixels(16),
+    ),
+    Case(
+        "TIFF compressed by LERC",
+        lambda: strips([bytes(100)], 34887, color_pixels(), 48),
+        "415 unsupported-format",
+        "named, as JPEG XL and JPEG XR in TIFF",
+    ),
+    Case(
+        "AVIF with a clean aperture",
+        lambda: heif_described(pillow_file(color_pixels(), "AVIF"), add=(clean_aperture(40, 30),)),
+        "200 AVIF",
+        "cut to it",
+        lambda: color_pixels()[9:39, 16:56],
+    ),
+    Case(
+        "AVIF whose alpha does not give its size",
+        lambda: heif_described(
+            pillow_file(np.dstack((color_pixels(), alpha_pixels())), "AVIF"), alpha_without=b"ispe"
+        ),
+        "200 AVIF",
+        "as large as the picture; alpha is exact",
+        mode="RGBA",
+    ),
+    Case(
+        "AVIF that names no brand but mif1",
+        lambda: pillow_file(color_pixels(), "AVIF").replace(b"avif", b"mif1", 2).replace(b"MA1B", b"mif1"),
+        "200 AVIF",
+        "the coding of its picture decides",
+        color_pixels,
+    ),
+    Case(
+        "AVIF in Display P3 by number",
+        lambda: by_number(12, 13),
+        "200 AVIF",
+        "P3 by a profile made of the numbers; so for PNG's cICP, gAMA and cHRM",
+    ),
+    Case(
+        "AVIF in PQ or HLG",
+        lambda: by_number(9, 16),
+        "200 AVIF",
+        "SDR by the EETF of BT.2390, from 1,000 to 203 cd/m²",
+    ),
+    Case("HEIC", lambda: heic(color_pixels()), "200 JPEG"),
+    Case("camera raw: DNG", lambda: dng(mosaic(light())), "200 JPEG", "with the extra `raw`; else 415, by name"),
+    Case(
+        "camera raw whose first page is a thumbnail",
+        lambda: thumbnail_first(mosaic(light()), "NIKON CORPORATION", "NIKON D850"),
+        "200 JPEG",
+        "the sensor's data; NEF, ARW, CR2 and other TIFFs of cameras",
+    ),
+    Case("JPEG XL", lambda: b"\xff\x0a" + bytes(100), "415 unsupported-format", "no decoder that is kept and free"),
     Case("empty body", lambda: b"", "400 unreadable-picture"),
     Case("HTML", lambda: b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", "400 unreadable-picture"),
-    Case("JSON", lambda: b'{"image": "aGVsbG8="}', "400 unreadable-picture"),
+    Case("JSON with base64", lambda: b'{"image": "aGVsbG8="}', "400 unreadable-picture", "told how to send it"),
+    Case("data URL", lambda: b"data:image/png;base64,aGVsbG8=", "400 unreadable-picture", "told how to send it"),
     Case("noise", lambda: np.random.default_rng(1).bytes(4096), "415 unsupported-format"),
     Case(
         "run-length compressed BMP",

@@ -27,11 +27,12 @@ Detail = Annotated[
     Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="How pictures meet the network.")
 ]
 Format = Annotated[
-    Literal["jpeg", "png", "webp", "avif", "tiff"] | None,
+    Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"] | None,
     typer.Option("--format", help="Format to write; each picture's own if absent."),
 ]
 Metadata = Annotated[
-    Literal["keep", "without_location", "strip"], typer.Option("--metadata", help="What is kept of EXIF.")
+    Literal["keep", "without_location", "strip"],
+    typer.Option("--metadata", help="What is kept of EXIF, XMP and IPTC."),
 ]
 
 
@@ -65,7 +66,12 @@ class Rendering(Look):
 
     def options(self) -> dict[str, Any]:
         """The parameters by name, without those that are left to the service."""
-        return given(**{field.name: getattr(self, field.name) for field in fields(self)})
+        from service.pictures import FORMAT_ALIASES
+
+        options = given(**{field.name: getattr(self, field.name) for field in fields(self)})
+        if "format" in options:
+            options["format"] = FORMAT_ALIASES.get(options["format"], options["format"])
+        return options
 
 
 @dataclass(frozen=True)

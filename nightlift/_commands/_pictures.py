@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -60,9 +61,13 @@ def video(
         float, typer.Option(min=0, max=10, help="Seconds over which the effect is averaged; 0: none.")
     ] = 0.5,
     crf: Annotated[int, typer.Option(min=0, max=51, help="Quality of the stream: 0 is lossless, 18 looks so.")] = 18,
+    metadata: Annotated[
+        Literal["keep", "without_location", "strip"], typer.Option(help="What is kept of the source's tags.")
+    ] = "without_location",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a video that is there, unasked.")] = False,
     model_repository: Repository = None,
 ) -> None:
-    """Enhance a video without flicker; sound and metadata are kept. Needs ffmpeg.
+    """Enhance a video without flicker; sound and metadata are kept, but not the place. Needs ffmpeg.
 
     Example: `nightlift video night.mp4 bright.mp4`
     """
@@ -71,7 +76,9 @@ def video(
 
     plane = PlaneOptions(model=look.model, model_repository=model_repository)
     options = guided(look.strength, look.protect, look.gate, look.gamma)
-    run(VideoOrder(source, target, plane, options, steadiness, crf))
+    if target.exists() and not overwrite and sys.stdin.isatty():
+        overwrite = typer.confirm(f"{target} is there already. Replace it?", abort=True)
+    run(VideoOrder(source, target, plane, options, steadiness, crf, metadata, overwrite))
 
 
 @with_groups

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from service.http import _enhance, _oip, _status
 from service.http._admission import AdmissionMiddleware, describe_keys
 from service.http._body_limit import BodyLimit
+from service.http._forwarded import Forwarded, Prefixed
 from service.http._middleware import RequestMiddleware
 from service.http._origins import allow_origins
 from service.http._pages import install_pages
@@ -40,5 +41,6 @@ def create_app(runtime: Runtime) -> ASGIApp:
     install_problem_handlers(app, runtime.metrics)
     if settings.keys_file:
         describe_keys(app.openapi(), settings.metrics_open)
-    limited = BodyLimit(AdmissionMiddleware(app, runtime, ROUTES), settings, runtime.metrics)
-    return RequestMiddleware(allow_origins(limited, settings.cors_origins), runtime)
+    limited = BodyLimit(AdmissionMiddleware(Prefixed(app), runtime, ROUTES), settings, runtime.metrics)
+    served = RequestMiddleware(allow_origins(limited, settings.cors_origins), runtime)
+    return Forwarded(served, settings.trusted_proxies, settings.root_path)

@@ -1,21 +1,32 @@
-"""A request's body, and one picture out of it: sent as it is, or as the part `image` of a form."""
+"""A request's body, and one picture out of it: sent as it is, or as the part `image` of a form beside options."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 
 from fastapi import Request
-from starlette.datastructures import FormData, Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from service.errors import ClientGone, MalformedRequest, UnreadablePicture, UnsupportedFormat
+from service.errors import ClientGone, InvalidParameter, MalformedRequest, UnreadablePicture, UnsupportedFormat
+from service.http._form import Form, parse_form
 
 FIELD = "image"
 
-SLICE = 16 * 1024
-"""Bytes of a form that are parsed at a time: some 7 ms, at worst, for which nobody else has a turn."""
+_TEXTS = ((b"{", "JSON"), (b"[", "JSON"), (b'"', "JSON"), (b"data:", "a data URL"))
+"""How bodies begin that hold a picture as text, and what they are."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a request brought.
+
+    Attributes:
+        picture: the picture's bytes, never empty.
+        options: those that were in the form, by name.
+    """
+
+    picture: bytes
+    options: dict[str, str] = field(default_factory=dict)
 
 
 async def read_body(request: Request) -> bytes:
@@ -34,46 +45,53 @@ async def read_body(request: Request) -> bytes:
         raise ClientGone("the client left while it was sending its request") from None
 
 
-async def read_picture(request: Request) -> bytes:
-    """The picture's bytes, never empty; raises as `read_body`, too.
+async def read_upload(request: Request) -> Upload:
+    """The picture and the form's options; raises as `read_body`, too.
 
     Raises:
-        UnreadablePicture: if the body is empty.
+        UnreadablePicture: if the body is empty, or the picture is written as text.
         MalformedRequest: if a form cannot be parsed, or does not hold exactly one picture.
+        InvalidParameter: if a form has an option twice.
     """
     body = await read_body(request)
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        form = await _parse(request.headers, body)
-        try:
-            body = await _only_picture(form)
-        finally:
-            await form.close()
-    if not body:
+    content_type = request.headers.get("content-type", "")
+    if content_type.lower().startswith("multipart/form-data"):
+        form = await parse_form(content_type, body, FIELD)
+        upload = Upload(_only_picture(form), _options(form))
+    else:
+        upload = Upload(body)
+    if not upload.picture:
         raise UnreadablePicture(f"the body is empty; send a picture as it is, or in the form field {FIELD!r}")
-    return body
+    _refuse_text(upload.picture)
+    return upload
 
 
-async def _parse(headers: Headers, body: bytes) -> FormData:
-    async def stream() -> AsyncGenerator[bytes, None]:
-        for start in range(0, len(body), SLICE):
-            yield body[start : start + SLICE]
-            await asyncio.sleep(0)
-
-    parser = MultiPartParser(headers, stream(), max_files=4, max_fields=16)
-    parser.spool_max_size = len(body) + 1  # it is in memory already, and pictures never touch the disk
-    try:
-        return await parser.parse()
-    except MultiPartException as error:
-        raise MalformedRequest(f"the multipart form cannot be parsed: {error.message}") from None
-    except (KeyError, ValueError):
-        raise MalformedRequest("the multipart form cannot be parsed: its Content-Type names no boundary") from None
-
-
-async def _only_picture(form: FormData) -> bytes:
-    pictures = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile)]
-    if len(pictures) != 1:
-        fields = ", ".join(sorted(set(form))) or "none"
+def _only_picture(form: Form) -> bytes:
+    if len(form.files) != 1:
+        fields = ", ".join(sorted({name for name, _ in form.texts} | ({FIELD} if form.files else set()))) or "none"
         raise MalformedRequest(
-            f"the form must hold one file in the field {FIELD!r}; it holds {len(pictures)}, its fields are: {fields}"
+            f"the form must hold one file in the field {FIELD!r}; it holds {len(form.files)}, its fields are: "
+            f"{fields[:200]}"
         )
-    return await pictures[0].read()
+    return form.files[0]
+
+
+def _options(form: Form) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, text in form.texts:
+        if name in options:
+            raise InvalidParameter(f"the form has the field {name[:64]!r} more than once")
+        options[name] = text
+    return options
+
+
+def _refuse_text(picture: bytes) -> None:
+    """Pictures in JSON or as data URLs are a third longer, and would be decoded twice: say how to send them."""
+    head = picture[:64].lstrip()
+    for begin, name in _TEXTS:
+        if head.startswith(begin):
+            raise UnreadablePicture(
+                f"the body is {name}, and base64 is not taken; send the picture's bytes as they are, such as by "
+                "curl --data-binary @photo.jpg 'http://localhost:8000/enhance?strength=0.8' -o bright.jpg, "
+                f"or by curl -F {FIELD}=@photo.jpg -F strength=0.8 http://localhost:8000/enhance -o bright.jpg"
+            )

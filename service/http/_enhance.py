@@ -10,7 +10,8 @@ from fastapi.responses import Response
 
 from service.admission import Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.http._body import FIELD, read_picture
+from service.http._body import FIELD, read_upload
+from service.http._form_options import form_properties, with_form
 from service.http._timeouts import cancel_on_disconnect
 from service.inference import LoadedModel
 from service.pictures import PictureFormat
@@ -23,7 +24,12 @@ REQUEST_BODY = {
         "image/*": {"schema": PICTURE},
         "application/octet-stream": {"schema": PICTURE},
         "multipart/form-data": {
-            "schema": {"type": "object", "properties": {FIELD: PICTURE}, "required": [FIELD]},
+            "schema": {
+                "type": "object",
+                "properties": {FIELD: PICTURE, **form_properties(EnhanceOptions)},
+                "required": [FIELD],
+                "additionalProperties": False,
+            },
         },
     },
 }
@@ -54,21 +60,24 @@ async def enhance(
 ) -> Response:
     """Send a photo as the body, or in the form field `image`; get it back bright, in the same size and format.
 
-    The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF.
+    The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP,
+    GIF, and camera raw where the service has its extra. A form may hold the options, too.
     """
     runtime: Runtime = request.app.state.runtime
     ticket: Ticket[LoadedModel] = request.state.ticket
     timings = Timings()
-    data = await read_picture(request)
+    upload = await read_upload(request)
+    options = with_form(options, request.query_params, upload.options)
     timings.add("read", time.monotonic() - request.state.started)
     ticket.reserve(options.model, options.version)
     enhanced = await cancel_on_disconnect(
-        request, runtime.pipeline.enhance(data, options, ticket, accept=accept, timings=timings)
+        request, runtime.pipeline.enhance(upload.picture, options, ticket, accept=accept, timings=timings)
     )
     return Response(enhanced.data, media_type=enhanced.format.media_type, headers=_headers(enhanced))
 
 
 def _headers(enhanced: Enhanced) -> dict[str, str]:
+    dropped = {"Nightlift-Dropped": ", ".join(enhanced.dropped)} if enhanced.dropped else {}
     stages = ", ".join(f"{stage};dur={seconds * 1000:.2f}" for stage, seconds in enhanced.timings.seconds.items())
     return {
         "Cache-Control": "no-store",
@@ -79,4 +88,5 @@ def _headers(enhanced: Enhanced) -> dict[str, str]:
         "Nightlift-Gate": f"{enhanced.gate:.3f}",
         "Nightlift-Luminance-Before": f"{enhanced.luminance_before:.4f}",
         "Nightlift-Luminance-After": f"{enhanced.luminance_after:.4f}",
+        **dropped,
     }

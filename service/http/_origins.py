@@ -15,6 +15,7 @@ SENT = ("Authorization", "X-Request-ID", "X-Request-Timeout", HEADER_LENGTH, "tr
 SEEN = (
     "Nightlift-Model",
     "Nightlift-Detail",
+    "Nightlift-Dropped",
     "Nightlift-Gate",
     "Nightlift-Luminance-Before",
     "Nightlift-Luminance-After",

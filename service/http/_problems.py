@@ -46,15 +46,15 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
     @app.exception_handler(NightliftError)
     async def ours(request: Request, error: NightliftError) -> Response:
         metrics.failed(error)
-        return problem_response(error, request.scope["path"])
+        return problem_response(error, _path(request))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return await ours(request, InvalidParameter(_explain(error.errors())))
+        return await ours(request, InvalidParameter(explain(error.errors())))
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
-        path = request.scope["path"]
+        path = _path(request)
         detail = _explain_routing(error)
         if _is_protocol(path):
             return JSONResponse({"error": detail}, error.status_code, error.headers)
@@ -66,7 +66,13 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
         failure = NightliftError("the failure was logged; the request may be repeated")
         metrics.failed(failure)
-        return problem_response(failure, request.scope["path"])
+        return problem_response(failure, _path(request))
+
+
+def _path(request: Request) -> str:
+    """The path without what a proxy took off; below a mount, `root_path` is longer than that."""
+    scope = request.scope
+    return str(scope["path"]).removeprefix(scope.get("app_root_path", scope.get("root_path", "")))
 
 
 def _document(kind: str, title: str, status: int, detail: str, instance: str) -> dict[str, Any]:
@@ -104,7 +110,7 @@ def _explain_routing(error: HTTPException) -> str:
     return error.detail
 
 
-def _explain(errors: Sequence[dict]) -> str:
+def explain(errors: Sequence[Any]) -> str:
     parts = []
     for error in errors[:MOST_EXPLAINED]:
         where = ".".join(str(step) for step in error["loc"][1:]) or error["loc"][0]

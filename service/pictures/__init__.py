@@ -10,6 +10,7 @@ from service.pictures import _opencv_limit  # noqa: F401  before OpenCV
 from service.pictures._decode import decode, inspect
 from service.pictures._encode import Metadata, encode
 from service.pictures._formats import (
+    FORMAT_ALIASES,
     SUFFIXES,
     WRITTEN_FORMATS,
     PictureFormat,
@@ -21,6 +22,7 @@ from service.pictures._header import Header, Limits
 from service.pictures._picture import Picture, to_8_bit
 
 __all__ = [
+    "FORMAT_ALIASES",
     "SUFFIXES",
     "WRITTEN_FORMATS",
     "Header",

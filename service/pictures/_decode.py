@@ -7,13 +7,14 @@ from types import ModuleType
 import cv2
 import numpy as np
 
-from service.pictures import _colour, _exif
-from service.pictures._codecs import _avif, _bmp, _gif, _heic, _jpeg, _png, _tiff, _webp
+from service.pictures import _colour, _exif, _iptc, _xmp
+from service.pictures._codecs import _avif, _bmp, _gif, _heic, _jpeg, _png, _raw, _tiff, _webp
 from service.pictures._codecs._samples import check_size, reading
 from service.pictures._formats import PictureFormat
-from service.pictures._header import Header, Limits
+from service.pictures._header import Density, Header, Limits
 from service.pictures._picture import Picture
 from service.pictures._sniff import sniff
+from service.pictures._tone_mapping import to_sdr
 
 _CODECS: dict[PictureFormat, ModuleType] = {
     PictureFormat.JPEG: _jpeg,
@@ -24,7 +25,13 @@ _CODECS: dict[PictureFormat, ModuleType] = {
     PictureFormat.BMP: _bmp,
     PictureFormat.GIF: _gif,
     PictureFormat.HEIC: _heic,
+    PictureFormat.RAW: _raw,
 }
+
+
+_ROWS_AT_ONCE = 64
+# Formats that store brightness and colour apart, and round grey by one on the way back.
+_LOSSY = {PictureFormat.JPEG, PictureFormat.WEBP, PictureFormat.AVIF, PictureFormat.HEIC}
 
 
 def inspect(data: bytes, limits: Limits | None = None) -> Header:
@@ -47,9 +54,9 @@ def inspect(data: bytes, limits: Limits | None = None) -> Header:
 
 
 def decode(data: bytes, limits: Limits | None = None, header: Header | None = None) -> Picture:
-    """The first picture of the file, upright, with its alpha, profile and EXIF block.
+    """The first picture of the file, upright, with its alpha, profile, metadata and print resolution.
 
-    CMYK comes as sRGB. Profiles and EXIF blocks that cannot be read are dropped.
+    CMYK comes as sRGB, HDR is mapped to SDR. Profiles and metadata that cannot be read are dropped.
 
     Args:
         data: the encoded file.
@@ -62,7 +69,8 @@ def decode(data: bytes, limits: Limits | None = None, header: Header | None = No
     header = header or inspect(data, limits)
     with reading(header.format):
         samples = check_size(_CODECS[header.format].read_pixels(data, header), header)
-        pixels = turn_upright(samples.color, header.orientation)
+        color = to_sdr(samples.color, header.hdr) if header.hdr else samples.color
+        pixels = turn_upright(color, header.orientation)
         alpha = None if samples.alpha is None else turn_upright(samples.alpha, header.orientation)
     return Picture(
         pixels=cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if samples.is_grey else pixels,
@@ -70,7 +78,11 @@ def decode(data: bytes, limits: Limits | None = None, header: Header | None = No
         alpha=alpha,
         icc=_colour.usable_profile(header.icc, "grey" if samples.is_grey else "rgb"),
         exif=_exif.upright(header.exif),
+        xmp=_xmp.kept(header.xmp, with_place=True),
+        iptc=_iptc.kept(header.iptc, with_place=True),
+        density=_density(header),
         is_grey=samples.is_grey,
+        is_neutral=not samples.is_grey and _is_neutral(pixels, 1 if header.format in _LOSSY else 0),
         subsampling=header.subsampling,
     )
 
@@ -94,3 +106,19 @@ def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
             return cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)
         case _:
             return pixels
+
+
+def _density(header: Header) -> Density | None:
+    """Pixels an inch of the upright picture, by the file's own field, else by EXIF."""
+    density = header.density or _exif.density(header.exif)
+    if density is None or not all(1 <= value <= 1_000_000 for value in density):
+        return None
+    return (density[1], density[0]) if header.orientation >= 5 else density
+
+
+def _is_neutral(pixels: np.ndarray, tolerance: int) -> bool:
+    """Whether the three channels are equal in every pixel; coloured pictures say no within their first rows."""
+    return all(
+        max(cv2.absdiff(rows[..., 0], rows[..., channel]).max() for channel in (1, 2)) <= tolerance
+        for rows in (pixels[top : top + _ROWS_AT_ONCE] for top in range(0, len(pixels), _ROWS_AT_ONCE))
+    )

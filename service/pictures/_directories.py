@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-BYTE, SHORT, LONG, UNDEFINED = 1, 3, 4, 7
+BYTE, SHORT, LONG, RATIONAL, UNDEFINED = 1, 3, 4, 5, 7
 
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _MAX_ENTRIES = 1024
@@ -79,20 +79,28 @@ class Directory:
             return None
         return self.data[entry.value_position : entry.value_position + entry.size]
 
-    def integers(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """A tag's value as unsigned integers, at most 1024 of them; `default` where the tag is absent."""
+    def integers(self, tag: int, default: tuple[int, ...] = (), most: int = 1024) -> tuple[int, ...]:
+        """A tag's value as unsigned integers, at most `most` of them; `default` where the tag is absent."""
         entry = self.entries.get(tag)
         raw = self.raw(tag)
         if entry is None or raw is None or entry.type not in (BYTE, SHORT, LONG, 13):
             return default
         size = _TYPE_SIZES[entry.type]
         return tuple(
-            int.from_bytes(raw[i : i + size], self.order) for i in range(0, min(len(raw), 1024 * size), size)
+            int.from_bytes(raw[i : i + size], self.order) for i in range(0, min(len(raw), most * size), size)
         )
 
     def integer(self, tag: int, default: int = 0) -> int:
         """The first integer of a tag's value."""
         return next(iter(self.integers(tag)), default)
+
+    def rational(self, tag: int) -> float | None:
+        """The first number of a tag's value of type RATIONAL, or None where there is none that is finite."""
+        entry, raw = self.entries.get(tag), self.raw(tag)
+        if entry is None or raw is None or entry.type != RATIONAL or len(raw) < 8:
+            return None
+        below = int.from_bytes(raw[4:8], self.order)
+        return int.from_bytes(raw[:4], self.order) / below if below else None
 
     def value(self, tag: int) -> Value:
         """A tag's value, ready to be written again in the same byte order."""

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from service.errors import InvalidParameter
-from service.pictures import _exif
-from service.pictures._codecs import _avif, _jpeg, _png, _tiff, _webp
+from service.pictures import _exif, _iptc, _xmp
+from service.pictures._codecs import _avif, _jpeg, _png, _tiff_writer, _webp
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._formats import PictureFormat, check_writable
 from service.pictures._picture import Picture, to_8_bit
@@ -20,22 +20,22 @@ _WRITERS: dict[PictureFormat, Callable[[Samples, Extras], bytes]] = {
     PictureFormat.PNG: _png.write,
     PictureFormat.WEBP: _webp.write,
     PictureFormat.AVIF: _avif.write,
-    PictureFormat.TIFF: _tiff.write,
+    PictureFormat.TIFF: _tiff_writer.write,
 }
 _DEEP = (PictureFormat.PNG, PictureFormat.TIFF)
 
 
 class Metadata(StrEnum):
-    """What an answer keeps of the EXIF block and the colour profile."""
+    """What an answer keeps of EXIF, XMP, IPTC, the print resolution and the colour profile."""
 
     KEEP = "keep"
     """Everything, the place where the photo was taken included."""
 
     WITHOUT_LOCATION = "without_location"
-    """Everything but the place."""
+    """Everything but the place, which goes out of EXIF, XMP and IPTC alike."""
 
     STRIP = "strip"
-    """No EXIF. A profile stays where the colours would be wrong without it: where they are not sRGB."""
+    """Nothing but a profile where the colours would be wrong without it: where they are not sRGB."""
 
 
 def encode(
@@ -45,7 +45,7 @@ def encode(
     quality: int = 90,
     metadata: Metadata = Metadata.WITHOUT_LOCATION,
 ) -> bytes:
-    """The picture as a file, keeping depth, grey, alpha, profile and EXIF as far as the format can.
+    """The picture as a file, keeping depth, grey, alpha, profile and metadata as far as the format can.
 
     Args:
         picture: of 8 or 16 bits; JPEG, WebP and AVIF get 8, correctly rounded. JPEG gets alpha on white.
@@ -63,6 +63,9 @@ def encode(
     extras = Extras(
         icc=_kept_profile(picture, metadata),
         exif=_kept_exif(picture, metadata),
+        xmp=_kept(_xmp.kept, picture.xmp, metadata),
+        iptc=_kept(_iptc.kept, picture.iptc, metadata),
+        density=None if metadata is Metadata.STRIP else picture.density,
         quality=quality,
         subsampling=picture.subsampling or "420",
     )
@@ -71,8 +74,10 @@ def encode(
 
 def _samples(picture: Picture, format: PictureFormat) -> Samples:
     color, alpha = picture.pixels, picture.alpha
-    if picture.is_grey:
+    if picture.is_grey or picture.is_neutral:
         color = cv2.cvtColor(color, cv2.COLOR_RGB2GRAY)
+    if picture.is_neutral:
+        color = cv2.cvtColor(color, cv2.COLOR_GRAY2RGB)
     if format not in _DEEP:
         color, alpha = to_8_bit(color), None if alpha is None else to_8_bit(alpha)
     if alpha is not None and format is PictureFormat.JPEG:
@@ -88,6 +93,10 @@ def _on_white(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def _kept_profile(picture: Picture, metadata: Metadata) -> bytes | None:
     return None if metadata is Metadata.STRIP and picture.is_srgb else picture.icc
+
+
+def _kept(keep: Callable[..., bytes | None], block: bytes | None, metadata: Metadata) -> bytes | None:
+    return None if metadata is Metadata.STRIP else keep(block, with_place=metadata is Metadata.KEEP)
 
 
 def _kept_exif(picture: Picture, metadata: Metadata) -> bytes | None:

@@ -18,13 +18,18 @@ from service.pictures._directories import (
     write_directory,
     write_header,
 )
+from service.pictures._header import Density
 
 ORIENTATION, EXIF_DIRECTORY, GPS_DIRECTORY = 0x0112, 0x8769, 0x8825
+
+X_RESOLUTION, Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+# XMP, IPTC and Photoshop's image resources, which some programs put into the first directory.
+_INNER_BLOCKS = (0x02BC, 0x83BB, 0x8649)
 
 # Cameras' blocks fit into a segment of JPEG, 64 KiB; every change of a block copies it.
 _MAX_BYTES = 1024 * 1024
 _PREFIX = b"Exif\0\0"
-_INTEROPERABILITY_DIRECTORY = 0xA005
+_INTEROPERABILITY_DIRECTORY, _INTEROPERABILITY_INDEX = 0xA005, 1
 _WIDTH_AND_HEIGHT = ((0x0100, 0x0101), (0xA002, 0xA003))
 _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 DESCRIPTIVE = {
@@ -73,9 +78,36 @@ def without_orientation(block: bytes) -> bytes | None:
 def without_location(block: bytes) -> bytes | None:
     """The block without its GPS directory, values included; None where nothing sound is left.
 
-    A block that points to several of them is given up: to clear them all could take a thousand times as long.
+    Blocks of XMP and IPTC that lie inside of it go as well, for they may name the place. A block that has several
+    GPS directories is given up: to clear them all could take a thousand times as long.
     """
-    return _without(GPS_DIRECTORY, block)
+    for tag in (GPS_DIRECTORY, *_INNER_BLOCKS):
+        left = _without(tag, block)
+        if left is None:
+            return None
+        block = left
+    return block
+
+
+def is_adobe_rgb(block: bytes | None) -> bool:
+    """Whether a camera says that the colours are Adobe RGB, as DCF 2.0 has it: by the interoperability index R03."""
+    directory = _parsed(block)
+    for link in (EXIF_DIRECTORY, _INTEROPERABILITY_DIRECTORY):
+        directory = _linked(directory, link) if directory else None
+    return directory is not None and (directory.raw(_INTEROPERABILITY_INDEX) or b"").rstrip(b"\0") == b"R03"
+
+
+def density(block: bytes | None) -> Density | None:
+    """The print resolution in pixels an inch, across and down, or None."""
+    directory = _parsed(block)
+    return resolution(directory) if directory else None
+
+
+def resolution(directory: Directory) -> Density | None:
+    """The print resolution that a directory names, in pixels an inch, or None."""
+    scale = {2: 1.0, 3: 2.54}.get(directory.integer(_RESOLUTION_UNIT, 2))
+    across, down = (directory.rational(tag) for tag in (X_RESOLUTION, Y_RESOLUTION))
+    return (across * scale, down * scale) if scale and across and down else None
 
 
 def from_tiff(directory: Directory) -> bytes | None:
@@ -152,18 +184,27 @@ def _without(tag: int, block: bytes) -> bytes | None:
     kept = [record for record in directory.records() if not record.startswith(mark)]
     if len(kept) == directory.length:
         return block
-    if not kept or (tag == GPS_DIRECTORY and tag in directory.repeated):
+    if not kept or (tag != ORIENTATION and tag in directory.repeated):
         return None
-    return _with_records(kept, directory, blank=_linked(directory, tag) if tag == GPS_DIRECTORY else None)
+    return _with_records(kept, directory, _spans(directory, tag))
 
 
-def _with_records(kept: list[bytes], directory: Directory, blank: Directory | None) -> bytes:
-    """The block with these records alone in its first directory, and another directory blanked with its values."""
+def _spans(directory: Directory, tag: int) -> list[tuple[int, int]]:
+    """Where a tag's value lies, and for the GPS tag the directory that it points to with all its values."""
+    entry = directory.entries.get(tag)
+    spans = [(entry.value_position, entry.size)] if entry else []
+    linked = _linked(directory, tag) if tag == GPS_DIRECTORY else None
+    if linked is not None:
+        spans += [(value.value_position, value.size) for value in linked.entries.values()]
+        spans.append((linked.position, linked.end - linked.position))
+    return spans
+
+
+def _with_records(kept: list[bytes], directory: Directory, blank: list[tuple[int, int]]) -> bytes:
+    """The block with these records alone in its first directory, and other parts of it blanked."""
     block = bytearray(directory.data)
-    if blank is not None:
-        for value in blank.entries.values():
-            block[value.value_position : value.value_position + value.size] = bytes(value.size)
-        block[blank.position : blank.end] = bytes(blank.end - blank.position)
+    for position, size in blank:
+        block[position : position + size] = bytes(size)
     start, end = directory.position, directory.end
     records = len(kept).to_bytes(2, directory.order) + b"".join(kept) + directory.data[end - 4 : end]
     block[start:end] = records.ljust(end - start, b"\0")

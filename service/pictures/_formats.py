@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from service.errors import InvalidParameter, NotAcceptable
@@ -19,6 +21,7 @@ class PictureFormat(StrEnum):
     BMP = "bmp"
     GIF = "gif"
     HEIC = "heic"
+    RAW = "raw"
 
     @property
     def media_type(self) -> str:
@@ -45,6 +48,12 @@ WRITTEN_FORMATS = (
 )
 """Formats of answers; the first is preferred where a client likes several equally."""
 
+RAW_SUFFIXES = (
+    ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".rw2", ".orf", ".pef", ".srw",
+    ".3fr", ".iiq", ".mrw", ".x3f",
+)  # fmt: skip
+"""Of the cameras of Adobe's format, Canon, Nikon, Sony, Fujifilm, Panasonic, Olympus, Pentax, Samsung, and others."""
+
 SUFFIXES = {
     ".jpg": PictureFormat.JPEG,
     ".jpeg": PictureFormat.JPEG,
@@ -59,6 +68,8 @@ SUFFIXES = {
     ".gif": PictureFormat.GIF,
     ".heic": PictureFormat.HEIC,
     ".heif": PictureFormat.HEIC,
+    ".hif": PictureFormat.HEIC,
+    **dict.fromkeys(RAW_SUFFIXES, PictureFormat.RAW),
 }
 """Suffix of a file's name -> the format it speaks of; the first one of a format is that of new files."""
 
@@ -66,6 +77,7 @@ _ANSWERS = {
     PictureFormat.BMP: PictureFormat.PNG,
     PictureFormat.GIF: PictureFormat.PNG,
     PictureFormat.HEIC: PictureFormat.JPEG,
+    PictureFormat.RAW: PictureFormat.JPEG,
 }
 
 _LARGEST_SIDE = {
@@ -76,10 +88,23 @@ _LARGEST_SIDE = {
 
 _ALIASES = {"image/jpg": "image/jpeg", "image/tif": "image/tiff"}
 
+FORMAT_ALIASES = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff"}
+"""What clients also call the formats of answers."""
+
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name says that it is a picture we take."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    """Whether a file's name says that it is a picture we take; raw files are only where their extra is installed.
+
+    They often lie beside the JPEGs that the camera made of them.
+    """
+    format = SUFFIXES.get(path.suffix.lower())
+    return format is not None and not path.name.startswith(".") and (format is not PictureFormat.RAW or reads_raw())
+
+
+@cache
+def reads_raw() -> bool:
+    """Whether LibRaw is installed, by the extra `nightlift[raw]`."""
+    return importlib.util.find_spec("rawpy") is not None
 
 
 def negotiate_format(
@@ -128,6 +153,7 @@ def check_writable(format: PictureFormat, width: int, height: int) -> None:
 
 
 def _written(requested: PictureFormat | str) -> PictureFormat:
+    requested = FORMAT_ALIASES.get(requested, requested)
     if requested not in set(WRITTEN_FORMATS):
         names = ", ".join(WRITTEN_FORMATS)
         raise InvalidParameter(f"'format' is {str(requested)[:40]!r}; it can be {names}.", parameter="format")

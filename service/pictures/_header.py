@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from service.errors import UnsupportedShape
 from service.limits import LONGEST_RATIO, MAX_PIXELS, SMALLEST_SIDE
 from service.pictures._formats import PictureFormat
+from service.pictures._matrix_profiles import Hdr
 
 Colour = Literal["grey", "rgb", "cmyk"]
+
+Density: TypeAlias = tuple[float, float]
+"""Pixels an inch, across and down: at which size a picture is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,15 @@ class Header:
         colour: what the file stores; palettes count as rgb.
         has_alpha: whether decoding gives an alpha channel.
         is_animated: whether more frames follow the first, which is the only one that is decoded.
+        has_gain_map: whether the file says how the picture looks on HDR displays, which no answer does.
         orientation: EXIF orientation, 1 to 8.
         subsampling: a JPEG's chroma subsampling such as "420", or None where it is unknown or does not apply.
-        icc: the embedded colour profile, unchecked.
+        icc: the embedded colour profile, or one made of the numbers that stand for it; unchecked.
+        hdr: the transfer function of an HDR picture, which decoding maps to SDR.
         exif: the EXIF block as a TIFF structure (without the "Exif" prefix), unchecked.
+        xmp: the XMP packet, unchecked.
+        iptc: the IPTC block, unchecked.
+        density: as it is stored, before the orientation is applied; None where only EXIF may say it.
     """
 
     format: PictureFormat
@@ -79,10 +88,15 @@ class Header:
     colour: Colour = "rgb"
     has_alpha: bool = False
     is_animated: bool = False
+    has_gain_map: bool = False
     orientation: int = 1
     subsampling: str | None = None
     icc: bytes | None = field(default=None, repr=False)
+    hdr: Hdr | None = None
     exif: bytes | None = field(default=None, repr=False)
+    xmp: bytes | None = field(default=None, repr=False)
+    iptc: bytes | None = field(default=None, repr=False)
+    density: Density | None = None
 
     @property
     def width(self) -> int:
@@ -98,6 +112,12 @@ class Header:
     def pixels(self) -> int:
         """Width times height."""
         return self.stored_width * self.stored_height
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What of the file no answer has."""
+        parts = {"frames": self.is_animated, "gain-map": self.has_gain_map}
+        return tuple(name for name, is_there in parts.items() if is_there)
 
     @property
     def megapixels(self) -> float:

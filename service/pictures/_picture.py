@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.pictures import _colour
 from service.pictures._formats import PictureFormat
+from service.pictures._header import Density
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +25,11 @@ class Picture:
         alpha: [H, W] of the same type, not premultiplied, or None.
         icc: the profile of the picture's colour space, known to be usable; None means sRGB.
         exif: EXIF block without the "Exif" prefix, without orientation and thumbnail, location still in.
+        xmp: XMP packet without what an enhanced picture makes untrue, location still in.
+        iptc: IPTC block, location still in.
+        density: pixels an inch, across and down, or None.
         is_grey: one channel in the file: the three of `pixels` are equal, and `encode` writes one.
+        is_neutral: three channels in the file, equal in every pixel: `encode` writes three that are.
         subsampling: chroma subsampling of the JPEG it came from, such as "420", or None.
     """
 
@@ -33,7 +38,11 @@ class Picture:
     alpha: NDArray[Any] | None = field(default=None, repr=False)
     icc: bytes | None = field(default=None, repr=False)
     exif: bytes | None = field(default=None, repr=False)
+    xmp: bytes | None = field(default=None, repr=False)
+    iptc: bytes | None = field(default=None, repr=False)
+    density: Density | None = None
     is_grey: bool = False
+    is_neutral: bool = False
     subsampling: str | None = None
 
     @property

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from service.errors import UnreadablePicture, UnsupportedFormat
+from service.pictures._codecs._heif import coding
+from service.pictures._codecs._raw_kinds import is_raw
 from service.pictures._formats import PictureFormat
 
-ACCEPTED = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF and (with the extra 'nightlift[heic]') HEIC"
+ACCEPTED = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF and (with the extra 'nightlift[raw]') camera raw"
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", PictureFormat.JPEG),
@@ -34,7 +36,6 @@ _REFUSED = (
     (b"\x00\x00\x01\xb3", "an MPEG video"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
-    (b"FUJIFILMCCD-RAW", "a camera raw file"),
     (b"P1", "a Netpbm picture"),
     (b"P2", "a Netpbm picture"),
     (b"P3", "a Netpbm picture"),
@@ -45,6 +46,16 @@ _REFUSED = (
 
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 _AVIF_BRANDS = {b"avif", b"avis"}
+# Of files that do not say how their picture is coded.
+_HEIF_BRANDS = {b"mif1", b"mif2", b"msf1", b"miaf"}
+_CODED = {b"av01": PictureFormat.AVIF, b"hvc1": PictureFormat.HEIC}
+_CODINGS = {
+    b"avc1": "a HEIF with a picture coded by H.264",
+    b"j2k1": "a HEIF with a picture coded by JPEG 2000",
+    b"jpeg": "a HEIF with a picture coded by JPEG",
+    b"vvc1": "a HEIF with a picture coded by H.266",
+    b"unci": "a HEIF with an uncompressed picture",
+}
 
 
 def sniff(data: bytes) -> PictureFormat:
@@ -56,6 +67,8 @@ def sniff(data: bytes) -> PictureFormat:
     """
     if not data:
         raise UnreadablePicture(f"The picture is empty: no byte came. Accepted are {ACCEPTED}.")
+    if is_raw(data):
+        return PictureFormat.RAW
     for signature, format in _SIGNATURES:
         if data.startswith(signature):
             return format
@@ -84,8 +97,11 @@ def _sniff_iso_media(data: bytes) -> PictureFormat:
         return PictureFormat.AVIF
     if brands & _HEIC_BRANDS:
         return PictureFormat.HEIC
-    if data[8:12] == b"crx ":
-        raise _refusal("a camera raw file")
+    if brands & _HEIF_BRANDS:
+        coded = coding(data)
+        if coded in _CODED:
+            return _CODED[coded]
+        raise _refusal(_CODINGS.get(coded, "a HEIF whose picture is coded in a way of its own"))
     raise _refusal("a video")
 
 

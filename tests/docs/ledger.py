@@ -70,7 +70,7 @@ ENTRIES = (
     Entry(r"nightlift (models|doctor)", Runner.SERVICE),
     Entry(r"nightlift enhance (photo|-)(?!.*--(watch|ca)).*", Runner.SERVICE),
     Entry(r"nightlift video .*", Runner.SERVICE),
-    Entry(r"python -m (docs\.\w+|benchmarks\.(per_picture|noise)) .*", Runner.SERVICE),
+    Entry(r"python -m (docs\.\w+|benchmarks\.(per_picture|noise|files)) .*", Runner.SERVICE),
     Entry(r"python -m benchmarks\.(serving|peers) .*", Runner.BENCHMARKS, "short", evidence="benchmarks.peers"),
     Entry(r"nightlift serve", Runner.TRAINING),
     Entry(r"nightlift train zero_dce_improved_cpu .*", Runner.TRAINING, "two steps"),

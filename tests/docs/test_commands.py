@@ -165,7 +165,7 @@ def test_commands_run_beside_a_service(line: str, workplace: Path, server: Serve
         if result.suffix == ".mp4":
             assert result.stat().st_size > 1000
             continue
-        files = [result] if result.is_file() else sorted(result.rglob("*.*"))
+        files = [result] if result.is_file() else sorted(result.rglob("[!.]*.*"))
         assert files
         assert all(decoded(file.read_bytes()).mean() > 20 for file in files)
 

@@ -45,7 +45,7 @@ def test_help_is_quick_and_imports_no_engine() -> None:
 
 def test_flags_allow_what_the_service_allows() -> None:
     assert choices(_flags.Detail) == set(Detail)
-    assert choices(_flags.Format) == set(WRITTEN_FORMATS)
+    assert choices(_flags.Format) == {*WRITTEN_FORMATS, "jpg", "tif"}
     assert choices(_flags.Metadata) == set(Metadata)
     for command in (commands.enhance, commands.bulk):
         given = inspect.signature(command).parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nightlift._records import NAME as RECORDS
 from tests.nightlift.commands import COMMAND, environment, nightlift
 from tests.pictures import constant, dark_scene, decoded, encoded
 from tests.repositories import brightened, make_repository
@@ -89,7 +91,7 @@ def test_a_folder_killed_half_way_is_finished_by_the_next_run(slow_repository: P
     after = {path: path.stat().st_mtime_ns for path in results(out)}
     assert len(after) == PICTURES - 1
     assert half.items() <= after.items(), "what was done was done again"
-    assert not list(out.rglob(".*")), "temporary files are left"
+    assert [path.name for path in out.rglob(".*")] == [RECORDS], "temporary files are left"
     for path in after:
         code = 10 + int(path.name[:3]) % 100
         assert abs(int(decoded(path.read_bytes())[5, 5, 0]) - 2 * code) <= 4  # JPEG and WebP round
@@ -99,10 +101,61 @@ def test_what_is_done_is_skipped_unless_asked_for(repository: Path, tmp_path: Pa
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_bytes(encoded(constant(40)))
     words = ("enhance", tmp_path / "in", "-o", tmp_path / "out", *EXACT)
-    for more, expected in (((), 80), (("--strength", "0"), 80), (("--strength", "0", "--overwrite"), 40)):
+    result = tmp_path / "out/a.png"
+    for more, is_new in (((), True), ((), False), (("--overwrite",), True)):
+        before = result.stat().st_mtime_ns if result.exists() else 0
+        outcome = nightlift(*words, *more, repository=repository)
+        assert outcome.returncode == 0
+        assert (result.stat().st_mtime_ns != before) == is_new
+
+
+def test_what_was_made_with_other_options_is_done_again(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(encoded(constant(40)))
+    words = ("enhance", tmp_path / "in", "-o", tmp_path / "out", *EXACT)
+    said = []
+    for more, expected in (((), 80), (("--strength", "0"), 40), (("--strength", "0"), 40), ((), 80)):
         outcome = nightlift(*words, *more, repository=repository)
         assert outcome.returncode == 0
         assert decoded((tmp_path / "out/a.png").read_bytes())[0, 0, 0] == expected
+        said.append("other options" in outcome.stderr.decode())
+    assert said == [False, True, False, True]
+
+
+def test_a_single_result_that_is_left_is_named(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(constant(40)))
+    words = ("enhance", tmp_path / "a.png", "-o", tmp_path / "b.png", *EXACT)
+    said = [nightlift(*words, repository=repository).stderr.decode() for _ in range(2)]
+    assert ["--overwrite makes it again" in text for text in said] == [False, True]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_pipes_in_a_folder_are_left_out_with_a_word(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(encoded(constant(40)))
+    os.mkfifo(tmp_path / "in/b.png")
+    (tmp_path / "in/c.png").symlink_to("gone.png")
+    outcome = nightlift("enhance", tmp_path / "in", "-o", tmp_path / "out", repository=repository)
+    assert outcome.returncode == 0
+    report = outcome.stderr.decode()
+    assert [name in report for name in ("a.png", "in/b.png", "in/c.png")] == [False, True, True]
+    assert results(tmp_path / "out") == [tmp_path / "out/a.png"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_that_waits_for_what_never_comes(repository: Path, number: int) -> None:
+    command = [*COMMAND, "enhance", "-"]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(repository), **streams) as process:
+        wait_for(lambda: reads_standard_input(process.pid))
+        process.send_signal(number)
+        assert process.wait(20) == 130
+
+
+def reads_standard_input(process: int) -> bool:
+    """Whether one of its threads waits in a read of its file 0."""
+    calls = (path.read_text().split() for path in Path(f"/proc/{process}/task").glob("*/syscall"))
+    return any(call[:2] == ["0", "0x0"] for call in calls)
 
 
 def test_contact_sheets_show_before_and_after(repository: Path, tmp_path: Path) -> None:

@@ -114,6 +114,10 @@ def test_single_pictures_and_streams(
         (["in"], "-", "one picture at a time"),
         (["-"], "out", "no suffix of a picture"),
         (["in/x.png", "other/x.png"], "out", "2 inputs would be written to out/x.png"),
+        (["a.png"], "bright.heic", ".heic is not written; what is written has one of the suffixes .jpg"),
+        (["a.png"], "bright.jp2", ".jp2 is not written"),
+        (["in"], "bright.png", "bright.png is the name of one picture"),
+        (["pipe.png"], "out", "neither a file nor a folder"),
     ],
 )
 def test_what_does_not_go_together_is_said(
@@ -121,8 +125,33 @@ def test_what_does_not_go_together_is_said(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     touch(tmp_path, "a.png", "in/x.png", "other/x.png")
+    os.mkfifo("pipe.png")
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         find_jobs([Path(name) for name in inputs], Path(out), None)
+
+
+def test_a_suffix_and_a_format_that_differ_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    for inputs in ([tmp_path / "a.png"], [STREAM]):
+        with pytest.raises(ValueError, match=r"x\.png is the name of a png file, and --format asks for jpeg"):
+            find_jobs(inputs, tmp_path / "x.png", "jpeg")
+        assert find_jobs(inputs, tmp_path / "x.png", "png")[0].format == "png"
+
+
+def test_what_is_no_file_is_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png")
+    os.mkfifo(tmp_path / "in/b.png")
+    left: list[Path] = []
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out", None, left.append)
+    assert [job.source.name for job in jobs] == ["a.png"]
+    assert left == [tmp_path / "in/b.png"]
+
+
+def test_folders_may_have_names_with_dots(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png")
+    (tmp_path / "old.png").mkdir()
+    for name in ("results.v2", "old.png"):
+        assert find_jobs([tmp_path / "in"], tmp_path / name, None)[0].target == tmp_path / name / "a.png"
 
 
 def test_done_is_what_is_there_and_not_older(tmp_path: Path) -> None:

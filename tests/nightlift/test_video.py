@@ -89,6 +89,36 @@ def test_a_video_is_steady_complete_and_keeps_its_sound(repository: Path, clip: 
     assert not list(tmp_path.glob(".*")), "temporary files are left"
 
 
+@pytest.mark.parametrize(
+    ("metadata", "kept"),
+    [(None, {"title"}), ("without_location", {"title"}), ("keep", {"title", "location"}), ("strip", set())],
+)
+def test_where_a_video_was_taken_is_told_only_where_that_is_asked_for(
+    repository: Path, clip: Path, tmp_path: Path, metadata: str | None, kept: set[str]
+) -> None:
+    located = tmp_path / "located.mp4"
+    tag = ("-metadata", "location=+59.3293+018.0686/", "-metadata:s:a:0", "title=Wind")
+    subprocess.run(("ffmpeg", "-v", "error", "-i", clip, "-c", "copy", "-t", "0.2", *tag, located), check=True)
+    assert probe(located)["format"]["tags"]["location"] == "+59.3293+018.0686/"
+    more = ("--metadata", metadata) if metadata else ()
+    outcome = nightlift("video", located, tmp_path / "out.mp4", *more, repository=repository)
+    assert outcome.returncode == 0, outcome.stderr.decode()
+    assert (b"loci" in (tmp_path / "out.mp4").read_bytes()) == ("location" in kept)
+    assert {"title", "location"} & probe(tmp_path / "out.mp4")["format"].get("tags", {}).keys() == kept
+
+
+def test_a_video_that_is_there_is_left_unless_asked_for(repository: Path, clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"precious")
+    outcome = nightlift("video", clip, target, repository=repository)
+    assert outcome.returncode == 2
+    assert b"out.mp4 is there already; --overwrite replaces it" in outcome.stderr
+    assert target.read_bytes() == b"precious"
+    outcome = nightlift("video", clip, target, "--overwrite", repository=repository)
+    assert outcome.returncode == 0, outcome.stderr.decode()
+    assert len(frames_of(target)) == FRAMES
+
+
 def test_a_video_taken_upright_stays_upright(repository: Path, clip: Path, tmp_path: Path) -> None:
     turned = tmp_path / "turned.mp4"
     rotate = (

@@ -240,4 +240,4 @@ def test_the_disk_is_full_for_the_command_line(tmp_path: Path) -> None:
     assert b"large.png" in outcome.stderr
     assert b"File too large" in outcome.stderr
     assert b"Traceback" not in outcome.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["small.png"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["small.png"]

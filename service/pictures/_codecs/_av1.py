@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from service.pictures._codecs._bits import Bits
+
 _SEQUENCE_HEADER = 1
 # A redundant header stands for a frame as well where none came before it.
 _FRAMES = {3, 6, 7}
@@ -34,34 +36,12 @@ def frame_pixels(pieces: Iterable[memoryview]) -> list[int]:
             if left < 0:
                 raise ValueError(f"more than {_MAX_UNITS} units of AV1 data")
             if kind == _SEQUENCE_HEADER:
-                sequence = _read_sequence(_Bits(payload))
+                sequence = _read_sequence(Bits(payload[:_HEADER_BYTES]))
             elif kind in _FRAMES:
                 if sequence is None:
                     raise ValueError("a frame comes before the sequence header")
-                pixels.append(_read_frame(_Bits(payload), sequence))
+                pixels.append(_read_frame(Bits(payload[:_HEADER_BYTES]), sequence))
     return pixels
-
-
-class _Bits:
-    """Unsigned integers of any number of bits, most significant bit first."""
-
-    def __init__(self, data: memoryview) -> None:
-        head = data[:_HEADER_BYTES]
-        self._value = int.from_bytes(head, "big")
-        self._left = 8 * len(head)
-
-    def take(self, count: int) -> int:
-        self._left -= count
-        if self._left < 0:
-            raise ValueError("an AV1 header is cut short")
-        return self._value >> self._left & (1 << count) - 1
-
-    def skip_variable(self) -> None:
-        """An integer of as many bits as there are zeros before its first one (section 4.10.3)."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        self.take(zeros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +91,7 @@ def _variable_size(piece: memoryview, position: int) -> tuple[int, int]:
     raise ValueError("a size of AV1 data does not end")
 
 
-def _read_sequence(bits: _Bits) -> _Sequence:
+def _read_sequence(bits: Bits) -> _Sequence:
     """A sequence header (section 5.5.1), up to what frame headers depend on."""
     bits.take(4)
     is_reduced = bool(bits.take(1))
@@ -144,7 +124,7 @@ def _read_sequence(bits: _Bits) -> _Sequence:
     )
 
 
-def _read_timing(bits: _Bits) -> int:
+def _read_timing(bits: Bits) -> int:
     """Timing, decoder model and operating points (section 5.5.1); gives the length of a frame's time, 0 for none."""
     delay_bits = time_bits = 0
     has_model = False
@@ -152,7 +132,7 @@ def _read_timing(bits: _Bits) -> int:
         bits.take(64)
         has_equal_intervals = bool(bits.take(1))
         if has_equal_intervals:
-            bits.skip_variable()
+            bits.exponential()
         has_model = bool(bits.take(1))
         if has_model:
             delay_bits = bits.take(5) + 1
@@ -172,7 +152,7 @@ def _read_timing(bits: _Bits) -> int:
     return time_bits
 
 
-def _read_frame(bits: _Bits, sequence: _Sequence) -> int:
+def _read_frame(bits: Bits, sequence: _Sequence) -> int:
     """The pixels of a frame, at most, by its header up to `frame_size_override_flag` (section 5.9.2)."""
     if sequence.is_reduced:
         return sequence.pixels

@@ -1,4 +1,4 @@
-"""Where an AVIF keeps its AV1 data (ISO/IEC 14496-12 and 23008-12).
+"""Where AVIF and HEIC keep their coded data (ISO/IEC 14496-12 and 23008-12).
 
 Decoders choose among a file's pieces by rules that are long and change. So every piece is given that one could
 choose, and files that two readers might take differently are refused.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-_CODED = b"av01"
-_MAX_BOXES = 20_000
+_AV1 = b"av01"
+_MAX_BOXES = 10_000
 _MAX_EXTENTS = 20_000
 
 
@@ -19,16 +19,35 @@ def av1_data(data: bytes) -> list[memoryview]:
     Raises:
         ValueError: the file's structure is damaged, ambiguous, or cut into very many parts.
     """
-    boxes, file = _Boxes(), memoryview(data)
+    boxes, file = Boxes(), memoryview(data)
     pieces: list[memoryview] = []
     for meta in boxes.at(file, b"meta"):
-        pieces += _items(boxes, file, meta[4:])
+        pieces += _items(boxes, file, meta[4:], _AV1)
     for table in boxes.at(file, b"moov", b"trak", b"mdia", b"minf", b"stbl"):
         pieces += _first_samples(boxes, file, table)
     return pieces
 
 
-class _Boxes:
+def item_data(data: bytes, kind: bytes) -> list[memoryview]:
+    """The data of all items of a type; ValueError as for `av1_data`."""
+    boxes, file = Boxes(), memoryview(data)
+    return [piece for meta in boxes.at(file, b"meta") for piece in _items(boxes, file, meta[4:], kind)]
+
+
+def kinds(boxes: Boxes, meta: memoryview) -> dict[int, bytes]:
+    """The coding of every item (ISO/IEC 14496-12, section 8.11.6)."""
+    found = {}
+    for information in boxes.at(meta, b"iinf"):
+        for entry in boxes.at(information[6 if information[0] == 0 else 8 :], b"infe"):
+            fields = Fields(entry)
+            version = fields.take(4) >> 24
+            item = fields.take(2 if version < 3 else 4)
+            fields.take(2)
+            found[item] = fields.bytes(4)
+    return found
+
+
+class Boxes:
     """Reads boxes, of one file a bounded number."""
 
     def __init__(self) -> None:
@@ -36,16 +55,17 @@ class _Boxes:
 
     def at(self, view: memoryview, *path: bytes) -> Iterator[memoryview]:
         """The contents of all boxes of the last type of a path, in all boxes of the type before it, and so on."""
-        for kind, content in self._inside(view):
+        for kind, content in self.inside(view):
             if kind == path[0]:
                 yield from self.at(content, *path[1:]) if len(path) > 1 else (content,)
 
-    def _inside(self, view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    def inside(self, view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+        """Types and contents of the boxes that lie one after the other."""
         while len(view) >= 8:
             self._left -= 1
             if self._left < 0:
                 raise ValueError(f"more than {_MAX_BOXES} boxes")
-            fields = _Fields(view)
+            fields = Fields(view)
             size, kind, head = fields.take(4), fields.bytes(4), 8
             if size == 1:
                 size, head = fields.take(8), 16
@@ -57,7 +77,7 @@ class _Boxes:
             view = view[size:]
 
 
-class _Fields:
+class Fields:
     """Big-endian integers one after the other."""
 
     def __init__(self, view: memoryview) -> None:
@@ -74,8 +94,8 @@ class _Fields:
         return int.from_bytes(self.bytes(size), "big")
 
 
-def _items(boxes: _Boxes, file: memoryview, meta: memoryview) -> Iterator[memoryview]:
-    coded = set(_coded_items(boxes, meta))
+def _items(boxes: Boxes, file: memoryview, meta: memoryview, kind: bytes) -> Iterator[memoryview]:
+    coded = {item for item, coding in kinds(boxes, meta).items() if coding == kind}
     bodies = list(boxes.at(meta, b"idat"))
     seen = set()
     copied = 0
@@ -92,23 +112,11 @@ def _items(boxes: _Boxes, file: memoryview, meta: memoryview) -> Iterator[memory
             yield parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
 
 
-def _coded_items(boxes: _Boxes, meta: memoryview) -> Iterator[int]:
-    """The numbers of the items of type av01 (ISO/IEC 14496-12, section 8.11.6)."""
-    for information in boxes.at(meta, b"iinf"):
-        for entry in boxes.at(information[6 if information[0] == 0 else 8 :], b"infe"):
-            fields = _Fields(entry)
-            version = fields.take(4) >> 24
-            item = fields.take(2 if version < 3 else 4)
-            fields.take(2)
-            if fields.bytes(4) == _CODED:
-                yield item
-
-
-def _locations(boxes: _Boxes, meta: memoryview) -> Iterator[tuple[int, bool, list[tuple[int, int]]]]:
+def _locations(boxes: Boxes, meta: memoryview) -> Iterator[tuple[int, bool, list[tuple[int, int]]]]:
     """Items, whether they lie inside of the meta box, and the start and size of their parts (section 8.11.3)."""
     left = _MAX_EXTENTS
     for location in boxes.at(meta, b"iloc"):
-        fields = _Fields(location)
+        fields = Fields(location)
         version, sizes = fields.take(4) >> 24, fields.take(2)
         start_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
         for _ in range(fields.take(2 if version < 2 else 4)):
@@ -128,18 +136,18 @@ def _locations(boxes: _Boxes, meta: memoryview) -> Iterator[tuple[int, bool, lis
             yield item, method == 1, extents
 
 
-def _first_samples(boxes: _Boxes, file: memoryview, table: memoryview) -> Iterator[memoryview]:
+def _first_samples(boxes: Boxes, file: memoryview, table: memoryview) -> Iterator[memoryview]:
     """The sample where a track's first chunk begins, of all that its tables could mean (sections 8.5, 8.7)."""
-    if not any(_CODED in bytes(description) for description in boxes.at(table, b"stsd")):
+    if not any(_AV1 in bytes(description) for description in boxes.at(table, b"stsd")):
         return
     starts = []
     for kind, size in ((b"stco", 4), (b"co64", 8)):
         for chunks in boxes.at(table, kind):
-            fields = _Fields(chunks[4:])
+            fields = Fields(chunks[4:])
             if fields.take(4):
                 starts.append(fields.take(size))
     for sizes in boxes.at(table, b"stsz"):
-        fields = _Fields(sizes[4:])
+        fields = Fields(sizes[4:])
         same, count = fields.take(4), fields.take(4)
         size = same or (fields.take(4) if count else 0)
         yield from (_cut(file, start, size) for start in starts)

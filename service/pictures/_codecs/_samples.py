@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.errors import NightliftError, UnreadablePicture
 from service.pictures._formats import PictureFormat
-from service.pictures._header import Header
+from service.pictures._header import Density, Header
 
 Array: TypeAlias = NDArray[Any]
 
@@ -46,12 +46,18 @@ class Extras:
     Attributes:
         icc: colour profile, or None.
         exif: EXIF block without prefix, or None.
+        xmp: XMP packet, or None.
+        iptc: IPTC block, or None.
+        density: pixels an inch, across and down, or None.
         quality: 1 to 100, for lossy formats.
         subsampling: chroma subsampling for lossy formats that have a choice, such as "420".
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    density: Density | None = None
     quality: int = 90
     subsampling: str = "420"
 

@@ -38,6 +38,7 @@ def read_header(data: bytes) -> Header:
         orientation=orientation(exif),
         icc=chunks.get(b"ICCP"),
         exif=exif,
+        xmp=chunks.get(b"XMP "),
     )
 
 
@@ -57,6 +58,7 @@ def write(samples: Samples, extras: Extras) -> bytes:
         method=_METHOD,
         exif=extras.exif or b"",
         icc_profile=extras.icc or b"",
+        xmp=extras.xmp or b"",
     )
     return file.getvalue()
 
@@ -96,6 +98,6 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         if kind not in seen and kind != b"ANMF":
             seen.add(kind)
-            is_metadata = kind in (b"ICCP", b"EXIF") and start + length <= len(data)
+            is_metadata = kind in (b"ICCP", b"EXIF", b"XMP ") and start + length <= len(data)
             yield kind, data[start : start + length] if is_metadata else data[start : start + 10]
         position = start + length + length % 2

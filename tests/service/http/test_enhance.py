@@ -14,10 +14,9 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.datastructures import Headers
 
 from service.errors import MalformedRequest
-from service.http._body import SLICE, _parse
+from service.http._form import SLICE, parse_form
 from tests.pictures import dark_scene, decoded, encoded
 from tests.repositories import brightened
 from tests.servers import Server
@@ -254,7 +253,7 @@ def test_others_have_their_turns_while_a_form_is_parsed(cruel: bytes) -> None:
     async def parse() -> None:
         waiting = asyncio.create_task(others())
         with suppress(MalformedRequest):
-            await _parse(Headers({"content-type": "multipart/form-data; boundary=x"}), body)
+            await parse_form("multipart/form-data; boundary=x", body, "image")
         waiting.cancel()
 
     asyncio.run(parse())

@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import tifffile
 from PIL import Image
 
@@ -107,6 +108,144 @@ def box(kind: bytes, *payload: bytes) -> bytes:
     """A box of an ISO media file."""
     content = b"".join(payload)
     return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def strips(parts: list[bytes], compression: int, planes: np.ndarray, rows: int, *, planar: int = 1) -> bytes:
+    """A TIFF of strips that are compressed already."""
+    height, width, channels = planes.shape
+    starts = np.cumsum([8, *map(len, parts[:-1])])
+    body = b"".join(parts) + bytes(sum(map(len, parts)) % 2)
+    values = {
+        256: (width,),
+        257: (height,),
+        258: (8 * planes.itemsize,) * channels,
+        259: (compression,),
+        262: (2,),
+        273: tuple(starts),
+        277: (channels,),
+        278: (rows,),
+        279: tuple(map(len, parts)),
+        284: (planar,),
+    }
+    place = 8 + len(body) + 2 + 12 * len(values) + 4
+    entries, more = b"", b""
+    for tag, numbers in values.items():
+        packed = struct.pack(f"<{len(numbers)}I", *numbers)
+        if len(numbers) > 1:
+            packed, more = struct.pack("<I", place + len(more)), more + packed
+        entries += struct.pack("<HHI", tag, 4, len(numbers)) + packed
+    directory = struct.pack("<H", len(values)) + entries + bytes(4) + more
+    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
+
+
+def heic(pixels: np.ndarray, **options: Any) -> bytes:
+    """A HEIC by libheif, with the encoder that the service has not."""
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(file, **{"quality": 90, **options})
+    return file.getvalue()
+
+
+def heif_described(file: bytes, *, add: tuple[bytes, ...] = (), alpha_without: bytes = b"") -> bytes:
+    """A file of libavif whose main picture has more boxes that describe it, or whose alpha has one kind fewer."""
+    meta = _content(file, b"meta")
+    ipco, ipma = _content(meta, b"ipco"), _content(meta, b"ipma")
+    known = _kinds(ipco)
+    rows, position = b"", 8
+    for item in range(1, 1 + int.from_bytes(ipma[4:8], "big")):
+        places = list(ipma[position + 3 : position + 3 + ipma[position + 2]])
+        position += 3 + len(places)
+        if item == 1:
+            places += [number | _essential(part) for number, part in enumerate(add, len(known) + 1)]
+        elif alpha_without:
+            places = [place for place in places if known[(place & 127) - 1] != alpha_without]
+        rows += struct.pack(">HB", item, len(places)) + bytes(places)
+    changed = file
+    for old, new in ((ipco, ipco + b"".join(add)), (ipma, ipma[:8] + rows)):
+        changed = changed.replace(
+            struct.pack(">I", 8 + len(old)) + _before(file, old), box(_before(file, old), new)[:8]
+        )
+        changed = changed.replace(old, new)
+    delta = len(changed) - len(file)
+    for kind in (b"iprp", b"meta"):
+        size = 8 + len(_content(file, kind))
+        changed = changed.replace(struct.pack(">I4s", size, kind), struct.pack(">I4s", size + delta, kind))
+    iloc = _content(file, b"iloc")
+    moved = bytearray(iloc)
+    for start in range(8, len(iloc), 14):  # number, reference, one extent: its start and size
+        place = int.from_bytes(iloc[start + 6 : start + 10], "big") + delta
+        moved[start + 6 : start + 10] = place.to_bytes(4, "big")
+    return changed.replace(iloc, bytes(moved))
+
+
+def _essential(part: bytes) -> int:
+    """The mark of boxes that change what is shown."""
+    return 0x80 if part[4:8] in (b"clap", b"irot", b"imir") else 0
+
+
+def _before(file: bytes, content: bytes) -> bytes:
+    start = file.index(content)
+    return file[start - 4 : start]
+
+
+def _content(file: bytes, kind: bytes) -> bytes:
+    start = file.index(kind)
+    return file[start + 4 : start - 4 + int.from_bytes(file[start - 4 : start], "big")]
+
+
+def _kinds(boxes: bytes) -> list[bytes]:
+    kinds, position = [], 0
+    while position < len(boxes):
+        kinds.append(boxes[position + 4 : position + 8])
+        position += int.from_bytes(boxes[position : position + 4], "big")
+    return kinds
+
+
+def clean_aperture(width: int, height: int, right: int = 0, down: int = 0) -> bytes:
+    """A box `clap`: this much of a picture, moved from its middle by half pixels."""
+    return box(b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, right, 2, down, 2))
+
+
+def colours_by_number(primaries: int, transfer: int) -> bytes:
+    """A box `colr` of code points."""
+    return box(b"colr", b"nclx", struct.pack(">HHHB", primaries, transfer, 6, 0x80))
+
+
+XMP = (
+    "<?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>\n<x:xmpmeta xmlns:x='adobe:ns:meta/'>"
+    "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description rdf:about=''"
+    " xmlns:xmp='http://ns.adobe.com/xap/1.0/' xmlns:exif='http://ns.adobe.com/exif/1.0/'"
+    " xmlns:tiff='http://ns.adobe.com/tiff/1.0/' xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/'"
+    " xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:ext='http://iptc.org/std/Iptc4xmpExt/2008-02-29/'"
+    " xmlns:drone='http://www.dji.com/drone-dji/1.0/' xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/'"
+    " xmp:Rating='4' photoshop:City = \"Stock>holm\" drone:GpsLatitude='+59.3' hdrgm:Version='1.0'"
+    " tiff:Orientation='6'>"
+    "<exif:GPSLatitude>59,19.55N</exif:GPSLatitude><photoshop:Country/>"
+    "<dc:rights><rdf:Alt><rdf:li xml:lang='x-default'>\u00a9 Nightlift</rdf:li></rdf:Alt></dc:rights>"
+    "<ext:LocationShown><rdf:Bag><rdf:li rdf:parseType='Resource'><ext:City>Stockholm</ext:City></rdf:li></rdf:Bag>"
+    "</ext:LocationShown><dc:subject><rdf:Bag><rdf:li>night</rdf:li></rdf:Bag></dc:subject>"
+    "</rdf:Description></rdf:RDF></x:xmpmeta>\n<?xpacket end='w'?>"
+).encode()
+"""A packet with a rating, rights and a keyword, a place in five ways, and what an enhanced picture makes untrue."""
+
+
+def iptc_block(*places: int) -> bytes:
+    """An IPTC block with a caption and a keyword, and "Stockholm" in these fields."""
+    fields = [(120, b"Harbour at night"), (25, b"night"), *((number, b"Stockholm") for number in places)]
+    return b"".join(struct.pack(">BBBH", 0x1C, 2, number, len(text)) + text for number, text in fields)
+
+
+def iptc_resources(block: bytes) -> bytes:
+    """A segment of JPEG with Photoshop's resources: another one, with a name, and the IPTC block."""
+    other = b"8BIM" + struct.pack(">H", 0x03ED) + b"\x03abc" + struct.pack(">I", 3) + b"xyz\0"
+    record = b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(block)) + block + bytes(len(block) % 2)
+    content = b"Photoshop 3.0\0" + other + record
+    return b"\xff\xed" + struct.pack(">H", 2 + len(content)) + content
+
+
+def with_segment(jpeg: bytes, segment: bytes) -> bytes:
+    """A JPEG with another segment behind its first one."""
+    start = 4 + int.from_bytes(jpeg[4:6], "big")
+    return jpeg[:start] + segment + jpeg[start:]
 
 
 def bmp_in_runs(width: int, height: int) -> bytes:

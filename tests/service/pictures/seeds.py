@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
-import pillow_heif
 from PIL import Image
 
-from tests.service.pictures.files import exif_block, pillow_file, png_file, tiff_file
+from tests.service.pictures.files import exif_block, heic, pillow_file, png_file, tiff_file
 from tests.service.pictures.profiles import rgb_profile
-
-
-def _heic(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    pillow_heif.from_pillow(image).save(file, quality=50)
-    return file.getvalue()
 
 
 def _seeds() -> dict[str, bytes]:
@@ -40,7 +31,7 @@ def _seeds() -> dict[str, bytes]:
         "tiff 16": tiff_file(deep, photometric="rgb", compression="zlib"),
         "bmp": pillow_file(color, "BMP"),
         "gif": pillow_file(image, "GIF", save_all=True, append_images=[image.rotate(180)]),
-        "heic": _heic(image),
+        "heic": heic(color, quality=50),
     }
 
 

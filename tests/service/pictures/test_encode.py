@@ -176,3 +176,23 @@ def test_again_and_again_nothing_is_lost(format: PictureFormat) -> None:
     assert once.icc == twice.icc == rgb_profile()
     assert once.exif == twice.exif
     assert once.exif is not None
+
+
+@pytest.mark.parametrize("format", WRITTEN_FORMATS)
+def test_grey_that_is_stored_as_rgb_stays_grey(format: PictureFormat) -> None:
+    rgb = np.repeat(grey_pixels()[..., None], 3, axis=2)
+    picture = decode(pillow_file(rgb, "JPEG"))
+    assert picture.is_neutral
+    assert not picture.is_grey
+    tinted = dataclasses.replace(picture, pixels=np.clip(picture.pixels * (1.5, 1.4, 1.6), 0, 255).astype(np.uint8))
+    answer = opened(encode(tinted, format=format))
+    assert answer.mode == "RGB"
+    levels = np.asarray(answer).astype(int)
+    assert np.abs(levels - levels[..., :1]).max() <= (format is WEBP)
+    assert decode(encode(tinted, format=format)).is_neutral
+
+
+def test_one_coloured_pixel_makes_a_picture_coloured() -> None:
+    rgb = np.repeat(grey_pixels()[..., None], 3, axis=2)
+    rgb[-1, -1, 2] ^= 1
+    assert not decode(pillow_file(rgb, "PNG")).is_neutral

@@ -54,7 +54,7 @@ def test_negotiation(requested, accept, source, expected) -> None:
 
 def test_media_types_and_what_is_written() -> None:
     assert PictureFormat.JPEG.media_type == "image/jpeg"
-    assert [f for f in PictureFormat if not f.is_written] == ["bmp", "gif", "heic"]
+    assert [f for f in PictureFormat if not f.is_written] == ["bmp", "gif", "heic", "raw"]
 
 
 @pytest.mark.parametrize(("name", "side"), [("webp", 16_383), ("jpeg", 65_500)])

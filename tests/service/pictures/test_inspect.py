@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import sys
 import time
 import tracemalloc
 import zlib
@@ -126,11 +125,6 @@ def test_unreadable_headers(data: bytes, message: str) -> None:
         (bytes(range(256)), "unknown"),
         (tiff_file(COLOR.astype(np.float32), photometric="rgb"), "floating-point"),
         (tiff_file(GREY.astype(np.uint32)), "32 bits"),
-        (
-            tiff_file(np.moveaxis(color_pixels(16), 2, 0).copy(), photometric="rgb", planarconfig="separate"),
-            "interleaved",
-        ),
-        (tiff_file(COLOR, photometric="rgb", subfiletype=1), "raw"),
         (bmp_in_runs(72, 48), "run-length"),
     ],
 )
@@ -139,16 +133,10 @@ def test_unsupported_kinds_are_named(data: bytes, name: str) -> None:
         inspect(data)
 
 
-def test_heic_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(UnsupportedFormat, match=r"nightlift\[heic\]"):
-        inspect(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(64))
-
-
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ((20_000, 20_000), r"20000x20000.*400\.0 million.*64 million"),
+        ((20_000, 20_000), r"20000x20000.*400\.0 million.*67\.2 million"),
         ((1_000_000, 1), "each side must have at least 16"),
         ((15, 60), "each side must have at least 16"),
         ((16, 129), r"129x16, 8\.1:1.*8:1"),

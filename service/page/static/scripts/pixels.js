@@ -1,4 +1,4 @@
-// Files to bitmaps. What the browser cannot decode (TIFF, HEIC), the service does.
+// Files to bitmaps. What the browser cannot decode (TIFF, HEIC, raw), the service does.
 
 import { enhance } from "./api.js";
 

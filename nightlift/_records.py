@@ -1,0 +1,57 @@
+"""With which options the pictures of a folder were made, so that a run with others does not take them for done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+NAME = ".nightlift.jsonl"
+"""Of the file in the folder of results: a line for each picture, the latest counts."""
+
+
+class Records:
+    """What is known of the results in a folder; those that nothing is known of may have been made with any options.
+
+    Args:
+        folder: of the results; None keeps no records.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._known = dict(_lines(folder / NAME)) if folder else {}
+
+    def is_other(self, target: Path, options: Mapping[str, Any]) -> bool:
+        """Whether a result was made with other options than these."""
+        known = self._known.get(self._name(target))
+        return known is not None and known != dict(options)
+
+    def note(self, target: Path, options: Mapping[str, Any]) -> None:
+        """A result has been made with these options."""
+        if self._folder is None or self._known.get(self._name(target)) == dict(options):
+            return
+        self._known[self._name(target)] = dict(options)
+        line = json.dumps({"name": self._name(target), "options": dict(options)}, sort_keys=True)
+        with suppress(OSError), (self._folder / NAME).open("a", encoding="utf-8") as file:  # the picture is there
+            file.write(line + "\n")
+
+    def _name(self, target: Path) -> str:
+        return target.relative_to(self._folder).as_posix() if self._folder else target.as_posix()
+
+
+def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The lines of a file; what a killed process left half written is passed over."""
+    found = []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+            found.append((str(record["name"]), dict(record["options"])))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

@@ -1,0 +1,80 @@
+"""Signals that end a run: the first lets what is under way finish, the second ends the process in any case."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """A signal came while something was waited for that may never come."""
+
+
+@asynccontextmanager
+async def until_signal(last_words: Callable[[], object]) -> AsyncIterator[asyncio.Event]:
+    """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once, after `last_words`.
+
+    Not as usual, by KeyboardInterrupt: the interpreter would wait for threads, and one may read what never comes.
+    """
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop(number: int) -> None:
+        if stopped.is_set():
+            last_words()
+            os._exit(128 + number)
+        stopped.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield stopped
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def unless_stopped(stopped: asyncio.Event, work: Callable[[], T]) -> T:
+    """The result of blocking work, in a thread that nobody waits for where a signal comes first.
+
+    Raises:
+        Stopped: it did.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, error: BaseException | None) -> None:
+        if result.cancelled():
+            return
+        if error is None:
+            result.set_result(value)  # type: ignore[arg-type]
+        else:
+            result.set_exception(error)
+
+    def run() -> None:
+        value, failure = None, None
+        try:
+            value = work()
+        except BaseException as error:
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, value, failure)
+
+    threading.Thread(target=run, daemon=True).start()
+    stop = asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait((result, stop), return_when=asyncio.FIRST_COMPLETED)
+        if result.done():
+            return result.result()
+        result.cancel()
+        raise Stopped
+    finally:
+        stop.cancel()

@@ -1,0 +1,173 @@
+"""What AVIF and HEIC say of their main picture by the boxes that they share (HEIF, ISO/IEC 23008-12).
+
+Decoders know most of it, but Pillow leaves out the clean aperture and the colours given by number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.pictures._codecs._hevc import configured_pixels
+from service.pictures._codecs._iso_media import Boxes, Fields, kinds
+from service.pictures._matrix_profiles import Colours, by_codes
+
+_MAX_ASSOCIATIONS = 4096
+_MAX_LEVELS = 4
+_HEAD = 64  # as much of a description as any reader of them wants
+_HEVC = b"hvc1"
+_DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A part of a picture, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The main picture: its coding, such as b"av01", and the boxes that describe it, in their order."""
+
+    kind: bytes
+    properties: tuple[tuple[bytes, bytes], ...]
+
+    def all(self, kind: bytes) -> Iterator[bytes]:
+        """The contents of its boxes of a type."""
+        return (content for name, content in self.properties if name == kind)
+
+
+def coding(data: bytes) -> bytes:
+    """How the main picture, or what it is made of, is coded: b"av01", b"hvc1", ...; b"" where nothing says."""
+    boxes = Boxes()
+    for meta in boxes.at(memoryview(data), b"meta"):
+        coded = kinds(boxes, meta[4:])
+        main = coded.get(main_number(boxes, meta[4:]), b"")
+        if main not in _DERIVED:
+            return main
+        return next((kind for kind in coded.values() if kind in (b"av01", b"hvc1")), main)
+    return b""
+
+
+def main_item(data: bytes) -> Item | None:
+    """The main picture of the file, or None where there is none, as in sequences."""
+    boxes = Boxes()
+    for meta in boxes.at(memoryview(data), b"meta"):
+        inside = meta[4:]
+        item = main_number(boxes, inside)
+        properties = [
+            (kind, bytes(content[:_HEAD]))
+            for table in boxes.at(inside, b"iprp", b"ipco")
+            for kind, content in boxes.inside(table)
+        ]
+        places = next((places for number, places in associations(boxes, inside) if number == item), [])
+        chosen = (properties[number - 1] for _, number in places if 0 < number <= len(properties))
+        return Item(kinds(boxes, inside).get(item, b""), tuple(chosen))
+    return None
+
+
+def has_gain_map(data: bytes) -> bool:
+    """Whether a picture of the file says how the main one looks on HDR displays: ISO 21496-1's, or Apple's."""
+    boxes = Boxes()
+    for meta in boxes.at(memoryview(data), b"meta"):
+        kinds_of = boxes.at(meta[4:], b"iprp", b"ipco", b"auxC")
+        if b"tmap" in kinds(boxes, meta[4:]).values() or any(b"hdrgainmap" in bytes(kind) for kind in kinds_of):
+            return True
+    return False
+
+
+def colours(item: Item | None, *, grey: bool) -> Colours:
+    """The colour space that a picture names by numbers; sRGB where it names none."""
+    for content in item.all(b"colr") if item else ():
+        if content[:4] == b"nclx" and len(content) >= 10:
+            return by_codes(int.from_bytes(content[4:6], "big"), int.from_bytes(content[6:8], "big"), grey=grey)
+    return Colours(None)
+
+
+def clean_aperture(item: Item | None, width: int, height: int) -> Crop | None:
+    """The part of a picture that is meant to be shown (section 6.5.9); None where that is all, or makes no sense."""
+    content = next(item.all(b"clap"), b"") if item else b""
+    if len(content) < 32:
+        return None
+    numbers = [int.from_bytes(content[i : i + 4], "big", signed=i >= 16 and not i % 8) for i in range(0, 32, 4)]
+    if 0 in numbers[1::2]:
+        return None
+    across, down, right, below = (numbers[i] / numbers[i + 1] for i in range(0, 8, 2))
+    left, top = (width - across) / 2 + right, (height - down) / 2 + below
+    if not all(number.is_integer() for number in (across, down, left, top)):
+        return None
+    crop = Crop(int(left), int(top), int(across), int(down))
+    fits = 0 <= crop.left <= width - crop.width and 0 <= crop.top <= height - crop.height
+    return crop if fits and min(crop.width, crop.height) > 0 else None
+
+
+def hevc_pixels(data: bytes) -> list[int]:
+    """The pixels of every HEVC picture that the main one is made of, each by its largest parameter set.
+
+    Raises:
+        ValueError or IndexError: the file is damaged, or a picture has no parameter set.
+    """
+    boxes, found = Boxes(), []
+    for meta in boxes.at(memoryview(data), b"meta"):
+        inside = meta[4:]
+        properties = [content for table in boxes.at(inside, b"iprp", b"ipco") for content in boxes.inside(table)]
+        places, coded = dict(associations(boxes, inside)), kinds(boxes, inside)
+        parts = _parts(boxes, inside)
+        for item in parts:
+            if coded.get(item) != _HEVC:
+                continue
+            chosen = [properties[number - 1] for _, number in places.get(item, ()) if 0 < number <= len(properties)]
+            sizes = [pixels for kind, box in chosen if kind == b"hvcC" for pixels in configured_pixels(bytes(box))]
+            found.append(max(sizes) * parts[item])
+    return found
+
+
+def _parts(boxes: Boxes, meta: memoryview) -> dict[int, int]:
+    """The main picture, what it is put together of, and what lies over it, such as alpha; each with how often."""
+    derived: list[tuple[int, int]] = []
+    main = main_number(boxes, meta)
+    parts = {main: 1}
+    for references in boxes.at(meta, b"iref"):
+        is_long = references[0] > 0
+        for kind, content in boxes.inside(references[4:]):
+            fields = Fields(content)
+            source, count = fields.take(4 if is_long else 2), fields.take(2)
+            targets = [fields.take(4 if is_long else 2) for _ in range(count)]
+            if kind == b"dimg":
+                derived += [(source, target) for target in targets]
+            elif kind == b"auxl" and main in targets:
+                parts[source] = 1
+    for _ in range(_MAX_LEVELS):
+        for source, target in derived:
+            if source in parts and source != target:
+                parts[target] = parts.get(target, 0) + 1
+        derived = [(source, target) for source, target in derived if source not in parts]
+    return parts
+
+
+def associations(boxes: Boxes, meta: memoryview) -> Iterator[tuple[int, list[tuple[bool, int]]]]:
+    """Items, and for each the boxes of `ipco` that describe it: whether they must be understood, and their number."""
+    for table in boxes.at(meta, b"iprp", b"ipma"):
+        yield from read_associations(table)
+
+
+def read_associations(table: memoryview) -> Iterator[tuple[int, list[tuple[bool, int]]]]:
+    """The content of one box `ipma` (ISO/IEC 14496-12, section 8.11.14)."""
+    fields = Fields(table)
+    version, is_wide = fields.take(1), bool(fields.take(3) & 1)
+    bits = 15 if is_wide else 7
+    for _ in range(min(fields.take(4), _MAX_ASSOCIATIONS)):
+        item, count = fields.take(4 if version else 2), fields.take(1)
+        marks = [fields.take(2 if is_wide else 1) for _ in range(count)]
+        yield item, [(bool(mark >> bits), mark & (1 << bits) - 1) for mark in marks]
+
+
+def main_number(boxes: Boxes, meta: memoryview) -> int:
+    """The number of the main picture (section 8.11.4), or 0."""
+    for content in boxes.at(meta, b"pitm"):
+        return int.from_bytes(content[4 : 6 if content[0] == 0 else 8], "big")
+    return 0

@@ -1,0 +1,64 @@
+"""Which files are camera raw, by their first bytes and directories: many are TIFFs whose first page is small."""
+
+from __future__ import annotations
+
+from service.pictures._directories import Directory, first_directory, read_directory
+
+_SIGNATURES = (
+    b"FUJIFILMCCD-RAW",  # RAF
+    b"IIRO",  # ORF
+    b"IIRS",
+    b"MMOR",
+    b"IIU\0",  # RW2
+    b"\0MRM",  # MRW
+    b"FOVb",  # X3F
+)
+_NEW_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG = 254, 259, 262, 330, 50706
+_OF_CAMERAS = {271, _SUB_DIRECTORIES}
+"""Tags beside a small first page that other files have not: the maker, and directories of further pictures."""
+_SENSOR_COLOURS = {32803, 34892}
+"""Photometric interpretations: a colour filter array, and linear raw."""
+_MAKERS_COMPRESSIONS = {32767, 32769, 32770, 34713, 65000, 65535}
+"""Of Sony, Epson, Samsung, Nikon, Kodak and Pentax."""
+_MAX_DIRECTORIES = 16
+
+
+def is_raw(data: bytes) -> bool:
+    """Whether a file is a camera's raw data, of whatever maker; a TIFF that cannot be parsed is not."""
+    if data.startswith(_SIGNATURES):
+        return True
+    if data[4:12] == b"ftypcrx ":  # CR3
+        return True
+    if data[:4] not in (b"II*\0", b"MM\0*"):
+        return False
+    if data[8:10] == b"CR":  # CR2
+        return True
+    try:
+        first = first_directory(data)
+    except ValueError:
+        return False
+    has_thumbnail = bool(first.integer(_NEW_SUBFILE_TYPE) & 1) and not first.entries.keys().isdisjoint(_OF_CAMERAS)
+    if _DNG in first.entries or has_thumbnail:
+        return True
+    return any(
+        directory.integer(_PHOTOMETRIC) in _SENSOR_COLOURS or directory.integer(_COMPRESSION) in _MAKERS_COMPRESSIONS
+        for directory in (first, *_others(first))
+    )
+
+
+def _others(first: Directory) -> list[Directory]:
+    """The directories that the first one points to, and those that follow it."""
+    found = []
+    for position in first.integers(_SUB_DIRECTORIES, most=_MAX_DIRECTORIES):
+        try:
+            found.append(read_directory(first.data, first.order, position))
+        except ValueError:
+            continue
+    position = first.next_position
+    while position and len(found) < 2 * _MAX_DIRECTORIES:
+        try:
+            found.append(read_directory(first.data, first.order, position))
+        except ValueError:
+            break
+        position = found[-1].next_position
+    return found
