@@ -48,9 +48,9 @@ def prepare_method(fabric: Fabric, wrapped: Any, name: str, compiled: bool = Fal
     On several devices Fabric leads it through the gradient exchange. On one, Fabric would call it bare, without
     the precision; there it can be compiled.
     """
+    method = getattr(wrapped.module, name)
     wrapped.mark_forward_method(name)
     if fabric.world_size == 1:
-        method = getattr(wrapped.module, name)
         setattr(wrapped, name, _in_precision(fabric, torch.compile(method, dynamic=False) if compiled else method))
 
 

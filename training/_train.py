@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +42,7 @@ def train(
     keep_compact: bool = False,
     unfinished: Path = UNFINISHED,
     progress: bool = True,
+    trainer_type: Callable[..., Trainer] = Trainer,
 ) -> TrainingResult:
     """Train a network as a recipe says, or go on with a training that was interrupted.
 
@@ -64,6 +65,7 @@ def train(
         unfinished: folder of compact states, named as `out`. One is read where it is further on than `last.ckpt`,
             and deleted when the training is done.
         progress: show a bar, or lines where the output is no terminal.
+        trainer_type: what makes the trainer, for tools that look into it.
 
     Raises:
         FileNotFoundError: a recipe, folder or checkpoint is missing.
@@ -131,7 +133,7 @@ def train(
         "git_revision": git_revision(),
         **describe_machine(fabric.device, devices),
     }
-    trainer = Trainer(fabric, plan, objective, split, out, manifest, workers, compact, keep_compact)
+    trainer = trainer_type(fabric, plan, objective, split, out, manifest, workers, compact, keep_compact)
     return trainer.fit(resume=resume, limits=Limits(stop_after, deadline), progress=progress)
 
 

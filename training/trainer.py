@@ -278,10 +278,11 @@ class Trainer:
         modules = {id(player.module): player.module for player in self.players.values()}
         for module in modules.values():
             owned = {name: player for name, player in self.players.items() if player.module is module}
+            methods = {method for player in owned.values() for method in player.methods}
             compiled = self.recipe.compile and module is self.network
-            fast: Any = torch.compile(module, dynamic=False) if compiled else module
+            fast: Any = torch.compile(module, dynamic=False) if compiled and not methods else module
             wrapped, *optimizers = self.fabric.setup(fast, *(self.optimizers[name] for name in owned))
-            for method in {method for player in owned.values() for method in player.methods}:
+            for method in methods:
                 prepare_method(self.fabric, wrapped, method, compiled)
             self.optimizers |= dict(zip(owned, optimizers, strict=True))
             places = [

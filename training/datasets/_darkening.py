@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Annotated
 
 import cv2
@@ -60,16 +61,17 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
 
     Shot noise is Gaussian of the Poisson distribution's variance, which is close from some ten electrons on.
     """
-    light = (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32)[view]
-    gain = np.exp(random.uniform(*np.log(words.gain)))
+    light = cv2.LUT(view, (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32))
+    # Plain numbers, for NumPy's would make double precision of everything.
+    gain = float(np.exp(random.uniform(*np.log(words.gain))))
     # Where none is backlit nothing is drawn, so that trainings of before repeat.
     backlit = words.backlit > 0 and random.random() < words.backlit
-    light *= _backlight(view, np.sqrt(gain)) if backlit else gain
+    light *= _backlight(view, math.sqrt(gain)) if backlit else gain
     light *= np.exp(random.normal(0, words.balance, 3) * (1, 0, 1)).astype(np.float32)
-    electrons = np.exp(random.uniform(*np.log(words.electrons)))
+    electrons = float(np.exp(random.uniform(*np.log(words.electrons))))
     deviation = np.sqrt(light * electrons + random.uniform(*words.read_noise) ** 2) / electrons
-    light = light + deviation.astype(np.float32) * random.standard_normal(view.shape, np.float32)
-    codes = np.clip(light, 0, 1) ** (1 / random.uniform(*words.tone))
+    light += deviation * random.standard_normal(view.shape, np.float32)
+    codes = cv2.pow(np.clip(light, 0, 1), 1 / random.uniform(*words.tone))  # ten times as fast as NumPy's
     dark = np.round(255 * codes).astype(np.uint8)
     return _compressed(dark, words, random) if random.random() < words.jpeg else dark
 

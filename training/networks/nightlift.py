@@ -128,7 +128,7 @@ class Nightlift(nn.Module):
         coarse, scene = self.scene(coarse)
         middle = self.middle_again(middle + _twice(self.from_eighth(coarse)))
         fine = self.fine_again(fine + _twice(self.from_quarter(middle)))
-        terms = F.pixel_shuffle(self.head(fine), 2).to(proxy.dtype)
+        terms = F.pixel_shuffle(self.head(fine), 2).to(proxy.dtype).contiguous()
         light = self.light(scene).to(proxy.dtype)[:, :, None, None]
         return self._compose(terms, light)
 

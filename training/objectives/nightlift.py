@@ -98,6 +98,8 @@ class NightliftTraining(Objective):
             scale: sides of the proxy over those of the picture.
         """
         weights = self.settings.model_dump()
+        # Maps lie in memory channel by channel: so should what they are applied to.
+        low, high = low.contiguous(), high.contiguous()
         coefficients = self.network.affine(_proxy(low, scale)).float()
         enhanced = self.network.render(coefficients, low)
         matched = match_brightness(enhanced, high)
@@ -147,7 +149,8 @@ def hue_distance(image: Tensor, reference: Tensor) -> Tensor:
 
     A grey that should be grey gives 0 at any brightness; dark places, whose colour nobody sees, count little.
     """
-    ours, theirs = (F.avg_pool2d(picture, 8) for picture in (image, reference))
+    height, width = (side // 8 for side in image.shape[2:])
+    ours, theirs = (shrink(picture[:, :, : 8 * height, : 8 * width], height, width) for picture in (image, reference))
     cosine = F.cosine_similarity(ours, theirs, dim=1, eps=1e-3)
     brightness = theirs.mean(dim=1)
     return ((1 - cosine) * brightness).mean() / brightness.mean().clamp(min=1e-3)
