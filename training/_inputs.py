@@ -90,6 +90,8 @@ class Inputs:
             sampler=steps,
             num_workers=self._workers,
             prefetch_factor=AHEAD if self._workers else None,
+            # New processes, for a copy of one whose threads hold locks can wait for them for ever.
+            multiprocessing_context="spawn" if self._workers else None,
             worker_init_fn=_set_up_worker,
         )
         return iter(loader)
@@ -119,7 +121,7 @@ class _BatchByStep(Dataset[dict[str, Tensor]]):
 
 def _set_up_worker(number: int) -> None:
     os.nice(WORKER_NICENESS)
-    cv2.setNumThreads(1)  # the parent's threads do not exist in a forked process
+    cv2.setNumThreads(1)
 
 
 def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:

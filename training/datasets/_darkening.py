@@ -61,12 +61,13 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
 
     Shot noise is Gaussian of the Poisson distribution's variance, which is close from some ten electrons on.
     """
-    light = cv2.LUT(view, (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32))
+    curve = (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32)
+    light: NDArray[np.float32] = np.asarray(cv2.LUT(view, curve), np.float32)
     # Plain numbers, for NumPy's would make double precision of everything.
     gain = float(np.exp(random.uniform(*np.log(words.gain))))
     # Where none is backlit nothing is drawn, so that trainings of before repeat.
     backlit = words.backlit > 0 and random.random() < words.backlit
-    light *= _backlight(view, math.sqrt(gain)) if backlit else gain
+    light *= _backlight(view, math.sqrt(gain)) if backlit else np.float32(gain)
     light *= np.exp(random.normal(0, words.balance, 3) * (1, 0, 1)).astype(np.float32)
     electrons = float(np.exp(random.uniform(*np.log(words.electrons))))
     deviation = np.sqrt(light * electrons + random.uniform(*words.read_noise) ** 2) / electrons

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -41,8 +40,8 @@ class Stream:
         self.fields = dict(fields)
         self.batch_size = batch_size
         self.seed = seed
-        self._order = lru_cache(maxsize=2)(self._shuffle)
-        self._read = lru_cache(maxsize=None)(self._load)
+        self._views: dict[int, dict[str, Pixels]] = {}
+        self._orders: dict[int, np.ndarray] = {}
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
         """The batch of a step: uint8 [N, 3, H, W] by name.
@@ -58,15 +57,22 @@ class Stream:
         return {name: stack([item[name] for item in items]) for name in self.fields}
 
     def _item(self, number: int) -> dict[str, Pixels]:
-        epoch, place = divmod(number, len(self.samples))
+        epoch, position = divmod(number, len(self.samples))
         random = np.random.default_rng([self.seed, number])
-        return transform(self._read(int(self._order(epoch)[place])), self.transforms, random)
+        return transform(self._read(int(self._order(epoch)[position])), self.transforms, random)
 
-    def _shuffle(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.samples))
+    def _order(self, epoch: int) -> np.ndarray:
+        """The samples' order in an epoch; of a batch over its end, two are needed."""
+        if epoch not in self._orders:
+            last = max(self._orders, default=epoch)
+            self._orders = {known: order for known, order in self._orders.items() if known == last}
+            self._orders[epoch] = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.samples))
+        return self._orders[epoch]
 
-    def _load(self, index: int) -> dict[str, Pixels]:
-        return read_views(self.samples[index], self.fields, self.transforms)
+    def _read(self, index: int) -> dict[str, Pixels]:
+        if index not in self._views:
+            self._views[index] = read_views(self.samples[index], self.fields, self.transforms)
+        return self._views[index]
 
 
 def read_views(sample: Sample, fields: Mapping[str, str], transforms: Transforms) -> dict[str, Pixels]:
