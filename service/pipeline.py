@@ -59,7 +59,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Job:
-    """One picture of a request: what it is, what is held for it, and the seconds that each stage may take."""
+    """One picture of a request: what it is, what is held for it, and the seconds that stages in threads may take."""
 
     request: _Request
     data: bytes
@@ -156,9 +156,9 @@ class Pipeline:
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
+        ticket.expect("network", model.intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
-            "network": ticket.expect("network", model.intake.model, sum(render_plan.item_pixels)),
             "finish": ticket.expect("finish", target, header.pixels),
         }
         async with self._budget.hold(header.pixels, ticket.caller) as lease:
@@ -208,7 +208,7 @@ class Pipeline:
             outputs, outcomes = await run_network(
                 ticket.model, prepared, job.request.deadline, expectation, ticket.caller
             )
-        ticket.done(job.costs["network"])
+        ticket.done("network", ticket.model.intake.model, sum(job.plan.item_pixels))
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs
@@ -222,7 +222,7 @@ class Pipeline:
             return work(), time.monotonic() - started
 
         result, seconds = await self._in_thread(timed, ticket.caller, job.costs[stage], job.lease)
-        ticket.done(job.costs[stage])
+        ticket.done(stage, kind, job.header.pixels)
         ticket.capacity.costs.observe(stage, kind, job.header.pixels, seconds)
         return result
 
