@@ -31,7 +31,7 @@ from service.pictures import (
     negotiate_format,
 )
 from service.rendering import Prepared, Rendered, RenderPlan, finish, plan, prepare
-from service.settings import Settings, available_cores
+from service.settings import Settings
 from service.telemetry import Metrics
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Job:
-    """One picture of a request: what it is, what is held for it, and the seconds that each stage may take."""
+    """One picture of a request: what it is, what is held for it, and the seconds that stages in threads may take."""
 
     request: _Request
     data: bytes
@@ -92,13 +92,12 @@ async def run_network(
 class Pipeline:
     """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, threads: FairExecutor) -> None:
         self._settings = settings
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
         self._budget = Budget(settings.max_pixels_in_flight)
-        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
-        self._threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
+        self._threads = threads
 
     async def enhance(
         self,
@@ -157,9 +156,9 @@ class Pipeline:
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
+        ticket.expect("network", model.intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
-            "network": ticket.expect("network", model.intake.model, sum(render_plan.item_pixels)),
             "finish": ticket.expect("finish", target, header.pixels),
         }
         async with self._budget.hold(header.pixels, ticket.caller) as lease:
@@ -210,7 +209,7 @@ class Pipeline:
             outputs, outcomes = await run_network(
                 ticket.model, prepared, job.request.deadline, expectation, ticket.caller
             )
-        ticket.done(job.costs["network"])
+        ticket.done("network", ticket.model.intake.model, sum(job.plan.item_pixels))
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs
@@ -224,7 +223,7 @@ class Pipeline:
             return work(), time.monotonic() - started
 
         result, seconds = await self._in_thread(timed, ticket.caller, job.costs[stage], job.lease)
-        ticket.done(job.costs[stage])
+        ticket.done(stage, kind, job.header.pixels)
         ticket.capacity.costs.observe(stage, kind, job.header.pixels, seconds)
         return result
 

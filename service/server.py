@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import select
 import socket
 import time
 from importlib.metadata import version
@@ -125,11 +126,15 @@ class DrainingServer(uvicorn.Server):
         Whoever was connected in time is answered: uvicorn would close, unread, what waits to be accepted and what a
         client is just writing to a connection that looks idle.
         """
-        await asyncio.sleep(0)  # the loop has just accepted whatever was waiting
+        end = time.monotonic() + LAST_REQUEST_SECONDS
+        listeners = select.poll()
+        for listener in (listener for server in self.servers for listener in server.sockets):
+            listeners.register(listener.fileno(), select.POLLIN)
+        while listeners.poll(0) and not self.force_exit and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0)  # in which uvloop accepts one connection
         for server in self.servers:
             server.close()
         logger.info("closed: no new connection is taken; what runs is finished")
-        end = time.monotonic() + LAST_REQUEST_SECONDS
         while self.server_state.connections and not self.force_exit and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # uvicorn has no event for a connection that ends
         self._runtime.phase = Phase.STOPPING

@@ -111,16 +111,15 @@ class Ticket(Generic[M]):
             self._charge(pixels)
 
     def expect(self, stage: str, kind: str, pixels: int) -> float:
-        """Some of the work is known now: its expected seconds, to be handed to `done`."""
-        seconds = self.capacity.costs.expected(stage, kind, pixels)
+        """Some of the work is known now; gives the seconds that are expected of it."""
         if self._reservation is not None:
-            self.capacity.expect(self._reservation, seconds)
-        return seconds
+            self.capacity.expect(self._reservation, stage, kind, pixels)
+        return self.capacity.costs.expected(stage, kind, pixels)
 
-    def done(self, seconds: float) -> None:
-        """A part of the work, of which so many seconds were expected, was done."""
+    def done(self, stage: str, kind: str, pixels: int) -> None:
+        """Some of the work that was expected was done."""
         if self._reservation is not None:
-            self.capacity.done(self._reservation, seconds)
+            self.capacity.done(self._reservation, stage, kind, pixels)
 
     def __enter__(self) -> Ticket[M]:
         return self

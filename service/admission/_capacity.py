@@ -1,8 +1,9 @@
 """How much the service has taken on, how long that will take, and whether one more request can be answered in time.
 
-Expected work is in seconds, by model and by stage (decode, network, finish), from what the same stages took before.
-The service does several things at once, and how many depends on the machine: so what work takes in all is that work
-times a pace, which is measured from the service as a whole while it is busy.
+Expected work is counted in pixels by model and by stage (decode, network, finish), and valued in seconds by what the
+same stages took before. The service does several things at once, and how many depends on the machine: so what work
+takes in all is that work times a pace, which is measured from the service as a whole while it is busy. What waits and
+what was done are valued alike: stages that take longer because more of them run at once make neither seem more.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from service.errors import Draining, NightliftError, QueueFull
@@ -44,16 +45,24 @@ FIRST_COSTS = {"decode": 5e-9, "network": 2e-6, "finish": 10e-9, "request": 0.1}
 """Seconds a pixel, and a request, before anything was measured."""
 
 
+Part = tuple[str, str]
+"""A stage, and what makes the difference there: a format, a model."""
+
+
 class StageCosts:
-    """Seconds a pixel by stage and by what makes the difference there: a format, a model."""
+    """Seconds a pixel by stage and format or model."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], tuple[float, float]] = {}
+        self._seen: dict[Part, tuple[float, float]] = {}
 
     def expected(self, stage: str, kind: str, amount: float = 1.0) -> float:
         """Seconds for so many pixels; of the stage `request`, for so many requests."""
         seconds, seen = self._seen.get((stage, kind), (FIRST_COSTS[stage], 1.0))
         return amount * seconds / seen
+
+    def value(self, work: Mapping[Part, float]) -> float:
+        """Seconds for all of it."""
+        return sum(self.expected(*part, amount) for part, amount in work.items())
 
     def observe(self, stage: str, kind: str, amount: float, seconds: float) -> None:
         """So much took so long."""
@@ -65,20 +74,22 @@ class ThroughputEstimator:
     """Seconds that pass for every second of expected work, while there is any; fewer where it is done in parallel."""
 
     def __init__(self) -> None:
-        self._seconds = self._work = 1.0
+        self._seconds = self._guess = 1.0
+        self._work: dict[Part, float] = {}
         self.since = 0.0  # when there was work again, or the last of it done
 
-    @property
-    def pace(self) -> float:
+    def pace(self, costs: StageCosts) -> float:
         """Seconds for each second of work."""
-        return min(20.0, max(0.02, self._seconds / self._work))
+        return min(20.0, max(0.02, self._seconds / (self._guess + costs.value(self._work))))
 
-    def done(self, work: float, now: float) -> None:
+    def done(self, part: Part, amount: float, now: float) -> None:
         """So much of the expected work was done."""
         elapsed = now - self.since
         kept = math.exp(-elapsed / MEMORY_SECONDS)
         self._seconds = kept * self._seconds + elapsed
-        self._work = kept * self._work + work
+        self._guess *= kept
+        self._work = {one: kept * before for one, before in self._work.items()}
+        self._work[part] = self._work.get(part, 0.0) + amount
         self.since = now
 
 
@@ -111,10 +122,10 @@ class Reservation:
 
     caller: str
     intake: Intake
-    work: float
+    work: Counter[Part]
     deadline: float
     since: float = field(default_factory=lambda: time.monotonic())
-    known: float = 0.0  # of its work, when its header was read
+    known: Counter[Part] = field(default_factory=Counter)  # of its work, when its header was read
     is_counted: bool = False
     has_arrived: bool = False
 
@@ -132,8 +143,8 @@ class CapacityLimiter:
         self.throughput = ThroughputEstimator()
         self._longest = stop_seconds / STOP_MARGIN
         self._max_seconds = min(max_seconds, self._longest)
-        self._work: defaultdict[str, float] = defaultdict(float)  # by caller
-        self._total = 0.0
+        self._work: defaultdict[str, Counter[Part]] = defaultdict(Counter)  # by caller
+        self._total: Counter[Part] = Counter()
         self._requests: Counter[str] = Counter()
         self._busy = 0  # requests that have arrived
         self._arriving: dict[Reservation, None] = {}  # oldest first
@@ -142,7 +153,7 @@ class CapacityLimiter:
     @property
     def backlog(self) -> float:
         """Seconds that all that was taken will take."""
-        return self.throughput.pace * self._total
+        return self.throughput.pace(self.costs) * self.costs.value(self._total)
 
     def reserve(self, caller: str, intake: Intake, deadline: float) -> Reservation:
         """Take a request on.
@@ -150,7 +161,7 @@ class CapacityLimiter:
         Raises:
             QueueFull: if it could not be answered by its deadline, or too much waits for this model, or in all.
         """
-        reservation = Reservation(caller, intake, self.costs.expected("request", intake.model), deadline)
+        reservation = Reservation(caller, intake, Counter({("request", intake.model): 1}), deadline)
         self._check(reservation)
         self._count(reservation)
         self._arriving[reservation] = None
@@ -170,61 +181,62 @@ class CapacityLimiter:
             if self._busy == 1:
                 self.throughput.since = time.monotonic()
 
-    def expect(self, reservation: Reservation, seconds: float) -> None:
+    def expect(self, reservation: Reservation, stage: str, kind: str, pixels: int) -> None:
         """Some of its work is known now; the first time, that takes the place of a guess."""
-        self._add(reservation, seconds if reservation.known else seconds - reservation.work)
-        reservation.known += seconds
+        if not reservation.known:
+            self._add(reservation, ("request", reservation.intake.model), -1)
+        self._add(reservation, (stage, kind), pixels)
+        reservation.known[stage, kind] += pixels
 
-    def done(self, reservation: Reservation, seconds: float) -> None:
+    def done(self, reservation: Reservation, stage: str, kind: str, pixels: int) -> None:
         """Some of the expected work was done."""
-        self.throughput.done(seconds, time.monotonic())
-        self._add(reservation, -seconds)
+        self.throughput.done((stage, kind), pixels, time.monotonic())
+        self._add(reservation, (stage, kind), -pixels)
 
     def leave(self, reservation: Reservation) -> None:
         """The request was answered, or given up."""
         if reservation.known:
-            self.costs.observe("request", reservation.intake.model, 1, reservation.known)
+            self.costs.observe("request", reservation.intake.model, 1, self.costs.value(reservation.known))
         self._arriving.pop(reservation, None)
         self._uncount(reservation)
         self._busy -= reservation.has_arrived
         reservation.intake.working -= reservation.has_arrived
 
-    def _add(self, reservation: Reservation, seconds: float) -> None:
-        reservation.work += seconds
+    def _add(self, reservation: Reservation, part: Part, amount: int) -> None:
+        reservation.work[part] += amount
         if reservation.is_counted:
-            self._total += seconds
-            self._work[reservation.caller] += seconds
+            self._total[part] += amount
+            self._work[reservation.caller][part] += amount
 
     def _count(self, one: Reservation) -> None:
         one.is_counted = True
         one.intake.total += 1
         one.intake.requests[one.caller] += 1
         self._requests[one.caller] += 1
-        self._work[one.caller] += one.work
-        self._total += one.work
+        self._work[one.caller].update(one.work)
+        self._total.update(one.work)
 
     def _uncount(self, one: Reservation) -> None:
         if not one.is_counted:
             return
         one.is_counted = False
         one.intake.total -= 1
-        self._work[one.caller] -= one.work
-        self._total -= one.work
+        self._work[one.caller].subtract(one.work)
+        self._total.subtract(one.work)
         for requests in (one.intake.requests, self._requests):
             requests[one.caller] -= 1
             if not requests[one.caller]:
                 del requests[one.caller]
         if one.caller not in self._requests:
             del self._work[one.caller]
-        if not self._requests:
-            self._total = 0.0  # and no rounding stays
 
     def _check(self, one: Reservation) -> None:
         self._forget_slow()
-        intake, caller, pace = one.intake, one.caller, self.throughput.pace
+        intake, caller, pace = one.intake, one.caller, self.throughput.pace(self.costs)
         concurrency = intake.concurrency()
         waiting = max(0, intake.total - concurrency)
-        mine, total, work = (pace * seconds for seconds in (self._work.get(caller, 0.0), self._total, one.work))
+        works = self._work.get(caller, Counter()), self._total, one.work
+        mine, total, work = (pace * self.costs.value(some) for some in works)
         if intake.max_waiting:
             places = intake.max_waiting + concurrency
             if not _fits(intake.requests[caller], intake.total, 1, places):
@@ -240,14 +252,14 @@ class CapacityLimiter:
             )
         left = max(0.0, one.deadline - time.monotonic())
         bound = left / DEADLINE_MARGIN
-        if total + work > bound and (expected := self._expected(mine + work, caller)) > bound:
+        if total + work > bound and (expected := self._expected(mine + work, caller, pace)) > bound:
             detail = f"the answer would take about {expected:.1f} s, and the request leaves {left:.1f} s"
             raise self._full(detail, expected - bound, work)
 
-    def _expected(self, mine: float, caller: str) -> float:
+    def _expected(self, mine: float, caller: str, pace: float) -> float:
         """Seconds until a caller's work is done where every other one's gets the same share meanwhile."""
-        pace = self.throughput.pace
-        return mine + sum(min(pace * other, mine) for name, other in self._work.items() if name != caller)
+        others = (self.costs.value(work) for name, work in self._work.items() if name != caller)
+        return mine + sum(min(pace * other, mine) for other in others)
 
     def _full(self, detail: str, excess: float, work: float) -> NightliftError:
         """A refusal; who comes when it says finds room behind those who were told to come before."""

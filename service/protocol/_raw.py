@@ -43,9 +43,9 @@ async def run_raw(
     pixels = math.prod(tensor.shape[:-1])
     ticket.charge_pixels(pixels)
     async with ticket.working(deadline):
-        expected = ticket.expect("network", model.intake.model, pixels)
+        ticket.expect("network", model.intake.model, pixels)
         outcome = await model.queue.submit(tensor.array, declared_order, deadline, caller=ticket.caller)
-        ticket.done(expected)
+        ticket.done("network", model.intake.model, pixels)
     outputs = tuple(Tensor(name, outcome.tensors[name]) for name in names)
     return InferenceResponse(model.name, model.version, request.id, outputs)
 

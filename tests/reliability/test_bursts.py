@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.reliability.bursts import beside_a_crowd, burst, one_after_the_other, stop_while_full
-from tests.reliability.load import percentile, photo_request, run
+from tests.reliability.bursts import TOGETHER, beside_a_crowd, burst, one_after_the_other, stop_while_full
+from tests.reliability.load import get, percentile, photo_request, run
 from tests.repositories import make_repository
 from tests.servers import Server, serving
 
@@ -63,6 +65,21 @@ def test_what_was_taken_is_answered_after_a_signal(server: Server) -> None:
     replies, code = run(stop_while_full(server, request, 30))
     assert statuses(replies) == {200: 30}
     assert code == 0
+
+
+def test_who_was_connected_before_a_signal_is_answered(server: Server) -> None:
+    """The service finds the connections, the requests and the signal all at once, when it is let go on."""
+    server.process.send_signal(signal.SIGSTOP)
+    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(TOGETHER)]
+    for client in clients:
+        client.sendall(get("/livez"))
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGCONT)
+    answers = Counter(client.recv(4096)[:15] for client in clients)
+    assert answers == {b"HTTP/1.1 200 OK": TOGETHER}
+    for client in clients:
+        client.close()
+    assert server.process.wait(30) == 0
 
 
 def test_beyond_what_can_be_answered_in_time_it_refuses_and_says_when_to_come(server: Server) -> None:

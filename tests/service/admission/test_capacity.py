@@ -18,6 +18,7 @@ from service.admission._capacity import (
 from service.errors import QueueFull
 
 LATER = math.inf
+DECODE = "decode", "jpeg"
 
 
 class Clock:
@@ -70,15 +71,16 @@ def test_the_cost_of_a_stage_follows_what_was_measured() -> None:
 
 def test_the_pace_is_that_of_the_whole_service_while_it_is_busy() -> None:
     """Two requests of one second at a time, with a rest of a minute after each ten."""
-    throughput, now = ThroughputEstimator(), 0.0
+    costs, throughput, now = StageCosts(), ThroughputEstimator(), 0.0
+    costs.observe(*DECODE, 1, 1.0)
     for _ in range(5):
         throughput.since = now
         for _ in range(10):
             now += 1.0
-            throughput.done(1.0, now)
-            throughput.done(1.0, now)
+            throughput.done(DECODE, 1, now)
+            throughput.done(DECODE, 1, now)
         now += 60.0
-    assert throughput.pace == pytest.approx(0.5, rel=0.05)
+    assert throughput.pace(costs) == pytest.approx(0.5, rel=0.05)
 
 
 def test_a_lone_caller_may_have_what_the_setting_says_and_others_a_quarter_more(clock: Clock) -> None:
@@ -159,16 +161,39 @@ def test_what_is_known_takes_the_place_of_a_guess_and_is_worked_off(clock: Clock
     reservation = one.reserve("a", intake, LATER)
     assert one.backlog == pytest.approx(1.0)
     one.arrive(reservation)
-    one.expect(reservation, 0.2)
-    one.expect(reservation, 0.3)
+    one.costs.observe(*DECODE, 10, 1.0)
+    one.expect(reservation, *DECODE, 2)
+    one.expect(reservation, *DECODE, 3)
     assert one.backlog == pytest.approx(0.5)
-    one.done(reservation, 0.2)
-    assert one.backlog == pytest.approx(0.3 * one.throughput.pace)
+    one.done(reservation, *DECODE, 2)
+    assert one.backlog == pytest.approx(0.3 * one.throughput.pace(one.costs))
     one.leave(reservation)
     assert one.backlog == 0.0
     assert one.costs.expected("request", "m/1") < 1.0
     assert not intake.requests
     assert intake.total == 0
+
+
+def test_stages_that_take_longer_do_not_make_the_queue_seem_longer(clock: Clock) -> None:
+    """Fifty wait, and one a second is done; then more run at once, each as much slower, and still one a second is."""
+    one, intake = limiter(), Intake("m/1")
+
+    def take() -> Reservation:
+        reservation = one.reserve("a", intake, LATER)
+        one.arrive(reservation)
+        one.expect(reservation, *DECODE, 1)
+        return reservation
+
+    one.costs.observe(*DECODE, 1, 1.0)
+    waiting = [take() for _ in range(50)]
+    for second in range(100):
+        clock.now += 1.0
+        one.costs.observe(*DECODE, 1, 1.0 if second < 50 else 5.0)
+        one.done(waiting[0], *DECODE, 1)
+        one.leave(waiting.pop(0))
+        waiting.append(take())
+        if second >= 30:
+            assert one.backlog == pytest.approx(50, rel=0.05)
 
 
 def test_who_is_slow_to_send_keeps_nobody_out(clock: Clock) -> None:
