@@ -78,6 +78,7 @@ ENTRIES = (
     Entry(r"nightlift evaluate (?!glow).*", Runner.TRAINING),
     Entry(r"nightlift export (?!runs/glow).*", Runner.TRAINING, "not compared at 400x600"),
     Entry(r"python -m export\.torchscript .*", Runner.TRAINING),
+    Entry(r"python -m training\.profile .*", Runner.TRAINING),
     Entry(r"python -m training\.repeat .*", Runner.REPEAT, "a toy training", evidence='"training.repeat"'),
     Entry(r".*glow.*", Runner.NETWORK, evidence="docs/adding_a_network.md"),
     Entry(r"grpcurl .*", Runner.CLIENTS),
