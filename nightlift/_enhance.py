@@ -105,7 +105,7 @@ def run(order: Order) -> int:
 
     jobs = find_jobs(
         *(order.inputs, order.out, order.options.get("format")),
-        lambda path: _say(console, f"left out {path}: it is no file, but a pipe, a device or a link to nothing"),
+        lambda path: _say(console, f"left out {path}: it is a pipe, a device or a broken link, not a file"),
     )
     if not jobs and not order.watch:
         raise ValueError(f"there is no picture in {', '.join(map(str, order.inputs))}")

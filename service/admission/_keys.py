@@ -197,7 +197,7 @@ class Keyring:
         except ValueError as error:
             logger.error("%s; the keys read before stay good", error)
         else:
-            logger.info("API keys read anew: %s", ", ".join(key.name for _, key in self._keys.values()) or "none")
+            logger.info("API keys reloaded: %s", ", ".join(key.name for _, key in self._keys.values()) or "none")
 
     def _read(self) -> None:
         self._keys = {key.id: (bytes.fromhex(key.sha256), key) for key in read_keys(self._path).keys}

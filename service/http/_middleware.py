@@ -35,7 +35,7 @@ HEADERS = {
 class RequestMiddleware:
     """Give every request an id (the client's, if it is harmless), and count and time it by its route's template.
 
-    Every answer gets `HEADERS`, unless it has its own. While the service drains, answers ask clients to connect anew,
+    Every answer gets `HEADERS`, unless it has its own. While the service drains, answers ask clients to connect again,
     which leads them to another instance.
     """
 

@@ -105,7 +105,7 @@ def test_a_toy_training_lowers_its_loss_and_resumes_to_the_same_curve(
     assert sum(losses[-8:]) < 0.8 * sum(losses[:8])
     assert curve(tmp_path / "parted") == losses
     if name == "drgn_proxy":
-        degradation_carries_energy(checkpoint, curve(tmp_path / "whole", "validation/degradation")[-1])
+        degradation_carries_energy(checkpoint, curve(tmp_path / "whole", "train/degradation")[-1])
 
 
 def degradation_carries_energy(checkpoint: Path, measured: float) -> None:

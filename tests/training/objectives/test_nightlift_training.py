@@ -50,10 +50,11 @@ def toy(steps: int) -> Recipe:
         for name, part in recipe.data.items()
     }
     assert recipe.validation is not None
+    rooms = recipe.validation.sets["rooms"].model_copy(update={"fraction": 0.25})
     changes = {
         "data": streams,
         "options": {"width": 6},
-        "validation": recipe.validation.model_copy(update={"every": steps, "fraction": 0.25}),
+        "validation": recipe.validation.model_copy(update={"every": steps, "sets": {"rooms": rooms}}),
         "steps": steps,
         "precision": "32-true",
         "log_every": 1,
