@@ -35,8 +35,8 @@ HEADERS = {
 class RequestMiddleware:
     """Give every request an id (the client's, if it is harmless), and count and time it by its route's template.
 
-    Every answer gets `HEADERS`, unless it has its own. While the service drains, answers ask clients to connect again,
-    which leads them to another instance.
+    Every answer gets `HEADERS`, unless it has its own. While the service drains, answers ask clients to open a new
+    connection, which leads them to another instance.
     """
 
     def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
