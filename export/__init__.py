@@ -1,7 +1,7 @@
 """Export: training checkpoints become models that any engine can serve, with proof that they compute the same.
 
-python -m export.card           writes cards, NOTICEs and config.pbtxt anew from the records
-python -m export.parity         measures every model against its network anew
+python -m export.card           rewrites cards, NOTICEs and config.pbtxt from the records
+python -m export.parity         measures every model against its network again
 python -m export.torchscript    makes TorchScript variants of models from their weights
 """
 

@@ -149,7 +149,7 @@ def build_versions(
 
 
 def describe(record: Record) -> None:
-    """Write a model's config.pbtxt, card and NOTICE anew from its records and the hand-written part."""
+    """Rewrite a model's config.pbtxt, card and NOTICE from its records and the hand-written part."""
     manifest, prose = record.manifest, family(record.manifest["family"])
     text = write_config(
         record.name,

@@ -64,8 +64,8 @@ def find_jobs(
         inputs: files and folders, or `STREAM` alone.
         out: a file, a folder (made later) or `STREAM`.
         format: wanted of every answer; None: each as it came.
-        leave_out: is called with what has a picture's name in a folder, and is no file: a pipe, a device, a link to
-            nothing. To read one could take forever.
+        leave_out: is called with each path that is named like a picture but is not a file: a pipe, a device, a broken
+            link. Reading one could take forever.
 
     Raises:
         FileNotFoundError: an input is not there.
