@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.telemetry import Metrics, recorded
 
 EXPECTED = {
+    "backlog_seconds",
     "batch_pixels",
     "batch_size",
     "batches",
