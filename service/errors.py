@@ -5,10 +5,18 @@ Transports map an error by its attributes.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 import grpc
+
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\",:;()\[\]<>]+/)+")
+
+
+def without_folders(text: str) -> str:
+    """What a library says, with absolute paths cut down to the names of their files."""
+    return _FOLDERS.sub("", text)
 
 
 class NightliftError(Exception):
@@ -70,6 +78,15 @@ class Forbidden(NightliftError):
     code = grpc.StatusCode.PERMISSION_DENIED
     slug = "forbidden"
     title = "This is not allowed"
+
+
+class MisdirectedRequest(NightliftError):
+    """The request names a host that is none of this service's."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+    code = grpc.StatusCode.PERMISSION_DENIED
+    slug = "misdirected-request"
+    title = "The request was meant for another host"
 
 
 class ModelNotFound(NightliftError):

@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from service.errors import BodyTooLarge, MalformedRequest
 from service.http._body import read_body
-from service.http._origins import refuse_foreign_pages
 from service.http._timeouts import cancel_on_disconnect
 from service.protocol import DATATYPES, DataPlane, describe, parse_version, to_json
 from service.protocol.rest_codec import HEADER_LENGTH, read_header_length, read_request, write_response
@@ -195,7 +194,6 @@ async def repository_index(request: Request) -> list[dict[str, Any]]:
 @router.post("/repository/models/{model}/load", summary="Load or reload a model", openapi_extra=_takes(LoadRequest))
 async def load(request: Request, model: str) -> Response:
     """Answers when the model is ready; only where the setting `model_control` is on."""
-    refuse_foreign_pages(request, request.app.state.runtime.settings.cors_origins)
     wanted = await _read_json(request, LoadRequest)
     await _plane(request).load(model, wanted.parameters)
     return Response()
@@ -206,7 +204,6 @@ async def load(request: Request, model: str) -> Response:
 )
 async def unload(request: Request, model: str) -> Response:
     """Answers when its requests under way are finished; only where the setting `model_control` is on."""
-    refuse_foreign_pages(request, request.app.state.runtime.settings.cors_origins)
     await _read_json(request, UnloadRequest)
     await _plane(request).unload(model)
     return Response()

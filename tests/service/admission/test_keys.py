@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -137,3 +140,49 @@ def test_keys_made_at_the_same_time_are_all_kept(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(read_keys(path).keys) == 20
+
+
+def test_a_revocation_that_could_not_be_read_at_first_holds_once_it_can(path: Path) -> None:
+    """By a process without root's rights: the file is made readable by its mode alone, after it was written."""
+    key = add_key(path, "phone", ENHANCE)
+    for folder in (path.parent, *path.parent.parents[:-1]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    path.chmod(0o644)
+    watcher = subprocess.Popen(
+        [sys.executable, "-c", WATCHING, path, key],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        user=65534 if os.geteuid() == 0 else None,
+        cwd=ROOT,
+    )
+
+    def is_known() -> str:
+        assert watcher.stdin is not None
+        assert watcher.stdout is not None
+        watcher.stdin.write("\n")
+        watcher.stdin.flush()
+        return watcher.stdout.readline().strip()
+
+    with watcher:
+        assert is_known() == "True"
+        state = path.stat()
+        revoke_key(path, "phone")
+        path.chmod(0)
+        time.sleep(LOOK_SECONDS + 0.1)
+        assert is_known() == "True"
+        path.chmod(0o644)
+        os.utime(path, ns=(state.st_atime_ns, path.stat().st_mtime_ns))
+        time.sleep(LOOK_SECONDS + 0.1)
+        assert is_known() == "False"
+
+
+ROOT = Path(__file__).resolve().parents[3]
+WATCHING = """
+import sys
+from pathlib import Path
+from service.admission._keys import Keyring
+keys = Keyring(Path(sys.argv[1]))
+for _ in sys.stdin:
+    print(keys.find(sys.argv[2]) is not None, flush=True)
+"""

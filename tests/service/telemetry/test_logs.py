@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
 
 import pytest
 
 from service.telemetry import Metrics, recorded
+from service.telemetry._log_writer import WAITING_LINES, LogWriter
 from service.telemetry._logs import TEXT, JsonFormatter, TextFormatter
 
 
@@ -66,3 +69,59 @@ def test_each_request_is_logged_when_it_ends(status: int, severity: str, caplog:
     (line,) = caplog.records
     assert line.levelname == severity
     assert line.getMessage().startswith(f"POST /enhance {status} in 0.0")
+
+
+def test_a_message_is_one_line_whatever_it_quotes() -> None:
+    """Who chooses a name or an id writes no lines of the log, and moves no cursor of a terminal."""
+    quoted = "x\n2026-11-30 INFO    fine\r\x1b[2J\x9b2J\u2028\x7f"
+    text = TextFormatter(TEXT).format(record("no model %s", quoted))
+    assert text.isprintable()
+    assert "x\\x0a2026" in text
+    line = JsonFormatter().format(record("no model %s", quoted))
+    assert line.isprintable()
+    assert json.loads(line)["message"].endswith(quoted)
+
+
+def test_lines_of_tracebacks_do_not_look_like_others() -> None:
+    try:
+        raise ValueError("x\n2026-11-30 INFO    fine")
+    except ValueError as error:
+        text = TextFormatter(TEXT).format(record("failed", exc_info=(ValueError, error, error.__traceback__)))
+    assert all(line.startswith("    ") for line in text.splitlines()[1:])
+
+
+def test_a_reader_that_stops_holds_up_nobody_and_is_told_what_was_lost() -> None:
+    reader, end = os.pipe()
+    writer = LogWriter(end)
+    count = 3 * WAITING_LINES
+    started = time.monotonic()
+    for number in range(count):
+        writer.write(f"{number:0100d}")
+    assert time.monotonic() - started < 2
+    os.set_blocking(reader, False)
+    read = b""
+    give_up = time.monotonic() + 10
+    while b"were lost" not in read and time.monotonic() < give_up:
+        writer.write("later")
+        try:
+            read += os.read(reader, 1 << 20)
+        except BlockingIOError:
+            time.sleep(0.01)
+    lines = read.decode().splitlines()
+    (said,) = [line for line in lines if "were lost" in line]
+    lost = int(said.split()[0])
+    written = [line for line in lines if line.isdecimal()]
+    assert written == [f"{number:0100d}" for number in range(len(written))]
+    assert WAITING_LINES <= len(written) < count
+    assert lost >= count - len(written)
+    os.close(reader)
+
+
+def test_lines_to_a_reader_who_has_gone_are_lost() -> None:
+    reader, end = os.pipe()
+    os.close(reader)
+    writer = LogWriter(end)
+    writer.write("to nobody")
+    started = time.monotonic()
+    writer.close()
+    assert time.monotonic() - started < 0.5
