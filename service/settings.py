@@ -102,7 +102,9 @@ class Settings(BaseSettings):
     pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
-    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly."""
+    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly. A pixel
+    is one of 8 bits without alpha that comes and goes as JPEG, 10 bytes in all; others count as up to 4.6 of them, by
+    their bits, alpha and format."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""
@@ -112,7 +114,7 @@ class Settings(BaseSettings):
     that run a model: one that is still coming counts as `max_body_bytes`, and the next ones wait, unread, with their
     senders."""
 
-    max_answer_bytes_in_flight: int = Field(512 * MIB, ge=1024)
+    max_answer_bytes_in_flight: int = Field(256 * MIB, ge=1024)
     """Most bytes of answers, over HTTP and gRPC together, that wait at one time for their clients to read them.
     Beyond it the answers of clients that have not read for 2 s are dropped; if all of them read, the next one gets
     503."""

@@ -13,8 +13,8 @@ from service.errors import BodyTooLarge, BodyTooSlow, MalformedRequest, Nightlif
 LONGEST = 4096
 """Bytes of a message. gRPC has one limit for all calls, and takes in as much as that before it shows a message."""
 
-AT_ONCE = 4
-"""Messages that may be coming at one time: what they may cost is that many times gRPC's limit."""
+AT_ONCE = 1
+"""Messages that may be coming at one time: what they may cost is that many times gRPC's limit, twice over."""
 
 PATIENCE = 0.1
 """Seconds that a message may take to come while others wait to be read."""

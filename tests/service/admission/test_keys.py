@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -142,18 +144,24 @@ def test_keys_made_at_the_same_time_are_all_kept(path: Path) -> None:
     assert len(read_keys(path).keys) == 20
 
 
-def test_a_revocation_that_could_not_be_read_at_first_holds_once_it_can(path: Path) -> None:
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """Where a file of keys that other users may read can be."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name) / "keys.json"
+
+
+def test_a_revocation_that_could_not_be_read_at_first_holds_once_it_can(public_path: Path) -> None:
     """By a process without root's rights: the file is made readable by its mode alone, after it was written."""
+    path = public_path
     key = add_key(path, "phone", ENHANCE)
-    for folder in (path.parent, *path.parent.parents[:-1]):
-        folder.chmod(folder.stat().st_mode | 0o055)
     path.chmod(0o644)
     watcher = subprocess.Popen(
         [sys.executable, "-c", WATCHING, path, key],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        user=65534 if os.geteuid() == 0 else None,
         cwd=ROOT,
     )
 
@@ -179,9 +187,11 @@ def test_a_revocation_that_could_not_be_read_at_first_holds_once_it_can(path: Pa
 
 ROOT = Path(__file__).resolve().parents[3]
 WATCHING = """
-import sys
+import os, sys
 from pathlib import Path
 from service.admission._keys import Keyring
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
 keys = Keyring(Path(sys.argv[1]))
 for _ in sys.stdin:
     print(keys.find(sys.argv[2]) is not None, flush=True)
