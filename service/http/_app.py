@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -21,6 +22,13 @@ from service.protocol import DataPlane
 from service.runtime import Runtime
 
 ROUTERS = (_enhance.router, _status.router, _oip.router)
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "What cannot be parsed, such as a path with control characters"},
+    403: {"description": "A page of another origin, or a key that is good for other things"},
+    421: {"description": "A host that is none of this service's"},
+}
+"""What may become of any request, before its route sees it."""
+
 DESCRIPTION = "Low-light image enhancement: a dark photo goes in, a bright, clean, colour-true photo comes out."
 
 
@@ -37,7 +45,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
     app.state.runtime = runtime
     app.state.protocol = DataPlane(runtime)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, responses=REFUSALS)
     install_pages(app)
     install_problem_handlers(app, runtime.metrics)
     if settings.keys_file:

@@ -242,7 +242,7 @@ def _ambiguity(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> 
             return "the request's target names another host than the field Host"
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and (codings != [b"chunked"] or version == "1.0"):
-        return "Transfer-Encoding may be chunked and nothing else, in HTTP/1.1 alone"
+        return "Transfer-Encoding may be chunked and nothing else, and not in HTTP/1.0"
     return ""
 
 

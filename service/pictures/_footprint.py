@@ -11,7 +11,7 @@ PLAIN_BYTES = 10
 LARGEST_BYTES = 46
 """As much of the costliest kind: 16 bits with alpha, written as PNG."""
 
-# Measured, all at the peak of one picture of 16 megapixels, and rounded up: python -m benchmarks.memory --formats
+# Measured, all at the peak of one picture of 16 megapixels, and rounded up: python -m tests.reliability.memory
 _BYTES = {
     PictureFormat.JPEG: PLAIN_BYTES,
     PictureFormat.PNG: 17,

@@ -215,18 +215,21 @@ def endless_requests(server: Server, seconds: float) -> int:
 
 
 def _pour(server: Server, first: bytes, again: bytes, seconds: float) -> int:
+    """Send `first`, and `again` and again behind it, without reading; on a new connection where that is reset."""
     sent, end = 0, time.monotonic() + seconds
-    with closing(socket.create_connection(("127.0.0.1", server.port))) as connection:
-        connection.settimeout(0.5)
-        with suppress(ConnectionError):
-            data = first
-            while time.monotonic() < end:
-                try:
-                    count = connection.send(data)
-                except TimeoutError:
-                    continue
-                sent += count
-                data = data[count:] or again
+    while time.monotonic() < end:
+        with closing(socket.create_connection(("127.0.0.1", server.port))) as connection:
+            connection.settimeout(0.5)
+            with suppress(ConnectionError):
+                data = first
+                while time.monotonic() < end:
+                    try:
+                        count = connection.send(data)
+                    except TimeoutError:
+                        continue
+                    sent += count
+                    data = data[count:] or again
+        time.sleep(0.02)
     return sent
 
 

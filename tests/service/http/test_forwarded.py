@@ -26,7 +26,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not socket.has_dualstack_ipv6():
         pytest.skip("no IPv6 here")
     repository = make_repository(folder / "models")
-    settings = {"default_model": "brighten", "host": "::", "trusted_proxies": "127.0.0.1", "allowed_hosts": "photos.example"}
+    settings = {
+        "default_model": "brighten",
+        "host": "::",
+        "trusted_proxies": "127.0.0.1",
+        "allowed_hosts": "photos.example",
+    }
     with serving(repository, folder, **settings) as running:
         yield running
 
