@@ -21,16 +21,15 @@ from service.enhancement import Enhanced, EnhanceOptions, Timings
 from service.errors import UnsupportedShape
 from service.inference import Expectation, LoadedModel, Outcome
 from service.pictures import (
-    PLAIN_BYTES,
     Header,
     Limits,
     PictureFormat,
     check_writable,
     decode,
     encode,
-    footprint,
     inspect,
     negotiate_format,
+    plain_pixels,
 )
 from service.rendering import Prepared, Rendered, RenderPlan, finish, plan, prepare
 from service.settings import Settings
@@ -98,7 +97,7 @@ class Pipeline:
         self._settings = settings
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
-        self._budget = Budget(settings.max_pixels_in_flight * PLAIN_BYTES)
+        self._budget = Budget(settings.max_pixels_in_flight)
         self._threads = threads
 
     async def enhance(
@@ -163,7 +162,7 @@ class Pipeline:
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
         }
-        async with self._budget.hold(footprint(header, target), ticket.caller) as lease:
+        async with self._budget.hold(plain_pixels(header, target), ticket.caller) as lease:
             return await self._held(_Job(request, data, header, target, render_plan, lease, costs, timings))
 
     async def _held(self, job: _Job) -> Enhanced:

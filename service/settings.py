@@ -102,9 +102,9 @@ class Settings(BaseSettings):
     pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
-    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly. A pixel
-    is one of 8 bits without alpha that comes and goes as JPEG, 10 bytes in all; others count as up to 4.6 of them, by
-    their bits, alpha and format."""
+    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly.
+    Pictures with 16 bits or alpha, and formats other than JPEG, count for up to five times their pixels, as the
+    memory that they need: 8 bytes for each."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""

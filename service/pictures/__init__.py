@@ -9,7 +9,7 @@ threads at once, and hold the interpreter lock only briefly.
 from service.pictures import _opencv_limit  # noqa: F401  before OpenCV
 from service.pictures._decode import decode, inspect
 from service.pictures._encode import Metadata, encode
-from service.pictures._footprint import LARGEST_BYTES, PLAIN_BYTES, footprint
+from service.pictures._footprint import PLAIN, plain_pixels
 from service.pictures._formats import (
     FORMAT_ALIASES,
     SUFFIXES,
@@ -24,8 +24,7 @@ from service.pictures._picture import Picture, to_8_bit
 
 __all__ = [
     "FORMAT_ALIASES",
-    "LARGEST_BYTES",
-    "PLAIN_BYTES",
+    "PLAIN",
     "SUFFIXES",
     "WRITTEN_FORMATS",
     "Header",
@@ -36,9 +35,9 @@ __all__ = [
     "check_writable",
     "decode",
     "encode",
-    "footprint",
     "inspect",
     "is_picture",
     "negotiate_format",
+    "plain_pixels",
     "to_8_bit",
 ]

@@ -1,43 +1,46 @@
-"""How much memory a picture takes on its way through, from what its header says."""
+"""How much memory a picture takes, from its file's bytes to its answer; some formats need far more than others.
+
+Measured by `python -m tests.reliability.memory`, rounded up; bytes for each pixel, the body that came not counted.
+"""
 
 from __future__ import annotations
 
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Header
 
-PLAIN_BYTES = 10
-"""Bytes a pixel of an opaque picture of 8 bits that comes and goes as JPEG, in files, pixels and codecs together."""
+PLAIN = 8
+"""Of 8 bits without alpha, JPEG to JPEG: 3 that came, 3 of the answer, its file, and what codecs need."""
 
-LARGEST_BYTES = 46
-"""As much of the costliest kind: 16 bits with alpha, written as PNG."""
-
-# Measured, all at the peak of one picture of 16 megapixels, and rounded up: python -m tests.reliability.memory
-_BYTES = {
-    PictureFormat.JPEG: PLAIN_BYTES,
-    PictureFormat.PNG: 17,
-    PictureFormat.TIFF: 15,
-    PictureFormat.WEBP: 20,
-    PictureFormat.AVIF: 38,
+_DECODED = {
+    PictureFormat.JPEG: PLAIN,
+    PictureFormat.PNG: PLAIN,
+    PictureFormat.HEIC: 15,
+    PictureFormat.AVIF: 16,
+    PictureFormat.RAW: 25,
 }
-_DEEP_BYTES = {PictureFormat.PNG: 33, PictureFormat.TIFF: 29}
-_DEEP_MORE = 10
-_ALPHA_BYTES = {8: 10, 16: 13}
-_CMYK_BYTES = 5
+_DECODED_OTHERS, _DECODED_DEEP, _DECODED_ALPHA, _DECODED_CMYK = 14, 17, 10, 14
+_ENCODED = {PictureFormat.PNG: 11, PictureFormat.TIFF: 10, PictureFormat.WEBP: 17, PictureFormat.AVIF: 36}
+_ENCODED_DEEP = {PictureFormat.PNG: 23, PictureFormat.TIFF: 18}
+_ALPHA = 6
+"""More of an answer with alpha."""
 
 
-def footprint(header: Header, target: PictureFormat) -> int:
-    """Bytes that a picture takes at most, encoded and decoded, until its answer is made.
+def plain_pixels(header: Header, target: PictureFormat) -> int:
+    """Pixels of 8 bits, JPEG to JPEG, that take as much memory as this picture with an answer in `target`."""
+    return header.pixels * max(_decoded(header), _encoded(header, target)) // PLAIN
 
-    Args:
-        header: what came.
-        target: the format of the answer.
-    """
-    is_deep = header.bits == 16
-    size = _BYTES.get(target, LARGEST_BYTES)
-    if is_deep:
-        size = _DEEP_BYTES.get(target, size + _DEEP_MORE)
-    if header.has_alpha:
-        size += _ALPHA_BYTES[16 if is_deep else 8]
-    if header.colour == "cmyk":
-        size += _CMYK_BYTES
-    return min(size, LARGEST_BYTES) * header.pixels
+
+def _decoded(header: Header) -> int:
+    needed = [_DECODED.get(header.format, _DECODED_OTHERS)]
+    for holds, more in (
+        (header.bits == 16, _DECODED_DEEP),
+        (header.has_alpha, _DECODED_ALPHA),
+        (header.colour == "cmyk", _DECODED_CMYK),
+    ):
+        needed += [more] * holds
+    return max(needed)
+
+
+def _encoded(header: Header, target: PictureFormat) -> int:
+    table = _ENCODED_DEEP if header.bits == 16 and target in _ENCODED_DEEP else _ENCODED
+    return table.get(target, PLAIN) + (_ALPHA if header.has_alpha else 0)

@@ -16,12 +16,13 @@ import pytest
 import yaml
 
 from service.admission import DEADLINE_MARGIN, STOP_MARGIN
-from service.pictures import LARGEST_BYTES, PLAIN_BYTES
+from service.pictures import PLAIN, Header, PictureFormat, plain_pixels
 from service.settings import Settings
 from service.telemetry import Metrics
 from tests.docker.conftest import DOCKER, ROOT, run
 
 ALERTS = yaml.safe_load((DOCKER / "prometheus" / "rules" / "alerts.yml").read_text())
+AVIF = PictureFormat.AVIF
 NAMES = [rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
@@ -281,7 +282,8 @@ def in_bytes(size: str) -> int:
 def needed_memory() -> float:
     """What docs/operations.md (Memory) says of the default settings, all at their bounds at one time."""
     bound = {name: field.default for name, field in Settings.model_fields.items() if name.startswith("max_")}
-    pictures = max(PLAIN_BYTES * bound["max_pixels_in_flight"], LARGEST_BYTES * bound["max_pixels"])
+    per_pixel = plain_pixels(Header(AVIF, 1000, 1000, has_alpha=True), AVIF) * PLAIN / 1e6
+    pictures = max(PLAIN * bound["max_pixels_in_flight"], per_pixel * bound["max_pixels"])
     pixels = pictures + 700 * bound["max_whole_pixels"]
     bodies = bound["max_body_bytes_in_flight"] + bound["max_body_bytes"]
     # Over HTTP and gRPC; and gRPC's other messages: two that are short, and two open ones, which are there twice.

@@ -2,7 +2,7 @@
 
     python -m tests.reliability.memory [--sum-only]
 
-Each kind of picture, 16 megapixels, is enhanced by a fresh service, whose peak may not exceed `footprint`. Then a
+Each kind of picture, 16 megapixels, is enhanced by a fresh service, whose peak may not exceed `plain_pixels`. Then a
 service that may not have more memory than docs/operations.md says gets eight pictures of 64 megapixels at once, of 16
 bits with alpha: all are answered. Takes four minutes, and 8 GB of memory.
 """
@@ -25,7 +25,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from service.pictures import LARGEST_BYTES, PLAIN_BYTES, PictureFormat, footprint, inspect
+from service.pictures import PLAIN, Header, PictureFormat, inspect, plain_pixels
 from service.settings import Settings
 from tests.pictures import dark_scene, encoded
 from tests.reliability.load import Verdict, resident_mib
@@ -100,14 +100,16 @@ def check_kinds(folder: Path, verdict: Verdict) -> None:
             answer = httpx.post(f"{server.url}/enhance", params={"format": target}, content=file, timeout=120)
             answer.raise_for_status()
             measured = (peak_mib(pid) - before) * 2**20 / SIDE**2
-        counted = footprint(inspect(file), PictureFormat(target)) / SIDE**2
+        counted = PLAIN * plain_pixels(inspect(file), PictureFormat(target)) / SIDE**2
         verdict.line(name, f"{measured:.1f} bytes a pixel", f"{counted:.0f} at most", measured <= counted)
 
 
 def documented_bytes() -> float:
     """The sum of docs/operations.md for pictures: the process, those in flight, their bodies and answers."""
     settings = Settings()
-    pictures = max(PLAIN_BYTES * settings.max_pixels_in_flight, LARGEST_BYTES * settings.max_pixels)
+    costliest = Header(PictureFormat.AVIF, 1000, 1000, has_alpha=True)
+    alone = PLAIN * plain_pixels(costliest, PictureFormat.AVIF) / costliest.pixels * settings.max_pixels
+    pictures = max(PLAIN * settings.max_pixels_in_flight, alone)
     bodies = settings.max_body_bytes_in_flight + settings.max_body_bytes
     return 0.5e9 + pictures + bodies + settings.max_answer_bytes_in_flight
 
