@@ -109,7 +109,8 @@ class Releaser:
 
     Args:
         idle_seconds: how long no large picture must have come before memory kept for the next one is given back.
-        step: bytes by which the process must have grown since it was last looked at.
+        step: bytes by which the process must have grown, or shrunk, since memory was last given back: at a peak there
+            is nothing to give yet.
     """
 
     def __init__(self, idle_seconds: float = 30.0, step: int = 32 << 20) -> None:
@@ -120,7 +121,7 @@ class Releaser:
     def __call__(self) -> None:
         """Look, and give back what can be; takes up to some tens of milliseconds, so call it in a thread."""
         _pool.release(self._idle_seconds)
-        if resident_bytes() > self._settled + self._step:
+        if abs(resident_bytes() - self._settled) > self._step:
             if _malloc_trim is not None:
                 _malloc_trim(0)
             self._settled = resident_bytes()

@@ -7,8 +7,10 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
+
 from service.admission import Budget
-from service.errors import BodyTooLarge, BodyTooSlow, MalformedRequest, NightliftError, Unavailable
+from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedRequest, NightliftError, Unavailable
 
 LONGEST = 4096
 """Bytes of a message. gRPC has one limit for all calls, and takes in as much as that before it shows a message."""
@@ -67,6 +69,8 @@ class ShortMessages:
                 if not reading.done() and (self._waiting or time.monotonic() >= end):
                     raise BodyTooSlow(f"the message had not come after {self._seconds:g} s, or others were waiting")
             return reading.result()
+        except grpc.aio.BaseError:
+            raise ClientGone("the client left before its message had come") from None
         finally:
             reading.cancel()
 
