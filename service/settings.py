@@ -130,8 +130,8 @@ class Settings(BaseSettings):
     ask for less by `X-Request-Timeout`."""
 
     head_timeout: float = Field(10.0, gt=0, le=3600)
-    """Seconds in which the head of an HTTP request must come, and the message of a gRPC call that runs no model; a
-    connection that brings no head is closed."""
+    """Seconds in which a TLS handshake must end, the head of an HTTP request come, and the message of a gRPC call
+    that runs no model; a connection that brings none of them is closed."""
 
     answer_timeout: float = Field(30.0, gt=0, le=3600)
     """Seconds after which a client that reads nothing of its answer is hung up on. Over gRPC, which does not tell how
