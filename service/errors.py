@@ -5,6 +5,7 @@ Transports map an error by its attributes.
 
 from __future__ import annotations
 
+import errno
 import re
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -17,6 +18,15 @@ _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\",:;()\[\]<>]+/)+")
 def without_folders(text: str) -> str:
     """What a library says, with absolute paths cut down to the names of their files."""
     return _FOLDERS.sub("", text)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, the system or OpenCV (whose errors have a code of its own) say that there is no memory left."""
+    out = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return out or isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_OUT_OF_MEMORY
+
+
+_OPENCV_OUT_OF_MEMORY = -4
 
 
 class NightliftError(Exception):
@@ -198,6 +208,14 @@ class Unavailable(NightliftError):
     slug = "unavailable"
     title = "The service is not available now"
     retry_after = 1.0
+
+
+class OutOfMemory(Unavailable):
+    """There was no memory left for this request; smaller ones may be served."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    slug = "out-of-memory"
+    title = "There is not enough memory"
 
 
 class QueueFull(Unavailable):

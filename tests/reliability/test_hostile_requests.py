@@ -25,6 +25,7 @@ from tests.repositories import make_repository
 from tests.servers import Server, free_port, serving
 
 PHOTO = encoded(dark_scene(size=(48, 64)))
+LARGER = encoded(dark_scene(size=(300, 400)))
 QUICK = 1.0
 """Seconds in which a refusal must come, beside other tests."""
 
@@ -86,7 +87,7 @@ def test_the_log_has_one_line_a_request_whatever_it_is_called(server: Server) ->
     forged = '{"level": "critical", "message": "forged"}'
     for name in ("x\n" + forged, 'x", "level": "critical', "\x1b[2J", "\u2028" + forged):
         httpx.post(f"{server.url}/enhance", params={"model": name}, content=PHOTO)
-        httpx.post(f"{server.url}/enhance", content=b"x", headers={"User-Agent": "a", "X-Request-ID": name[:1]})
+        httpx.post(f"{server.url}/enhance", content=b"x", headers={"X-Request-ID": name.encode()[:9].strip()})
     time.sleep(0.3)
     lines = [json.loads(line) for line in server.log_text().splitlines()]
     assert lines
@@ -145,7 +146,7 @@ def test_a_byte_a_second_with_a_good_key_ends_with_the_request_s_time(tmp_path: 
 def test_weights_outside_of_a_model_s_folder_are_not_read(server_with_control: Server, location: str) -> None:
     folder = Path(server_with_control.log).parent / "models" / "outside" / "1"
     folder.mkdir(parents=True, exist_ok=True)
-    tensor = TensorProto(name="w", data_type=TensorProto.UINT8, dims=[8], data_location=TensorProto.EXTERNAL)
+    tensor = TensorProto(name="w", data_type=TensorProto.UINT8, dims=[3], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value=location)
     save_graph(folder / "model.onnx", tensor)
     answer = httpx.post(f"{server_with_control.url}/v2/repository/models/outside/load", timeout=60)
@@ -175,14 +176,16 @@ def server_with_control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 def save_graph(path: Path, weights: TensorProto | None, operator: str = "Identity", domain: str = "") -> None:
-    """A graph of one node, under the pixel contract; its weights are not used."""
+    """A graph under the pixel contract, of one node; with weights it chooses the picture's pixels and not theirs."""
     pixels = ["N", "H", "W", 3]
+    yes = helper.make_tensor("yes", TensorProto.BOOL, [1], [True])
+    node = helper.make_node(operator, ["image"], ["enhanced"], domain=domain)
     graph = helper.make_graph(
-        [helper.make_node(operator, ["image"], ["enhanced"], domain=domain)],
+        [helper.make_node("Where", ["yes", "image", "w"], ["enhanced"]) if weights else node],
         "graph",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, pixels)],
         [helper.make_tensor_value_info("enhanced", TensorProto.UINT8, pixels)],
-        initializer=[weights] if weights else [],
+        initializer=[yes, weights] if weights else [],
     )
     opsets = [helper.make_opsetid("", 18), *([helper.make_opsetid(domain, 1)] if domain else [])]
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
@@ -208,9 +211,6 @@ def test_a_repository_that_cannot_be_written_is_served(tmp_path: Path) -> None:
     assert sorted(str(path) for path in root.rglob("*")) == before
 
 
-ADDRESS_SPACE = 6 << 30
-
-
 def test_too_little_address_space_costs_a_picture_and_not_the_service(tmp_path: Path) -> None:
     """`ulimit -v`: what cannot be allocated is refused, and small photos are served on."""
     large = encoded(dark_scene(size=(3000, 4000)))
@@ -220,7 +220,7 @@ def test_too_little_address_space_costs_a_picture_and_not_the_service(tmp_path: 
         assert httpx.post(f"{server.url}/enhance", content=PHOTO).status_code == 200
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, (used + (40 << 20), used + (40 << 20)))
         answer = httpx.post(f"{server.url}/enhance", content=large, timeout=60)
-        assert answer.status_code in (200, 500, 503)
+        assert answer.status_code in (200, 503), answer.text
         assert httpx.get(f"{server.url}/livez").status_code == 200
         for _ in range(3):
             assert httpx.post(f"{server.url}/enhance", content=PHOTO).status_code == 200
@@ -237,7 +237,7 @@ TMPDIR={tmp} exec "$@"
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 @pytest.mark.parametrize("isolation", ["none", "process"])
 def test_full_tmp_and_shared_memory_cost_no_request_and_no_hang(tmp_path: Path, isolation: str) -> None:
-    """With a child process batches go through /dev/shm: without room there each is refused, and says so."""
+    """Batches for a child process go through memory that has no name, and so needs no room there."""
     root = make_repository(tmp_path / "models")
     (tmp_path / "tmp").mkdir()
     port = free_port()
@@ -261,8 +261,8 @@ def test_full_tmp_and_shared_memory_cost_no_request_and_no_hang(tmp_path: Path, 
         end = time.monotonic() + 20
         while httpx.get(f"{server.url}/readyz").status_code != 200 and time.monotonic() < end:
             time.sleep(0.1)
-        answer = httpx.post(f"{server.url}/enhance", content=PHOTO, timeout=30)
-        assert answer.status_code == (200 if isolation == "none" else 503), log.read_text()
+        answer = httpx.post(f"{server.url}/enhance", content=LARGER, timeout=30)
+        assert answer.status_code == 200, log.read_text()
         assert httpx.get(f"{server.url}/livez").status_code == 200
         assert resident_mib(process.pid) < 1000
         process.send_signal(signal.SIGTERM)
