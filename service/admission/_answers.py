@@ -15,6 +15,11 @@ STALLED_SECONDS = 2.0
 class Unread(Protocol):
     """Something that waits to be read."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        ...
+
     def last_progress(self, now: float) -> float:
         """`time.monotonic()` at which the client was last seen to read as quickly as it must."""
         ...
@@ -56,7 +61,8 @@ class AnswerLimiter:
 
     def _make_room(self, size: int) -> None:
         now = time.monotonic()
-        for one in sorted(self.waiting, key=lambda one: one.last_progress(now)):
+        holding = [one for one in self.waiting if one.size]
+        for one in sorted(holding, key=lambda one: one.last_progress(now)):
             if now - one.last_progress(now) < STALLED_SECONDS:
                 break
             one.drop()

@@ -27,7 +27,7 @@ class UnreadAnswer:
     def __init__(self, limiter: AnswerLimiter, size: int, context: grpc.aio.ServicerContext) -> None:
         limiter.take(size)
         self._limiter = limiter
-        self._size = size
+        self.size = size
         self._call = asyncio.current_task()
         self._read_by = time.monotonic() + size / SLOWEST
         self._timer = asyncio.get_running_loop().call_later(limiter.seconds + size / SLOWEST, self.drop)
@@ -48,5 +48,5 @@ class UnreadAnswer:
     def _end(self, _: Any = None) -> None:
         self._timer.cancel()
         self._limiter.waiting.discard(self)
-        self._limiter.give_back(self._size)
-        self._size = 0
+        self._limiter.give_back(self.size)
+        self.size = 0
