@@ -33,7 +33,7 @@ class AnswerLimiter:
     """Counts the bytes of answers that clients have not read yet.
 
     Args:
-        limit: bytes that they may have together.
+        limit: bytes that they may have together; one that is longer is let through alone.
         seconds: after which a client that reads nothing is hung up on.
         dropped: told of each transport whose answer was dropped.
     """
@@ -51,13 +51,16 @@ class AnswerLimiter:
         Raises:
             Unavailable: if there is no room, and all clients are reading.
         """
-        if self.held + size > self.limit:
+        if not self._has_room(size):
             self._make_room(size)
         self.held += size
 
     def give_back(self, size: int) -> None:
         """So many bytes were read, or dropped."""
         self.held -= size
+
+    def _has_room(self, size: int) -> bool:
+        return not self.held or self.held + size <= self.limit
 
     def _make_room(self, size: int) -> None:
         now = time.monotonic()
@@ -66,6 +69,6 @@ class AnswerLimiter:
             if now - one.last_progress(now) < STALLED_SECONDS:
                 break
             one.drop()
-            if self.held + size <= self.limit:
+            if self._has_room(size):
                 return
         raise Unavailable("too many bytes of answers wait for their clients to read them")

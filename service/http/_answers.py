@@ -1,7 +1,7 @@
 """Answers over HTTP from when they are written until the client has read them.
 
-A connection's answer lies in this process until the client has taken it: the system takes a few hundred KiB ahead of a
-client that does not read, and no more.
+A connection's answer lies in this process until the client has taken it: the system takes a few hundred KiB ahead of
+a client that does not read, and no more.
 """
 
 from __future__ import annotations
