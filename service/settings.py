@@ -115,9 +115,9 @@ class Settings(BaseSettings):
     senders."""
 
     max_answer_bytes_in_flight: int = Field(256 * MIB, ge=1024)
-    """Most bytes of answers, over HTTP and gRPC together, that wait at one time for their clients to read them,
-    or one answer alone. Beyond it the answers of clients that have not read for 2 s are dropped; if all of them read, the next one gets
-    503."""
+    """Most bytes of answers, over HTTP and gRPC together, that wait at one time for their clients to read them, or one
+    answer alone. Beyond it the answers of clients that have not read for 2 s are dropped; if all of them read, the
+    next one gets 503."""
 
     max_queue_seconds: float = Field(40.0, gt=0, le=3600)
     """Seconds of expected work that one caller may have waiting, a quarter more in all; further requests are refused
