@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from training import load_recipe, networks, recipe_names
-from training.recipe import RENAMED
-from training.recipe import FOLDER
+from training.recipe import FOLDER, RENAMED
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -66,17 +66,14 @@ def test_an_error_is_the_callers_and_the_next_is_served() -> None:
     executor.shutdown()
 
 
-def test_pixels_are_shared_fairly() -> None:
-    async def scenario() -> None:
-        budget = Budget(100)
-        seen: list[str] = []
+async def test_pixels_are_shared_fairly() -> None:
+    budget = Budget(100)
+    seen: list[str] = []
 
-        async def take(name: str) -> None:
-            async with budget.hold(100, name[0]):
-                seen.append(name)
-                await asyncio.sleep(0)
+    async def take(name: str) -> None:
+        async with budget.hold(100, name[0]):
+            seen.append(name)
+            await asyncio.sleep(0)
 
-        await asyncio.gather(*(take(name) for name in ("a1", "a2", "a3", "b1")))
-        assert seen == ["a1", "b1", "a2", "a3"]
-
-    asyncio.run(asyncio.wait_for(scenario(), 5))
+    await asyncio.gather(*(take(name) for name in ("a1", "a2", "a3", "b1")))
+    assert seen == ["a1", "b1", "a2", "a3"]
