@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(64 * MIB, ge=1024)
     """Largest request body in bytes, on HTTP and gRPC alike."""
 
+    max_raw_body_bytes: int = Field(128 * MIB, ge=1024)
+    """Largest body of `POST /enhance` in bytes that holds camera raw, as it is or in a form; 64 megapixels that the
+    camera did not compress have 128 MB. No effect below `max_body_bytes`; counts within `max_body_bytes_in_flight`."""
+
     max_json_bytes: int = Field(2 * MIB, ge=1024)
     """Largest JSON in requests and answers of `/v2`, and largest typed contents in gRPC, in bytes; binary tensors are
     bounded by `max_body_bytes` alone. Parsing numbers one by one holds the interpreter, some 60 ms for every MiB, so

@@ -13,6 +13,8 @@ _SIGNATURES = (
     b"\0MRM",  # MRW
     b"FOVb",  # X3F
 )
+_TIFF = (b"II*\0", b"MM\0*")
+_CR3 = b"ftypcrx "
 _NEW_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG = 254, 259, 262, 330, 50706
 _OF_CAMERAS = {271, _SUB_DIRECTORIES}
 """Tags beside a small first page that other files have not: the maker, and directories of further pictures."""
@@ -23,13 +25,18 @@ _MAKERS_COMPRESSIONS = {32767, 32769, 32770, 34713, 65000, 65535}
 _MAX_DIRECTORIES = 16
 
 
+def may_be_raw(head: bytes) -> bool:
+    """Whether a file that begins so can be camera raw: every TIFF can. A dozen bytes are enough."""
+    return head.startswith((*_SIGNATURES, *_TIFF)) or head[4:12] == _CR3
+
+
 def is_raw(data: bytes) -> bool:
     """Whether a file is a camera's raw data, of whatever maker; a TIFF that cannot be parsed is not."""
     if data.startswith(_SIGNATURES):
         return True
-    if data[4:12] == b"ftypcrx ":  # CR3
+    if data[4:12] == _CR3:
         return True
-    if data[:4] not in (b"II*\0", b"MM\0*"):
+    if not data.startswith(_TIFF):
         return False
     if data[8:10] == b"CR":  # CR2
         return True
