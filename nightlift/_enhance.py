@@ -23,7 +23,7 @@ from nightlift._files import write_whole
 from nightlift._jobs import STREAM, Job, find_jobs
 from nightlift._planes import Answer, PictureRefused, Plane, PlaneOptions, open_plane
 from nightlift._records import Records
-from nightlift._signals import Stopped, unless_stopped, until_signal
+from nightlift._signals import Stopped, end_at_once, unless_stopped, until_signal
 from service.settings import available_cores
 
 WATCH_SECONDS = 1.0
@@ -109,6 +109,7 @@ def run(order: Order) -> int:
     )
     if not jobs and not order.watch:
         raise ValueError(f"there is no picture in {', '.join(map(str, order.inputs))}")
+    end_at_once()
     return asyncio.run(_run(order, jobs, console))
 
 

@@ -167,12 +167,12 @@ class Pipeline:
     async def _held(self, job: _Job) -> Enhanced:
         model, options = job.request.ticket.model, job.request.options
         header, target, timings = job.header, job.target, job.timings
-        prepared, outputs = await self._run(job)
+        work = [await self._run(job)]
         handed_over = time.monotonic()
 
         def finished() -> tuple[Rendered, bytes, float]:
             with timings.measure("render", since=handed_over):
-                rendered = finish(prepared, outputs, options.render)
+                rendered = finish(*work.pop(), options.render)  # nobody holds the source while the answer is encoded
             with timings.measure("encode"):
                 picture, metadata = rendered.picture, options.metadata
                 encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)

@@ -152,6 +152,27 @@ def test_a_signal_ends_a_run_that_waits_for_what_never_comes(repository: Path, n
         assert process.wait(20) == 130
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_whose_model_is_still_loading(repository: Path, tmp_path: Path, number: int) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(constant(60)))
+    slow = environment(repository) | {"PYTHONPATH": str(tmp_path)}
+    (tmp_path / "sitecustomize.py").write_text(
+        "import asyncio, sys, threading, time\n"
+        "if 'enhance' in sys.argv:\n"
+        "    run = asyncio.run\n"
+        "    async def late(work):\n"
+        "        open('loading', 'w').close()\n"
+        "        await asyncio.to_thread(time.sleep, 60)\n"
+        "        return await work\n"
+        "    asyncio.run = lambda work: run(late(work))\n"
+    )
+    command = [*COMMAND, "enhance", tmp_path / "a.png", "-o", tmp_path / "out"]
+    with subprocess.Popen(command, env=slow, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        wait_for((tmp_path / "loading").exists)
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+
+
 def reads_standard_input(process: int) -> bool:
     """Whether one of its threads waits in a read of its file 0."""
     calls = (path.read_text().split() for path in Path(f"/proc/{process}/task").glob("*/syscall"))

@@ -200,3 +200,7 @@ def test_the_gain_map_of_an_ultra_hdr_picture_is_dropped_with_all_that_names_it(
     answer = encode(picture, format=JPEG, metadata=Metadata.KEEP)
     assert answer.count(b"\xff\xd8\xff") == 1
     assert b"hdrgm:Version" not in answer
+
+
+def test_a_zero_behind_a_packet_does_no_harm() -> None:
+    assert kept_xmp(XMP + b"\0", with_place=False) == kept_xmp(XMP, with_place=False) is not None
