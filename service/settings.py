@@ -14,12 +14,13 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.limits import MAX_PIXELS
+from service.places import model_repository
 
 MIB = 1024 * 1024
 
 PREFIX = "NIGHTLIFT_"
 
-OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE"})
+OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE", "NIGHTLIFT_TRACEBACK"})
 """Variables of the command line's own, which may be set beside those of the service."""
 
 OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP)|$)")
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
     grpc_port: int = Field(8001, ge=0, le=65535)
     """gRPC port; 0 takes a free one."""
 
-    model_repository: Path = Path(__file__).resolve().parent.parent / "model_repository"
+    model_repository: Path = Field(default_factory=model_repository)
     """Folder of models in Triton's layout."""
 
     default_model: str = "nightlift"
@@ -103,7 +104,8 @@ class Settings(BaseSettings):
     pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
-    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly."""
+    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly. Pictures
+    with 16 bits or alpha, HEIC, AVIF and camera raw count for up to four times their pixels, as the memory they need."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""

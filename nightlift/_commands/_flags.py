@@ -6,7 +6,9 @@ A group of flags is a frozen dataclass. A command takes it as one argument and i
 from __future__ import annotations
 
 import functools
+import glob
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from service.limits import GAMMA_RANGE, SHARE_RANGE
+from service.places import model_repository as bundled_models
 
 if TYPE_CHECKING:
     from nightlift._planes import PlaneOptions
@@ -22,7 +25,21 @@ if TYPE_CHECKING:
 Repository = Annotated[
     Path | None, typer.Option(help="Folder of models in Triton's layout; NIGHTLIFT_MODEL_REPOSITORY.")
 ]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="Model to use; the default model if absent.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def model_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The models that a shell may complete to; light, since a shell waits for it."""
+    given = context.params.get("model_repository") or os.environ.get("NIGHTLIFT_MODEL_REPOSITORY")
+    folder = Path(given) if given else bundled_models()
+    return sorted(path.parent.name for path in folder.glob(f"{glob.escape(incomplete)}*/config.pbtxt"))
+
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Model to use; the default model if absent.", autocompletion=model_names),
+]
 Detail = Annotated[
     Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="How pictures meet the network.")
 ]
@@ -78,7 +95,7 @@ class Rendering(Look):
 class Place:
     """Where the work is done: in this process, or by a service."""
 
-    server: Annotated[str | None, typer.Option(help="URL of a service that does the work; else this process.")] = None
+    server: Annotated[str | None, typer.Option(help="Address of a service that does the work, such as localhost:8000; else this process does it.")] = None
     api_key: Annotated[
         str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="For the server, where it wants one.")
     ] = None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nightlift._commands._flags import Repository, given
+from nightlift._commands._flags import Json, Repository, given, model_names
 
 
 def serve(
@@ -27,6 +27,7 @@ def serve(
 
 
 def models(
+    as_json: Json = False,
     model_repository: Repository = None,
 ) -> None:
     """List the models of a repository with their measured scores.
@@ -37,13 +38,14 @@ def models(
     from service.settings import Settings
 
     settings = Settings(**given(model_repository=model_repository))
-    print_models(settings.model_repository, settings.default_model)
+    print_models(settings.model_repository, settings.default_model, as_json=as_json)
 
 
 def doctor(
+    as_json: Json = False,
     model_repository: Repository = None,
 ) -> None:
-    """Say what is installed, which devices really work, and what each model would run on; exit code 1 on problems.
+    """Say what is installed, which devices really work, and what each model would run on; exit code 1 on errors.
 
     Example: `nightlift doctor`
     """
@@ -51,12 +53,14 @@ def doctor(
     from service.doctor import examine, exit_status
     from service.settings import Settings
 
-    raise typer.Exit(exit_status(print_findings(examine(Settings(**given(model_repository=model_repository))))))
+    findings = examine(Settings(**given(model_repository=model_repository)))
+    raise typer.Exit(exit_status(print_findings(findings, as_json=as_json)))
 
 
 def bench(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Models to measure; the default model if absent.")
+        list[str] | None,
+        typer.Argument(help="Models to measure; the default model if absent.", autocompletion=model_names),
     ] = None,
     size: Annotated[
         list[str] | None, typer.Option(help="WIDTHxHEIGHT, may be repeated; 600x400 and 4000x3000.")

@@ -10,6 +10,7 @@ from service.pictures import _opencv_limit  # noqa: F401  before OpenCV
 from service.pictures._codecs._raw_kinds import is_raw, may_be_raw
 from service.pictures._decode import decode, inspect
 from service.pictures._encode import Metadata, encode
+from service.pictures._footprint import plain_pixels
 from service.pictures._formats import (
     FORMAT_ALIASES,
     SUFFIXES,
@@ -39,5 +40,6 @@ __all__ = [
     "is_raw",
     "may_be_raw",
     "negotiate_format",
+    "plain_pixels",
     "to_8_bit",
 ]
