@@ -22,6 +22,8 @@ MARKS = {Level.OK: "[green]ok[/green]   ", Level.NOTE: "[yellow]note[/yellow] ",
 SCORES = ("psnr", "ssim", "psnr_gt_mean")
 """Measured on LOLv1's eval15."""
 
+_WIDEST = 10_000
+
 
 def print_models(root: Path, default: str, *, as_json: bool = False) -> None:
     """Print every model below `root`: family, version, format, scope, working side, size and measured scores.
@@ -77,7 +79,7 @@ def _print_whole(table: Table) -> None:
     """Print a table with all that its cells hold: over several lines in a narrow terminal, else as wide as it is."""
     console = Console()
     if not console.is_terminal:
-        console.width = max(console.width, console.measure(table).maximum)
+        console.width = max(console.width, Console(width=_WIDEST).measure(table).maximum)
     for column in table.columns:
         column.overflow = "fold"
     console.print(table)

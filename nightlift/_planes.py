@@ -31,6 +31,18 @@ class Answer(Protocol):
         """The encoded picture."""
 
     @property
+    def model(self) -> str:
+        """What answered."""
+
+    @property
+    def version(self) -> int:
+        """Of the model."""
+
+    @property
+    def detail(self) -> str:
+        """How it was rendered."""
+
+    @property
     def luminance_before(self) -> float:
         """Mean luminance of the input, 0 to 1."""
 

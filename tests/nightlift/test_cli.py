@@ -89,9 +89,13 @@ def test_models_and_doctor_look_at_the_repository(tmp_path: Path) -> None:
     assert "brighten (default)" in listed.stdout.decode()
     found = nightlift("doctor", repository=repository)
     assert found.returncode == 0, found.stdout.decode()
-    assert "model brighten: version 1 runs on cpu" in found.stdout.decode()
+    lines = found.stdout.decode().splitlines()
+    assert lines[0].startswith("Ready to serve: no errors")
+    assert any("model brighten: version 1 runs on cpu" in line for line in lines)
     (repository / "brighten/1/model.onnx").write_bytes(b"no model")
-    assert nightlift("doctor", repository=repository).returncode == 1
+    broken = nightlift("doctor", repository=repository)
+    assert broken.returncode == 1
+    assert broken.stdout.decode().startswith("1 error (model brighten)")
 
 
 def test_shells_complete_subcommands() -> None:
@@ -136,7 +140,7 @@ def test_what_the_images_leave_out_is_said_in_one_line(words: str, missing: str,
     command = [sys.executable, "-c", f"{script}; from nightlift.cli import main; main()", *words.split()]
     outcome = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert outcome.returncode == 2, outcome.stderr
-    assert outcome.stderr.startswith(f"nightlift: {missing} is not installed, as in the images")
+    assert f"needs a clone of the repository: {missing} is no part of wheels and images" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
 
 
