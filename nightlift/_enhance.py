@@ -140,7 +140,7 @@ def run(order: Order) -> int:
         lambda path: _say(console, f"skipped {path}: it is a pipe, a device or a broken link, not a file"),
     )
     if not jobs and not order.watch:
-        raise ValueError(f"there is no picture in {', '.join(map(str, order.inputs))}")
+        raise ValueError(f"no pictures found in {', '.join(map(str, order.inputs))}")
     end_at_once()
     return asyncio.run(_run(order, jobs, console))
 

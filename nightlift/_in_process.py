@@ -1,4 +1,4 @@
-"""`nightlift.enhance`: the service's pipeline in this process, started with the first picture and kept for the next."""
+"""`nightlift.enhance`: the service's pipeline in this process, started with the first picture and kept."""
 
 from __future__ import annotations
 

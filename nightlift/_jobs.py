@@ -57,13 +57,13 @@ def find_jobs(
 ) -> list[Job]:
     """The pictures among `inputs`, folders with everything below them, and where each goes.
 
-    Without `out` the result of `photo.jpg` is `photo.nightlift.jpg` beside it. One file goes to `out` itself if that has a picture's suffix, else into the folder `out`. What is in one folder
-    goes into `out`, the tree kept; of several inputs, each folder keeps its name there. The suffix decides the
-    format of what is written.
+    Without `out` the result of `photo.jpg` is `photo.nightlift.jpg` beside it. One file goes to `out` itself if that
+    has a picture's suffix, else into the folder `out`. What is in one folder goes into `out`, the tree kept; of
+    several inputs, each folder keeps its name there. The suffix decides the format of what is written.
 
     Args:
         inputs: files and folders, or `STREAM` alone.
-        out: a file, a folder (made later) or `STREAM`; None: beside the inputs, or standard output for standard input.
+        out: a file, a folder (made later) or `STREAM`; None: beside the inputs, or `STREAM` for `STREAM`.
         format: wanted of every answer; None: each as it came.
         leave_out: is called with each path that is named like a picture but is not a file: a pipe, a device, a broken
             link. Reading one could take forever.
@@ -74,7 +74,7 @@ def find_jobs(
     """
     for path in inputs:
         if path != STREAM and not path.exists():
-            raise FileNotFoundError(f"there is no file or folder {path}")
+            raise FileNotFoundError(f"no such file or folder: {path}")
         if path != STREAM and not path.is_file() and not path.is_dir():
             raise ValueError(f"{path} is neither a file nor a folder; use - to read standard input")
     if out is None and STREAM not in inputs:
@@ -94,9 +94,10 @@ def find_jobs(
     return jobs
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, int, str]]:
     """A key that sorts names as people count: 2.jpg before 10.jpg."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 def _beside(source: Path, format: str | None) -> Job:

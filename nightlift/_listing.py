@@ -34,7 +34,7 @@ def print_models(root: Path, default: str, *, as_json: bool = False) -> None:
     repository = ModelRepository(root)
     if not repository.names():
         raise FileNotFoundError(
-            f"there is no model in {root}; NIGHTLIFT_MODEL_REPOSITORY or --model-repository names it"
+            f"no models found in {root}; set NIGHTLIFT_MODEL_REPOSITORY, or use --model-repository"
         )
     rows = list(_models(repository, default))
     if as_json:

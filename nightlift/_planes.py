@@ -116,7 +116,7 @@ async def open_runtime(options: PlaneOptions) -> AsyncIterator[Runtime]:
     names = ModelRepository(settings.model_repository).names()
     if model not in names:
         choice = ", ".join(names) or "another folder"
-        raise ValueError(f"there is no model {model!r} in {settings.model_repository}; choose {choice}")
+        raise ValueError(f"model {model!r} not found in {settings.model_repository}; available: {choice}")
     async with Runtime(settings) as runtime:
         await runtime.loaded()
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -86,7 +86,8 @@ class Client:
         """Enhance one picture; a path is streamed from the disk, an array or image sent and answered as PNG.
 
         Args:
-            picture: a path, bytes, a binary file, a uint8 or uint16 array [H, W] or [H, W, 1, 3 or 4], or a PIL image.
+            picture: a path, bytes, a binary file, a uint8 or uint16 array [H, W] or [H, W, 1, 3 or 4], or a PIL
+                image.
             options: of `POST /enhance`; what is left out takes the service's default.
 
         Raises:

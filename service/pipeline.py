@@ -162,7 +162,7 @@ class Pipeline:
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
         }
-        async with self._budget.hold(plain_pixels(header), ticket.caller) as lease:
+        async with self._budget.hold(plain_pixels(header, target), ticket.caller) as lease:
             return await self._held(_Job(request, data, header, target, render_plan, lease, costs, timings))
 
     async def _held(self, job: _Job) -> Enhanced:

@@ -226,7 +226,7 @@ def misspelt_settings(variables: Iterable[str]) -> list[str]:
             continue
         nearest = get_close_matches(name, known, n=1)
         hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
-        sentences.append(f"{variable} is no setting, and has no effect{hint}")
+        sentences.append(f"{variable} is not a setting and has no effect{hint}")
     return sentences
 
 

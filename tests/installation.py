@@ -89,7 +89,9 @@ def try_in(python: str, wheel: Path, folder: Path) -> str:
     run(programs / "nightlift", "enhance", "photo.jpg", at=elsewhere)
     assert (elsewhere / "photo.nightlift.jpg").stat().st_size > 1000
     run(programs / "nightlift", "doctor", at=elsewhere)
-    bench = subprocess.run([programs / "nightlift", "bench"], cwd=elsewhere, capture_output=True, text=True, check=False)
+    bench = subprocess.run(
+        [programs / "nightlift", "bench"], cwd=elsewhere, capture_output=True, text=True, check=False
+    )
     assert "needs a clone of the repository" in bench.stderr, bench.stderr
     port, grpc_port = free_ports()
     service = subprocess.Popen(

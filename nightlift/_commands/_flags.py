@@ -95,7 +95,12 @@ class Rendering(Look):
 class Place:
     """Where the work is done: in this process, or by a service."""
 
-    server: Annotated[str | None, typer.Option(help="Address of a service that does the work, such as localhost:8000; else this process does it.")] = None
+    server: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a service that does the work, such as localhost:8000; else this process does it."
+        ),
+    ] = None
     api_key: Annotated[
         str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="For the server, where it wants one.")
     ] = None

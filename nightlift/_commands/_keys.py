@@ -42,7 +42,7 @@ def create(
     from service.admission import Scope, add_key
 
     if unknown := set(scope or ()).difference(Scope):
-        raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(Scope)}", param_hint="--scope")
+        raise typer.BadParameter(f"{min(unknown)!r} is not one of {', '.join(Scope)}", param_hint="--scope")
     text = add_key(
         file,
         name,

@@ -23,7 +23,7 @@ def enhance(
         typer.Option(
             "--out",
             "-o",
-            help="File or folder to write, or - for stdout. Without it photo.jpg becomes photo.nightlift.jpg beside it.",
+            help="File or folder to write, or - for stdout; if absent, photo.nightlift.jpg beside photo.jpg.",
         ),
     ] = None,
     *,
@@ -70,7 +70,7 @@ def video(
     target: Annotated[
         Path | None,
         typer.Argument(
-            help="Video to write, H.264: .mp4, .mkv or .mov. Without it night.mp4 becomes night.nightlift.mp4 beside it.",
+            help="Video to write, H.264: .mp4, .mkv or .mov; if absent, night.nightlift.mp4 beside night.mp4.",
             show_default=False,
         ),
     ] = None,

@@ -1,24 +1,46 @@
-"""How much memory a picture takes, from its file's bytes to the answer's: more for some formats than for others."""
+"""How much memory a picture takes, from its file's bytes to its answer: some formats need several times what others do.
+
+Measured by `python -m benchmarks.memory --files`, rounded up; bytes for each pixel, the body that came not counted.
+"""
 
 from __future__ import annotations
 
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Header
 
-PLAIN = 6
-"""Bytes for each pixel of 8 bits: 3 that came and 3 of the answer."""
+PLAIN = 8
+"""Of 8 bits without alpha, JPEG to JPEG: 3 that came, 3 of the answer, its file, and what decoders and encoders need."""
 
-_DECODED = {PictureFormat.HEIC: 15, PictureFormat.AVIF: 15, PictureFormat.RAW: 24}
-"""Bytes a pixel while decoders work that copy what they have, or, for raw, in their own process too."""
+_DECODED = {
+    PictureFormat.JPEG: PLAIN,
+    PictureFormat.PNG: PLAIN,
+    PictureFormat.HEIC: 15,
+    PictureFormat.AVIF: 16,
+    PictureFormat.RAW: 25,
+}
+_DECODED_OTHERS, _DECODED_DEEP, _DECODED_ALPHA, _DECODED_CMYK = 14, 17, 10, 14
+_ENCODED = {PictureFormat.PNG: 11, PictureFormat.TIFF: 10, PictureFormat.WEBP: 17, PictureFormat.AVIF: 36}
+_ENCODED_DEEP = {PictureFormat.PNG: 23, PictureFormat.TIFF: 18}
+_ALPHA = 6
+"""More of an answer with alpha."""
 
-_DEEP, _WITH_ALPHA, _DEEP_WITH_ALPHA = 18, 12, 24
-"""Bytes a pixel of 16 bits, with alpha, and both: while they are copied on their way out of decoders, or into files."""
+
+def plain_pixels(header: Header, target: PictureFormat) -> int:
+    """Pixels of 8 bits, JPEG to JPEG, that take as much memory as this picture with an answer in `target`."""
+    return header.pixels * max(_decoded(header), _encoded(header, target)) // PLAIN
 
 
-def plain_pixels(header: Header) -> int:
-    """Pixels of 8 bits without alpha that take as much memory as this picture; the body that brought it not counted."""
-    if header.bits == 16:
-        needed = _DEEP_WITH_ALPHA if header.has_alpha else _DEEP
-    else:
-        needed = _WITH_ALPHA if header.has_alpha else PLAIN
-    return header.pixels * max(needed, _DECODED.get(header.format, 0)) // PLAIN
+def _decoded(header: Header) -> int:
+    needed = [_DECODED.get(header.format, _DECODED_OTHERS)]
+    for holds, more in (
+        (header.bits == 16, _DECODED_DEEP),
+        (header.has_alpha, _DECODED_ALPHA),
+        (header.colour == "cmyk", _DECODED_CMYK),
+    ):
+        needed += [more] * holds
+    return max(needed)
+
+
+def _encoded(header: Header, target: PictureFormat) -> int:
+    table = _ENCODED_DEEP if header.bits == 16 and target in _ENCODED_DEEP else _ENCODED
+    return table.get(target, PLAIN) + (_ALPHA if header.has_alpha else 0)

@@ -135,7 +135,7 @@ def encoded_profile() -> bytes:
 def test_answers_are_pictures_arrays_and_files(server: Server, path: Path, tmp_path: Path) -> None:
     with Client(server.url.removeprefix("http://")) as client:  # no scheme
         answer = client.enhance(path, format="jpeg")
-        deep = client.enhance((PICTURE.astype(np.uint16) * 257))
+        deep = client.enhance(PICTURE.astype(np.uint16) * 257)
     assert answer.image.size == (64, 48)
     assert answer.image.format == "JPEG"
     assert deep.array.dtype == np.uint16
@@ -181,11 +181,11 @@ def test_refusals_without_a_server_are_those_of_a_service() -> None:
     with pytest.raises(ServiceError) as caught:
         enhance(b"this is no picture at all")
     assert (caught.value.status, caught.value.slug) == (400, "unreadable-picture")
-    with pytest.raises(ValueError, match="there is no model"):
+    with pytest.raises(ValueError, match="model .nobody. not found"):
         enhance(PICTURE, model="nobody")
 
 
-USE = '''
+USE = """
 import asyncio
 from pathlib import Path
 import numpy as np
@@ -212,7 +212,7 @@ try:
     asyncio.run(ask(AsyncClient("localhost:8000")))
 except ServiceError as error:
     print(error.slug.upper())
-'''
+"""
 
 
 def check_types(folder: Path, text: str) -> subprocess.CompletedProcess[str]:

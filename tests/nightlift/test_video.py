@@ -148,7 +148,7 @@ def test_what_is_no_video_is_said_and_nothing_written(repository: Path, tmp_path
     (tmp_path / "text.mp4").write_text("no video")
     outcome = nightlift("video", tmp_path / "text.mp4", tmp_path / "out.mp4", repository=repository)
     assert outcome.returncode == 2
-    assert b"is no video" in outcome.stderr
+    assert b"is not a video" in outcome.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
 
 

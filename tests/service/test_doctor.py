@@ -135,7 +135,7 @@ def test_who_may_call_is_looked_at(tmp_path: Path) -> None:
     [
         (90, Level.OK, "for localhost, 127.0.0.1 is good until 20..-..-..; clients show one that server.pem has"),
         (3, Level.NOTE, "is good until"),
-        (-3, Level.ERROR, "server.pem is no good: certificate has expired"),
+        (-3, Level.ERROR, "server.pem is invalid: certificate has expired"),
     ],
 )
 def test_a_certificate_is_tried_and_its_last_day_is_told(tmp_path: Path, days: int, level: Level, words: str) -> None:

@@ -70,7 +70,9 @@ def test_a_tiff_that_is_no_camera_raw_has_the_limit_of_others(client: httpx.Clie
 def test_other_files_are_refused_by_their_first_bytes(server: Server) -> None:
     photo = encoded(dark_scene(), "jpeg").ljust(20_000, b"\0")[:20_000]
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
-        line.sendall(b"POST /enhance HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1) + photo)
+        line.sendall(
+            b"POST /enhance HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1) + photo
+        )
         assert line.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 

@@ -36,7 +36,9 @@ def write(folder: Path) -> None:
     (folder / "photo.jpg").write_bytes(simplejpeg.encode_jpeg(dark, quality=90, colorsubsampling="420"))
     heif = pillow_heif.from_pillow(Image.fromarray(dark))
     heif.save(folder / "photo.heic", quality=40, enc_params={"preset": "ultrafast"})
-    deep = np.dstack((tiled((scene("coffee", (TILE, TILE)) // 8).astype(np.uint16) * 257), np.full_like(dark[..., 0], 200)))
+    deep = np.dstack(
+        (tiled((scene("coffee", (TILE, TILE)) // 8).astype(np.uint16) * 257), np.full_like(dark[..., 0], 200))
+    )
     deep[..., 3] *= 257
     cv2.imwrite(str(folder / "photo.png"), deep, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     counted = mosaic(light("coffee", (TILE, TILE)), exposure=1 / 16)

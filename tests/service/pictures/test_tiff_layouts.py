@@ -170,7 +170,9 @@ def old_jpeg(file: bytes, luma_a_chroma: tuple[int, int], *, only_its_scan: bool
         (273, 4, 1, 8 + start), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(file) - start),
         (512, 3, 1, 1), (513, 4, 1, 8), (514, 4, 1, len(file)), (530, 3, 2, luma_a_chroma[0] | luma_a_chroma[1] << 16),
     )  # fmt: skip
-    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    directory = (
+        struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    )
     bits = struct.pack("<4H", 8, 8, 8, 0)
     return b"II*\0" + struct.pack("<I", bits_at + 8) + file + bytes(len(file) % 2) + bits + directory
 
