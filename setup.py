@@ -9,7 +9,10 @@ SERVING = ("nightlift", "service")
 
 
 class BuildServing(build_py):
-    """An editable installation stays a clone, with all its parts. Weights to train on, and what needs torch, stay there."""
+    """An editable installation stays a clone, with all its parts.
+
+    Weights to train on, and models that need torch, stay there.
+    """
 
     def run(self) -> None:
         """See setuptools."""

@@ -79,7 +79,8 @@ def main() -> None:
         if message is None:
             if os.environ.get(TRACEBACK):
                 raise
-            message = f"unexpected error: {type(error).__name__}: {_first_line(error)}; {TRACEBACK}=1 shows where it happened"
+            what = f"{type(error).__name__}: {_first_line(error)}"
+            message = f"unexpected error: {what}; {TRACEBACK}=1 shows where it happened"
         typer.secho(f"nightlift: {message}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
 
     max_raw_body_bytes: int = Field(128 * MIB, ge=1024)
     """Largest body of `POST /enhance` in bytes that holds camera raw, as it is or in a form; 64 megapixels that the
-    camera did not compress have 128 MB. No effect below `max_body_bytes`; counts within `max_body_bytes_in_flight`."""
+    camera did not compress have 128 MB. No effect below `max_body_bytes`; counted in `max_body_bytes_in_flight`."""
 
     max_json_bytes: int = Field(2 * MIB, ge=1024)
     """Largest JSON in requests and answers of `/v2`, and largest typed contents in gRPC, in bytes; binary tensors are
@@ -104,8 +104,8 @@ class Settings(BaseSettings):
     pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
-    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly. Pictures
-    with 16 bits or alpha, HEIC, AVIF and camera raw count for up to four times their pixels, as the memory they need."""
+    """Most pixels held decoded at one time, of JPEGs answered as JPEG; pictures that need more memory, as those with 16
+    bits or alpha, HEIC, AVIF and camera raw, count for more. Further ones wait; callers share fairly."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""

@@ -1,4 +1,4 @@
-"""`python -m tests.installation [PYTHON...]`: the built wheel, installed into clean environments in another folder, and used.
+"""`python -m tests.installation [PYTHON...]`: the built wheel, in clean environments and another folder, and used.
 
     python -m tests.installation                                # this Python
     python -m tests.installation python3.11 python3.12 python3.13

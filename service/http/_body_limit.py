@@ -38,8 +38,8 @@ class BodyLimit:
     """Refuse bodies that are too large, too slow or too many, before they are parsed; and let early answers be read.
 
     One body may have `max_body_bytes`, declared or not, or `max_raw_body_bytes` where camera raw may be and it begins
-    so; all that are held at one time `max_body_bytes_in_flight`, and every body must have come `request_timeout` after
-    its headers.
+    so; all that are held at one time `max_body_bytes_in_flight`, and every body must have come `request_timeout`
+    after its headers.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
@@ -126,7 +126,7 @@ class _Body:
             raise self._too_large()
         if self._received <= self._limits.limit and (self._declared <= self._limits.limit or len(self._head) < HEAD):
             return
-        # A form's parts begin after an empty line; what precedes the first one in a body that is no form is all of it.
+        # A form's parts begin after an empty line; a body that is no form has its own beginning before the first.
         if not any(map(may_be_raw, self._head.split(b"\r\n\r\n"))):
             raise self._too_large()
 

@@ -1,4 +1,4 @@
-"""How much memory a picture takes, from its file's bytes to its answer: some formats need several times what others do.
+"""How much memory a picture takes, from its file to its answer: some formats need several times what others do.
 
 Measured by `python -m benchmarks.memory --files`, rounded up; bytes for each pixel, the body that came not counted.
 """
@@ -9,7 +9,7 @@ from service.pictures._formats import PictureFormat
 from service.pictures._header import Header
 
 PLAIN = 8
-"""Of 8 bits without alpha, JPEG to JPEG: 3 that came, 3 of the answer, its file, and what decoders and encoders need."""
+"""Of 8 bits without alpha, JPEG to JPEG: 3 that came, 3 of the answer, and what decoders and encoders need."""
 
 _DECODED = {
     PictureFormat.JPEG: PLAIN,

@@ -1,7 +1,7 @@
 """`python -m tests.service.pictures.large_files FOLDER`: one picture of 64 megapixels in several formats.
 
-For `python -m benchmarks.memory --files`. What they show repeats itself, so that 16 bits with alpha stay below the limit
-of a body; decoding takes as much memory as for any other picture.
+For `python -m benchmarks.memory --files`. What they show repeats itself, so that 16 bits with alpha stay below the
+limit of a body; decoding takes as much memory as for any other picture.
 """
 
 from __future__ import annotations

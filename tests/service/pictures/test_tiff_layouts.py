@@ -165,10 +165,11 @@ def old_jpeg(file: bytes, luma_a_chroma: tuple[int, int], *, only_its_scan: bool
     scan = file.index(b"\xff\xda")
     start = scan + 2 + int.from_bytes(file[scan + 2 : scan + 4], "big") if only_its_scan else 0
     bits_at = 8 + len(file) + len(file) % 2
+    sampling = luma_a_chroma[0] | luma_a_chroma[1] << 16
     entries = (
         (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits_at), (259, 3, 1, 6), (262, 3, 1, 6),
         (273, 4, 1, 8 + start), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(file) - start),
-        (512, 3, 1, 1), (513, 4, 1, 8), (514, 4, 1, len(file)), (530, 3, 2, luma_a_chroma[0] | luma_a_chroma[1] << 16),
+        (512, 3, 1, 1), (513, 4, 1, 8), (514, 4, 1, len(file)), (530, 3, 2, sampling),
     )  # fmt: skip
     directory = (
         struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
