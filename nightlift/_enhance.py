@@ -91,8 +91,11 @@ class Tally:
 
     def failed(self, job: Job, error: Exception) -> None:
         """Count a picture that was not."""
-        self.failures[job.source] = str(error)
-        self._tell(job, error=str(error))
+        message = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            message = f"{error.filename or job.target}: {error.strerror}"
+        self.failures[job.source] = message
+        self._tell(job, error=message)
 
     def left(self, jobs: Iterable[Job]) -> None:
         """Count pictures that are done already."""

@@ -104,8 +104,8 @@ class Settings(BaseSettings):
     pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
-    """Most pixels held decoded at one time, of JPEGs answered as JPEG; pictures that need more memory, as those with 16
-    bits or alpha, HEIC, AVIF and camera raw, count for more. Further ones wait; callers share fairly."""
+    """Most pixels held decoded at one time, of JPEGs answered as JPEG; pictures that need more memory, as those with
+    16 bits or alpha, HEIC, AVIF and camera raw, count for more. Further ones wait; callers share fairly."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""

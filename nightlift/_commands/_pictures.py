@@ -45,7 +45,7 @@ def enhance(
     Exit codes: 0 success, 1 some failed, 2 the command was wrong, 130 stopped by Ctrl-C. With --watch,
     which ends by Ctrl-C, 0 or 1.
 
-    Example: `nightlift enhance photo.jpg`, or `nightlift enhance photos/ -o bright/`
+    Example: `nightlift enhance photos/ -o bright/`
     """
     from nightlift._enhance import Order, run
 

@@ -140,7 +140,7 @@ def test_models_are_listed_whole_and_for_programs(tmp_path: Path) -> None:
     [
         (("models",), {"NIGHTLIFT_PORT": "many"}, "nightlift: NIGHTLIFT_PORT: Input should be a valid integer"),
         (("models",), {"NIGHTLIFT_METRICS_OPEN": "no"}, "nightlift: NIGHTLIFT_METRICS_OPEN=false needs"),
-        (("enhance", "a.png", "-o", "a.png/b"), {}, "nightlift: a.png/b"),
+        (("enhance", "a.png", "-o", "a.png/b"), {}, "failed a.png: a.png/b: Not a directory"),
         (("enhance", "a.png", "--model", "broken"), {}, "nightlift: model 'broken' is not ready"),
     ],
 )
