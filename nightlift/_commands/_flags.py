@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nightlift._planes import PlaneOptions
 
 Repository = Annotated[
-    Path | None, typer.Option(help="Folder of models in Triton's layout; NIGHTLIFT_MODEL_REPOSITORY.")
+    Path | None, typer.Option(help="Model repository, a folder in Triton's layout (NIGHTLIFT_MODEL_REPOSITORY).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
@@ -38,18 +38,18 @@ def model_names(context: typer.Context, incomplete: str) -> list[str]:
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Model to use; the default model if absent.", autocompletion=model_names),
+    typer.Option("--model", "-m", help="Model to use; if absent, the default model.", autocompletion=model_names),
 ]
 Detail = Annotated[
-    Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="How pictures meet the network.")
+    Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="How the network sees pictures.")
 ]
 Format = Annotated[
     Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"] | None,
-    typer.Option("--format", help="Format to write; each picture's own if absent."),
+    typer.Option("--format", help="Format to write; if absent, same as the original."),
 ]
 Metadata = Annotated[
     Literal["keep", "without_location", "strip"],
-    typer.Option("--metadata", help="What is kept of EXIF, XMP and IPTC."),
+    typer.Option("--metadata", help="Which EXIF, XMP and IPTC data to keep."),
 ]
 
 
@@ -59,12 +59,15 @@ class Look:
 
     model: Model = None
     strength: Annotated[
-        float, typer.Option(min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How much of the enhancement is applied.")
+        float, typer.Option(min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How much of the enhancement to apply.")
     ] = 1.0
     protect: Annotated[
-        float, typer.Option(min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How far lamps and skies keep their tone.")
+        float,
+        typer.Option(
+            min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How much to protect bright areas such as lamps and skies."
+        ),
     ] = 0.5
-    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Enhance pictures less that are bright already.")] = (
+    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Enhance pictures that are already bright less.")] = (
         True
     )
     gamma: Annotated[
@@ -78,7 +81,7 @@ class Rendering(Look):
 
     detail: Detail = "auto"
     format: Format = None
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of lossy formats.")] = 90
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of lossy formats.")] = 90
     metadata: Metadata = "without_location"
 
     def options(self) -> dict[str, Any]:
@@ -97,22 +100,18 @@ class Place:
 
     server: Annotated[
         str | None,
-        typer.Option(
-            help="Address of a service that does the work, such as localhost:8000; else this process does it."
-        ),
+        typer.Option(help="Use the service at this address, such as localhost:8000; if absent, this process."),
     ] = None
-    api_key: Annotated[
-        str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="For the server, where it wants one.")
-    ] = None
+    api_key: Annotated[str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="API key for the server.")] = None
     ca: Annotated[
         Path | None,
-        typer.Option(envvar="NIGHTLIFT_CA", help="PEM file of the authority that signed the server's certificate."),
+        typer.Option(envvar="NIGHTLIFT_CA", help="PEM file of the CA that signed the server's certificate."),
     ] = None
     client_certificate: Annotated[
         Path | None,
         typer.Option(
             envvar="NIGHTLIFT_CLIENT_CERTIFICATE",
-            help="PEM file of a certificate and its key, where the server wants one.",
+            help="PEM file with a client certificate and its key.",
         ),
     ] = None
     model_repository: Repository = None

@@ -17,7 +17,7 @@ VIDEOS = (".mp4", ".mkv", ".mov")
 
 @with_groups
 def enhance(
-    inputs: Annotated[list[Path], typer.Argument(help="Files, folders (with all below them), or - for stdin.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Files, folders (including subfolders), or - for stdin.")],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -28,9 +28,12 @@ def enhance(
     ] = None,
     *,
     rendering: Rendering,
-    workers: Annotated[int, typer.Option("--workers", "-w", min=0, help="Pictures at a time; 0: cores + 1.")] = 0,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", "-w", min=0, help="Pictures processed at the same time; 0: one more than cores."),
+    ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Enhance finished files again.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Then wait for more pictures, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep watching for new pictures, until Ctrl-C.")] = False,
     compare: Annotated[
         bool, typer.Option("--compare", help="Also write contact sheets of before and after.")
     ] = False,
@@ -77,11 +80,11 @@ def video(
     *,
     look: Look,
     steadiness: Annotated[
-        float, typer.Option(min=0, max=10, help="Seconds over which the effect is averaged; 0: none.")
+        float, typer.Option(min=0, max=10, help="Seconds over which the effect is averaged; 0 turns this off.")
     ] = 0.5,
-    crf: Annotated[int, typer.Option(min=0, max=51, help="Quality of the stream: 0 is lossless, 18 looks so.")] = 18,
+    crf: Annotated[int, typer.Option(min=0, max=51, help="H.264 quality: 0 is lossless, 18 looks lossless.")] = 18,
     metadata: Annotated[
-        Literal["keep", "without_location", "strip"], typer.Option(help="What is kept of the source's tags.")
+        Literal["keep", "without_location", "strip"], typer.Option(help="Which of the source's tags to keep.")
     ] = "without_location",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing video without asking.")] = False,
     quiet: Quiet = False,
@@ -110,12 +113,14 @@ def video(
 @with_groups
 def bulk(
     source: Annotated[str, typer.Argument(help="Folder or bucket: a path, s3://, gs://, hdfs://.")],
-    target: Annotated[str, typer.Argument(help="Folder or bucket to write, the tree kept.")],
+    target: Annotated[str, typer.Argument(help="Folder or bucket to write to; subfolders are kept.")],
     *,
     rendering: Rendering,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: as many as the cluster has room for.")] = 0,
-    cpus: Annotated[float, typer.Option(min=0, help="Cores a worker.")] = 1.0,
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs a worker; may be a fraction.")] = 0.0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Worker processes; 0: as many as the cluster has room for.")
+    ] = 0,
+    cpus: Annotated[float, typer.Option(min=0, help="CPU cores per worker.")] = 1.0,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs per worker; may be a fraction.")] = 0.0,
     place: Place,
 ) -> None:
     """Enhance a folder or bucket on a Ray cluster; finished files are skipped. Needs the extra `ray`.

@@ -213,5 +213,10 @@ def test_iptc_is_found_behind_an_empty_block_and_other_programs_resources() -> N
     assert from_resources(others) is None
 
 
+def test_the_print_resolution_of_a_bmp_is_kept() -> None:
+    answer = encode(decode(pillow_file(color_pixels(), "BMP", dpi=(300, 150))), format=PictureFormat.PNG)
+    assert Image.open(io.BytesIO(answer)).info["dpi"] == pytest.approx((300, 150), abs=0.1)
+
+
 def test_a_zero_behind_a_packet_does_no_harm() -> None:
     assert kept_xmp(XMP + b"\0", with_place=False) == kept_xmp(XMP, with_place=False) is not None
