@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nightlift import _commands as commands
+from service.places import clone
 
 # Heading in the help -> its commands, in order.
 COMMANDS = {
@@ -72,6 +73,8 @@ app.add_typer(commands.keys, name="keys", rich_help_panel="Service")
 
 def main() -> None:
     """Entry point of the `nightlift` command; errors are one line, and exit with 2."""
+    if (root := clone()) is not None:
+        sys.path.append(str(root))
     try:
         app()
     except Exception as error:

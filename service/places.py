@@ -1,4 +1,4 @@
-"""Where what comes with Nightlift lies: in a clone beside the packages, in an installation inside of this one."""
+"""Where what comes with Nightlift lies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ _HERE = Path(__file__).resolve().parent
 
 
 def model_repository() -> Path:
-    """The folder of models that Nightlift comes with."""
-    installed = _HERE / "model_repository"
-    return installed if installed.is_dir() else _HERE.parent / "model_repository"
+    """The folder of models: in a clone beside the packages, in an installation inside of this one."""
+    return (_HERE / "model_repository").resolve()
+
+
+def clone() -> Path | None:
+    """The clone that this package lies in, which has training, export and benchmarks; None in an installation."""
+    return _HERE.parent if (_HERE.parent / "pyproject.toml").is_file() else None

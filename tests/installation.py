@@ -26,15 +26,17 @@ SERVING = {"nightlift", "service"}
 
 USE = """
 import os, pathlib, sys, time
-from nightlift import Client, enhance
+from nightlift import Client
 assert 'site-packages' in sys.modules['nightlift'].__file__, sys.modules['nightlift'].__file__
-assert not {'numpy', 'PIL', 'service', 'onnxruntime'} & set(sys.modules)
+heavy = {'numpy', 'PIL', 'service', 'onnxruntime'} & set(sys.modules)
+assert not heavy, heavy
 client = Client(f'localhost:{sys.argv[1]}')
 until = time.monotonic() + 120
 while not client.ready():
     assert time.monotonic() < until, 'the service is not ready'
     time.sleep(0.2)
 served = client.enhance('photo.jpg', format='png')
+from nightlift import enhance
 here = enhance(pathlib.Path('photo.jpg'), format='png')
 assert served.data == here.data
 assert served.luminance_after > 2 * served.luminance_before
