@@ -290,6 +290,7 @@ async def _sleep_unless(stopped: asyncio.Event, seconds: float) -> None:
 
 
 async def _compare(order: Order, jobs: Iterable[Job], console: Console) -> None:
+    assert order.out is not None  # which `run` has seen to
     pairs = [
         (job.source, job.target) for job in jobs if STREAM not in (job.source, job.target) and job.target.exists()
     ]

@@ -8,7 +8,7 @@ import struct
 import sys
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, Union
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +91,7 @@ def png_of_array(pixels: Any) -> bytes:
     )
 
 
-def _is_pil(picture: object) -> bool:
+def _is_pil(picture: object) -> TypeGuard[PIL.Image.Image]:
     """Without importing PIL, which nobody has who has no image of it."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(picture, module.Image)
