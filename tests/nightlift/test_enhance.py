@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nightlift._contact_sheets import write_contact_sheets
 from nightlift._records import NAME as RECORDS
 from tests.nightlift.commands import COMMAND, environment, nightlift
 from tests.pictures import constant, dark_scene, decoded, encoded
@@ -225,6 +226,18 @@ def test_contact_sheets_show_before_and_after(repository: Path, tmp_path: Path) 
     row = second[150]
     assert abs(int(row[100, 0]) - 60) <= 2
     assert abs(int(row[400, 0]) - 120) <= 2
+
+
+def test_contact_sheets_have_titles_that_fit(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(constant(60)))
+    titles = []
+    for title in ("", "photos", 200 * "a long name "):
+        (sheet,) = write_contact_sheets([(path, path)], tmp_path, title)
+        titles.append(decoded(sheet.read_bytes())[:32, :, 0])
+    drawn = [int((title > 128).sum()) for title in titles]
+    assert drawn[0] < drawn[1] < drawn[2]
+    assert all(title[:, -6:].max() < 60 for title in titles), "it is cut off at the edge"
 
 
 def test_there_is_no_contact_sheet_without_a_file_before_and_one_after(repository: Path, tmp_path: Path) -> None:
