@@ -6,10 +6,14 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 TEST_PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: serve test test-ray lint format parity torchscript docs audit clean
+.PHONY: serve wheel test test-ray lint format parity torchscript docs audit clean
 
 serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
+
+wheel: .venv/serving ## build the wheel that serves from any folder into dist/
+	rm -rf build/lib build/bdist.*
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 test: .venv/testing ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)

@@ -29,6 +29,7 @@ from service.pictures import (
     encode,
     inspect,
     negotiate_format,
+    plain_pixels,
 )
 from service.rendering import Prepared, Rendered, RenderPlan, finish, plan, prepare
 from service.settings import Settings, available_cores
@@ -162,18 +163,18 @@ class Pipeline:
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
         }
-        async with self._budget.hold(header.pixels, ticket.caller) as lease:
+        async with self._budget.hold(plain_pixels(header, target), ticket.caller) as lease:
             return await self._held(_Job(request, data, header, target, render_plan, lease, costs, timings))
 
     async def _held(self, job: _Job) -> Enhanced:
         model, options = job.request.ticket.model, job.request.options
         header, target, timings = job.header, job.target, job.timings
-        prepared, outputs = await self._run(job)
+        work = [await self._run(job)]
         handed_over = time.monotonic()
 
         def finished() -> tuple[Rendered, bytes, float]:
             with timings.measure("render", since=handed_over):
-                rendered = finish(prepared, outputs, options.render)
+                rendered = finish(*work.pop(), options.render)  # nobody holds the source while the answer is encoded
             with timings.measure("encode"):
                 picture, metadata = rendered.picture, options.metadata
                 encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)

@@ -14,12 +14,13 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.limits import MAX_PIXELS
+from service.places import model_repository
 
 MIB = 1024 * 1024
 
 PREFIX = "NIGHTLIFT_"
 
-OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE"})
+OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE", "NIGHTLIFT_TRACEBACK"})
 """Variables of the command line's own, which may be set beside those of the service."""
 
 OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP)|$)")
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
     grpc_port: int = Field(8001, ge=0, le=65535)
     """gRPC port; 0 takes a free one."""
 
-    model_repository: Path = Path(__file__).resolve().parent.parent / "model_repository"
+    model_repository: Path = Field(default_factory=model_repository)
     """Folder of models in Triton's layout."""
 
     default_model: str = "nightlift"
@@ -85,6 +86,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(64 * MIB, ge=1024)
     """Largest request body in bytes, on HTTP and gRPC alike."""
 
+    max_raw_body_bytes: int = Field(128 * MIB, ge=1024)
+    """Largest body of `POST /enhance` in bytes that holds camera raw, as it is or in a form; 64 megapixels that the
+    camera did not compress have 128 MB. No effect below `max_body_bytes`; counted in `max_body_bytes_in_flight`."""
+
     max_json_bytes: int = Field(2 * MIB, ge=1024)
     """Largest JSON in requests and answers of `/v2`, and largest typed contents in gRPC, in bytes; binary tensors are
     bounded by `max_body_bytes` alone. Parsing numbers one by one holds the interpreter, some 60 ms for every MiB, so
@@ -98,7 +103,8 @@ class Settings(BaseSettings):
     pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
-    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly."""
+    """Most pixels held decoded at one time, of JPEGs answered as JPEG; pictures that need more memory, as those with
+    16 bits or alpha, HEIC, AVIF and camera raw, count for more. Further ones wait; callers share fairly."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""
@@ -219,7 +225,7 @@ def misspelt_settings(variables: Iterable[str]) -> list[str]:
             continue
         nearest = get_close_matches(name, known, n=1)
         hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
-        sentences.append(f"{variable} is no setting, and has no effect{hint}")
+        sentences.append(f"{variable} is not a setting and has no effect{hint}")
     return sentences
 
 
