@@ -7,7 +7,6 @@ keeps SSIM to the network's whole result at .955, where the textbook's absolute 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +16,9 @@ from numpy.typing import NDArray
 
 from service.errors import EngineFailed
 from service.memory import empty
-from service.rendering._fit import MARGIN, fit_rows, limit_rows, smooth_rows
-from service.rendering._kernels import light_rows
 from service.rendering._noise import quiet
 from service.rendering._shrink import luminance
-from service.rendering._strips import in_strips
+from service.rendering._strips import run
 
 Floats = NDArray[np.float32]
 
@@ -108,24 +105,17 @@ def fit_affine(source: Floats, target: Floats) -> AffineMap:
 
     Per channel, in windows of 5 x 5 with reflected border, a = cov / (var + 1e-3 * mean^2 + 1e-6) and
     b = mean_target - a * mean_source; then a and b are averaged over the same windows, and slopes limited
-    (`limit_rows`).
+    (`limit` in native/fit.c).
     """
     height, width = source.shape[:2]
-    x, y = (np.ascontiguousarray(values, np.float32).reshape(height, -1) for values in (source, target))
+    x, y = (np.ascontiguousarray(values, np.float32) for values in (source, target))
     slope, offset, smooth, value = empty((4, *x.shape), np.float32)
     terms = empty((2, *x.shape), np.float32)
-
-    def scratch(rows: int) -> Floats:
-        return np.empty((rows, MARGIN + 3 * width + MARGIN), np.float32)
-
-    steps: tuple[Callable[[int, int], None], ...] = (
-        lambda first, last: fit_rows(x, y, first, last, scratch(8), slope, offset),
-        lambda first, last: smooth_rows(x, slope, offset, first, last, scratch(2), smooth, value),
-        lambda first, last: limit_rows(x, smooth, value, first, last, scratch(2), terms),
-    )
-    for step in steps:
-        in_strips(step, height, height * width)
-    return AffineMap(terms.reshape(2, height, width, 3))
+    pixels = height * width
+    run("fit", x, y, height, width, slope, offset, pixels=pixels)
+    run("smooth", x, slope, offset, height, width, smooth, value, pixels=pixels)
+    run("limit", x, smooth, value, height, width, terms, pixels=pixels)
+    return AffineMap(terms)
 
 
 def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
@@ -185,19 +175,13 @@ def with_light(affine: AffineMap, means: Floats, white: np.float32) -> Floats:
         float32 [h, w, 3].
     """
     height, width = means.shape[:2]
-    matrix = -affine.terms[:4]
+    matrix = np.negative(affine.terms[:4], order="C")
     matrix[3] = affine.terms[4]
     for channel in range(3):
         matrix[channel, ..., channel] += affine.terms[3, ..., channel]
-    flat, columns = flat_terms(matrix), neighbours(width, matrix.shape[2])
-    source, base = np.ascontiguousarray(means, np.float32).reshape(height, -1), empty((height, 3 * width), np.float32)
-
-    def strip(first: int, last: int) -> None:
-        rows = np.empty((2, len(flat), 3 * width), np.float32)
-        light_rows(source, flat, *columns, first, last, white, rows, base)
-
-    in_strips(strip, height, height * width)
-    return base.reshape(means.shape)
+    source, base = np.ascontiguousarray(means, np.float32), empty(means.shape, np.float32)
+    run("light_base", source, height, width, matrix, *matrix.shape[1:3], white, base, pixels=height * width)
+    return base
 
 
 def _sum(values: Floats) -> Floats:
@@ -209,24 +193,3 @@ def _in_all_channels(values: Floats) -> Floats:
     """[h, w] to float32 [h, w, 3]: arithmetic with a last axis of 1 would take several times as long."""
     plane = np.asarray(values, np.float32)
     return np.asarray(cv2.merge((plane, plane, plane)))
-
-
-def flat_terms(terms: Floats) -> Floats:
-    """Terms [n, h, w, 3] as the kernels take them, float32 [n, h, 3 * w], and at least two columns wide."""
-    if terms.shape[2] == 1:
-        terms = np.repeat(terms, 2, axis=2)  # the kernels read a neighbour to the right
-    return np.ascontiguousarray(terms, np.float32).reshape(*terms.shape[:2], -1)
-
-
-def neighbours(width: int, map_width: int) -> tuple[NDArray[np.int32], Floats]:
-    """For each of the 3 * width values of a row: index of the value left of it in a row of the map, and how far on.
-
-    Pixel centres are at half-integers in both, and the map's border values reach to the picture's border.
-    """
-    map_width = max(2, map_width)
-    position = (np.arange(width) + 0.5) * (map_width / width) - 0.5
-    position = np.clip(position, 0, map_width - 1)
-    column = np.minimum(position.astype(np.int32), map_width - 2)
-    left = 3 * column[:, None] + np.arange(3, dtype=np.int32)
-    fraction = (position - column).astype(np.float32)
-    return left.ravel().astype(np.int32), np.repeat(fraction, 3)

@@ -1,39 +1,35 @@
-"""Strips of rows over the machine's cores."""
+"""Kernels on the machine's cores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
+from typing import Any
 
-import numpy as np
-
+from service.rendering import _native
 from service.settings import available_cores
 
-PIXELS_PER_STRIP = 256 * 1024
-"""A strip with less pixels costs more to hand over than to compute."""
-
-STRIPS_PER_CORE = 4
-"""More strips than cores, so that a core that is busy elsewhere does not keep the others waiting."""
+PIXELS_PER_THREAD = 128 * 1024
+"""For less a thread costs more to wake than it computes."""
 
 
-def in_strips(work: Callable[[int, int], None], rows: int, pixels: int) -> None:
-    """Call `work(first, last)` on strips that cover `rows` rows, side by side; return when all are done.
+def run(name: str, *arguments: Any, pixels: int) -> None:
+    """Run a kernel to its end, in this thread and in others that take strips of rows as they come.
 
     Args:
-        work: releases the GIL, and writes only what belongs to its rows.
-        rows: number of rows to cover.
-        pixels: what all the rows cost together, in pixels; small pictures stay in the calling thread.
+        name: the kernel.
+        arguments: all but its last, which says what row comes next.
+        pixels: what all of it costs, in pixels; small pictures stay in this thread.
     """
-    cores = available_cores()
-    strips = min(rows, pixels // PIXELS_PER_STRIP, STRIPS_PER_CORE * cores)
-    if strips <= 1 or cores == 1:
-        work(0, rows)
-        return
-    edges = np.linspace(0, rows, strips + 1).astype(int).tolist()
-    for done in [_threads().submit(work, *edge) for edge in pairwise(edges)]:
-        done.result()
+    kernel = _native.kernel(name, _native.LEVEL)
+    next_row = ctypes.byref(ctypes.c_int64(0))
+    helpers = min(available_cores(), pixels // PIXELS_PER_THREAD) - 1
+    helping = [_threads().submit(kernel, *arguments, next_row) for _ in range(helpers)]
+    kernel(*arguments, next_row)
+    for helper in helping:
+        if not helper.cancel():  # one that has not begun would find nothing to do
+            helper.result()
 
 
 @cache
