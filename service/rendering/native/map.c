@@ -4,6 +4,10 @@
 /* Slopes of a map that mixes colours, and its offset. */
 #define MOST_TERMS 4
 
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+
+INLINE int64_t rounded(int64_t count) { return (count + 3) / 4 * 4; }
+
 /* A map [terms, height, width, 3] that is being enlarged, linearly, for the pixels of one chunk of columns.
  *
  * Pixel centres are at half-integers in map and picture, and the map's border values reach to the picture's border.
@@ -17,6 +21,7 @@ typedef struct {
     int32_t left[CHUNK];                   /* of each pixel, the column of the map left of it */
     float fraction[CHUNK];                 /* how far it is from there to the next, 0 to 1 */
     float rows[2][MOST_TERMS][3][CHUNK];   /* enlarged; row i of the map lies at i % 2 */
+    float steps[MOST_TERMS][3][CHUNK];     /* from the upper row to the lower */
 } Enlarged;
 
 /* Of a picture of `rows` rows. */
@@ -27,29 +32,45 @@ INLINE Enlarged enlarged(const float *values, int64_t terms, int64_t height, int
 
 /* Turn to the `count` columns from `start` on, of the picture's `width`. */
 INLINE void begin(Enlarged *map, int64_t start, int64_t count, int64_t width) {
-    double across = (double)map->width / (double)width;
+    double across = (double)map->width / (double)width, last = (double)(map->width - 1);
     map->held = -2;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < rounded(count); i++) {
         double place = ((double)(start + i) + 0.5) * across - 0.5;
-        if (place < 0) place = 0;
-        if (place > (double)(map->width - 1)) place = (double)(map->width - 1);
-        int32_t left = (int32_t)place;
-        if (left > map->width - 2) left = map->width > 1 ? (int32_t)(map->width - 2) : 0;
+        place = place < 0 ? 0 : place > last ? last : place;
+        int32_t left = (int32_t)at_least(at_most((int64_t)place, map->width - 2), 0);
         map->left[i] = left;
         map->fraction[i] = (float)(place - left);
     }
 }
 
+/* The pixel at `place` and a share of the way to its right neighbour; of the result's four values three count. */
+INLINE Four stretched(const float *line, int32_t place, float fraction) {
+    Four left = *(const Four *)(line + 3 * (int64_t)place), right = *(const Four *)(line + 3 * (int64_t)place + 2);
+    right = __builtin_shufflevector(right, right, 1, 2, 3, -1);
+    return left + fraction * (right - left);
+}
+
 INLINE void enlarge_row(Enlarged *map, int64_t row, int64_t count) {
-    int64_t next = map->width > 1 ? 3 : 0;
     for (int64_t term = 0; term < map->terms; term++) {
         const float *restrict line = map->values + 3 * map->width * (term * map->height + row);
-        for (int c = 0; c < 3; c++) {
-            float *restrict result = map->rows[row % 2][term][c];
-            for (int64_t i = 0; i < count; i++) {
-                const float *at = line + 3 * (int64_t)map->left[i] + c;
-                result[i] = at[0] + map->fraction[i] * (at[next] - at[0]);
-            }
+        float(*restrict result)[CHUNK] = map->rows[row % 2][term];
+        if (map->width == 1) {
+            for (int c = 0; c < 3; c++)
+                for (int64_t i = 0; i < count; i++) result[c][i] = line[c];
+            continue;
+        }
+        for (int64_t i = 0; i < count; i += 4) {
+            Four one = stretched(line, map->left[i], map->fraction[i]);
+            Four two = stretched(line, map->left[i + 1], map->fraction[i + 1]);
+            Four three = stretched(line, map->left[i + 2], map->fraction[i + 2]);
+            Four four = stretched(line, map->left[i + 3], map->fraction[i + 3]);
+            Four red_green = __builtin_shufflevector(one, two, 0, 4, 1, 5);
+            Four blue = __builtin_shufflevector(one, two, 2, 6, -1, -1);
+            Four more_red_green = __builtin_shufflevector(three, four, 0, 4, 1, 5);
+            Four more_blue = __builtin_shufflevector(three, four, 2, 6, -1, -1);
+            *(Four *)(result[0] + i) = __builtin_shufflevector(red_green, more_red_green, 0, 1, 4, 5);
+            *(Four *)(result[1] + i) = __builtin_shufflevector(red_green, more_red_green, 2, 3, 6, 7);
+            *(Four *)(result[2] + i) = __builtin_shufflevector(blue, more_blue, 0, 1, 4, 5);
         }
     }
 }
@@ -61,38 +82,53 @@ INLINE float reach(Enlarged *map, int64_t y, int64_t count) {
     int64_t top = (int64_t)place;
     if (top > map->height - 1) top = map->height - 1;
     if (top != map->held) {
+        int64_t bottom = at_most(top + 1, map->height - 1); /* below the last row it goes on as it is */
         if (top != map->held + 1) enlarge_row(map, top, count);
-        if (top + 1 < map->height) {
-            enlarge_row(map, top + 1, count);
-        } else { /* below the last row it goes on as it is */
-            for (int64_t term = 0; term < map->terms; term++)
-                for (int c = 0; c < 3; c++)
-                    for (int64_t i = 0; i < count; i++)
-                        map->rows[(top + 1) % 2][term][c][i] = map->rows[top % 2][term][c][i];
-        }
+        if (bottom != top) enlarge_row(map, bottom, count);
+        for (int64_t term = 0; term < map->terms; term++)
+            for (int c = 0; c < 3; c++) {
+                const float *restrict upper = map->rows[top % 2][term][c], *restrict lower = map->rows[bottom % 2][term][c];
+                for (int64_t i = 0; i < count; i++) map->steps[term][c][i] = lower[i] - upper[i];
+            }
         map->held = top;
     }
     return (float)(place - (double)top);
 }
 
-#define UPPER(map, term, c) (map).rows[(map).held % 2][term][c]
-#define LOWER(map, term, c) (map).rows[((map).held + 1) % 2][term][c]
-#define BETWEEN(upper, lower, part, i) ((upper)[i] + (part) * ((lower)[i] - (upper)[i]))
+/* One channel of a term in a row of the picture: `first[i] + part * step[i]`. */
+typedef struct {
+    const float *first, *step;
+    float part;
+} Line;
 
-/* y = m0 * red + m1 * green + m2 * blue + m3, of the same map or of another. */
-INLINE void mix(const Planes *source, const Enlarged *matrix, float part, const float *offset_above[3],
-                const float *offset_below[3], float offset_part, int64_t count, Planes *result) {
+INLINE Line line_of(const Enlarged *map, int64_t term, int c, float part) {
+    return (Line){map->rows[map->held % 2][term][c], map->steps[term][c], part};
+}
+
+#define AT(line, i) ((line).first[i] + (line).part * (line).step[i])
+
+/* y = m0 * x + b, channel by channel. */
+INLINE void scale(const Planes *source, const Enlarged *slopes, float part, const Enlarged *offsets, int64_t offset,
+                  float offset_part, int64_t count, Planes *result) {
+    for (int c = 0; c < 3; c++) {
+        Line slope = line_of(slopes, 0, c, part), base = line_of(offsets, offset, c, offset_part);
+        const float *restrict x = source->channel[c];
+        float *restrict y = result->channel[c];
+        for (int64_t i = 0; i < count; i++) y[i] = AT(base, i) + AT(slope, i) * x[i];
+    }
+}
+
+/* y = m0 * red + m1 * green + m2 * blue + b. */
+INLINE void mix(const Planes *source, const Enlarged *slopes, float part, const Enlarged *offsets, int64_t offset,
+                float offset_part, int64_t count, Planes *result) {
     const float *restrict red = source->channel[0], *restrict green = source->channel[1];
     const float *restrict blue = source->channel[2];
     for (int c = 0; c < 3; c++) {
-        const float *restrict u0 = UPPER(*matrix, 0, c), *restrict l0 = LOWER(*matrix, 0, c);
-        const float *restrict u1 = UPPER(*matrix, 1, c), *restrict l1 = LOWER(*matrix, 1, c);
-        const float *restrict u2 = UPPER(*matrix, 2, c), *restrict l2 = LOWER(*matrix, 2, c);
-        const float *restrict above = offset_above[c], *restrict below = offset_below[c];
+        Line m0 = line_of(slopes, 0, c, part), m1 = line_of(slopes, 1, c, part), m2 = line_of(slopes, 2, c, part);
+        Line base = line_of(offsets, offset, c, offset_part);
         float *restrict y = result->channel[c];
         for (int64_t i = 0; i < count; i++)
-            y[i] = BETWEEN(above, below, offset_part, i) + BETWEEN(u0, l0, part, i) * red[i] +
-                   BETWEEN(u1, l1, part, i) * green[i] + BETWEEN(u2, l2, part, i) * blue[i];
+            y[i] = AT(base, i) + AT(m0, i) * red[i] + AT(m1, i) * green[i] + AT(m2, i) * blue[i];
     }
 }
 
@@ -120,22 +156,11 @@ KERNEL(apply_map)
             begin(&offsets, start, count, width);
             for (int64_t y = first; y < at_most(first + STRIP, height); y++) {
                 float part = reach(&slopes, y, count), offset_part = reach(&offsets, y, count);
-                const float *above[3], *below[3];
-                for (int c = 0; c < 3; c++) {
-                    above[c] = UPPER(offsets, 0, c);
-                    below[c] = LOWER(offsets, 0, c);
-                }
                 load(pixels, deep, y * width + start, count, &source);
-                if (terms == 1) {
-                    for (int c = 0; c < 3; c++) {
-                        const float *restrict upper = UPPER(slopes, 0, c), *restrict lower = LOWER(slopes, 0, c);
-                        for (int64_t i = 0; i < count; i++)
-                            mapped.channel[c][i] = BETWEEN(above[c], below[c], offset_part, i) +
-                                                   BETWEEN(upper, lower, part, i) * source.channel[c][i];
-                    }
-                } else {
-                    mix(&source, &slopes, part, above, below, offset_part, count, &mapped);
-                }
+                if (terms == 1)
+                    scale(&source, &slopes, part, &offsets, 0, offset_part, count, &mapped);
+                else
+                    mix(&source, &slopes, part, &offsets, 0, offset_part, count, &mapped);
                 grade(&source, &mapped, count, &how);
                 store(result, deep, y * width + start, count, &mapped);
             }
@@ -161,16 +186,11 @@ KERNEL(light_base)
             begin(&map, start, count, width);
             for (int64_t y = first; y < at_most(first + STRIP, height); y++) {
                 float part = reach(&map, y, count);
-                const float *above[3], *below[3];
                 const float *restrict from = means + 3 * (y * width + start);
                 float *restrict to = base + 3 * (y * width + start);
-                for (int c = 0; c < 3; c++) {
-                    above[c] = UPPER(map, 3, c);
-                    below[c] = LOWER(map, 3, c);
-                }
                 for (int64_t i = 0; i < count; i++)
                     for (int c = 0; c < 3; c++) source.channel[c][i] = from[3 * i + c];
-                mix(&source, &map, part, above, below, part, count, &mapped);
+                mix(&source, &map, part, &map, 3, part, count, &mapped);
                 for (int64_t i = 0; i < count; i++)
                     for (int c = 0; c < 3; c++) to[3 * i + c] = white * mapped.channel[c][i];
             }
