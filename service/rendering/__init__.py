@@ -1,14 +1,14 @@
 """How one picture meets one network: whole, guided by a small proxy, or in tiles; then gamma, strength, protection.
 
 `plan` decides from sizes alone, `prepare` gives what the network is to see, `finish` brings its answers to every
-pixel; for the frames of a video `fit_effect`, `follow` and `apply_effect` take its place. All are synchronous and
+pixel, or `begin` and then strip by strip; for the frames of a video `fit_effect`, `follow` and `apply_effect` take its place. All are synchronous and
 pure, release the GIL in the long loops (`_native`), and know nothing of engines.
 """
 
 from service.rendering._frames import Effect, apply_effect, fit_effect, follow
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
 from service.rendering._plan import RenderPlan, plan
-from service.rendering._render import Prepared, Rendered, finish, prepare, render_array
+from service.rendering._render import Prepared, Rendered, Rendering, begin, finish, prepare, render_array
 
 __all__ = [
     "NEUTRAL",
@@ -18,7 +18,9 @@ __all__ = [
     "RenderOptions",
     "RenderPlan",
     "Rendered",
+    "Rendering",
     "apply_effect",
+    "begin",
     "finish",
     "fit_effect",
     "follow",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,41 @@ Codes = NDArray[Any]
 """uint8 or uint16 [H, W, 3]."""
 
 
-def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.float32] | None = None) -> Codes:
-    """Stretch a map over the picture, apply it and grade: uint8 or uint16 [H, W, 3] to a new array of the kind.
+class Pass:
+    """Pixels that are still to be made, any rows of them at any time, in any thread.
+
+    Attributes:
+        pixels: uint8 or uint16 [H, W, 3]; what is in rows that were not made is not defined.
+    """
+
+    def __init__(self, pixels: Codes, rows: Callable[[int, int, int], None]) -> None:
+        """`rows(first, last, cost)` writes rows [first, last); from a cost of many pixels on by many threads."""
+        self.pixels = pixels
+        self._rows = rows
+        self._spent: list[tuple[int, float]] = []
+
+    def make(self, first: int, last: int) -> None:
+        """Make rows [first, last) in this thread."""
+        started = time.perf_counter()
+        self._rows(first, last, 0)
+        self._spent.append((threading.get_ident(), time.perf_counter() - started))
+
+    def make_all(self) -> Codes:
+        """Make every row, on all cores; gives back `pixels`."""
+        height, width = self.pixels.shape[:2]
+        started = time.perf_counter()
+        self._rows(0, height, height * width)
+        self._spent.append((threading.get_ident(), time.perf_counter() - started))
+        return self.pixels
+
+    @property
+    def seconds(self) -> float:
+        """Wall time that making took so far: of all threads that called it together, divided by their number."""
+        return sum(seconds for _, seconds in self._spent) / max(1, len({thread for thread, _ in self._spent}))
+
+
+def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.float32] | None = None) -> Pass:
+    """Stretch a map over the picture, apply it and grade: uint8 or uint16 [H, W, 3] to new pixels of the kind.
 
     Args:
         pixels: the picture.
@@ -38,17 +74,26 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
     source = np.ascontiguousarray(pixels)
     result = empty(source.shape, source.dtype)
     maps = (matrix, *matrix.shape[:3], base, *base.shape[:2])
-    numbers = (white, grade.blend, grade.protect, grade.tone, grade.tone.size)
-    deep = source.dtype == np.uint16
-    run("apply_map", source, deep, height, width, *maps, *numbers, result, pixels=height * width)
-    return result
+    arguments = (source, source.dtype == np.uint16, height, width, *maps, white, *_numbers(grade))
+
+    def rows(first: int, last: int, cost: int) -> None:
+        run("apply_map", *arguments, last, result, pixels=cost, first=first)
+
+    return Pass(result, rows)
 
 
-def blend(pixels: NDArray[np.uint8], enhanced: NDArray[np.uint8], grade: Grade) -> NDArray[np.uint8]:
+def blend(pixels: NDArray[np.uint8], enhanced: NDArray[np.uint8], grade: Grade) -> Pass:
     """Grade an enhanced picture of full size, all uint8 [H, W, 3]."""
     source, target = np.ascontiguousarray(pixels), np.ascontiguousarray(enhanced)
     result = empty(source.shape, source.dtype)
-    count = source.size // 3
-    numbers = (np.float32(255), grade.blend, grade.protect, grade.tone, grade.tone.size)
-    run("blend", source, target, count, *numbers, result, pixels=count)
-    return result
+
+    def rows(first: int, last: int, cost: int) -> None:
+        parts = source[first:last], target[first:last]
+        numbers = (parts[0].size // 3, np.float32(255), *_numbers(grade))
+        run("blend", *parts, *numbers, result[first:last], pixels=cost)
+
+    return Pass(result, rows)
+
+
+def _numbers(grade: Grade) -> tuple[Any, ...]:
+    return (grade.blend, grade.protect, grade.tone, grade.tone.size)

@@ -139,22 +139,22 @@ INLINE void mix(const Planes *source, const Enlarged *slopes, float part, const 
  *          terms y = m0 * red + m1 * green + m2 * blue + b.
  * base     [base_height, base_width, 3], b in code values, on a grid of its own
  * white, blend, protect, tone, tone_steps   as in `Grade`
- * result   as `pixels`, written
+ * result   as `pixels`, written from the row that `next` says up to `last`
  */
 KERNEL(apply_map)
 (const void *pixels, int32_t deep, int64_t height, int64_t width, const float *matrix, int64_t terms,
  int64_t matrix_height, int64_t matrix_width, const float *base, int64_t base_height, int64_t base_width, float white,
- float blend, float protect, const float *tone, int64_t tone_steps, void *result, int64_t *next) {
+ float blend, float protect, const float *tone, int64_t tone_steps, int64_t last, void *result, int64_t *next) {
     Grade how = {white, blend, protect, tone_steps, tone};
     Enlarged slopes = enlarged(matrix, terms, matrix_height, matrix_width, height);
     Enlarged offsets = enlarged(base, 1, base_height, base_width, height);
     Planes source, mapped;
-    for (int64_t first; (first = take_strip(next)) < height;) {
+    for (int64_t first; (first = take_strip(next)) < last;) {
         for (int64_t start = 0; start < width; start += CHUNK) {
             int64_t count = at_most(CHUNK, width - start);
             begin(&slopes, start, count, width);
             begin(&offsets, start, count, width);
-            for (int64_t y = first; y < at_most(first + STRIP, height); y++) {
+            for (int64_t y = first; y < at_most(first + STRIP, last); y++) {
                 float part = reach(&slopes, y, count), offset_part = reach(&offsets, y, count);
                 load(pixels, deep, y * width + start, count, &source);
                 if (terms == 1)

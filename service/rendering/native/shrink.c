@@ -30,6 +30,38 @@ ADD_ROW(add_deep_row, uint16_t)
 ADD_VISIBLE_ROW(add_visible_row, uint8_t)
 ADD_VISIBLE_ROW(add_visible_deep_row, uint16_t)
 
+/* Where the columns of a smaller picture lie, of which those from `column` on reach into [left, right). */
+typedef struct {
+    const int32_t *begins, *ends;
+    const float *heads, *tails;
+    int64_t column, columns, left, right;
+} Cells;
+
+/* Add up sums of columns under each pixel of a row: of colour, and where there is an alpha of that. */
+INLINE void add_cells(const Cells *cells, const float *sums, const float *alpha_sums, float *mean, float *visible) {
+    for (int64_t here = cells->column; here < cells->columns && cells->begins[here] < cells->right; here++) {
+        int64_t begin = cells->begins[here], last = cells->ends[here] - 1;
+        int64_t x = at_least(begin, cells->left), to = at_most(last, cells->right - 1), inner = at_most(to, last - 1);
+        Pixel total = {mean[3 * here], mean[3 * here + 1], mean[3 * here + 2], 0};
+        float through = alpha_sums ? visible[here] : 0;
+        if (x == begin) {
+            total += cells->heads[here] * *(const Pixel *)(sums + 3 * (x - cells->left));
+            if (alpha_sums) through += cells->heads[here] * alpha_sums[x - cells->left];
+            x++;
+        }
+        for (; x <= inner; x++) {
+            total += *(const Pixel *)(sums + 3 * (x - cells->left));
+            if (alpha_sums) through += alpha_sums[x - cells->left];
+        }
+        if (x == to && x == last) {
+            total += cells->tails[here] * *(const Pixel *)(sums + 3 * (x - cells->left));
+            if (alpha_sums) through += cells->tails[here] * alpha_sums[x - cells->left];
+        }
+        for (int c = 0; c < 3; c++) mean[3 * here + c] = total[c];
+        if (alpha_sums) visible[here] = through;
+    }
+}
+
 /* Average the pixels under each pixel of a smaller picture, exactly: partly covered ones count by their share.
  *
  * pixels   [height, width, 3], code values
@@ -80,21 +112,11 @@ KERNEL(shrink)
                     }
                 }
                 while (column < columns && ends[column] <= left) column++;
-                for (int64_t here = column; here < columns && begins[here] < right; here++) {
-                    int64_t begin = begins[here], last = ends[here] - 1;
-                    int64_t from = at_least(begin, left), to = at_most(last, right - 1);
-                    Pixel total = {0, 0, 0, 0};
-                    float through = 0;
-                    for (int64_t x = from; x <= to; x++) {
-                        float share = x == begin ? heads[here] : x == last ? tails[here] : 1;
-                        total += share * *(const Pixel *)(sums + 3 * (x - left));
-                        through += share * alpha_sums[x - left];
-                    }
-                    mean[3 * here] += total[0];
-                    mean[3 * here + 1] += total[1];
-                    mean[3 * here + 2] += total[2];
-                    visible[here] += through;
-                }
+                Cells cells = {begins, ends, heads, tails, column, columns, left, right};
+                if (alpha == 0)
+                    add_cells(&cells, sums, 0, mean, 0);
+                else
+                    add_cells(&cells, sums, alpha_sums, mean, visible);
             }
             for (int64_t j = 0; j < 3 * columns; j++) mean[j] *= scale;
             for (int64_t j = 0; j < columns; j++) visible[j] = alpha == 0 ? 1 : scale * visible[j];

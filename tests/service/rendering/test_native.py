@@ -46,9 +46,9 @@ def render_many() -> list[NDArray[Any]]:
                     for rows, columns in ((1, 1), (1, 3), (7, 9), (40, 64)):
                         affine = AffineMap(random.random((terms, rows, columns, 3), np.float32))
                         means = random.random((14, 18, 3), np.float32)
-                        results.append(apply_map(pixels, affine, numbers, means))
+                        results.append(apply_map(pixels, affine, numbers, means).make_all())
                 if dtype == np.uint8:
-                    results.append(blend(pixels, 255 - pixels, numbers))
+                    results.append(blend(pixels, 255 - pixels, numbers).make_all())
             if min(height, width) >= 3:
                 results.append(quiet(pixels // 32, random.random((16, 24), np.float32)))
                 results.append(quiet(pixels // 32, random.random((3, 3), np.float32)))

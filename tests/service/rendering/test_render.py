@@ -83,7 +83,7 @@ def test_strips_have_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     image = pictures.dark_scene("astronaut", (301, 407))
     options = RenderOptions(detail=Detail.GUIDED, gamma=0.8)
     together = render_array(image, quadratic(-0.7), POINTWISE, options)
-    monkeypatch.setattr(_strips, "PIXELS_PER_STRIP", 4096)
+    monkeypatch.setattr(_strips, "PIXELS_PER_THREAD", 4096)
     assert np.array_equal(render_array(image, quadratic(-0.7), POINTWISE, options), together)
 
 
