@@ -13,8 +13,8 @@ def together(work: Callable[[], object], most: int) -> None:
     """Call `work` in this thread and in up to `most` - 1 others at once; return when all have returned.
 
     Args:
-        work: takes what is to be done piece by piece, and returns when nothing is left; it gives up the GIL meanwhile.
-            Threads that are busy elsewhere may come too late to find anything, or not at all.
+        work: takes what is to be done piece by piece, and returns when nothing is left; it gives up the GIL
+            meanwhile. Threads that are busy elsewhere may come too late to find anything, or not at all.
         most: threads that are worth waking.
     """
     helping = [_threads().submit(work) for _ in range(min(available_cores(), most) - 1)]

@@ -1,8 +1,9 @@
 """How one picture meets one network: whole, guided by a small proxy, or in tiles; then gamma, strength, protection.
 
 `plan` decides from sizes alone, `prepare` gives what the network is to see, `finish` brings its answers to every
-pixel, or `begin` and then strip by strip; for the frames of a video `fit_effect`, `follow` and `apply_effect` take its place. All are synchronous and
-pure, release the GIL in the long loops (`_native`), and know nothing of engines.
+pixel (`begin` leaves the pixels to be made strip by strip); for the frames of a video `fit_effect`, `follow` and
+`apply_effect` take its place. All are synchronous and pure, release the GIL in the long loops (`_native`), and know
+nothing of engines.
 """
 
 from service.rendering._frames import Effect, apply_effect, fit_effect, follow

@@ -40,13 +40,15 @@ DOUBLES = _array(np.float64)
 INTS = _array(np.int32)
 
 
-class OptionalCodes(CODES):  # type: ignore[misc, valid-type]
-    """As `CODES`, and None."""
+def _optional(parameter: Any) -> type:
+    """The same, and None."""
 
-    @classmethod
-    def from_param(cls, value: Any) -> Any:
-        """What is passed on."""
-        return None if value is None else super().from_param(value)
+    class Optional(ctypes.c_void_p):
+        @classmethod
+        def from_param(cls, value: Any) -> Any:
+            return None if value is None else parameter.from_param(value)
+
+    return Optional
 
 
 FLAG, COUNT, NUMBER, NEXT = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.POINTER(ctypes.c_int64)
@@ -56,13 +58,14 @@ PARAMETERS: dict[str, tuple[Any, ...]] = {
     "add_light": (FLOATS, FLOATS, COUNT, NUMBER, NUMBER, DOUBLES),
     "apply_map": (CODES, FLAG, *[COUNT] * 2, FLOATS, *[COUNT] * 3, FLOATS, *[COUNT] * 2, *GRADE, COUNT, CODES, NEXT),
     "blend": (BYTES, BYTES, COUNT, *GRADE, BYTES, NEXT),
+    "deal": (FLOATS, COUNT, COUNT, INTS, COUNT, FLOATS),
     "fit": (FLOATS, FLOATS, COUNT, COUNT, FLOATS, FLOATS, NEXT),
     "light_base": (FLOATS, COUNT, COUNT, FLOATS, COUNT, COUNT, NUMBER, FLOATS, NEXT),
     "limit": (FLOATS, FLOATS, FLOATS, COUNT, COUNT, FLOATS, NEXT),
     "measure_noise": (CODES, FLAG, *[COUNT] * 4, NUMBER, NUMBER, FLOATS, NEXT),
     "shrink": (
         CODES,
-        OptionalCodes,
+        _optional(CODES),
         FLAG,
         *[COUNT] * 4,
         DOUBLES,
@@ -74,6 +77,7 @@ PARAMETERS: dict[str, tuple[Any, ...]] = {
         NEXT,
     ),
     "smooth": (FLOATS, FLOATS, FLOATS, COUNT, COUNT, FLOATS, FLOATS, NEXT),
+    "suit": (FLOATS, COUNT, _optional(FLOATS), NUMBER, FLOATS, FLOATS, NEXT),
 }
 """Kernel -> its parameters, in the order of the source."""
 

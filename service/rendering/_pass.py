@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.memory import empty
-from service.rendering._affine import AffineMap, with_light
+from service.rendering._affine import AffineMap, light_base
 from service.rendering._grade import Grade
 from service.rendering._strips import run
 
@@ -66,8 +66,8 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
     white = np.float32(np.iinfo(pixels.dtype).max)
     if affine.tells_light_from_texture:
         assert means is not None, "a map for light and texture is applied with the picture's light"
-        affine = affine.suited_to(pixels, means.shape[:2])
-        slopes, offset = affine.terms[:3], with_light(affine, means, white)
+        slopes, rest = affine.suited_to(pixels, means.shape[:2])
+        offset = light_base(rest, means, white)
     else:
         slopes, offset = affine.terms[:-1], affine.terms[-1] * white
     matrix, base = (np.ascontiguousarray(values, np.float32) for values in (slopes, offset))

@@ -75,7 +75,11 @@ def test_extreme_tables_are_no_markers() -> None:
 @pytest.mark.parametrize("size", [(1024, 1024), (60, 80)])
 def test_what_is_not_written_in_strips_is_made_at_once(size: tuple[int, int]) -> None:
     pixels = scene(*size)
-    for format, grey in ((PictureFormat.PNG, False), (PictureFormat.JPEG, True), (PictureFormat.JPEG, size[0] < 1000)):
+    for format, grey in (
+        (PictureFormat.PNG, False),
+        (PictureFormat.JPEG, True),
+        (PictureFormat.JPEG, size[0] < 1000),
+    ):
         rows = Recorded(pixels)
         file = encode(Picture(rows.pixels, PictureFormat.JPEG, is_grey=grey), format=format, rows=rows)
         assert file == encode(Picture(pixels, PictureFormat.JPEG, is_grey=grey), format=format)
