@@ -31,7 +31,7 @@ from service.pictures import (
     negotiate_format,
     plain_pixels,
 )
-from service.rendering import Prepared, Rendered, RenderPlan, finish, plan, prepare
+from service.rendering import Prepared, Rendered, RenderPlan, begin, plan, prepare
 from service.settings import Settings, available_cores
 from service.telemetry import Metrics
 
@@ -174,11 +174,17 @@ class Pipeline:
 
         def finished() -> tuple[Rendered, bytes, float]:
             with timings.measure("render", since=handed_over):
-                rendered = finish(*work.pop(), options.render)  # nobody holds the source while the answer is encoded
+                # Nobody else holds the source while the answer is encoded.
+                rendering = begin(*work.pop(), options.render)
+            picture, rows = rendering.rendered.picture, rendering.rows
             with timings.measure("encode"):
-                picture, metadata = rendered.picture, options.metadata
-                encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)
-            return rendered, encoded, _clipped(picture.pixels)
+                encoded = encode(
+                    picture, format=target, quality=options.quality, metadata=options.metadata, rows=rows
+                )
+            if rows is not None:  # which the encoder had made, strip by strip
+                timings.add("render", rows.seconds)
+                timings.add("encode", -rows.seconds)
+            return rendering.rendered, encoded, _clipped(picture.pixels)
 
         rendered, encoded, clipped = await self._stage("finish", target, job, finished)
         self._observe(job, rendered, clipped)

@@ -12,7 +12,6 @@ from service.enhancement import Enhanced, EnhanceOptions
 from service.errors import Draining
 from service.inference import LoadedModel, Models
 from service.pipeline import Pipeline
-from service.rendering import warm_up
 from service.repository import ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
@@ -91,17 +90,9 @@ class Runtime:
     async def _load(self) -> None:
         try:
             names = await self.models.announce(self.settings.required)
-            await asyncio.to_thread(_compile_kernels)
             await self.models.load_all(names)
         except Exception as error:  # nobody may wait for this task, and what is loaded can serve
             logger.critical("no more models are loaded", exc_info=error)
         missing = [name for name in self.settings.required if not self.models.ready([name])]
         if missing:
             logger.error("not ready: %s cannot be served; see above, or run `nightlift doctor`", ", ".join(missing))
-
-
-def _compile_kernels() -> None:
-    try:
-        warm_up()
-    except Exception as error:  # pictures may still be rendered, and if not, each failure is logged
-        logger.error("the kernels of rendering cannot be compiled", exc_info=error)

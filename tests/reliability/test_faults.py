@@ -10,8 +10,6 @@ import asyncio
 import logging
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -172,37 +170,6 @@ def test_the_disk_is_full(tmp_path: Path) -> None:
         assert server.log_text() == ""
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(30)
-
-
-KERNEL = """
-import sys
-import numpy as np
-from service.rendering._machine_code import Kernel
-
-def double(values):
-    for i in range(values.shape[0]):
-        values[i] *= 2
-
-if __name__ == "__main__":
-    values = np.arange(3, dtype=np.float32)
-    Kernel(double)(values)
-    print(values.tolist())
-"""
-
-
-def test_the_disk_is_full_when_kernels_are_compiled(tmp_path: Path) -> None:
-    """They are compiled all the same, and not kept."""
-    script = tmp_path / "kernel.py"
-    script.write_text(KERNEL)
-    outcome = subprocess.run(
-        [sys.executable, script],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=lambda: limit_files(0),
-    )
-    assert outcome.stdout == "[0.0, 2.0, 4.0]\n", outcome.stderr
 
 
 def test_the_disk_is_full_for_the_command_line(tmp_path: Path) -> None:
