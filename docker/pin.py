@@ -18,11 +18,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
-COMPILER = ("llvmlite", "numba")
-"""Compiles the kernels while an image is built, and is no part of it."""
 HEADERS = {
     "requirements.txt": "What the images install: the extra `tracing` with everything below it",
-    "requirements-build.txt": "What compiles the kernels while an image is built",
+    "requirements-build.txt": "What builds the package, kernels and all, and is no part of the images",
     "requirements-export.txt": "What makes TorchScript models while an image is built, beside the rest and torch",
 }
 
@@ -46,21 +44,32 @@ def closure(roots: list[Requirement]) -> set[str]:
 
 def pinned() -> dict[str, str]:
     """The files' contents by name."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, build = described["project"], described["build-system"]["requires"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["tracing"]]
-    installed = closure([Requirement(text) for text in wanted]).difference(COMPILER)
+    installed = closure([Requirement(text) for text in wanted])
     exporting = [Requirement(text) for text in project["optional-dependencies"]["export"]]
     torch = closure([one for one in exporting if one.name == "torch"])
     exporter = closure(exporting) - torch - installed
-    return {
-        name: f"# {HEADERS[name]}, pinned. Written by docker/pin.py.\n"
-        + "".join(f"{package}=={metadata.version(package)}\n" for package in sorted(packages))
-        for name, packages in (
-            ("requirements.txt", installed),
-            ("requirements-build.txt", COMPILER),
-            ("requirements-export.txt", exporter),
-        )
+    contents = {
+        "requirements.txt": _tested(installed),
+        "requirements-build.txt": [_built_with(Requirement(text)) for text in sorted(build)],
+        "requirements-export.txt": _tested(exporter),
     }
+    return {
+        name: f"# {HEADERS[name]}, pinned. Written by docker/pin.py.\n" + "".join(f"{line}\n" for line in lines)
+        for name, lines in contents.items()
+    }
+
+
+def _tested(packages: set[str]) -> list[str]:
+    return [f"{package}=={metadata.version(package)}" for package in sorted(packages)]
+
+
+def _built_with(requirement: Requirement) -> str:
+    """What pip installs for a build alone is pinned in pyproject.toml; all else is what is installed here."""
+    pinned = str(requirement.specifier).startswith("==")
+    return str(requirement) if pinned else f"{requirement.name}=={metadata.version(requirement.name)}"
 
 
 def with_hashes(content: str, uv: str) -> str:

@@ -1,1 +1,38 @@
-"""The public door of Nightlift: the command line (`nightlift.cli`) and the Python client (`nightlift.client`)."""
+"""Nightlift's public door: `Client` and `AsyncClient` of a service, and `enhance`, which needs none.
+
+    from nightlift import Client, enhance
+
+    enhance("photo.jpg").save("bright.jpg")  # in this process
+    with Client("localhost:8000") as client:  # by a service
+        client.enhance("photo.jpg").save("bright.jpg")
+
+The command line is `nightlift.cli`. Nothing is imported here before it is used: the clients need httpx and no more.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nightlift._answers import Enhanced, ServiceError
+    from nightlift._in_process import enhance
+    from nightlift.client import AsyncClient, Client
+
+__all__ = ["AsyncClient", "Client", "Enhanced", "ServiceError", "enhance"]
+
+_HOMES = {
+    "AsyncClient": "nightlift.client",
+    "Client": "nightlift.client",
+    "Enhanced": "nightlift._answers",
+    "ServiceError": "nightlift._answers",
+    "enhance": "nightlift._in_process",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -24,16 +24,18 @@ CELL = (280, 210)
 
 GAP = 12
 LINE = 18
+TITLE = 32
 BACKGROUND, INK = (24, 24, 28), (220, 220, 220)
 
 Pixels = NDArray[np.uint8]
 
 
-def write_contact_sheets(pairs: Sequence[tuple[Path, Path]], out: Path) -> list[Path]:
-    """Write sheets that show each (before, after) pair; returns them: none where there is no pair.
+def write_contact_sheets(pairs: Sequence[tuple[Path, Path]], out: Path, title: str) -> list[Path]:
+    """Write sheets that show each (before, after) pair, in their order; returns them: none where there is no pair.
 
     Args:
         pairs: files of pictures. What cannot be read is left out.
+        title: of all sheets.
         out: a folder, which gets `contact_sheet_001.jpg` and so on; or a picture, which gets a sheet beside it.
     """
     if not pairs:
@@ -43,28 +45,42 @@ def write_contact_sheets(pairs: Sequence[tuple[Path, Path]], out: Path) -> list[
     else:
         names = [out / f"contact_sheet_{number + 1:03}.jpg" for number in range(-(-len(pairs) // PAIRS))]
     for number, name in enumerate(names):
-        sheet = _sheet(pairs[PAIRS * number : PAIRS * (number + 1)])
+        first = PAIRS * number
+        shown = pairs[first : first + PAIRS]
+        which = f", {first + 1} to {first + len(shown)} of {len(pairs)}" if len(names) > 1 else ""
+        sheet = _sheet(shown, f"Before and after: {title}{which}")
         file = io.BytesIO()
         Image.fromarray(sheet).save(file, format="jpeg", quality=88)
         write_whole(name, file.getvalue())
     return names
 
 
-def _sheet(pairs: Sequence[tuple[Path, Path]]) -> Pixels:
+def _sheet(pairs: Sequence[tuple[Path, Path]], title: str) -> Pixels:
     columns = min(2, len(pairs))
     rows = -(-len(pairs) // columns)
     cell_width, cell_height = 2 * CELL[0] + 2 * GAP, CELL[1] + LINE + GAP
-    sheet = Image.new("RGB", (columns * cell_width + GAP, rows * cell_height + GAP), BACKGROUND)
+    size = (columns * cell_width + GAP, TITLE + rows * cell_height + GAP)
+    sheet = Image.new("RGB", size, BACKGROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    draw.text((GAP, GAP), _fitted(title, size[0] - 2 * GAP, heading := ImageFont.load_default(16)), INK, heading)
     for number, (before, after) in enumerate(pairs):
         left = GAP + number % columns * cell_width
-        top = GAP + number // columns * cell_height
-        draw.text((left, top), before.name, INK, font)
+        top = TITLE + GAP + number // columns * cell_height
+        draw.text((left, top), _fitted(before.name, 2 * CELL[0], font), INK, font)
         for place, path in enumerate((before, after)):
             small = _small(path)
             if small is not None:
                 sheet.paste(Image.fromarray(small), (left + place * (CELL[0] + GAP), top + LINE))
     return np.asarray(sheet)
+
+
+def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """The text, shortened in its middle until it is no wider than `width` pixels."""
+    shown, kept = text, len(text)
+    while kept > 2 and font.getlength(shown) > width:
+        kept -= 1
+        shown = f"{text[: kept - kept // 2]}…{text[-(kept // 2) :]}"
+    return shown
 
 
 def _small(path: Path) -> Pixels | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from nightlift._files import write_whole
 from nightlift._jobs import STREAM, Job, find_jobs
 from nightlift._planes import Answer, PictureRefused, Plane, PlaneOptions, open_plane
 from nightlift._records import Records
-from nightlift._signals import Stopped, unless_stopped, until_signal
+from nightlift._signals import Stopped, end_at_once, unless_stopped, until_signal
 from service.settings import available_cores
 
 WATCH_SECONDS = 1.0
@@ -46,22 +47,27 @@ class Order:
         overwrite: whether pictures that are done are done again.
         watch: whether to wait for more pictures until a signal comes.
         compare: whether to write contact sheets.
+        quiet: whether nothing but errors is printed.
+        as_json: whether what became of each picture is printed as a line of JSON, to standard output.
     """
 
     inputs: tuple[Path, ...]
-    out: Path
+    out: Path | None
     options: Mapping[str, Any]
     plane: PlaneOptions
     workers: int = 0
     overwrite: bool = False
     watch: bool = False
     compare: bool = False
+    quiet: bool = False
+    as_json: bool = False
 
 
 @dataclass
 class Tally:
     """What became of the pictures so far."""
 
+    as_json: bool = False
     started: float = field(default_factory=time.monotonic)
     done: int = 0
     skipped: int = 0
@@ -75,6 +81,31 @@ class Tally:
         self.before.append(answer.luminance_before)
         self.after.append(answer.luminance_after)
         self.failures.pop(job.source, None)
+        self._tell(
+            job,
+            model=f"{answer.model}/{answer.version}",
+            detail=answer.detail,
+            luminance_before=answer.luminance_before,
+            luminance_after=answer.luminance_after,
+        )
+
+    def failed(self, job: Job, error: Exception) -> None:
+        """Count a picture that was not."""
+        message = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            message = f"{error.filename or job.target}: {error.strerror}"
+        self.failures[job.source] = message
+        self._tell(job, error=message)
+
+    def left(self, jobs: Iterable[Job]) -> None:
+        """Count pictures that are done already."""
+        for job in jobs:
+            self.skipped += 1
+            self._tell(job, skipped=True)
+
+    def _tell(self, job: Job, **what: Any) -> None:
+        if self.as_json:
+            print(json.dumps({"source": str(job.source), "target": str(job.target), **what}), flush=True)
 
     def table(self) -> Table:
         """The summary, one line."""
@@ -99,16 +130,21 @@ def run(order: Order) -> int:
     Raises:
         FileNotFoundError, ValueError: if the order itself is wrong; nothing has been written then.
     """
-    if order.watch and STREAM in (*order.inputs, order.out):
-        raise ValueError("--watch needs folders, not standard input or output")
-    console = Console(stderr=True)
+    if order.watch and (order.out is None or STREAM in (*order.inputs, order.out)):
+        raise ValueError("--watch needs a folder for its output, and no standard input: use -o FOLDER")
+    if order.compare and order.out is None:
+        raise ValueError("--compare needs a place for its sheets: use -o FILE or FOLDER")
+    if order.as_json and (order.out == STREAM or (order.out is None and STREAM in order.inputs)):
+        raise ValueError("--json and the picture cannot both go to standard output; use -o FILE")
+    console = Console(stderr=True, quiet=order.quiet or order.as_json)
 
     jobs = find_jobs(
         *(order.inputs, order.out, order.options.get("format")),
-        lambda path: _say(console, f"left out {path}: it is a pipe, a device or a broken link, not a file"),
+        lambda path: _say(console, f"skipped {path}: it is a pipe, a device or a broken link, not a file"),
     )
     if not jobs and not order.watch:
-        raise ValueError(f"there is no picture in {', '.join(map(str, order.inputs))}")
+        raise ValueError(f"no pictures found in {', '.join(map(str, order.inputs))}")
+    end_at_once()
     return asyncio.run(_run(order, jobs, console))
 
 
@@ -129,12 +165,13 @@ class _Run:
 
 
 async def _run(order: Order, jobs: list[Job], console: Console) -> int:
-    tally = Tally()
-    is_folder = STREAM not in (*order.inputs, order.out) and all(job.target != order.out for job in jobs)
+    tally = Tally(order.as_json)
+    has_stream = STREAM in (*order.inputs, order.out)
+    is_folder = order.out is not None and not has_stream and all(job.target != order.out for job in jobs)
     async with open_plane(order.plane) as plane, until_signal(lambda: console.show_cursor(True)) as stopped:
         run = _Run(plane, order, console, stopped, Records(order.out if is_folder else None), tally)
         todo = _todo(run, jobs)
-        tally.skipped = len(jobs) - len(todo)
+        tally.left(job for job in jobs if job not in todo)
         await _round(run, todo)
         if order.compare:
             await _compare(order, jobs, console)
@@ -143,10 +180,11 @@ async def _run(order: Order, jobs: list[Job], console: Console) -> int:
         interrupted = stopped.is_set() and not order.watch
     if jobs and jobs[0].target != STREAM:
         console.print(tally.table())
+    errors = Console(stderr=True, quiet=order.as_json)
     for source, message in list(tally.failures.items())[:SHOWN_FAILURES]:
-        console.print(f"[red]failed[/red] {escape(f'{source}: {message}')}", highlight=False, soft_wrap=True)
+        errors.print(f"[red]failed[/red] {escape(f'{source}: {message}')}", highlight=False, soft_wrap=True)
     if len(tally.failures) > SHOWN_FAILURES:
-        console.print(f"and {len(tally.failures) - SHOWN_FAILURES} more")
+        errors.print(f"and {len(tally.failures) - SHOWN_FAILURES} more")
     if interrupted:
         return EXIT_INTERRUPTED
     return EXIT_SOME_FAILED if tally.failures else EXIT_FINE
@@ -158,9 +196,11 @@ def _todo(run: _Run, jobs: list[Job]) -> list[Job]:
         return jobs
     changed = {job.target for job in jobs if job.done and run.records.is_other(job.target, run.options(job))}
     if changed:
-        _say(run.console, f"{len(changed)} done again, which were made with other options")
-    if len(jobs) == 1 and jobs[0].target == run.order.out and jobs[0].done:
-        _say(run.console, f"{run.order.out} is there already, and is left; --overwrite makes it again")
+        _say(run.console, f"enhancing {len(changed)} again, which were made with other options")
+    if run.order.out is None or (len(jobs) == 1 and jobs[0].target == run.order.out):
+        for job in jobs:
+            if job.done:
+                _say(run.console, f"{job.target} exists already and was not changed; --overwrite replaces it")
     return [job for job in jobs if not job.done or job.target in changed]
 
 
@@ -181,7 +221,7 @@ async def _round(run: _Run, jobs: Sequence[Job]) -> None:
                 except Stopped:
                     return
                 except (PictureRefused, OSError) as error:
-                    run.tally.failures[job.source] = str(error)
+                    run.tally.failed(job, error)
                 advance()
 
         await asyncio.gather(*(work() for _ in range(workers)))
@@ -207,7 +247,7 @@ def _standard_input() -> bytes:
 
 async def _watch(run: _Run) -> None:
     """Look for new and changed pictures until a signal comes. One that is still being written is left to rest."""
-    run.console.print("watching for more pictures; Ctrl-C ends it")
+    run.console.print("watching for more pictures; press Ctrl-C to stop")
     seen: dict[Path, tuple[int, int]] = {}
     tried = {source: _state(source) for source in run.tally.failures}
     while not run.stopped.is_set():
@@ -250,10 +290,12 @@ async def _sleep_unless(stopped: asyncio.Event, seconds: float) -> None:
 
 
 async def _compare(order: Order, jobs: Iterable[Job], console: Console) -> None:
+    assert order.out is not None  # which `run` has seen to
     pairs = [
         (job.source, job.target) for job in jobs if STREAM not in (job.source, job.target) and job.target.exists()
     ]
-    for sheet in await asyncio.to_thread(write_contact_sheets, pairs, order.out):
+    title = ", ".join(path.resolve().name for path in order.inputs)
+    for sheet in await asyncio.to_thread(write_contact_sheets, pairs, order.out, title):
         console.print(f"before and after: {escape(str(sheet))}", highlight=False, soft_wrap=True)
 
 

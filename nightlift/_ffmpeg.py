@@ -51,16 +51,17 @@ def probe(path: Path) -> Clip:
 
     Raises:
         FileNotFoundError: there is no such file, or ffmpeg is not installed.
-        ValueError: it is no video, or a kind that is not supported.
+        ValueError: it is not a video, or a kind that is not supported.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileNotFoundError(f"no such file: {path}")
     command = [_tool("ffprobe"), "-v", "error", "-show_streams", "-show_format"]
     outcome = subprocess.run([*command, "-of", "json", str(path)], capture_output=True, text=True, check=False)
     found = json.loads(outcome.stdout or "{}")
     pictures = [stream for stream in found.get("streams", ()) if stream.get("codec_type") == "video"]
     if outcome.returncode or not pictures:
-        raise ValueError(f"{path} is no video: {outcome.stderr.strip() or 'it has no stream of pictures'}")
+        reason = last_line(outcome.stderr, path) if outcome.returncode else "it has no pictures"
+        raise ValueError(f"{path} is not a video: {reason}")
     stream = pictures[0]
     if stream.get("color_transfer") in WIDE_RANGE:
         raise ValueError(f"{path} is an HDR video ({stream['color_transfer']}); only SDR is supported")
@@ -72,6 +73,13 @@ def probe(path: Path) -> Clip:
     sounds = (stream for stream in found["streams"] if stream.get("codec_type") == "audio")
     places = tuple(_places(part.get("tags", {})) for part in (found["format"], *sounds))
     return Clip(width // 2 * 2, height // 2 * 2, rate, frames, places)
+
+
+def last_line(complaint: str, path: Path | None = None) -> str:
+    """What ffmpeg says at the end, where it sums up, without the addresses and names that it begins with."""
+    lines = complaint.strip().splitlines() or ["ffmpeg does not say why"]
+    line = re.sub(r"^(\[[^\]]*\]\s*)+", "", lines[-1])
+    return line.removeprefix(f"{path}: ") if path else line
 
 
 def _places(tags: dict[str, str]) -> frozenset[str]:
@@ -167,7 +175,7 @@ def _ffmpeg(command: list[str], **pipes: Any) -> Iterator[tuple[subprocess.Popen
 
         def complain() -> str:
             complaints.seek(0)
-            return complaints.read().decode(errors="replace").strip()[-500:] or "ffmpeg does not say why"
+            return last_line(complaints.read().decode(errors="replace"))
 
         process = subprocess.Popen(command, stderr=complaints, **pipes)
         try:

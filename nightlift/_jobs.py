@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,17 +53,17 @@ class Job:
 
 
 def find_jobs(
-    inputs: Sequence[Path], out: Path, format: str | None, leave_out: Callable[[Path], None] = lambda _: None
+    inputs: Sequence[Path], out: Path | None, format: str | None, leave_out: Callable[[Path], None] = lambda _: None
 ) -> list[Job]:
     """The pictures among `inputs`, folders with everything below them, and where each goes.
 
-    One file goes to `out` itself if that has a picture's suffix, else into the folder `out`. What is in one folder
-    goes into `out`, the tree kept; of several inputs, each folder keeps its name there. The suffix decides the
-    format of what is written.
+    Without `out` the result of `photo.jpg` is `photo.nightlift.jpg` beside it. One file goes to `out` itself if that
+    has a picture's suffix, else into the folder `out`. What is in one folder goes into `out`, the tree kept; of
+    several inputs, each folder keeps its name there. The suffix decides the format of what is written.
 
     Args:
         inputs: files and folders, or `STREAM` alone.
-        out: a file, a folder (made later) or `STREAM`.
+        out: a file, a folder (made later) or `STREAM`; None: beside the inputs, or `STREAM` for `STREAM`.
         format: wanted of every answer; None: each as it came.
         leave_out: is called with each path that is named like a picture but is not a file: a pipe, a device, a broken
             link. Reading one could take forever.
@@ -73,9 +74,13 @@ def find_jobs(
     """
     for path in inputs:
         if path != STREAM and not path.exists():
-            raise FileNotFoundError(f"there is no file or folder {path}")
+            raise FileNotFoundError(f"no such file or folder: {path}")
         if path != STREAM and not path.is_file() and not path.is_dir():
             raise ValueError(f"{path} is neither a file nor a folder; use - to read standard input")
+    if out is None and STREAM not in inputs:
+        return [_beside(path, format) for path in inputs]
+    if out is None:
+        out = STREAM
     if STREAM in (*inputs, out) or _is_single_file(inputs, out):
         return [_single(inputs, out, format)]
     _check_folder(out)
@@ -87,6 +92,22 @@ def find_jobs(
         if job.target.resolve() in sources:
             raise ValueError(f"{job.target} is an input; choose another folder for the results")
     return jobs
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts names as people count: 2.jpg before 10.jpg."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+def _beside(source: Path, format: str | None) -> Job:
+    """A picture's result in the same folder."""
+    if source.is_dir():
+        raise ValueError(f"Missing output: {source} is a folder; use -o FOLDER")
+    if source.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"Missing output: {source} has no suffix of a picture; use -o FILE")
+    place, written = find_place(source, format)
+    return Job(source, source.with_name(f"{source.stem}.nightlift{place.suffix}"), written)
 
 
 def find_place(place: Path, format: str | None) -> tuple[Path, str]:
@@ -152,8 +173,9 @@ def _places(path: Path, out: Path, keep_name: bool, leave_out: Callable[[Path], 
     base = out / path.resolve().name if keep_name else out
     for folder, folders, files in os.walk(path):
         here = Path(folder)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _same(here / name, out))
-        for name in sorted(files):
+        here_too = (name for name in folders if not name.startswith(".") and not _same(here / name, out))
+        folders[:] = sorted(here_too, key=natural)
+        for name in sorted(files, key=natural):
             if not is_picture(here / name):
                 continue
             if not (here / name).is_file():

@@ -31,6 +31,18 @@ class Answer(Protocol):
         """The encoded picture."""
 
     @property
+    def model(self) -> str:
+        """What answered."""
+
+    @property
+    def version(self) -> int:
+        """Of the model."""
+
+    @property
+    def detail(self) -> str:
+        """How it was rendered."""
+
+    @property
     def luminance_before(self) -> float:
         """Mean luminance of the input, 0 to 1."""
 
@@ -104,7 +116,7 @@ async def open_runtime(options: PlaneOptions) -> AsyncIterator[Runtime]:
     names = ModelRepository(settings.model_repository).names()
     if model not in names:
         choice = ", ".join(names) or "another folder"
-        raise ValueError(f"there is no model {model!r} in {settings.model_repository}; choose {choice}")
+        raise ValueError(f"model {model!r} not found in {settings.model_repository}; available: {choice}")
     async with Runtime(settings) as runtime:
         await runtime.loaded()
         try:

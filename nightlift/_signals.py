@@ -19,6 +19,15 @@ class Stopped(Exception):
     """A signal came while something was waited for that may never come."""
 
 
+def end_at_once() -> None:
+    """Let the next SIGINT or SIGTERM end the process: nothing is under way yet, and `until_signal` comes later.
+
+    Not by KeyboardInterrupt, with which asyncio would wait until a model is loaded.
+    """
+    for number in SIGNALS:
+        signal.signal(number, lambda number, _: os._exit(128 + number))
+
+
 @asynccontextmanager
 async def until_signal(last_words: Callable[[], object]) -> AsyncIterator[asyncio.Event]:
     """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once, after `last_words`.

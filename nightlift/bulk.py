@@ -92,7 +92,7 @@ def enhance_bulk(order: BulkOrder) -> Report:
     if results is not None:
         names = {name: time for name, time in names.items() if place_within(results, name) is None}
     if not names:
-        raise ValueError(f"there is no picture in {order.source}")
+        raise ValueError(f"no pictures found in {order.source}")
     format = order.options.get("format")
     places = {name: find_place(Path(name), format)[0].as_posix() for name in names}
     if len(set(places.values())) < len(places):

@@ -1,8 +1,7 @@
 """A small typed client of the service, synchronous and asynchronous.
 
     with Client("http://127.0.0.1:8000") as nightlift:
-        answer = nightlift.enhance(Path("photo.jpg"), strength=0.8)
-        Path("bright.jpg").write_bytes(answer.data)
+        nightlift.enhance("photo.jpg", strength=0.8).save("bright.jpg")
 
 What a later attempt may overcome is repeated: refusals with 429 and 503 after the time that the service asks for, and
 connections that cannot be opened, or not in time. Everything else raises at once, a connection that breaks included.
@@ -13,14 +12,18 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypedDict, Unpack
 
 import httpx
+
+from nightlift._answers import Enhanced, ServiceError
+from nightlift._inputs import PictureLike, as_file
+
+__all__ = ["AsyncClient", "Client", "Enhanced", "Options", "PictureLike", "ServiceError"]
 
 CHUNK = 256 * 1024
 REPEATED = frozenset({429, 503})
@@ -37,66 +40,26 @@ class Options(TypedDict, total=False):
     protect: float
     gate: bool
     gamma: float
-    format: Literal["jpeg", "png", "webp", "avif", "tiff"]
+    format: Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"]
     quality: int
     metadata: Literal["keep", "without_location", "strip"]
-
-
-@dataclass(frozen=True)
-class Enhanced:
-    """An enhanced picture and what the service said about it.
-
-    Attributes:
-        data: the encoded picture.
-        media_type: such as `image/jpeg`.
-        model, version: what answered.
-        detail: how it was rendered: `whole`, `guided` or `tiles`; for 16 bits also `whole-affine` or `tiles-affine`.
-        gate: how far the already-bright gate let the enhancement through, 0 to 1.
-        luminance_before, luminance_after: mean luminance, 0 to 1.
-        seconds: time by stage, as in `Server-Timing`.
-        request_id: name of this request in the service's log.
-    """
-
-    data: bytes
-    media_type: str
-    model: str
-    version: int
-    detail: str
-    gate: float
-    luminance_before: float
-    luminance_after: float
-    seconds: Mapping[str, float]
-    request_id: str
-
-
-class ServiceError(Exception):
-    """The service refused, or failed; `problem` is its RFC 9457 document.
-
-    Attributes:
-        status: HTTP status.
-        slug: last part of the problem type, such as `queue-full`.
-        detail: what was wrong, and what is allowed.
-    """
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        self.status = status
-        self.problem = problem
-        self.slug = str(problem.get("type", "")).rpartition("/")[2]
-        self.detail = str(problem.get("detail") or problem.get("title") or f"HTTP status {status}")
-        super().__init__(f"{status}: {self.detail}")
 
 
 class Client:
     """A synchronous client; a context manager.
 
     Args:
-        url: where the service is.
+        url: where the service is; without a scheme, http.
         api_key: sent as a bearer token, where the service wants one.
         verify: for https: True for the authorities that the system trusts, False for anybody, or an `ssl.SSLContext`
             with an authority, or a client's certificate, of your own.
         timeout: seconds for each connect, read and write of an attempt, as httpx counts them.
         retries: how many times a refusal that may pass, or a connection that cannot be opened, is tried again.
         transport: for tests, an httpx transport.
+
+    Example:
+        with Client("localhost:8000") as client:
+            client.enhance("photo.jpg").save("bright.jpg")
     """
 
     def __init__(
@@ -111,7 +74,7 @@ class Client:
     ) -> None:
         self._retries = retries
         self._http = httpx.Client(
-            base_url=url,
+            base_url=with_scheme(url),
             headers=_headers(api_key),
             verify=verify,
             timeout=timeout,
@@ -119,14 +82,25 @@ class Client:
             follow_redirects=True,
         )
 
-    def enhance(self, picture: bytes | Path, **options: Unpack[Options]) -> Enhanced:
-        """Enhance one picture; a path is streamed from the disk.
+    def enhance(self, picture: PictureLike, **options: Unpack[Options]) -> Enhanced:
+        """Enhance one picture; a path is streamed from the disk, an array or image sent and answered as PNG.
+
+        Args:
+            picture: a path, bytes, a binary file, a uint8 or uint16 array [H, W] or [H, W, 1, 3 or 4], or a PIL
+                image.
+            options: of `POST /enhance`; what is left out takes the service's default.
 
         Raises:
             ServiceError: if the service refuses for good.
             httpx.TransportError: if it cannot be reached.
+            FileNotFoundError: if there is no such file.
+            TypeError, ValueError: if the picture is of another kind, or an array has another shape or type.
+
+        Example:
+            bright = client.enhance(pixels, strength=0.8, detail="guided").array
         """
-        response = self._send(lambda: self._http.post("/enhance", params=_query(options), content=_upload(picture)))
+        file = as_file(picture)
+        response = self._send(lambda: self._http.post("/enhance", params=_query(options), content=_upload(file)))
         return _enhanced(response)
 
     def models(self) -> dict[str, Any]:
@@ -166,7 +140,12 @@ class Client:
 
 
 class AsyncClient:
-    """The same, asynchronous. See `Client` for the arguments."""
+    """The same, asynchronous. See `Client` for the arguments.
+
+    Example:
+        async with AsyncClient("localhost:8000") as client:
+            answers = await asyncio.gather(*map(client.enhance, paths))
+    """
 
     def __init__(
         self,
@@ -180,7 +159,7 @@ class AsyncClient:
     ) -> None:
         self._retries = retries
         self._http = httpx.AsyncClient(
-            base_url=url,
+            base_url=with_scheme(url),
             headers=_headers(api_key),
             verify=verify,
             timeout=timeout,
@@ -188,10 +167,11 @@ class AsyncClient:
             follow_redirects=True,
         )
 
-    async def enhance(self, picture: bytes | Path, **options: Unpack[Options]) -> Enhanced:
+    async def enhance(self, picture: PictureLike, **options: Unpack[Options]) -> Enhanced:
         """See `Client.enhance`."""
+        file = picture if isinstance(picture, bytes | Path) else await asyncio.to_thread(as_file, picture)
         response = await self._send(
-            lambda: self._http.post("/enhance", params=_query(options), content=_async_upload(picture))
+            lambda: self._http.post("/enhance", params=_query(options), content=_async_upload(file))
         )
         return _enhanced(response)
 
@@ -229,6 +209,11 @@ class AsyncClient:
                 break
             await asyncio.sleep(_pause(outcome, tried))
         return _final(outcome)
+
+
+def with_scheme(url: str) -> str:
+    """An address as a URL: `localhost:8000` is `http://localhost:8000`."""
+    return url if "://" in url else f"http://{url}"
 
 
 def _headers(api_key: str | None) -> dict[str, str]:
@@ -309,6 +294,6 @@ def _enhanced(response: httpx.Response) -> Enhanced:
         gate=float(headers["nightlift-gate"]),
         luminance_before=float(headers["nightlift-luminance-before"]),
         luminance_after=float(headers["nightlift-luminance-after"]),
-        seconds={name: float(milliseconds) / 1000 for name, _, milliseconds in stages},
+        timings={name: float(milliseconds) / 1000 for name, _, milliseconds in stages},
         request_id=headers["x-request-id"],
     )

@@ -40,11 +40,11 @@ EXPIRES_SOON = timedelta(days=14)
 
 
 class Level(StrEnum):
-    """How much a finding matters: only problems make the exit status 1."""
+    """How much a finding matters: only errors make the exit status 1."""
 
-    FINE = "fine"
+    OK = "ok"
     NOTE = "note"
-    PROBLEM = "problem"
+    ERROR = "error"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, one finding after the other; loading the models takes seconds."""
     yield from _installed()
     for sentence in misspelt_settings(os.environ):
-        yield Finding(Level.PROBLEM, "settings", sentence)
+        yield Finding(Level.ERROR, "settings", sentence)
     yield from _hardware()
     yield from _providers()
     yield from _access(settings)
@@ -76,17 +76,17 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def exit_status(findings: list[Finding]) -> int:
-    """0, or 1 if anything is a problem."""
-    return int(any(finding.level is Level.PROBLEM for finding in findings))
+    """0, or 1 if anything is an error."""
+    return int(any(finding.level is Level.ERROR for finding in findings))
 
 
 def _installed() -> Iterator[Finding]:
     versions = {name: metadata.version(name) for name in PACKAGES if _is_installed(name)}
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
-    yield Finding(Level.FINE, "installed", f"Python {platform.python_version()}, {listed}")
+    yield Finding(Level.OK, "installed", f"Python {platform.python_version()}, {listed}")
     if {"onnxruntime", "onnxruntime-gpu"} <= versions.keys():
         yield Finding(
-            Level.PROBLEM,
+            Level.ERROR,
             "installed",
             "onnxruntime and onnxruntime-gpu overwrite each other's files",
             "pip uninstall onnxruntime onnxruntime-gpu, then install only the one that is wanted",
@@ -106,7 +106,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _hardware() -> Iterator[Finding]:
-    yield Finding(Level.FINE, "hardware", f"{available_cores()} CPU core(s) usable, {cuda_devices()} CUDA device(s)")
+    yield Finding(Level.OK, "hardware", f"{available_cores()} CPU core(s) usable, {cuda_devices()} CUDA device(s)")
     if cuda_devices() and not cuda_available("onnxruntime"):
         yield Finding(
             Level.NOTE,
@@ -125,9 +125,9 @@ def _providers() -> Iterator[Finding]:
             advice = (
                 "no CUDA device is visible" if hopeless else "check driver, CUDA and cuDNN against ONNX Runtime's"
             )
-            yield Finding(Level.NOTE if hopeless else Level.PROBLEM, name, f"does not start: {reason}", advice)
+            yield Finding(Level.NOTE if hopeless else Level.ERROR, name, f"does not start: {reason}", advice)
         else:
-            yield Finding(Level.FINE, name, "works")
+            yield Finding(Level.OK, name, "works")
 
 
 def _why_not(provider: str) -> str:
@@ -157,10 +157,10 @@ def _access(settings: Settings) -> Iterator[Finding]:
         try:
             keys = read_keys(settings.keys_file).keys
         except ValueError as error:
-            yield Finding(Level.PROBLEM, "keys", str(error), "make it by `nightlift keys create`")
+            yield Finding(Level.ERROR, "keys", str(error), "make it by `nightlift keys create`")
             return
         listed = ", ".join(f"{key.name} ({', '.join(sorted(key.scopes))})" for key in keys)
-        yield Finding(Level.FINE, "keys", listed or "none: nobody can call")
+        yield Finding(Level.OK, "keys", listed or "none: nobody can call")
     elif reachable:
         text = f"everybody who can reach {settings.host} may call"
         if settings.model_control:
@@ -172,31 +172,31 @@ def _certificate(tls: TlsFiles) -> Finding:
     try:
         certificate = shown_certificate(tls)
     except ValueError as error:
-        return Finding(Level.PROBLEM, "TLS", str(error), "renew the certificate, with its chain and its key")
+        return Finding(Level.ERROR, "TLS", str(error), "renew the certificate, with its chain and its key")
     left = certificate.expires - datetime.now(UTC)
     text = f"the certificate for {', '.join(certificate.names)} is good until {certificate.expires:%Y-%m-%d}"
     if tls.client_ca:
         text += f"; clients show one that {tls.client_ca.name} has signed"
     if left < EXPIRES_SOON:
         return Finding(Level.NOTE, "TLS", text, "renew it; a running service takes the new files by itself")
-    return Finding(Level.FINE, "TLS", text)
+    return Finding(Level.OK, "TLS", text)
 
 
 def _repository(repository: ModelRepository, settings: Settings) -> Iterator[Finding]:
     names = repository.names()
     if not names:
         yield Finding(
-            Level.PROBLEM,
+            Level.ERROR,
             "repository",
             f"no models in {repository.root}",
             "set NIGHTLIFT_MODEL_REPOSITORY to a folder in Triton's layout",
         )
         return
-    yield Finding(Level.FINE, "repository", f"{len(names)} model(s) in {repository.root}")
+    yield Finding(Level.OK, "repository", f"{len(names)} model(s) in {repository.root}")
     for name in settings.required:
         if name not in names:
             yield Finding(
-                Level.PROBLEM,
+                Level.ERROR,
                 "repository",
                 f"{name} is required, and not there: the service would never be ready",
                 f"choose one of {', '.join(names)} by NIGHTLIFT_DEFAULT_MODEL or NIGHTLIFT_REQUIRED_MODELS",
@@ -233,7 +233,7 @@ def _tried(version: ModelVersion, settings: Settings) -> Finding:
     place = "in a child process of each device" if isolated(chosen, settings) else "in process"
     where = f"version {version.version} runs on {', '.join(chosen)} ({provider}) {place}"
     text = f"{where}, since {_reason(version, settings)}; loaded and warmed in {time.monotonic() - started:.2f} s"
-    return Finding(Level.FINE, f"model {version.name}", text)
+    return Finding(Level.OK, f"model {version.name}", text)
 
 
 def _reason(version: ModelVersion, settings: Settings) -> str:
@@ -252,25 +252,25 @@ def _failure(name: str, error: Exception, settings: Settings) -> Finding:
     """A model that cannot be served; without torch, TorchScript variants are only noted."""
     subject, text = f"model {name}", f"cannot be served: {error}"
     if name in settings.required:
-        return Finding(Level.PROBLEM, subject, text, "the service will not be ready without it")
+        return Finding(Level.ERROR, subject, text, "the service will not be ready without it")
     if "torch" in str(error) and importlib.util.find_spec("torch") is None:
         return Finding(Level.NOTE, subject, text, "pip install torch, or name the models wanted in NIGHTLIFT_MODELS")
-    return Finding(Level.PROBLEM, subject, text, "repair or remove it; the other models are served without it")
+    return Finding(Level.ERROR, subject, text, "repair or remove it; the other models are served without it")
 
 
 def _triton(repository: ModelRepository, settings: Settings) -> Iterator[Finding]:
     client = InferenceServerClient(settings.triton_url)
     try:
         server = client.get_server_metadata(client_timeout=TRITON_TIMEOUT)
-        yield Finding(Level.FINE, "triton", f"{server.name} {server.version} answers at {settings.triton_url}")
+        yield Finding(Level.OK, "triton", f"{server.name} {server.version} answers at {settings.triton_url}")
         for name in repository.names():
             ready = client.is_model_ready(name, client_timeout=TRITON_TIMEOUT)
-            missing = Level.PROBLEM if name in settings.required else Level.NOTE
+            missing = Level.ERROR if name in settings.required else Level.NOTE
             text = f"is served by Triton at {settings.triton_url}" if ready else "is not served by Triton"
-            yield Finding(Level.FINE if ready else missing, f"model {name}", text)
+            yield Finding(Level.OK if ready else missing, f"model {name}", text)
     except InferenceServerException as error:
         yield Finding(
-            Level.PROBLEM,
+            Level.ERROR,
             "triton",
             f"does not answer at {settings.triton_url}: {error.message()}",
             "start it over the same model repository, or set NIGHTLIFT_TRITON_URL to its gRPC port",

@@ -105,7 +105,7 @@ class ModelNotFound(NightliftError):
     status = HTTPStatus.NOT_FOUND
     code = grpc.StatusCode.NOT_FOUND
     slug = "model-not-found"
-    title = "There is no such model"
+    title = "Model not found"
 
 
 class NotAcceptable(NightliftError):

@@ -31,8 +31,8 @@ from service.pictures import (
     negotiate_format,
     plain_pixels,
 )
-from service.rendering import Prepared, Rendered, RenderPlan, finish, plan, prepare
-from service.settings import Settings
+from service.rendering import Prepared, Rendered, RenderPlan, begin, plan, prepare
+from service.settings import Settings, available_cores
 from service.telemetry import Metrics
 
 T = TypeVar("T")
@@ -93,12 +93,13 @@ async def run_network(
 class Pipeline:
     """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, threads: FairExecutor) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
         self._budget = Budget(settings.max_pixels_in_flight)
-        self._threads = threads
+        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
+        self._threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
 
     async def enhance(
         self,
@@ -168,16 +169,22 @@ class Pipeline:
     async def _held(self, job: _Job) -> Enhanced:
         model, options = job.request.ticket.model, job.request.options
         header, target, timings = job.header, job.target, job.timings
-        prepared, outputs = await self._run(job)
+        work = [await self._run(job)]
         handed_over = time.monotonic()
 
         def finished() -> tuple[Rendered, bytes, float]:
             with timings.measure("render", since=handed_over):
-                rendered = finish(prepared, outputs, options.render)
+                # Nobody else holds the source while the answer is encoded.
+                rendering = begin(*work.pop(), options.render)
+            picture, rows = rendering.rendered.picture, rendering.rows
             with timings.measure("encode"):
-                picture, metadata = rendered.picture, options.metadata
-                encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)
-            return rendered, encoded, _clipped(picture.pixels)
+                encoded = encode(
+                    picture, format=target, quality=options.quality, metadata=options.metadata, rows=rows
+                )
+            if rows is not None:  # which the encoder had made, strip by strip
+                timings.add("render", rows.seconds)
+                timings.add("encode", -rows.seconds)
+            return rendering.rendered, encoded, _clipped(picture.pixels)
 
         rendered, encoded, clipped = await self._stage("finish", target, job, finished)
         self._observe(job, rendered, clipped)

@@ -7,15 +7,14 @@ import logging
 from enum import StrEnum
 from types import TracebackType
 
-from service.admission import Admission, AnswerLimiter, Call, CapacityLimiter, FairExecutor
+from service.admission import Admission, AnswerLimiter, Call, CapacityLimiter
 from service.enhancement import Enhanced, EnhanceOptions
 from service.errors import Draining
 from service.inference import LoadedModel, Models
 from service.memory import Releaser
 from service.pipeline import Pipeline
-from service.rendering import warm_up
 from service.repository import ModelRepository
-from service.settings import Settings, available_cores
+from service.settings import Settings
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
@@ -46,16 +45,14 @@ class Runtime:
         self.phase = Phase.SERVING
         self.metrics = Metrics()
         capacity = CapacityLimiter(settings.max_queue_seconds, settings.drain_timeout)
-        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
-        threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
-        self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity, threads)
+        self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity)
         self.admission = Admission(self._find, capacity, settings.request_timeout)
         self.answers = AnswerLimiter(
             settings.max_answer_bytes_in_flight,
             settings.answer_timeout,
             lambda transport: self.metrics.unread_answers.labels(transport).inc(),
         )
-        self.pipeline = Pipeline(settings, self.metrics, threads)
+        self.pipeline = Pipeline(settings, self.metrics)
         self.metrics.backlog.set_function(lambda: capacity.backlog)
         self.metrics.unread_answer_bytes.set_function(lambda: self.answers.held)
         self._loading: asyncio.Task[None] | None = None
@@ -106,7 +103,6 @@ class Runtime:
     async def _load(self) -> None:
         try:
             names = await self.models.announce(self.settings.required)
-            await asyncio.to_thread(_compile_kernels)
             await self.models.load_all(names)
         except Exception as error:  # nobody may wait for this task, and what is loaded can serve
             logger.critical("no more models are loaded", exc_info=error)
@@ -120,10 +116,3 @@ async def _release_memory() -> None:
     while True:
         await asyncio.sleep(RELEASE_SECONDS)
         await asyncio.to_thread(release)
-
-
-def _compile_kernels() -> None:
-    try:
-        warm_up()
-    except Exception as error:  # pictures may still be rendered, and if not, each failure is logged
-        logger.error("the kernels of rendering cannot be compiled", exc_info=error)

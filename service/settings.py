@@ -14,12 +14,13 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.limits import MAX_PIXELS
+from service.places import model_repository
 
 MIB = 1024 * 1024
 
 PREFIX = "NIGHTLIFT_"
 
-OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE"})
+OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE", "NIGHTLIFT_TRACEBACK"})
 """Variables of the command line's own, which may be set beside those of the service."""
 
 OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP)|$)")
@@ -45,7 +46,7 @@ class Settings(BaseSettings):
     grpc_port: int = Field(8001, ge=0, le=65535)
     """gRPC port; 0 takes a free one."""
 
-    model_repository: Path = Path(__file__).resolve().parent.parent / "model_repository"
+    model_repository: Path = Field(default_factory=model_repository)
     """Folder of models in Triton's layout."""
 
     default_model: str = "nightlift"
@@ -83,11 +84,14 @@ class Settings(BaseSettings):
     side, as many as there are threads, share them."""
 
     codec_threads: int = Field(0, ge=0, le=1024)
-    """Threads that decode, render and encode; 0 takes one more than there are cores. While passes run on the CPU, as
-    many of them rest, all but one."""
+    """Threads that decode, render and encode; 0 takes one more than there are cores."""
 
     max_body_bytes: int = Field(64 * MIB, ge=1024)
     """Largest request body in bytes, on HTTP and gRPC alike."""
+
+    max_raw_body_bytes: int = Field(128 * MIB, ge=1024)
+    """Largest body of `POST /enhance` in bytes that holds camera raw, as it is or in a form; 64 megapixels that the
+    camera did not compress have 128 MB. No effect below `max_body_bytes`; counted in `max_body_bytes_in_flight`."""
 
     max_json_bytes: int = Field(2 * MIB, ge=1024)
     """Largest JSON in requests and answers of `/v2`, and largest typed contents in gRPC, in bytes; binary tensors are
@@ -102,9 +106,8 @@ class Settings(BaseSettings):
     pictures together: a pass needs up to 700 bytes a pixel."""
 
     max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
-    """Most pixels held decoded at one time; further pictures wait for their turn, which callers share fairly.
-    Pictures with 16 bits or alpha, and formats other than JPEG, count for up to five times their pixels, as the
-    memory that they need: 8 bytes for each."""
+    """Most pixels held decoded at one time, of JPEGs answered as JPEG; pictures that need more memory, as those with
+    16 bits or alpha, HEIC, AVIF and camera raw, count for more. Further ones wait; callers share fairly."""
 
     max_batch_pixels: int = Field(16_000_000, ge=256)
     """Most pixels in one pass of a network; one picture alone is always let through."""
@@ -115,9 +118,9 @@ class Settings(BaseSettings):
     senders."""
 
     max_answer_bytes_in_flight: int = Field(256 * MIB, ge=1024)
-    """Most bytes of answers, over HTTP and gRPC together, that wait at one time for their clients to read them, or one
-    answer alone. Beyond it the answers of clients that have not read for 2 s are dropped; if all of them read, the
-    next one gets 503."""
+    """Most bytes of answers, over HTTP and gRPC together, that wait at one time for their clients to read them, or
+    one answer alone. Beyond it the answers of clients that have not read for 2 s are dropped; if all of them read,
+    the next one gets 503."""
 
     max_queue_seconds: float = Field(40.0, gt=0, le=3600)
     """Seconds of expected work that one caller may have waiting, a quarter more in all; further requests are refused
@@ -241,7 +244,7 @@ def misspelt_settings(variables: Iterable[str]) -> list[str]:
             continue
         nearest = get_close_matches(name, known, n=1)
         hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
-        sentences.append(f"{variable} is no setting, and has no effect{hint}")
+        sentences.append(f"{variable} is not a setting and has no effect{hint}")
     return sentences
 
 

@@ -138,7 +138,7 @@ def shown_certificate(files: TlsFiles) -> Certificate:
                 waiting.append(turn)
     except ssl.SSLError as error:
         reason = getattr(error, "verify_message", "") or error.reason
-        raise ValueError(f"the certificate {files.certificate} is no good: {reason}") from None
+        raise ValueError(f"the certificate {files.certificate} is invalid: {reason}") from None
     shown = client.getpeercert() or {}
     names = tuple(str(entry[1]) for entry in shown.get("subjectAltName", ()))
     expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)

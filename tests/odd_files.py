@@ -339,7 +339,7 @@ CASES = (
         "TIFF compressed by LERC",
         lambda: strips([bytes(100)], 34887, color_pixels(), 48),
         "415 unsupported-format",
-        "named, as JPEG XL and JPEG XR in TIFF",
+        "named, as JPEG XL, JPEG XR and SGI LogLuv in TIFF",
     ),
     Case(
         "AVIF with a clean aperture",
@@ -384,7 +384,13 @@ CASES = (
         "200 JPEG",
         "the sensor's data; NEF, ARW, CR2 and other TIFFs of cameras",
     ),
-    Case("JPEG XL", lambda: b"\xff\x0a" + bytes(100), "415 unsupported-format", "no decoder that is kept and free"),
+    Case(
+        "camera raw that is cut short",
+        lambda: dng(mosaic(light()), tile=(48, 48))[:-5000],
+        "400 unreadable-picture",
+        "LibRaw would develop what is missing as black",
+    ),
+    Case("JPEG XL", lambda: b"\xff\x0a" + bytes(100), "415 unsupported-format", "named; see below"),
     Case("empty body", lambda: b"", "400 unreadable-picture"),
     Case("HTML", lambda: b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", "400 unreadable-picture"),
     Case("JSON with base64", lambda: b'{"image": "aGVsbG8="}', "400 unreadable-picture", "told how to send it"),

@@ -6,7 +6,9 @@ A group of flags is a frozen dataclass. A command takes it as one argument and i
 from __future__ import annotations
 
 import functools
+import glob
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -15,24 +17,39 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from service.limits import GAMMA_RANGE, SHARE_RANGE
+from service.places import model_repository as bundled_models
 
 if TYPE_CHECKING:
     from nightlift._planes import PlaneOptions
 
 Repository = Annotated[
-    Path | None, typer.Option(help="Folder of models in Triton's layout; NIGHTLIFT_MODEL_REPOSITORY.")
+    Path | None, typer.Option(help="Model repository, a folder in Triton's layout (NIGHTLIFT_MODEL_REPOSITORY).")
 ]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="Model to use; the default model if absent.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def model_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The models that a shell may complete to; light, since a shell waits for it."""
+    given = context.params.get("model_repository") or os.environ.get("NIGHTLIFT_MODEL_REPOSITORY")
+    folder = Path(given) if given else bundled_models()
+    return sorted(path.parent.name for path in folder.glob(f"{glob.escape(incomplete)}*/config.pbtxt"))
+
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Model to use; if absent, the default model.", autocompletion=model_names),
+]
 Detail = Annotated[
-    Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="How pictures meet the network.")
+    Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="How the network sees pictures.")
 ]
 Format = Annotated[
     Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"] | None,
-    typer.Option("--format", help="Format to write; each picture's own if absent."),
+    typer.Option("--format", help="Format to write; if absent, same as the original."),
 ]
 Metadata = Annotated[
     Literal["keep", "without_location", "strip"],
-    typer.Option("--metadata", help="What is kept of EXIF, XMP and IPTC."),
+    typer.Option("--metadata", help="Which EXIF, XMP and IPTC data to keep."),
 ]
 
 
@@ -42,12 +59,15 @@ class Look:
 
     model: Model = None
     strength: Annotated[
-        float, typer.Option(min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How much of the enhancement is applied.")
+        float, typer.Option(min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How much of the enhancement to apply.")
     ] = 1.0
     protect: Annotated[
-        float, typer.Option(min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How far lamps and skies keep their tone.")
+        float,
+        typer.Option(
+            min=SHARE_RANGE[0], max=SHARE_RANGE[1], help="How much to protect bright areas such as lamps and skies."
+        ),
     ] = 0.5
-    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Enhance pictures less that are bright already.")] = (
+    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Enhance pictures that are already bright less.")] = (
         True
     )
     gamma: Annotated[
@@ -61,7 +81,7 @@ class Rendering(Look):
 
     detail: Detail = "auto"
     format: Format = None
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of lossy formats.")] = 90
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of lossy formats.")] = 90
     metadata: Metadata = "without_location"
 
     def options(self) -> dict[str, Any]:
@@ -78,19 +98,20 @@ class Rendering(Look):
 class Place:
     """Where the work is done: in this process, or by a service."""
 
-    server: Annotated[str | None, typer.Option(help="URL of a service that does the work; else this process.")] = None
-    api_key: Annotated[
-        str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="For the server, where it wants one.")
+    server: Annotated[
+        str | None,
+        typer.Option(help="Use the service at this address, such as localhost:8000; if absent, this process."),
     ] = None
+    api_key: Annotated[str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="API key for the server.")] = None
     ca: Annotated[
         Path | None,
-        typer.Option(envvar="NIGHTLIFT_CA", help="PEM file of the authority that signed the server's certificate."),
+        typer.Option(envvar="NIGHTLIFT_CA", help="PEM file of the CA that signed the server's certificate."),
     ] = None
     client_certificate: Annotated[
         Path | None,
         typer.Option(
             envvar="NIGHTLIFT_CLIENT_CERTIFICATE",
-            help="PEM file of a certificate and its key, where the server wants one.",
+            help="PEM file with a client certificate and its key.",
         ),
     ] = None
     model_repository: Repository = None

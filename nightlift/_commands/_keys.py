@@ -11,11 +11,11 @@ KeysFile = Annotated[
     Path,
     typer.Option("--file", "-f", envvar="NIGHTLIFT_KEYS_FILE", help="The service's keys file.", show_default=False),
 ]
-Name = Annotated[str, typer.Argument(help="What the key is called in listings, metrics and logs.")]
+Name = Annotated[str, typer.Argument(help="Name of the key in listings, metrics and logs.")]
 
 keys = typer.Typer(
     no_args_is_help=True,
-    help="""Make, list and revoke the API keys of a service, which notices within a second.
+    help="""Create, list and revoke the API keys of a service, which picks up changes within a second.
 
     Example: `nightlift keys create phone --scope enhance --file keys.json`""",
 )
@@ -27,22 +27,22 @@ def create(
     file: KeysFile,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="enhance, admin or metrics; may be repeated; enhance if absent."),
+        typer.Option(help="enhance, admin or metrics; may be repeated; if absent, enhance."),
     ] = None,
-    requests_per_second: Annotated[float | None, typer.Option(help="The setting's if absent.")] = None,
+    requests_per_second: Annotated[float | None, typer.Option(help="Limit; if absent, the setting's.")] = None,
     burst: Annotated[
-        int | None, typer.Option(help="Requests that may come at once; the setting's if absent.")
+        int | None, typer.Option(help="Requests that may come at once; if absent, the setting's.")
     ] = None,
-    megapixels_per_minute: Annotated[float | None, typer.Option(help="The setting's if absent.")] = None,
+    megapixels_per_minute: Annotated[float | None, typer.Option(help="Limit; if absent, the setting's.")] = None,
 ) -> None:
-    """Make a key and print it, once: only its hash is kept.
+    """Create a key and print it once; only its hash is stored.
 
     Example: `nightlift keys create phone --scope enhance --file keys.json`
     """
     from service.admission import Scope, add_key
 
     if unknown := set(scope or ()).difference(Scope):
-        raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(Scope)}", param_hint="--scope")
+        raise typer.BadParameter(f"{min(unknown)!r} is not one of {', '.join(Scope)}", param_hint="--scope")
     text = add_key(
         file,
         name,
@@ -52,12 +52,12 @@ def create(
         megapixels_per_minute=megapixels_per_minute,
     )
     typer.echo(text)
-    typer.echo(f"This is the key {name!r}; it cannot be shown again.", err=True)
+    typer.echo(f"This is the key {name!r}. It cannot be shown again.", err=True)
 
 
 @keys.command("list")
 def list_keys(file: KeysFile) -> None:
-    """List the keys, without what they are.
+    """List the keys; their secrets are not shown.
 
     Example: `nightlift keys list --file keys.json`
     """
@@ -69,7 +69,7 @@ def list_keys(file: KeysFile) -> None:
 
 @keys.command()
 def revoke(name: Name, file: KeysFile) -> None:
-    """Take a key out of use.
+    """Revoke a key.
 
     Example: `nightlift keys revoke phone --file keys.json`
     """

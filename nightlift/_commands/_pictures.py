@@ -3,50 +3,66 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from nightlift._commands._flags import Look, Place, Rendering, Repository, with_groups
+from nightlift._commands._flags import Look, Place, Quiet, Rendering, Repository, with_groups
+
+VIDEOS = (".mp4", ".mkv", ".mov")
+"""Suffixes of videos that are written; the first is that of new files."""
 
 
 @with_groups
 def enhance(
-    inputs: Annotated[list[Path], typer.Argument(help="Files, folders (with all below them), or - for stdin.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Files, folders (including subfolders), or - for stdin.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File or folder to write, or - for stdout, stdin's default.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File or folder to write, or - for stdout; if absent, photo.nightlift.jpg beside photo.jpg.",
+        ),
     ] = None,
     *,
     rendering: Rendering,
-    workers: Annotated[int, typer.Option("--workers", "-w", min=0, help="Pictures at a time; 0: cores + 1.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Then wait for more pictures, until Ctrl-C.")] = False,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", "-w", min=0, help="Pictures processed at the same time; 0: one more than cores."),
+    ] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Enhance finished files again.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep watching for new pictures, until Ctrl-C.")] = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Write contact sheets of before and after, too.")
+        bool, typer.Option("--compare", help="Also write contact sheets of before and after.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON about each picture to standard output.")
     ] = False,
     place: Place,
 ) -> None:
-    """Enhance pictures. Those that are done are skipped; one that is broken is reported and stops no other.
+    """Enhance pictures. Finished files are skipped; a broken one is reported, and the others are still enhanced.
 
-    Exit codes: 0 all is well, 1 some failed, 2 the command was wrong, 130 stopped by Ctrl-C. With --watch,
+    Exit codes: 0 success, 1 some failed, 2 the command was wrong, 130 stopped by Ctrl-C. With --watch,
     which ends by Ctrl-C, 0 or 1.
 
     Example: `nightlift enhance photos/ -o bright/`
     """
     from nightlift._enhance import Order, run
 
-    if out is None and inputs != [Path("-")]:
-        raise typer.BadParameter("say where the results go", param_hint="--out")
     order = Order(
         inputs=tuple(inputs),
-        out=out or Path("-"),
+        out=out,
         options=rendering.options(),
         plane=place.plane(rendering.model),
         workers=workers,
         overwrite=overwrite,
         watch=watch,
         compare=compare,
+        quiet=quiet,
+        as_json=as_json,
     )
     raise typer.Exit(run(order))
 
@@ -54,20 +70,27 @@ def enhance(
 @with_groups
 def video(
     source: Annotated[Path, typer.Argument(help="A video that ffmpeg reads.")],
-    target: Annotated[Path, typer.Argument(help="Video to write, H.264: .mp4, .mkv or .mov.")],
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Video to write, H.264: .mp4, .mkv or .mov; if absent, night.nightlift.mp4 beside night.mp4.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     look: Look,
     steadiness: Annotated[
-        float, typer.Option(min=0, max=10, help="Seconds over which the effect is averaged; 0: none.")
+        float, typer.Option(min=0, max=10, help="Seconds over which the effect is averaged; 0 turns this off.")
     ] = 0.5,
-    crf: Annotated[int, typer.Option(min=0, max=51, help="Quality of the stream: 0 is lossless, 18 looks so.")] = 18,
+    crf: Annotated[int, typer.Option(min=0, max=51, help="H.264 quality: 0 is lossless, 18 looks lossless.")] = 18,
     metadata: Annotated[
-        Literal["keep", "without_location", "strip"], typer.Option(help="What is kept of the source's tags.")
+        Literal["keep", "without_location", "strip"], typer.Option(help="Which of the source's tags to keep.")
     ] = "without_location",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a video that is there, unasked.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing video without asking.")] = False,
+    quiet: Quiet = False,
     model_repository: Repository = None,
 ) -> None:
-    """Enhance a video without flicker; sound and metadata are kept, but not the place. Needs ffmpeg.
+    """Enhance a video without flicker; sound and metadata are kept, except the location. Needs ffmpeg.
 
     Example: `nightlift video night.mp4 bright.mp4`
     """
@@ -76,25 +99,33 @@ def video(
 
     plane = PlaneOptions(model=look.model, model_repository=model_repository)
     options = guided(look.strength, look.protect, look.gate, look.gamma)
+    if target is None:
+        target = source.with_name(f"{source.stem}.nightlift{source.suffix if source.suffix in VIDEOS else VIDEOS[0]}")
     if target.exists() and not overwrite and sys.stdin.isatty():
-        overwrite = typer.confirm(f"{target} is there already. Replace it?", abort=True)
+        overwrite = typer.confirm(f"{target} exists already. Replace it?", abort=True)
+    started = time.monotonic()
     run(VideoOrder(source, target, plane, options, steadiness, crf, metadata, overwrite))
+    if not quiet:
+        size = target.stat().st_size / 1e6
+        typer.echo(f"{target}: {size:.1f} MB in {time.monotonic() - started:.1f} s", err=True)
 
 
 @with_groups
 def bulk(
     source: Annotated[str, typer.Argument(help="Folder or bucket: a path, s3://, gs://, hdfs://.")],
-    target: Annotated[str, typer.Argument(help="Folder or bucket to write, the tree kept.")],
+    target: Annotated[str, typer.Argument(help="Folder or bucket to write to; subfolders are kept.")],
     *,
     rendering: Rendering,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: as many as the cluster has room for.")] = 0,
-    cpus: Annotated[float, typer.Option(min=0, help="Cores a worker.")] = 1.0,
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs a worker; may be a fraction.")] = 0.0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Worker processes; 0: as many as the cluster has room for.")
+    ] = 0,
+    cpus: Annotated[float, typer.Option(min=0, help="CPU cores per worker.")] = 1.0,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs per worker; may be a fraction.")] = 0.0,
     place: Place,
 ) -> None:
-    """Enhance a folder or bucket on a Ray cluster; what is done is skipped. Needs the extra `ray`.
+    """Enhance a folder or bucket on a Ray cluster; finished files are skipped. Needs the extra `ray`.
 
-    Exit codes: 0 all is well, 1 some failed, 2 the command was wrong.
+    Exit codes: 0 success, 1 some failed, 2 the command was wrong.
 
     Example: `nightlift bulk s3://photos/dark s3://photos/bright --cpus 4`
     """

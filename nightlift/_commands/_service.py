@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from nightlift._commands._flags import Repository, given
+from nightlift._commands._flags import Json, Repository, given, model_names
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; NIGHTLIFT_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="HTTP port, 0 for a free one; NIGHTLIFT_PORT.")] = None,
-    grpc_port: Annotated[int | None, typer.Option(help="gRPC port; NIGHTLIFT_GRPC_PORT.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (NIGHTLIFT_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port, 0 for a free one (NIGHTLIFT_PORT).")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="gRPC port (NIGHTLIFT_GRPC_PORT).")] = None,
     model_repository: Repository = None,
 ) -> None:
-    """Run the service. Every setting is an environment variable NIGHTLIFT_*; these flags win over them.
+    """Run the service. Every setting is an environment variable NIGHTLIFT_*; flags take precedence.
 
     Example: `nightlift serve --port 8080`
     """
@@ -27,9 +27,10 @@ def serve(
 
 
 def models(
+    as_json: Json = False,
     model_repository: Repository = None,
 ) -> None:
-    """List the models of a repository with their measured scores.
+    """List the models in a repository with their measured scores.
 
     Example: `nightlift models`
     """
@@ -37,13 +38,14 @@ def models(
     from service.settings import Settings
 
     settings = Settings(**given(model_repository=model_repository))
-    print_models(settings.model_repository, settings.default_model)
+    print_models(settings.model_repository, settings.default_model, as_json=as_json)
 
 
 def doctor(
+    as_json: Json = False,
     model_repository: Repository = None,
 ) -> None:
-    """Say what is installed, which devices really work, and what each model would run on; exit code 1 on problems.
+    """Check what is installed, which devices work, and what each model would run on; exits with 1 on errors.
 
     Example: `nightlift doctor`
     """
@@ -51,21 +53,23 @@ def doctor(
     from service.doctor import examine, exit_status
     from service.settings import Settings
 
-    raise typer.Exit(exit_status(print_findings(examine(Settings(**given(model_repository=model_repository))))))
+    findings = examine(Settings(**given(model_repository=model_repository)))
+    raise typer.Exit(exit_status(print_findings(findings, as_json=as_json)))
 
 
 def bench(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Models to measure; the default model if absent.")
+        list[str] | None,
+        typer.Argument(help="Models to measure; if absent, the default model.", autocompletion=model_names),
     ] = None,
     size: Annotated[
-        list[str] | None, typer.Option(help="WIDTHxHEIGHT, may be repeated; 600x400 and 4000x3000.")
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT, may be repeated; if absent, 600x400 and 4000x3000.")
     ] = None,
-    rounds: Annotated[int, typer.Option(help="Turns of each contestant.", min=1)] = 9,
-    out: Annotated[Path | None, typer.Option(help="Markdown file to write; the terminal if absent.")] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds of each contestant.", min=1)] = 9,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write; if absent, the terminal.")] = None,
     model_repository: Repository = None,
 ) -> None:
-    """Measure the service, JPEG to JPEG in process, beside the bare codec and the bare network.
+    """Measure the service, JPEG to JPEG in this process, beside the bare codec and the bare network.
 
     Under load, and beside other servers: `python -m benchmarks.serving --help`, `python -m benchmarks.peers --help`.
 

@@ -159,7 +159,9 @@ def revoke_key(path: Path, name: str) -> None:
         known = read_keys(path).keys
         left = tuple(key for key in known if key.name != name)
         if len(left) == len(known):
-            raise ValueError(f"there is no key {name!r}; there are: {', '.join(key.name for key in known) or 'none'}")
+            raise ValueError(
+                f"key {name!r} not found; the keys are: {', '.join(key.name for key in known) or 'none'}"
+            )
         _write(path, KeyFile(keys=left))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from service.errors import ClientGone, InvalidParameter, MalformedRequest, UnreadablePicture, UnsupportedFormat
+from service.http._body_limit import check_picture
 from service.http._form import Form, parse_form
 
 FIELD = "image"
@@ -30,40 +33,50 @@ class Upload:
 
 
 async def read_body(request: Request) -> bytes:
-    """All of a request's body, whose size was limited before.
+    """All of a request's body, whose size was limited before; it is held once.
 
     Raises:
         UnsupportedFormat: if it is compressed for the way.
         ClientGone: if the client left while it was sending.
     """
-    encoding = request.headers.get("content-encoding", "")
-    if encoding.lower() not in ("", "identity"):
-        raise UnsupportedFormat(f"Content-Encoding {encoding[:32]!r} is not supported; send the request uncompressed")
-    try:
-        return await request.body()
-    except ClientDisconnect:
-        raise ClientGone("the client left while it was sending its request") from None
+    body = io.BytesIO()
+    async for piece in _pieces(request):
+        body.write(piece)
+    return body.getvalue()  # the buffer itself: nothing is copied
 
 
 async def read_upload(request: Request) -> Upload:
     """The picture and the form's options; raises as `read_body`, too.
 
     Raises:
+        BodyTooLarge: if the picture is none of the larger ones that camera raw may be.
         UnreadablePicture: if the body is empty, or the picture is written as text.
         MalformedRequest: if a form cannot be parsed, or does not hold exactly one picture.
         InvalidParameter: if a form has an option twice.
     """
-    body = await read_body(request)
     content_type = request.headers.get("content-type", "")
     if content_type.lower().startswith("multipart/form-data"):
-        form = await parse_form(content_type, body, FIELD)
+        form = await parse_form(content_type, _pieces(request), FIELD)
         upload = Upload(_only_picture(form), _options(form))
     else:
-        upload = Upload(body)
+        upload = Upload(await read_body(request))
     if not upload.picture:
         raise UnreadablePicture(f"the body is empty; send a picture as it is, or in the form field {FIELD!r}")
     _refuse_text(upload.picture)
+    check_picture(upload.picture, request.app.state.runtime.settings)
     return upload
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes. Starlette's `request.body()` would keep it as long as the request lasts."""
+    encoding = request.headers.get("content-encoding", "")
+    if encoding.lower() not in ("", "identity"):
+        raise UnsupportedFormat(f"Content-Encoding {encoding[:32]!r} is not supported; send the request uncompressed")
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect:
+        raise ClientGone("the client left while it was sending its request") from None
 
 
 def _only_picture(form: Form) -> bytes:

@@ -10,22 +10,42 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, BodyTooSlow, Unavailable
 from service.http._problems import problem_response
+from service.pictures import is_raw, may_be_raw
 from service.settings import Settings
 from service.telemetry import Metrics
 
 DISCARD_SECONDS = 2.0
 
+FOR_RAW = "/enhance"
+"""Path whose bodies may hold camera raw, and be larger then."""
+
+HEAD = 16 * 1024
+"""Bytes at the beginning of a body among which camera raw begins; in a form, after the first options."""
+
+
+def check_picture(picture: bytes, settings: Settings) -> None:
+    """Raise BodyTooLarge for what was let in because it began as camera raw does, as every TIFF does, and is none."""
+    if len(picture) > settings.max_body_bytes and not is_raw(picture):
+        raise _too_large(settings.max_body_bytes, settings.max_raw_body_bytes)
+
+
+def _too_large(limit: int, limit_of_raw: int) -> BodyTooLarge:
+    raw = f"; camera raw may have {limit_of_raw}" if limit_of_raw > limit else ""
+    return BodyTooLarge(f"the body has more than the {limit} bytes allowed{raw}", limit_bytes=limit)
+
 
 class BodyLimit:
     """Refuse bodies that are too large, too slow or too many, before they are parsed; and let early answers be read.
 
-    One body may have `max_body_bytes`, declared or not, all that are held at one time `max_body_bytes_in_flight`, and
-    every body must have come `request_timeout` after its headers.
+    One body may have `max_body_bytes`, declared or not, or `max_raw_body_bytes` where camera raw may be and it begins
+    so; all that are held at one time `max_body_bytes_in_flight`, and every body must have come `request_timeout`
+    after its headers.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self.app = app
         self.limit = settings.max_body_bytes
+        self.limit_of_raw = max(settings.max_body_bytes, settings.max_raw_body_bytes)
         self.limit_together = settings.max_body_bytes_in_flight
         self.seconds = settings.request_timeout
         self.metrics = metrics
@@ -36,7 +56,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body = _Body(self, Headers(scope=scope), receive, send)
+        body = _Body(self, scope, receive, send)
         try:
             body.check_declared()
             await self.app(scope, body.receive, body.send)
@@ -57,11 +77,15 @@ class _Body:
     client that waits for `100 Continue` has sent nothing, and is answered at once.
     """
 
-    def __init__(self, limits: BodyLimit, headers: Headers, receive: Receive, send: Send) -> None:
+    def __init__(self, limits: BodyLimit, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
         self.held = 0
         self.answered = False
         self._limits = limits
-        self._declared = headers.get("content-length", "")
+        self._limit_of_raw = limits.limit_of_raw if scope["path"] == FOR_RAW else limits.limit
+        declared = headers.get("content-length", "")
+        self._declared = int(declared) if declared.isdecimal() else 0
+        self._head = b""
         self._awaits_continue = headers.get("expect", "").lower() == "100-continue"
         self._receive = receive
         self._send = send
@@ -72,7 +96,7 @@ class _Body:
 
     def check_declared(self) -> None:
         """Raise BodyTooLarge if the head says so already."""
-        if self._declared.isdecimal() and int(self._declared) > self._limits.limit:
+        if self._declared > self._limit_of_raw:
             raise self._too_large()
 
     async def receive(self) -> Message:
@@ -87,13 +111,24 @@ class _Body:
         size = self._note(message)
         if message["type"] != "http.request":
             return message
-        if self._received > limits.limit:
-            raise self._too_large()
+        self._check_size(message.get("body", b""))
         if limits.held + size > limits.limit_together:
             raise Unavailable("too many bytes are being sent to the service at this moment")
         self.held += size
         limits.held += size
         return message
+
+    def _check_size(self, piece: bytes) -> None:
+        """Raise BodyTooLarge as soon as it is clear that the body is, for what it holds."""
+        if len(self._head) < HEAD:
+            self._head += piece[: HEAD - len(self._head)]
+        if self._received > self._limit_of_raw:
+            raise self._too_large()
+        if self._received <= self._limits.limit and (self._declared <= self._limits.limit or len(self._head) < HEAD):
+            return
+        # A form's parts begin after an empty line; a body that is no form has its own beginning before the first.
+        if not any(map(may_be_raw, self._head.split(b"\r\n\r\n"))):
+            raise self._too_large()
 
     async def send(self, message: Message) -> None:
         """A part of the answer, after what is left of the body."""
@@ -108,7 +143,7 @@ class _Body:
         await self._send(message)
 
     async def _discard(self) -> None:
-        while not self._complete and self._received <= self._limits.limit:
+        while not self._complete and self._received <= self._limit_of_raw:
             self._note(await self._receive())
 
     def _note(self, message: Message) -> int:
@@ -119,5 +154,4 @@ class _Body:
         return size
 
     def _too_large(self) -> BodyTooLarge:
-        limit = self._limits.limit
-        return BodyTooLarge(f"the body has more than the {limit} bytes allowed", limit_bytes=limit)
+        return _too_large(self._limits.limit, self._limit_of_raw)

@@ -1,4 +1,4 @@
-"""Multipart forms (RFC 7578) that are in memory already: their parts, with or without file names.
+"""Multipart forms (RFC 7578), parsed while they come: their parts, with or without file names.
 
 Many clients send a file without a `filename`, or with `filename*` alone (Java's ByteArrayResource, form-data with a
 buffer), so what a part is called decides what it is, and not whether it has one.
@@ -7,6 +7,8 @@ buffer), so what a part is called decides what it is, and not whether it has one
 from __future__ import annotations
 
 import asyncio
+import io
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
@@ -36,12 +38,12 @@ class Form:
     texts: list[tuple[str, str]] = field(default_factory=list)
 
 
-async def parse_form(content_type: str, body: bytes, file: str) -> Form:
-    """The parts of a form; others have their turns meanwhile.
+async def parse_form(content_type: str, body: AsyncIterable[bytes], file: str) -> Form:
+    """The parts of a form, whose bytes are held once; others have their turns meanwhile.
 
     Args:
         content_type: the request's, with the boundary.
-        body: all of it.
+        body: all of it, in pieces of any length.
         file: name of the parts that may be long and are no text.
 
     Raises:
@@ -66,9 +68,10 @@ async def parse_form(content_type: str, body: bytes, file: str) -> Form:
                 "on_end": parts.end_of_form,
             },
         )
-        for start in range(0, len(body), SLICE):
-            parser.write(body[start : start + SLICE])
-            await asyncio.sleep(0)
+        async for piece in body:
+            for start in range(0, len(piece), SLICE):
+                parser.write(piece[start : start + SLICE])
+                await asyncio.sleep(0)
     except FormParserError as error:
         raise MalformedRequest(f"the multipart form cannot be parsed: {error}") from None
     if not parts.is_complete:
@@ -87,14 +90,13 @@ class _Parts:
         self._field = self._value = b""
         self._disposition = b""
         self._name = ""
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._content = io.BytesIO()
 
     def begin(self) -> None:
         self._count += 1
         if self._count > MOST_PARTS:
             raise MalformedRequest(f"the multipart form has more than {MOST_PARTS} parts")
-        self._disposition, self._name, self._pieces, self._size = b"", "", [], 0
+        self._disposition, self._name, self._content = b"", "", io.BytesIO()
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
@@ -115,17 +117,15 @@ class _Parts:
         self._name = name.decode("utf-8", "replace")
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        self._size += end - start
-        if self._size > LONGEST_TEXT and self._name != self._file:
+        if self._name != self._file and self._content.tell() + end - start > LONGEST_TEXT:
             raise MalformedRequest(
                 f"the form's field {self._name[:64]!r} is longer than {LONGEST_TEXT} bytes; "
                 f"the file goes into the field {self._file!r}"
             )
-        self._pieces.append(data[start:end])
+        self._content.write(memoryview(data)[start:end])
 
     def end(self) -> None:
-        content = b"".join(self._pieces)
-        self._pieces = []
+        content = self._content.getvalue()  # the buffer itself: nothing is copied
         if self._name == self._file:
             self.form.files.append(content)
         else:

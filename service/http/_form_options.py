@@ -23,7 +23,7 @@ def with_form(options: EnhanceOptions, query: Mapping[str, str], form: Mapping[s
     if unknown := sorted(set(form) - set(EnhanceOptions.model_fields)):
         known = ", ".join(EnhanceOptions.model_fields)
         raise InvalidParameter(
-            f"the form has the field {unknown[0][:64]!r}, which is no option; the options are {known}"
+            f"the form has the field {unknown[0][:64]!r}, which is not an option; the options are {known}"
         )
     if twice := sorted(set(form) & set(query)):
         raise InvalidParameter(f"{twice[0]} is given in the query and in the form; give it once")

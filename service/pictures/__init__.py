@@ -7,6 +7,7 @@ threads at once, and hold the interpreter lock only briefly.
 """
 
 from service.pictures import _opencv_limit  # noqa: F401  before OpenCV
+from service.pictures._codecs._raw_kinds import is_raw, may_be_raw
 from service.pictures._decode import decode, inspect
 from service.pictures._encode import Metadata, encode
 from service.pictures._footprint import PLAIN, plain_pixels
@@ -37,6 +38,8 @@ __all__ = [
     "encode",
     "inspect",
     "is_picture",
+    "is_raw",
+    "may_be_raw",
     "negotiate_format",
     "plain_pixels",
     "to_8_bit",

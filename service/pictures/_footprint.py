@@ -1,6 +1,6 @@
-"""How much memory a picture takes, from its file's bytes to its answer; some formats need far more than others.
+"""How much memory a picture takes, from its file to its answer: some formats need several times what others do.
 
-Measured by `python -m tests.reliability.memory`, rounded up; bytes for each pixel, the body that came not counted.
+Measured by `python -m benchmarks.memory --files`, rounded up; bytes for each pixel, the body that came not counted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from service.pictures._formats import PictureFormat
 from service.pictures._header import Header
 
 PLAIN = 8
-"""Of 8 bits without alpha, JPEG to JPEG: 3 that came, 3 of the answer, its file, and what codecs need."""
+"""Of 8 bits without alpha, JPEG to JPEG: 3 that came, 3 of the answer, and what decoders and encoders need."""
 
 _DECODED = {
     PictureFormat.JPEG: PLAIN,

@@ -11,6 +11,9 @@ RESOURCES_MARK = b"Photoshop 3.0\0"
 """What a segment of image resources begins with."""
 
 _RESOURCE, _IPTC_RESOURCE = b"8BIM", 0x0404
+_RESOURCES = {_RESOURCE, b"AgHg", b"PHUT", b"DCSR", b"MeSa"}
+"""Signatures of image resources: Photoshop's, and those of ImageReady, PhotoDeluxe and others between them."""
+
 _TAG, _APPLICATION_RECORD = 0x1C, 2
 # Content location code and name; city, sublocation, province, country code and name.
 _PLACES = {26, 27, 90, 92, 95, 100, 101}
@@ -18,17 +21,17 @@ _MAX_PARTS = 4096
 
 
 def from_resources(resources: bytes) -> bytes | None:
-    """The IPTC block among image resources (without their mark), or None."""
+    """The first IPTC block among image resources (without their mark) that is not empty, or None."""
     position = 0
     for _ in range(_MAX_PARTS):
-        if resources[position : position + 4] != _RESOURCE:
+        if resources[position : position + 4] not in _RESOURCES:
             return None
         kind = int.from_bytes(resources[position + 4 : position + 6], "big")
         name = 1 + resources[position + 6] if position + 6 < len(resources) else 1
         start = position + 6 + name + name % 2
         size = int.from_bytes(resources[start : start + 4], "big")
         content = resources[start + 4 : start + 4 + size]
-        if kind == _IPTC_RESOURCE:
+        if kind == _IPTC_RESOURCE and content:
             return content if len(content) == size else None
         position = start + 4 + size + size % 2
     return None

@@ -42,6 +42,7 @@ def kept(packet: bytes | None, *, with_place: bool) -> bytes | None:
     Orientation, sizes, thumbnails and references to gain maps and appended files go. Without the place, so do all
     properties of EXIF's, IPTC's, Photoshop's and drones' schemas that name one, in whatever namespace they stand.
     """
+    packet = (packet or b"").rstrip(b"\0")  # some writers count the zero behind their text
     if not packet or len(packet) > MAX_XMP_BYTES:
         return None
     cutter = _Cutter(packet, with_place)

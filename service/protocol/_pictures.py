@@ -49,10 +49,12 @@ def _options(request: InferenceRequest, model: LoadedModel) -> EnhanceOptions:
     parameters = request.own_parameters
     for name in NAMED_BY_THE_REQUEST:
         if name in parameters:
-            raise InvalidParameter(f"{name} is no parameter here: the request itself names the model and its version")
+            raise InvalidParameter(
+                f"{name} is not a parameter here: the request itself names the model and its version"
+            )
     options = sorted(set(EnhanceOptions.model_fields) - set(NAMED_BY_THE_REQUEST))
     if unknown := sorted(set(parameters) - set(options)):
-        raise InvalidParameter(f"there is no parameter {unknown[0]!r}; the options are {', '.join(options)}")
+        raise InvalidParameter(f"{unknown[0]!r} is not a parameter; the options are {', '.join(options)}")
     try:
         return EnhanceOptions.model_validate({**parameters, "model": model.name, "version": model.version})
     except ValidationError as error:

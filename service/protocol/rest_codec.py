@@ -169,7 +169,7 @@ def _parse(text: bytes) -> _Document:
         raise MalformedRequest(f"the request's JSON is not as the protocol wants it: {describe(error)}") from None
     except (ValueError, RecursionError):
         raise MalformedRequest(
-            f"the request is no JSON; where binary tensors follow it, {HEADER_LENGTH} must say how long it is"
+            f"the request is not JSON; where binary tensors follow it, {HEADER_LENGTH} must say how long it is"
         ) from None
 
 

@@ -100,4 +100,8 @@ def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArr
 def apply_effect(frame: Picture, effect: Effect, options: RenderOptions) -> NDArray[Any]:
     """Bring an effect to every pixel of a frame: uint8 or uint16 [H, W, 3], as the frame has."""
     numbers = grade(options, effect.gate)
-    return frame.pixels if numbers.blend == 0 else apply_map(frame.pixels, effect.affine, numbers, effect.means)
+    return (
+        frame.pixels
+        if numbers.blend == 0
+        else apply_map(frame.pixels, effect.affine, numbers, effect.means).make_all()
+    )

@@ -14,7 +14,7 @@ from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted
 from service.rendering._colour import in_picture_space, speaks_srgb
 from service.rendering._grade import grade, light_and_gate
 from service.rendering._options import RenderOptions
-from service.rendering._pass import apply_map, blend
+from service.rendering._pass import Pass, apply_map, blend
 from service.rendering._plan import RenderPlan, Window, plan
 from service.rendering._shrink import View, coarser, mean_luminance, shrink
 from service.repository import ModelTraits
@@ -77,8 +77,29 @@ def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
     return Prepared(picture, plan, view, [picture.srgb(_cut(source, window)) for window in plan.windows])
 
 
+@dataclass(frozen=True)
+class Rendering:
+    """A picture whose pixels are still to be made.
+
+    Attributes:
+        rendered: what will be finished; what is reported of it is known already.
+        rows: makes its pixels; None: they are there.
+    """
+
+    rendered: Rendered
+    rows: Pass | None = None
+
+
 def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendered:
-    """Bring the network's effect to every pixel of the picture.
+    """Bring the network's effect to every pixel of the picture; arguments as for `begin`."""
+    rendering = begin(prepared, outputs, options)
+    if rendering.rows is not None:
+        rendering.rows.make_all()
+    return rendering.rendered
+
+
+def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendering:
+    """All of `finish` but the pass over the full-size pixels, which may go strip by strip with the encoder's.
 
     Args:
         prepared: the picture.
@@ -90,17 +111,19 @@ def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderO
     before, gate = light_and_gate(view)
     numbers = grade(options, gate if options.gate else 1.0)
     if numbers.blend == 0:
-        return Rendered(picture, gate, before, before, plan.label)
+        return Rendering(Rendered(picture, gate, before, before, plan.label))
+    rows = None
     if plan.through_map:
         affine = affine_map(prepared, outputs)
-        pixels = apply_map(picture.pixels, affine, numbers, prepared.means)
-        small = apply_map(_for_network(view.colour, deep=False), affine, numbers, view.colour)
+        rows = apply_map(picture.pixels, affine, numbers, prepared.means)
+        pixels = rows.pixels
+        small = apply_map(_for_network(view.colour, deep=False), affine, numbers, view.colour).make_all()
         after = mean_luminance(_unit(small), view.weight)
     else:
-        pixels = blend(picture.pixels, _enhanced_codes(prepared, outputs), numbers)
+        pixels = blend(picture.pixels, _enhanced_codes(prepared, outputs), numbers).make_all()
         mean = shrink(replace(picture, pixels=pixels), (1, 1))
         after = mean_luminance(mean.colour, mean.weight)
-    return Rendered(replace(picture, pixels=pixels), gate, before, after, plan.label)
+    return Rendering(Rendered(replace(picture, pixels=pixels), gate, before, after, plan.label), rows)
 
 
 def render_array(

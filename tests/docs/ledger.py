@@ -28,6 +28,7 @@ class Runner(StrEnum):
 
     CI = ".ci/run"
     RAY = "tests/nightlift/bulk_on_ray.py"
+    INSTALLATION = "tests/installation.py"
     COMPOSE = "docker/verify.sh"
     KUBECTL = "tests/docker/test_files.py"
     TRITON = "tests/engines/test_triton.py"
@@ -42,6 +43,7 @@ STARTED_BY = {
     Runner.RELIABILITY: "python -m tests.reliability.run_short",
     Runner.BENCHMARKS: "python -m tests.benchmarks.run_short FOLDER",
     Runner.RAY: "make test-ray",
+    Runner.INSTALLATION: "python -m tests.installation",
     Runner.COMPOSE: "docker/verify.sh",
 }
 """Runner -> its command; the others are part of `make test` or of CI."""
@@ -86,6 +88,8 @@ ENTRIES = (
     Entry(r"perf_analyzer .*", Runner.CLIENTS, "short measurements"),
     Entry(r"git clone .*", Runner.SLOW, "of the commit at hand"),
     Entry(r"make (serve|docs|format|torchscript)", Runner.SLOW),
+    Entry(r"pipx install .*", Runner.INSTALLATION, "by pip", evidence='"pip", "install"'),
+    Entry(r"docker build .*", Runner.COMPOSE, "by compose", evidence="--build"),
     Entry(r"pip install -e '\.\[training,export\]'", Runner.SLOW),
     Entry(r"nightlift serve --host .*", Runner.SLOW, "on 127.0.0.1"),
     Entry(r"nightlift enhance .*--watch.*", Runner.SLOW),

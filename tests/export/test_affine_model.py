@@ -30,7 +30,7 @@ from tests.triton_server import TritonServer
 from training import networks
 from training.checkpoints import build_network, load_checkpoint
 
-OPTIONS = {"width": 6, "crispness": 1.5}
+OPTIONS = {"width": 6, "detail_gain": 1.5}
 PROXY = (168, 256)
 
 

@@ -65,7 +65,7 @@ def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "dark").mkdir()
     outcome = nightlift("bulk", tmp_path / "dark", tmp_path / "bright")
     assert outcome.returncode == 2
-    assert b"there is no picture in" in outcome.stderr
+    assert b"no pictures found in" in outcome.stderr
 
 
 FULL = """

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import resource
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import get_args
 
@@ -21,6 +23,7 @@ from service.pictures import WRITTEN_FORMATS, Metadata
 from service.rendering import Detail
 from tests.docs.documents import ROOT
 from tests.nightlift.commands import environment, nightlift
+from tests.pictures import constant, encoded
 from tests.repositories import make_repository
 from training import data_folders
 
@@ -89,9 +92,13 @@ def test_models_and_doctor_look_at_the_repository(tmp_path: Path) -> None:
     assert "brighten (default)" in listed.stdout.decode()
     found = nightlift("doctor", repository=repository)
     assert found.returncode == 0, found.stdout.decode()
-    assert "model brighten: version 1 runs on cpu" in found.stdout.decode()
+    lines = found.stdout.decode().splitlines()
+    assert lines[0].startswith("Ready to serve: no errors")
+    assert any("model brighten: version 1 runs on cpu" in line for line in lines)
     (repository / "brighten/1/model.onnx").write_bytes(b"no model")
-    assert nightlift("doctor", repository=repository).returncode == 1
+    broken = nightlift("doctor", repository=repository)
+    assert broken.returncode == 1
+    assert broken.stdout.decode().startswith("1 error (model brighten)")
 
 
 def test_shells_complete_subcommands() -> None:
@@ -101,10 +108,72 @@ def test_shells_complete_subcommands() -> None:
     assert outcome.stdout.split() == ["enhance"]
 
 
+def test_shells_complete_names_of_models(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path, ("brighten", "bright", "other"))
+    words = {"COMP_WORDS": "nightlift enhance a.jpg --model bri", "COMP_CWORD": "4"}
+    asked = environment(repository, _NIGHTLIFT_COMPLETE="complete_bash", **words)
+    script = "import sys; sys.argv = ['nightlift']; from nightlift.cli import main; main()"
+    outcome = subprocess.run([sys.executable, "-c", script], env=asked, capture_output=True, text=True, check=False)
+    assert outcome.stdout.split() == ["bright", "brighten"]
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    outcome = nightlift("--version")
+    assert outcome.stdout.decode().split() == ["nightlift", metadata.version("nightlift")]
+
+
+def test_models_are_listed_whole_and_for_programs(tmp_path: Path) -> None:
+    name = "a_model_whose_name_is_longer_than_most_terminals_leave_for_it_in_a_table_of_eight_columns"
+    repository = make_repository(tmp_path, ("brighten", name))
+    listed = nightlift("models", env=environment(repository, COLUMNS="40"))
+    assert name in listed.stdout.decode()
+    assert "…" not in listed.stdout.decode()
+    models = json.loads(nightlift("models", "--json", repository=repository).stdout)
+    assert [(model["name"], model["default"]) for model in models] == [(name, False), ("brighten", True)]
+    report = json.loads(nightlift("doctor", "--json", repository=repository).stdout)
+    assert report["verdict"].startswith("Ready to serve")
+    assert {finding["level"] for finding in report["findings"]} <= {"ok", "note"}
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "said"),
+    [
+        (("models",), {"NIGHTLIFT_PORT": "many"}, "nightlift: NIGHTLIFT_PORT: Input should be a valid integer"),
+        (("models",), {"NIGHTLIFT_METRICS_OPEN": "no"}, "nightlift: NIGHTLIFT_METRICS_OPEN=false needs"),
+        (("enhance", "a.png", "-o", "a.png/b"), {}, "failed a.png: a.png/b: Not a directory"),
+        (("enhance", "a.png", "--model", "broken"), {}, "nightlift: model 'broken' is not ready"),
+    ],
+)
+def test_people_see_no_tracebacks(words: tuple, more: dict, said: str, tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "models", ("brighten", "broken"))
+    (repository / "broken/1/model.onnx").write_bytes(b"no model")
+    (tmp_path / "a.png").write_bytes(encoded(constant(40)))
+    outcome = nightlift(*words, env=environment(repository, **more), cwd=tmp_path)
+    report = outcome.stderr.decode()
+    assert outcome.returncode in (1, 2)
+    assert "Traceback" not in report
+    assert said in report, report
+
+
+def test_an_error_that_nobody_expected_is_one_line_and_shows_more_on_demand(tmp_path: Path) -> None:
+    script = (
+        "import sys; from nightlift import cli\n"
+        "def broken(): raise RuntimeError('first line\\nsecond line')\n"
+        "cli.app = broken; cli.main()"
+    )
+    for more, lines in (({}, 1), ({"NIGHTLIFT_TRACEBACK": "1"}, 5)):
+        command = [sys.executable, "-c", script]
+        outcome = subprocess.run(command, env=environment(**more), capture_output=True, text=True, check=False)
+        assert outcome.returncode in (1, 2)
+        assert "RuntimeError: first line" in outcome.stderr
+        assert len(outcome.stderr.splitlines()) >= lines
+        assert ("Traceback" in outcome.stderr) == (lines > 1)
+
+
 def test_a_repository_without_models_is_named(tmp_path: Path) -> None:
     outcome = nightlift("models", "--model-repository", "nowhere", cwd=tmp_path)
     assert outcome.returncode == 2
-    assert "there is no model in nowhere" in outcome.stderr.decode()
+    assert "no models found in nowhere" in outcome.stderr.decode()
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
@@ -136,7 +205,7 @@ def test_what_the_images_leave_out_is_said_in_one_line(words: str, missing: str,
     command = [sys.executable, "-c", f"{script}; from nightlift.cli import main; main()", *words.split()]
     outcome = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert outcome.returncode == 2, outcome.stderr
-    assert outcome.stderr.startswith(f"nightlift: {missing} is not installed, as in the images")
+    assert f"needs a clone of the repository: {missing} is no part of wheels and images" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
 
 

@@ -34,7 +34,7 @@ def test_bytes_and_paths_give_the_same_picture(server: Server, tmp_path: Path) -
     np.testing.assert_array_equal(decoded(answer.data), brightened(picture))
     assert (answer.model, answer.version, answer.media_type) == ("brighten", 1, "image/png")
     assert answer.luminance_after > answer.luminance_before
-    assert set(answer.seconds) == {"read", "decode", "queue", "infer", "render", "encode"}
+    assert set(answer.timings) == {"read", "decode", "queue", "infer", "render", "encode"}
 
 
 def test_asynchronous_client_answers_many_at_once(server: Server, tmp_path: Path) -> None:

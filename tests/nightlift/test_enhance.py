@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nightlift._contact_sheets import write_contact_sheets
 from nightlift._records import NAME as RECORDS
 from tests.nightlift.commands import COMMAND, environment, nightlift
 from tests.pictures import constant, dark_scene, decoded, encoded
@@ -59,7 +61,8 @@ def test_a_server_gives_the_same(repository: Path, tmp_path: Path) -> None:
         (tmp_path / f"in/{seed}/dark.png").write_bytes(encoded(dark_scene(size=(64, 96), seed=seed)))
     (tmp_path / "in/broken.jpg").write_bytes(b"no picture")
     with serving(repository, tmp_path / "log", default_model="brighten") as server:
-        outcome = nightlift("enhance", tmp_path / "in", "-o", tmp_path / "out", *EXACT, "--server", server.url)
+        address = server.url.removeprefix("http://")
+        outcome = nightlift("enhance", tmp_path / "in", "-o", tmp_path / "out", *EXACT, "--server", address)
     assert outcome.returncode == 1
     assert "broken.jpg: 400:" in outcome.stderr.decode()
     for seed in range(3):
@@ -130,6 +133,38 @@ def test_a_single_result_that_is_left_is_named(repository: Path, tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
+def test_results_have_names_of_their_own_beside_the_inputs(repository: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "b.bmp", "c.d.jpg"):
+        kind = {"bmp": "bmp", "jpg": "jpeg"}.get(name.rpartition(".")[2], "png")
+        (tmp_path / name).write_bytes(encoded(constant(40), kind))
+    words = ("enhance", *(tmp_path / name for name in ("a.png", "b.bmp", "c.d.jpg")), *EXACT)
+    assert nightlift(*words, repository=repository).returncode == 0
+    made = {path.name for path in results(tmp_path)} - {"a.png", "b.bmp", "c.d.jpg"}
+    assert made == {"a.nightlift.png", "b.nightlift.png", "c.d.nightlift.jpg"}
+    assert decoded((tmp_path / "a.nightlift.png").read_bytes())[0, 0, 0] == 80
+    again = nightlift(*words, "--strength", "0", repository=repository).stderr.decode()
+    assert again.count("exists already and was not changed; --overwrite replaces it") == 3
+
+
+def test_scripts_get_json_and_people_may_have_quiet(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/10.png").write_bytes(encoded(constant(40)))
+    (tmp_path / "in/2.png").write_bytes(b"no picture")
+    words = ("enhance", tmp_path / "in", "-o", tmp_path / "out", *EXACT)
+    for skipped in (False, True):
+        outcome = nightlift(*words, "--json", repository=repository)
+        assert (outcome.returncode, outcome.stderr) == (1, b"")
+        told = {Path(one["source"]).name: one for one in map(json.loads, outcome.stdout.splitlines())}
+        assert "text, not a picture" in told["2.png"]["error"]
+        assert told["10.png"]["target"] == str(tmp_path / "out/10.png")
+        assert told["10.png"].get("skipped", False) == skipped
+        assert skipped or told["10.png"]["luminance_after"] > told["10.png"]["luminance_before"]
+    quiet = nightlift(*words, "--quiet", repository=repository)
+    assert quiet.stdout == b""
+    (line,) = quiet.stderr.decode().splitlines()
+    assert line.startswith("failed ")
+
+
 def test_pipes_in_a_folder_are_left_out_with_a_word(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_bytes(encoded(constant(40)))
@@ -152,6 +187,27 @@ def test_a_signal_ends_a_run_that_waits_for_what_never_comes(repository: Path, n
         assert process.wait(20) == 130
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_whose_model_is_still_loading(repository: Path, tmp_path: Path, number: int) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(constant(60)))
+    slow = environment(repository) | {"PYTHONPATH": str(tmp_path)}
+    (tmp_path / "sitecustomize.py").write_text(
+        "import asyncio, sys, threading, time\n"
+        "if 'enhance' in sys.argv:\n"
+        "    run = asyncio.run\n"
+        "    async def late(work):\n"
+        "        open('loading', 'w').close()\n"
+        "        await asyncio.to_thread(time.sleep, 60)\n"
+        "        return await work\n"
+        "    asyncio.run = lambda work: run(late(work))\n"
+    )
+    command = [*COMMAND, "enhance", tmp_path / "a.png", "-o", tmp_path / "out"]
+    with subprocess.Popen(command, env=slow, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        wait_for((tmp_path / "loading").exists)
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+
+
 def reads_standard_input(process: int) -> bool:
     """Whether one of its threads waits in a read of its file 0."""
     calls = (path.read_text().split() for path in Path(f"/proc/{process}/task").glob("*/syscall"))
@@ -170,6 +226,18 @@ def test_contact_sheets_show_before_and_after(repository: Path, tmp_path: Path) 
     row = second[150]
     assert abs(int(row[100, 0]) - 60) <= 2
     assert abs(int(row[400, 0]) - 120) <= 2
+
+
+def test_contact_sheets_have_titles_that_fit(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(constant(60)))
+    titles = []
+    for title in ("", "photos", 200 * "a long name "):
+        (sheet,) = write_contact_sheets([(path, path)], tmp_path, title)
+        titles.append(decoded(sheet.read_bytes())[:32, :, 0])
+    drawn = [int((title > 128).sum()) for title in titles]
+    assert drawn[0] < drawn[1] < drawn[2]
+    assert all(title[:, -6:].max() < 60 for title in titles), "it is cut off at the edge"
 
 
 def test_there_is_no_contact_sheet_without_a_file_before_and_one_after(repository: Path, tmp_path: Path) -> None:
@@ -204,11 +272,14 @@ def test_watching_takes_pictures_that_come_later_and_ends_by_a_signal(repository
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("a.png",), "say where the results go"),
+        ((".",), "Missing output: . is a folder; use -o FOLDER"),
+        (("a.png", "--watch"), "--watch needs a folder"),
+        (("a.png", "--compare"), "use -o FILE or FOLDER"),
+        (("-", "--json"), "cannot both go to standard output"),
         (("a.png", "-o", "out", "--strength", "3"), "less than or equal to 1"),
-        (("a.png", "-o", "out", "--model", "none"), "there is no model 'none'"),
+        (("a.png", "-o", "out", "--model", "none"), "model 'none' not found"),
         (("a.png", "-o", "out", "--server", "http://127.0.0.1:9"), "no service answers at http://127.0.0.1:9"),
-        (("-", "-o", "-", "--watch"), "--watch needs folders"),
+        (("-", "-o", "-", "--watch"), "--watch needs a folder"),
     ],
 )
 def test_wrong_commands_exit_with_2_and_say_why(

@@ -32,6 +32,13 @@ def test_a_folder_keeps_its_tree_and_leaves_out_what_is_no_picture(tmp_path: Pat
     }
 
 
+def test_pictures_come_in_the_order_in_which_people_count(tmp_path: Path) -> None:
+    touch(tmp_path, "in/10.png", "in/9.png", "in/1.png", "in/b2/x.png", "in/b10/x.png", "in/photo 2.png", "in/a.png")
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out", None)
+    names = [job.source.relative_to(tmp_path / "in").as_posix() for job in jobs]
+    assert names == ["1.png", "9.png", "10.png", "a.png", "photo 2.png", "b2/x.png", "b10/x.png"]
+
+
 def test_several_folders_keep_their_names(tmp_path: Path) -> None:
     touch(tmp_path, "one/a.png", "two/a.png", "b.png")
     jobs = find_jobs([tmp_path / "one", tmp_path / "two", tmp_path / "b.png"], tmp_path / "out", None)
@@ -107,7 +114,7 @@ def test_single_pictures_and_streams(
 @pytest.mark.parametrize(
     ("inputs", "out", "message"),
     [
-        (["gone.png"], "out", "there is no file or folder gone.png"),
+        (["gone.png"], "out", "no such file or folder: gone.png"),
         (["a.png"], "a.png", "a.png is the input"),
         (["in"], "in", "is an input"),
         (["a.png", "-"], "-", "one picture at a time"),

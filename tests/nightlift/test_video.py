@@ -148,7 +148,7 @@ def test_what_is_no_video_is_said_and_nothing_written(repository: Path, tmp_path
     (tmp_path / "text.mp4").write_text("no video")
     outcome = nightlift("video", tmp_path / "text.mp4", tmp_path / "out.mp4", repository=repository)
     assert outcome.returncode == 2
-    assert b"is no video" in outcome.stderr
+    assert b"is not a video" in outcome.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
 
 
@@ -220,3 +220,17 @@ def flickering_graph() -> onnx.ModelProto:
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_a_video_without_a_name_lies_beside_its_source_and_is_summed_up(
+    repository: Path, clip: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "night.mp4"
+    shutil.copy(clip, source)
+    outcome = nightlift("video", source, repository=repository)
+    assert outcome.returncode == 0, outcome.stderr.decode()
+    made = tmp_path / "night.nightlift.mp4"
+    assert made.stat().st_size > 1000
+    assert outcome.stderr.decode().splitlines()[-1].startswith(f"{made}: ")
+    quiet = nightlift("video", source, "--overwrite", "--quiet", repository=repository)
+    assert f"{made}: " not in quiet.stderr.decode()

@@ -38,10 +38,10 @@ def test_a_good_installation(tmp_path: Path) -> None:
     found = findings(make_repository(tmp_path))
     assert exit_status(found) == 0
     assert "onnxruntime " in about("installed", found).text
-    assert about("CPUExecutionProvider", found) == Finding(Level.FINE, "CPUExecutionProvider", "works")
+    assert about("CPUExecutionProvider", found) == Finding(Level.OK, "CPUExecutionProvider", "works")
     assert "CPU core(s)" in about("hardware", found).text
     model = about("model brighten", found)
-    assert model.level is Level.FINE
+    assert model.level is Level.OK
     assert "runs on cpu (CPUExecutionProvider) in process, since NIGHTLIFT_DEVICE is cpu" in model.text
 
 
@@ -75,7 +75,7 @@ def test_an_empty_repository_is_a_problem(tmp_path: Path) -> None:
 
 def test_a_required_model_that_is_missing_is_a_problem(tmp_path: Path) -> None:
     found = findings(make_repository(tmp_path), default_model="dawn")
-    problems = [finding for finding in found if finding.level is Level.PROBLEM]
+    problems = [finding for finding in found if finding.level is Level.ERROR]
     assert ["dawn" in problem.text for problem in problems] == [True]
     assert "brighten" in problems[0].advice
 
@@ -86,8 +86,8 @@ def test_a_model_that_cannot_be_served_is_a_problem(tmp_path: Path, broken: str)
     (root / "broken" / broken).write_bytes(b"garbage")
     found = findings(root)
     assert exit_status(found) == 1
-    assert about("model broken", found).level is Level.PROBLEM
-    assert about("model brighten", found).level is Level.FINE
+    assert about("model broken", found).level is Level.ERROR
+    assert about("model brighten", found).level is Level.OK
     assert exit_status(findings(root, models="brighten")) == 0  # where it is not wanted, it does not matter
 
 
@@ -97,7 +97,7 @@ def test_a_configuration_that_cannot_be_read_is_a_problem(tmp_path: Path) -> Non
     (root / "broken/config.pbtxt").mkdir()
     found = findings(root)
     assert "broken/config.pbtxt cannot be read" in about("model broken", found).text
-    assert about("model brighten", found).level is Level.FINE
+    assert about("model brighten", found).level is Level.OK
 
 
 @pytest.mark.skipif(
@@ -125,17 +125,17 @@ def test_who_may_call_is_looked_at(tmp_path: Path) -> None:
     assert about("keys", found).text == "everybody who can reach 0.0.0.0 may call, and change which models are loaded"
     add_key(tmp_path / "keys.json", "phone", frozenset({Scope.ENHANCE, Scope.ADMIN}))
     found = findings(root, keys_file=tmp_path / "keys.json")
-    assert about("keys", found) == Finding(Level.FINE, "keys", "phone (admin, enhance)")
+    assert about("keys", found) == Finding(Level.OK, "keys", "phone (admin, enhance)")
     found = findings(root, keys_file=tmp_path / "absent.json")
-    assert about("keys", found).level is Level.PROBLEM
+    assert about("keys", found).level is Level.ERROR
 
 
 @pytest.mark.parametrize(
     ("days", "level", "words"),
     [
-        (90, Level.FINE, "for localhost, 127.0.0.1 is good until 20..-..-..; clients show one that server.pem has"),
+        (90, Level.OK, "for localhost, 127.0.0.1 is good until 20..-..-..; clients show one that server.pem has"),
         (3, Level.NOTE, "is good until"),
-        (-3, Level.PROBLEM, "server.pem is no good: certificate has expired"),
+        (-3, Level.ERROR, "server.pem is invalid: certificate has expired"),
     ],
 )
 def test_a_certificate_is_tried_and_its_last_day_is_told(tmp_path: Path, days: int, level: Level, words: str) -> None:

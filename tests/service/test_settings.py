@@ -32,7 +32,7 @@ def test_the_port_that_kubernetes_sets_for_a_service_of_our_name_is_not_meant(
 def test_misspelt_settings_are_named_with_what_was_meant() -> None:
     (sentence,) = misspelt_settings(["NIGHTLIFT_MAX_BODY_BYTE", "NIGHTLIFT_MAX_PIXELS", "PATH"])
     assert sentence == (
-        "NIGHTLIFT_MAX_BODY_BYTE is no setting, and has no effect; did you mean NIGHTLIFT_MAX_BODY_BYTES?"
+        "NIGHTLIFT_MAX_BODY_BYTE is not a setting and has no effect; did you mean NIGHTLIFT_MAX_BODY_BYTES?"
     )
     assert "did you mean" not in misspelt_settings(["NIGHTLIFT_ZZZ"])[0]
 

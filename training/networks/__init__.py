@@ -11,7 +11,7 @@ from training.networks._affine import LUMINANCE, STEP, apply_map, as_codes, ligh
 from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
 from training.networks._padding import pad_to_multiple
-from training.networks._registry import NetworkSpec, create, names, register, spec
+from training.networks._registry import NetworkSpec, create, current_options, names, register, spec
 from training.networks._separable import Separable
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "apply_map",
     "as_codes",
     "create",
+    "current_options",
     "ded_net",
     "drbn",
     "drgn",

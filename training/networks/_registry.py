@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -63,6 +64,10 @@ def register(spec: NetworkSpec) -> Callable[[Builder], Builder]:
     return remember
 
 
+RENAMED_OPTIONS = {"nightlift": {"crispness": "detail_gain"}}
+"""Former names of networks' options, which are understood with a warning."""
+
+
 def create(name: str, **options: Any) -> nn.Module:
     """A freshly initialised network: float NCHW RGB in [0, 1] -> enhanced float NCHW of the same size.
 
@@ -70,15 +75,33 @@ def create(name: str, **options: Any) -> nn.Module:
         name: one of `names()`.
         options: keyword arguments of the network's builder, as a checkpoint's `options` has them.
 
+    Warns:
+        DeprecationWarning: an option has a former name.
+
     Raises:
         ValueError: there is no such network, or it does not take these options.
     """
     spec(name)
+    options = current_options(name, options)
     builder = _NETWORKS[name][1]
     try:
         return builder(**options)
     except TypeError as error:
         raise ValueError(f"network {name!r} does not take the options {options}: {error}") from error
+
+
+def current_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's options, where former names have become the present ones.
+
+    Warns:
+        DeprecationWarning: an option has a former name.
+    """
+    current = dict(options)
+    for former, present in RENAMED_OPTIONS.get(name, {}).items():
+        if former in current:
+            warnings.warn(f"the option {former} of {name} is called {present} now", DeprecationWarning, stacklevel=3)
+            current[present] = current.pop(former)
+    return current
 
 
 def names() -> tuple[str, ...]:

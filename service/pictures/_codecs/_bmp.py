@@ -24,6 +24,7 @@ def read_header(data: bytes) -> Header:
         height,
         colour="grey" if image.mode in ("1", "L") else "rgb",
         has_alpha=_pillow.has_transparency(image),
+        density=image.info.get("dpi"),
     )
 
 

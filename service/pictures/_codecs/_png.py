@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 
 from service.pictures._codecs import _opencv, _pillow
 from service.pictures._codecs._png_chunks import (
@@ -31,6 +32,11 @@ from service.pictures._header import Colour, Header
 _AFTER_IHDR = 33
 _COLOURS: dict[int, Colour] = {0: "grey", 2: "rgb", 3: "rgb", 4: "grey", 6: "rgb"}
 _WITH_ALPHA = {4, 6}
+_COLOR_TYPES = {(True, 1): 0, (False, 1): 2, (True, 2): 4, (False, 2): 6}
+"""Whether grey, and whether with alpha behind it -> colour type."""
+
+_ROWS_AT_ONCE = 64
+_LEVEL = 1
 # Measured on photos of 0.24 and 12 MP: run-length matching of level 1 is both faster and smaller than full
 # matching at level 1, and twice as fast as level 3 for files of the same size.
 _WRITE_OPTIONS = [
@@ -89,8 +95,8 @@ def read_pixels(data: bytes, header: Header) -> Samples:
 
 def write(samples: Samples, extras: Extras) -> bytes:
     """A PNG of 8 or 16 bits, grey or RGB, with or without alpha."""
-    if samples.is_grey and samples.alpha is not None:
-        file = _grey_with_alpha(samples.color, samples.alpha)
+    if samples.color.itemsize == 2 or (samples.is_grey and samples.alpha is not None):
+        file = _by_rows(samples)
     else:
         _, encoded = cv2.imencode(".png", _bgr(samples), _WRITE_OPTIONS)
         file = encoded.tobytes()
@@ -118,21 +124,35 @@ def _bgr(samples: Samples) -> np.ndarray:
     return planes
 
 
-def _grey_with_alpha(grey: np.ndarray, alpha: np.ndarray) -> bytes:
-    """A PNG of colour type 4, which neither OpenCV nor (at 16 bits) Pillow writes; every row by filter "up"."""
-    height, width = grey.shape
-    bits = 8 * grey.itemsize
-    rows = np.stack((grey, alpha), axis=2).astype(grey.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
-    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
-    filtered[:, 0] = 2
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+def _by_rows(samples: Samples) -> bytes:
+    """A PNG whose rows are all filtered by "up" and deflated a few at a time.
+
+    OpenCV writes no grey with alpha, takes three times as long for 16 bits, and copies picture and file on the way.
+    """
+    planes = [samples.color[..., None] if samples.is_grey else samples.color]
+    if samples.alpha is not None:
+        planes.append(samples.alpha[..., None])
+    height, width = samples.color.shape[:2]
+    bits = 8 * samples.color.itemsize
+    above = np.zeros(width * sum(plane.shape[2] for plane in planes) * samples.color.itemsize, np.uint8)
+    deflate = isal_zlib.compressobj(_LEVEL)
+    parts = []
+    for top in range(0, height, _ROWS_AT_ONCE):
+        stacked = np.concatenate([plane[top : top + _ROWS_AT_ONCE] for plane in planes], axis=2)
+        rows = stacked.astype(stacked.dtype.newbyteorder(">")).view(np.uint8).reshape(len(stacked), -1)
+        filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
+        filtered[:, 0] = 2
+        filtered[0, 1:] = rows[0] - above
+        np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+        above = rows[-1]
+        parts.append(deflate.compress(filtered.data))
+    parts.append(deflate.flush())
     size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     return b"".join(
         (
             SIGNATURE,
-            chunk(b"IHDR", size + bytes([bits, 4, 0, 0, 0])),
-            chunk(b"IDAT", zlib.compress(filtered.data, level=1)),
+            chunk(b"IHDR", size + bytes([bits, _COLOR_TYPES[samples.is_grey, len(planes)], 0, 0, 0])),
+            *(chunk(b"IDAT", part) for part in parts if part),
             chunk(b"IEND", b""),
         )
     )

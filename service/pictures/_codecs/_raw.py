@@ -22,6 +22,7 @@ import numpy as np
 from service.errors import UnreadablePicture, UnsupportedFormat
 from service.memory import empty
 from service.pictures._codecs import _jpeg
+from service.pictures._codecs._raw_kinds import is_cut_short
 from service.pictures._codecs._samples import Samples
 from service.pictures._directories import first_directory
 from service.pictures._exif import from_tiff
@@ -47,6 +48,8 @@ def read_header(data: bytes) -> Header:
         )
     with _running("header", data, _HEADER_SECONDS) as (answer, output):
         preview = output.read(answer["preview_bytes"])
+    if is_cut_short(data, answer["width"] * answer["height"]):
+        raise UnreadablePicture("The picture is a camera raw file, but it is cut short; send the whole file.")
     return Header(
         PictureFormat.RAW,
         answer["width"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,16 @@ from service.pictures._header import Density, Header
 Array: TypeAlias = NDArray[Any]
 
 
+class Rows(Protocol):
+    """Makes the pixels of a picture, which are not there yet."""
+
+    def make(self, first: int, last: int) -> None:
+        """Make rows [first, last) in this thread."""
+
+    def make_all(self) -> object:
+        """Make all of them, as quickly as may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Decoded samples, or samples to encode.
@@ -24,10 +34,12 @@ class Samples:
     Attributes:
         color: uint8 or uint16, [H, W] grey or [H, W, 3] RGB, C-contiguous.
         alpha: [H, W] of the same type, not premultiplied, or None.
+        rows: makes `color`, where a writer of JPEG is to have it made; None: it is there.
     """
 
     color: Array
     alpha: Array | None = None
+    rows: Rows | None = None
 
     def __post_init__(self) -> None:
         assert self.color.dtype in (np.uint8, np.uint16)

@@ -67,6 +67,15 @@ _NAMES = {
     34676: "SGI LogLuv",
     34677: "SGI LogLuv",
     34934: "JPEG XR",
+    32766: "NeXT's run lengths",
+    32771: "fax in words of 16 bits",
+}
+_OTHER_COLOURS = {
+    4: "a transparency mask",
+    9: "ICC L*a*b*",
+    10: "ITU L*a*b*",
+    32844: "SGI LogL, which is HDR",
+    32845: "SGI LogLuv, which is HDR",
 }
 
 
@@ -80,7 +89,8 @@ def read_header(data: bytes) -> Header:
     photometric = directory.integer(PHOTOMETRIC, -1)
     bits = _sample_bits(directory)
     if photometric not in _COLOURS:
-        raise UnsupportedFormat(f"The TIFF has photometric interpretation {photometric}; use grey, RGB or CMYK.")
+        name = _OTHER_COLOURS.get(photometric, f"of photometric interpretation {photometric}")
+        raise UnsupportedFormat(f"The TIFF is {name}; accepted are grey, RGB, CMYK, YCbCr and CIE L*a*b*.")
     _refuse_compression(directory, bits, photometric)
     if directory.integer(COMPRESSION) in _JPEG:
         _check_scans(data, directory)

@@ -7,11 +7,11 @@ the EXIF block is, whose values are copied as they lie.
 from __future__ import annotations
 
 import sys
-import zlib
 from fractions import Fraction
 from itertools import accumulate
 
 import numpy as np
+from isal import isal_zlib
 
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._codecs._tiff_tags import (
@@ -65,9 +65,13 @@ def write(samples: Samples, extras: Extras) -> bytes:
     """
     order: ByteOrder = byte_order(extras.exif) if extras.exif else "little"
     planes = _planes(samples)
-    height, width, channels = planes.shape
-    rows = max(1, _STRIP_BYTES // (width * channels * planes.itemsize))
-    strips = [_deflated(planes[top : top + rows], order) for top in range(0, height, rows)]
+    height, width = samples.color.shape[:2]
+    channels, bytes_each = sum(plane.shape[2] for plane in planes), samples.color.itemsize
+    rows = max(1, _STRIP_BYTES // (width * channels * bytes_each))
+    strips = [
+        _deflated(np.concatenate([plane[top : top + rows] for plane in planes], axis=2), order)
+        for top in range(0, height, rows)
+    ]
     sizes = [len(strip) for strip in strips]
     starts = list(accumulate(sizes[:-1], initial=8))
 
@@ -78,7 +82,7 @@ def write(samples: Samples, extras: Extras) -> bytes:
     tags: dict[int, Value | Tags] = {
         WIDTH: numbers(LONG, width),
         HEIGHT: numbers(LONG, height),
-        BITS: numbers(SHORT, *[8 * planes.itemsize] * channels),
+        BITS: numbers(SHORT, *[8 * bytes_each] * channels),
         COMPRESSION: numbers(SHORT, DEFLATE),
         PHOTOMETRIC: numbers(SHORT, BLACK_IS_ZERO if channels <= 2 else RGB),
         STRIP_OFFSETS: numbers(LONG, *starts),
@@ -119,13 +123,13 @@ def _resolution_tags(density: Density, order: ByteOrder) -> dict[int, Value | Ta
     }
 
 
-def _planes(samples: Samples) -> np.ndarray:
-    color, alpha = samples.color, samples.alpha
-    if alpha is None:
-        return color[..., None] if samples.is_grey else color
-    if samples.is_grey and color.itemsize == 2:
-        return np.stack((color, color, color, alpha), axis=2)
-    return np.dstack((color, alpha))
+def _planes(samples: Samples) -> list[np.ndarray]:
+    """What is written of each pixel, in order, each [H, W, channels]; nothing is copied."""
+    color = samples.color[..., None] if samples.is_grey else samples.color
+    if samples.alpha is None:
+        return [color]
+    alpha = samples.alpha[..., None]
+    return [color, color, color, alpha] if samples.is_grey and color.itemsize == 2 else [color, alpha]
 
 
 def _deflated(rows: np.ndarray, order: ByteOrder) -> bytes:
@@ -134,4 +138,4 @@ def _deflated(rows: np.ndarray, order: ByteOrder) -> bytes:
     np.subtract(rows[:, 1:], rows[:, :-1], out=differences[:, 1:])
     if order != sys.byteorder:
         differences = differences.byteswap()
-    return zlib.compress(differences.data, level=1)
+    return isal_zlib.compress(differences.data, level=1)

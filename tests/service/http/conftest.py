@@ -11,6 +11,8 @@ import pytest
 from tests.repositories import make_repository
 from tests.servers import Server, serving
 
+MAX_BODY_BYTES, MAX_RAW_BODY_BYTES = 3_000_000, 6_000_000
+
 TOLD = {"family": "worlds", "licence": "Research only.", "scores": {"data": "LOLv1 eval15", "psnr": 18.8}}
 """What `world` says about itself."""
 
@@ -26,7 +28,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     make_repository(repository, ("world",), scope="global", extra="\n".join(told))
     make_repository(repository, ("tiny",), max_pixels=64 * 64, max_queue_size=5)
-    limits = {"max_body_bytes": 3_000_000, "max_pixels": 4_000_000, "max_whole_pixels": 2_000_000}
+    limits = {
+        "max_body_bytes": MAX_BODY_BYTES,
+        "max_raw_body_bytes": MAX_RAW_BODY_BYTES,
+        "max_pixels": 4_000_000,
+        "max_whole_pixels": 2_000_000,
+    }
     required = "brighten,other,world,tiny"
     with serving(repository, folder, default_model="brighten", required_models=required, **limits) as running:
         yield running

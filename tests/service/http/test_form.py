@@ -45,7 +45,7 @@ def test_options_count_in_a_form_as_in_the_query(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("query", "fields", "named"),
     [
-        ({}, {"strenght": "1"}, "'strenght', which is no option; the options are model, version"),
+        ({}, {"strenght": "1"}, "'strenght', which is not an option; the options are model, version"),
         ({}, {"strength": "2"}, "strength: input should be less than or equal to 1"),
         ({}, {"format": "bmp"}, "format"),
         ({"strength": 1}, {"strength": "1"}, "strength is given in the query and in the form"),

@@ -112,8 +112,8 @@ def test_pictures_in_json_are_base64(http: httpx.Client) -> None:
     [
         ({"json": json_request((1, 16, 16, 3), inputs=[])}, 400, "the request's inputs are: none"),
         ({"json": {"inputs": [{"name": "image"}]}}, 400, "inputs.0.shape: Field required"),
-        ({"content": b"\xff\xfe"}, 400, "the request is no JSON"),
-        ({"content": b"[" * 100_000}, 400, "the request is no JSON"),
+        ({"content": b"\xff\xfe"}, 400, "the request is not JSON"),
+        ({"content": b"[" * 100_000}, 400, "the request is not JSON"),
         ({"content": b"{}", "headers": {"Inference-Header-Content-Length": "3"}}, 400, "has only 2 bytes"),
         ({"content": b"{}", "headers": {"Inference-Header-Content-Length": "-1"}}, 400, "must be a number"),
         ({"content": b"{}", "headers": {"Content-Encoding": "gzip"}}, 415, "send the request uncompressed"),

@@ -35,9 +35,14 @@ def mosaic(linear: np.ndarray, *, exposure: float = 1.0, neutral: Sequence[float
 
 
 def dng(
-    counted: np.ndarray, *, orientation: int = 1, neutral: Sequence[float] = (1, 1, 1), maker: str = "Nightlift"
+    counted: np.ndarray,
+    *,
+    orientation: int = 1,
+    neutral: Sequence[float] = (1, 1, 1),
+    maker: str = "Nightlift",
+    tile: tuple[int, int] | None = None,
 ) -> bytes:
-    """A DNG of one directory, uncompressed."""
+    """A DNG of one directory, uncompressed, in strips or tiles."""
 
     def fractions(values: Sequence[float]) -> list[int]:
         return [part for value in values for part in (round(value * 10_000), 10_000)]
@@ -57,7 +62,7 @@ def dng(
         (50778, 3, 1, _LIGHT_SOURCE_D65, True),
     ]
     file = io.BytesIO()
-    tifffile.imwrite(file, counted, photometric=32803, metadata=None, software=False, extratags=tags)
+    tifffile.imwrite(file, counted, photometric=32803, metadata=None, software=False, extratags=tags, tile=tile)
     return file.getvalue()
 
 

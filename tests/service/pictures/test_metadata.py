@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import time
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ from PIL import Image, TiffImagePlugin
 
 from service.pictures import WRITTEN_FORMATS, Metadata, PictureFormat, decode, encode, inspect
 from service.pictures._exif import without_location
+from service.pictures._iptc import from_resources
 from service.pictures._iptc import kept as kept_iptc
 from service.pictures._xmp import kept as kept_xmp
 from tests.service.pictures.files import (
@@ -200,3 +202,21 @@ def test_the_gain_map_of_an_ultra_hdr_picture_is_dropped_with_all_that_names_it(
     answer = encode(picture, format=JPEG, metadata=Metadata.KEEP)
     assert answer.count(b"\xff\xd8\xff") == 1
     assert b"hdrgm:Version" not in answer
+
+
+def test_iptc_is_found_behind_an_empty_block_and_other_programs_resources() -> None:
+    def resource(signature: bytes, kind: int, content: bytes) -> bytes:
+        return signature + struct.pack(">HHI", kind, 0, len(content)) + content + bytes(len(content) % 2)
+
+    others = resource(b"AgHg", 0x0404 + 1, b"abc") + resource(b"8BIM", 0x0404, b"")
+    assert from_resources(others + resource(b"8BIM", 0x0404, b"words")) == b"words"
+    assert from_resources(others) is None
+
+
+def test_the_print_resolution_of_a_bmp_is_kept() -> None:
+    answer = encode(decode(pillow_file(color_pixels(), "BMP", dpi=(300, 150))), format=PictureFormat.PNG)
+    assert Image.open(io.BytesIO(answer)).info["dpi"] == pytest.approx((300, 150), abs=0.1)
+
+
+def test_a_zero_behind_a_packet_does_no_harm() -> None:
+    assert kept_xmp(XMP + b"\0", with_place=False) == kept_xmp(XMP, with_place=False) is not None

@@ -14,7 +14,7 @@ from PIL import Image
 from service.errors import UnreadablePicture, UnsupportedFormat, UnsupportedShape
 from service.pictures import Limits, PictureFormat, decode, encode, inspect
 from service.pictures._codecs import _raw
-from service.pictures._codecs._raw_kinds import is_raw
+from service.pictures._codecs._raw_kinds import is_cut_short, is_raw
 from tests.pictures import scene
 from tests.service.pictures.files import color_pixels, pillow_file, tiff_file
 from tests.service.pictures.raw_files import BLACK, dng, light, mosaic, thumbnail_first
@@ -125,6 +125,20 @@ def test_damaged_files_are_refused(kept: float) -> None:
     file = dng(mosaic(light()))
     with pytest.raises((UnreadablePicture, UnsupportedFormat)):
         decode(file[: int(kept * len(file))])
+
+
+@pytest.mark.parametrize("kept", [0.003, 0.5, 0.99])
+def test_what_lacks_tiles_is_not_developed_as_black(kept: float) -> None:
+    file = dng(mosaic(light(size=(256, 384))), tile=(128, 128))
+    assert decode(file).pixels.any()
+    with pytest.raises((UnreadablePicture, UnsupportedFormat)):
+        decode(file[: int(kept * len(file))])
+
+
+def test_a_file_that_is_too_small_for_its_pixels_is_cut_short() -> None:
+    head = b"IIU\0" + bytes(12_000)
+    assert is_cut_short(head, 10_000_000)
+    assert not is_cut_short(head, 3_000_000)
 
 
 def test_a_process_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

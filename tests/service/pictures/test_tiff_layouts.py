@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import struct
 import zlib
 from collections.abc import Callable
 
@@ -156,6 +157,50 @@ def test_fax(options: dict) -> None:
     picture = decode(pillow_file(page, "TIFF", **options))
     assert picture.is_grey
     assert np.array_equal(picture.pixels[..., 0] > 0, grey_pixels() > 128)
+
+
+def old_jpeg(file: bytes, luma_a_chroma: tuple[int, int], *, only_its_scan: bool) -> bytes:
+    """A TIFF 6.0, section 22: a JPEG whose tables lie before the strip, or in it."""
+    height, width, _ = COLOR.shape
+    scan = file.index(b"\xff\xda")
+    start = scan + 2 + int.from_bytes(file[scan + 2 : scan + 4], "big") if only_its_scan else 0
+    bits_at = 8 + len(file) + len(file) % 2
+    sampling = luma_a_chroma[0] | luma_a_chroma[1] << 16
+    entries = (
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits_at), (259, 3, 1, 6), (262, 3, 1, 6),
+        (273, 4, 1, 8 + start), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(file) - start),
+        (512, 3, 1, 1), (513, 4, 1, 8), (514, 4, 1, len(file)), (530, 3, 2, sampling),
+    )  # fmt: skip
+    directory = (
+        struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    )
+    bits = struct.pack("<4H", 8, 8, 8, 0)
+    return b"II*\0" + struct.pack("<I", bits_at + 8) + file + bytes(len(file) % 2) + bits + directory
+
+
+@pytest.mark.parametrize("only_its_scan", [False, True])
+@pytest.mark.parametrize(("luma_a_chroma", "subsampling"), [((1, 1), 0), ((2, 1), 1), ((2, 2), 2)])
+def test_old_jpeg(luma_a_chroma: tuple[int, int], subsampling: int, only_its_scan: bool) -> None:
+    jpeg = pillow_file(COLOR, "JPEG", quality=95, subsampling=subsampling)
+    picture = decode(old_jpeg(jpeg, luma_a_chroma, only_its_scan=only_its_scan))
+    assert np.abs(picture.pixels.astype(int) - decode(jpeg).pixels).mean() <= 1.5  # chroma is enlarged otherwise
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "packbits", "tiff_lzw", "tiff_adobe_deflate", "zstd"])
+@pytest.mark.parametrize("pixels", [COLOR, grey_pixels()], ids=["rgb", "grey"])
+def test_compressions_of_eight_bits(pixels: np.ndarray, compression: str) -> None:
+    picture = decode(pillow_file(pixels, "TIFF", compression=compression))
+    expected = pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)
+    assert np.abs(picture.pixels.astype(int) - expected).mean() <= (4 if compression == "jpeg" else 0)
+
+
+@pytest.mark.parametrize(("photometric", "name"), [(32845, "SGI LogLuv"), (9, "ICC"), (777, "interpretation 777")])
+def test_colours_that_are_not_read_are_named(photometric: int, name: str) -> None:
+    file = strips([COLOR.tobytes()], 1, COLOR, 48)
+    other = file.replace(struct.pack("<HHII", 262, 4, 1, 2), struct.pack("<HHII", 262, 4, 1, photometric))
+    assert other != file
+    with pytest.raises(UnsupportedFormat, match=name):
+        inspect(other)
 
 
 @pytest.mark.parametrize(("compression", "name"), [(34887, "LERC"), (50002, "JPEG XL"), (12345, "method 12345")])

@@ -1,0 +1,17 @@
+"""Where what comes with Nightlift lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HERE = Path(__file__).absolute().parent
+
+
+def model_repository() -> Path:
+    """The folder of models: in a clone beside the packages, in an installation inside of this one."""
+    return (_HERE / "model_repository").resolve()
+
+
+def clone() -> Path | None:
+    """The clone that this package lies in, which has training, export and benchmarks; None in an installation."""
+    return _HERE.parent if (_HERE.parent / "pyproject.toml").is_file() else None

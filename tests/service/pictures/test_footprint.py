@@ -1,0 +1,62 @@
+"""Pictures count in memory for what they need, and wait for each other by it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from service.admission import Budget
+from service.enhancement import EnhanceOptions
+from service.limits import MAX_PIXELS
+from service.pictures import Header, PictureFormat, plain_pixels
+from service.runtime import Runtime
+from service.settings import Settings
+from tests.pictures import dark_scene, encoded
+from tests.repositories import make_repository
+
+JPEG, PNG, AVIF, RAW = PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.AVIF, PictureFormat.RAW
+
+
+@pytest.mark.parametrize(
+    ("header", "target", "share"),
+    [
+        (Header(JPEG, 4000, 3000), JPEG, 1),
+        (Header(JPEG, 4000, 3000, colour="cmyk"), JPEG, 14 / 8),
+        (Header(JPEG, 4000, 3000), AVIF, 36 / 8),
+        (Header(PNG, 4000, 3000, bits=16), PNG, 23 / 8),
+        (Header(PNG, 4000, 3000, bits=16), JPEG, 17 / 8),
+        (Header(PNG, 4000, 3000, bits=16, has_alpha=True), PNG, 29 / 8),
+        (Header(PictureFormat.GIF, 4000, 3000), PNG, 14 / 8),
+        (Header(RAW, 4000, 3000, bits=16), JPEG, 25 / 8),
+    ],
+)
+def test_formats_that_need_more_count_for_more(header: Header, target: PictureFormat, share: float) -> None:
+    assert plain_pixels(header, target) == int(header.pixels * share)
+
+
+def test_the_default_budget_holds_the_largest_raw_file() -> None:
+    in_flight = Settings.model_fields["max_pixels_in_flight"].default
+    assert plain_pixels(Header(RAW, 9248, 6936, bits=16), JPEG) <= in_flight
+    assert MAX_PIXELS >= 9248 * 6936
+
+
+def test_a_picture_waits_until_what_it_needs_is_free(tmp_path: Path) -> None:
+    file = encoded(dark_scene(size=(64, 96)))
+    needed = plain_pixels(Header(PNG, 96, 64), AVIF)
+    settings = Settings(
+        model_repository=make_repository(tmp_path), default_model="brighten", max_pixels_in_flight=needed + 1000
+    )
+
+    async def run() -> None:
+        async with Runtime(settings) as runtime:
+            await runtime.loaded()
+            budget: Budget = runtime.pipeline._budget
+            async with budget.hold(1001):
+                waiting = asyncio.create_task(runtime.enhance(file, EnhanceOptions(format="avif")))
+                await asyncio.sleep(0.5)
+                assert not waiting.done()
+            assert (await waiting).format is AVIF
+
+    asyncio.run(run())
