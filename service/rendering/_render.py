@@ -133,7 +133,8 @@ def render_array(
 
     Args:
         image: uint8 [H, W, 3], sRGB.
-        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, 6, 12, 15 or 16] for guided rendering.
+        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, coefficients] of a `MapLayout`, for
+            guided rendering.
         traits: of the network.
         options: how to render; `NEUTRAL` for the network's effect alone.
 
