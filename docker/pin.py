@@ -1,10 +1,13 @@
 """Write docker/requirements*.txt: what the images install and are built with, pinned to what the tests here ran with.
 
-Run it after `make test`: `.venv/bin/python docker/pin.py`.
+Run it after `make test`: `.venv/bin/python docker/pin.py`. The hashes of the files, without which pip then installs
+nothing, are asked of the package index by `uv`, which has to be installed (`pip install uv`).
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -69,6 +72,22 @@ def _built_with(requirement: Requirement) -> str:
     return str(requirement) if pinned else f"{requirement.name}=={metadata.version(requirement.name)}"
 
 
+def with_hashes(content: str, uv: str) -> str:
+    """The same requirements, each with the hashes of its files for the images' Python on Linux."""
+    options = ("--no-deps", "--generate-hashes", "--no-header", "--no-annotate", "--quiet")
+    platform = ("--python-version", "3.12", "--python-platform", "x86_64-unknown-linux-gnu")
+    command = [uv, "pip", "compile", "-", *options, *platform]
+    found = subprocess.run(command, input=content, stdout=subprocess.PIPE, text=True, check=True)
+    comments = [line for line in content.splitlines() if line.startswith("#")]
+    return "\n".join((*comments, found.stdout.strip())) + "\n"
+
+
 if __name__ == "__main__":
-    for name, content in pinned().items():
-        (ROOT / "docker" / name).write_text(content)
+    uv = sys.argv[1] if len(sys.argv) > 1 else "uv"
+    files = pinned()
+    files |= {
+        name: (ROOT / "docker" / name).read_text() for name in ("requirements-cuda.txt", "requirements-torch.txt")
+    }
+    for name, content in files.items():
+        plain = "".join(line + "\n" for line in content.splitlines() if not line.startswith("    --hash"))
+        (ROOT / "docker" / name).write_text(with_hashes(plain.replace(" \\\n", "\n"), uv))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import UnsupportedShape
+from service.errors import OutOfMemory, UnsupportedShape, is_out_of_memory
 from service.inference import Expectation, LoadedModel, Outcome
 from service.pictures import (
     Header,
@@ -246,7 +246,12 @@ class Pipeline:
         future = self._threads.submit(caller, cost, partial(copy_context().run, work))
         if lease is not None:
             lease.until(future)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory("there is not enough memory for this picture at this moment") from error
+            raise
 
     def _check_pass(self, render_plan: RenderPlan) -> None:
         limit = self._settings.max_whole_pixels

@@ -7,16 +7,20 @@ import logging
 from enum import StrEnum
 from types import TracebackType
 
-from service.admission import Admission, Call, CapacityLimiter
+from service.admission import Admission, AnswerLimiter, Call, CapacityLimiter
 from service.enhancement import Enhanced, EnhanceOptions
 from service.errors import Draining
 from service.inference import LoadedModel, Models
+from service.memory import Releaser
 from service.pipeline import Pipeline
 from service.repository import ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
+
+RELEASE_SECONDS = 10.0
+"""How often memory that is needed no more is given back."""
 
 
 class Phase(StrEnum):
@@ -43,9 +47,16 @@ class Runtime:
         capacity = CapacityLimiter(settings.max_queue_seconds, settings.drain_timeout)
         self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity)
         self.admission = Admission(self._find, capacity, settings.request_timeout)
+        self.answers = AnswerLimiter(
+            settings.max_answer_bytes_in_flight,
+            settings.answer_timeout,
+            lambda transport: self.metrics.unread_answers.labels(transport).inc(),
+        )
         self.pipeline = Pipeline(settings, self.metrics)
         self.metrics.backlog.set_function(lambda: capacity.backlog)
+        self.metrics.unread_answer_bytes.set_function(lambda: self.answers.held)
         self._loading: asyncio.Task[None] | None = None
+        self._releasing: asyncio.Task[None] | None = None
 
     @property
     def live(self) -> bool:
@@ -59,15 +70,17 @@ class Runtime:
 
     async def __aenter__(self) -> Runtime:
         self._loading = asyncio.create_task(self._load())
+        self._releasing = asyncio.create_task(_release_memory())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.phase = Phase.STOPPING
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.gather(self._loading, return_exceptions=True)
+        tasks = [task for task in (self._loading, self._releasing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.models.close()
         await self.pipeline.close()
 
@@ -96,3 +109,10 @@ class Runtime:
         missing = [name for name in self.settings.required if not self.models.ready([name])]
         if missing:
             logger.error("not ready: %s cannot be served; see above, or run `nightlift doctor`", ", ".join(missing))
+
+
+async def _release_memory() -> None:
+    release = Releaser()
+    while True:
+        await asyncio.sleep(RELEASE_SECONDS)
+        await asyncio.to_thread(release)

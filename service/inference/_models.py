@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from service.admission import CapacityLimiter, Intake
-from service.errors import ModelNotFound, ModelNotReady, NightliftError
+from service.errors import ModelNotFound, ModelNotReady, NightliftError, without_folders
 from service.inference._batching import BatchPolicy, Waiting
 from service.inference._contract import Engine
 from service.inference._placement import Engines
@@ -346,6 +346,7 @@ class Models:
                 self._metrics.model(model.name).unloaded(model.version, info.provider, info.precision, info.engine)
 
     def _note_failure(self, name: str, error: BaseException) -> None:
-        self._reasons[name] = str(error) if isinstance(error, NightliftError | ConfigError) else type(error).__name__
+        known = isinstance(error, NightliftError | ConfigError)
+        self._reasons[name] = without_folders(str(error)) if known else type(error).__name__
         if not self._loaded.get(name):
             self._states[name] = ModelState.UNAVAILABLE

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import NightliftError, UnreadablePicture
+from service.errors import NightliftError, OutOfMemory, UnreadablePicture, is_out_of_memory
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Density, Header
 
@@ -82,6 +82,8 @@ def reading(format: PictureFormat) -> Iterator[None]:
     except NightliftError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory("there is not enough memory for this picture at this moment") from error
         raise UnreadablePicture(
             f"The picture begins as {format.value.upper()}, but it is damaged or cut short; send the whole file."
         ) from error

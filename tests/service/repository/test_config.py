@@ -162,7 +162,18 @@ def test_harmless_fields_are_named_in_a_warning(read: Read, text: str, named: st
     assert named in warning
 
 
+WARM_UP = (
+    'model_warmup { name: "w" batch_size: %d count: %d inputs { key: "image" value '
+    "{ data_type: TYPE_UINT8 dims: [ %d, %d, 3 ] random_data: true } } }"
+)
 REFUSED = {
+    MINIMAL + "instance_group { count: 65 }": "64 instances",
+    MINIMAL + "instance_group { count: 40 kind: KIND_CPU } instance_group { count: 40 }": "64 instances",
+    MINIMAL + 'parameters { key: "intra_op_thread_count" value { string_value: "1025" } }': "1024 threads",
+    MINIMAL
+    + 'parameters { key: "inter_op_thread_count" value { string_value: "%s" } }' % ("9" * 5000): "1024 threads",
+    MINIMAL + WARM_UP % (1, 101, 64, 64): "100 passes",
+    MINIMAL + WARM_UP % (8, 1, 4000, 4000): "16000000 pixels",
     MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, 7 ] }': "6, 12, 15, 16",
     MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, -1 ] }': "6, 12, 15, 16",
     MINIMAL.replace("onnxruntime_onnx", "tensorrt_plan"): "allowed are",
