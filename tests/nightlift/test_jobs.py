@@ -121,7 +121,7 @@ def test_single_pictures_and_streams(
         (["in"], "-", "one picture at a time"),
         (["-"], "out", "no suffix of a picture"),
         (["in/x.png", "other/x.png"], "out", "2 inputs would be written to out/x.png"),
-        (["a.png"], "bright.heic", ".heic is not written; what is written has one of the suffixes .jpg"),
+        (["a.png"], "bright.heic", ".heic files cannot be written; use one of .jpg"),
         (["a.png"], "bright.jp2", ".jp2 is not written"),
         (["in"], "bright.png", "bright.png is the name of one picture"),
         (["pipe.png"], "out", "neither a file nor a folder"),
