@@ -129,7 +129,7 @@ def test_a_single_result_that_is_left_is_named(repository: Path, tmp_path: Path)
     (tmp_path / "a.png").write_bytes(encoded(constant(40)))
     words = ("enhance", tmp_path / "a.png", "-o", tmp_path / "b.png", *EXACT)
     said = [nightlift(*words, repository=repository).stderr.decode() for _ in range(2)]
-    assert ["--overwrite makes it again" in text for text in said] == [False, True]
+    assert ["--overwrite replaces it" in text for text in said] == [False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
