@@ -173,7 +173,7 @@ class Pipeline:
         def finished() -> tuple[Rendered, bytes, float]:
             with timings.measure("render", since=handed_over):
                 rendering = begin(prepared, outputs, options.render)
-            picture, rows = rendering.rendered.picture, rendering.rows
+            picture, rows = rendering.picture, rendering.rows
             with timings.measure("encode"):
                 encoded = encode(
                     picture, format=target, quality=options.quality, metadata=options.metadata, rows=rows
@@ -181,7 +181,7 @@ class Pipeline:
             if rows is not None:  # which the encoder had made, strip by strip
                 timings.add("render", rows.seconds)
                 timings.add("encode", -rows.seconds)
-            return rendering.rendered, encoded, _clipped(picture.pixels)
+            return rendering.rendered(), encoded, _clipped(picture.pixels)
 
         rendered, encoded, clipped = await self._stage("finish", target, job, finished)
         self._observe(job, rendered, clipped)
