@@ -47,14 +47,15 @@ class Runtime:
         capacity = CapacityLimiter(settings.max_queue_seconds, settings.drain_timeout)
         self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity)
         self.admission = Admission(self._find, capacity, settings.request_timeout)
-        self.answers = AnswerLimiter(
-            settings.max_answer_bytes_in_flight,
-            settings.answer_timeout,
-            lambda transport: self.metrics.unread_answers.labels(transport).inc(),
+        self.answers, self.rpc_answers = (
+            AnswerLimiter(
+                settings.max_answer_bytes_in_flight, settings.answer_timeout, self.metrics.unread_answers.inc
+            )
+            for _ in range(2)
         )
         self.pipeline = Pipeline(settings, self.metrics)
         self.metrics.backlog.set_function(lambda: capacity.backlog)
-        self.metrics.unread_answer_bytes.set_function(lambda: self.answers.held)
+        self.metrics.unread_answer_bytes.set_function(lambda: self.answers.held + self.rpc_answers.held)
         self._loading: asyncio.Task[None] | None = None
         self._releasing: asyncio.Task[None] | None = None
 

@@ -118,9 +118,9 @@ class Settings(BaseSettings):
     senders."""
 
     max_answer_bytes_in_flight: int = Field(256 * MIB, ge=1024)
-    """Most bytes of answers, over HTTP and gRPC together, that wait at one time for their clients to read them, or
-    one answer alone. Beyond it the answers of clients that have not read for 2 s are dropped; if all of them read,
-    the next one gets 503."""
+    """Most bytes of answers that wait at one time for their clients to read them, or one answer alone. Beyond it
+    those of clients that have not read for 2 s are dropped; if all of them read, the next answer is 503. As many
+    again over gRPC, where none can be dropped, and a caller may have half of them."""
 
     max_queue_seconds: float = Field(40.0, gt=0, le=3600)
     """Seconds of expected work that one caller may have waiting, a quarter more in all; further requests are refused
@@ -137,8 +137,11 @@ class Settings(BaseSettings):
     that runs no model; a connection that brings none of them is closed."""
 
     answer_timeout: float = Field(30.0, gt=0, le=3600)
-    """Seconds after which a client that reads nothing of its answer is hung up on. Over gRPC, which does not tell how
-    much was read, a call ends as long after its answer could have been read at 128 KiB a second."""
+    """Seconds after which a client that reads nothing of its answer over HTTP is hung up on."""
+
+    grpc_connection_age: float = Field(300.0, ge=1, le=86_400)
+    """Seconds after which a gRPC connection takes no more calls, so that its client opens another; `request_timeout`
+    and `answer_timeout` later it ends. gRPC keeps an answer for as long as its client does not read it."""
 
     drain_delay: float = Field(0.0, ge=0, le=300)
     """Seconds between the signal to stop and the moment when no new connection is taken; the service says that it is

@@ -1,4 +1,4 @@
-"""Answers that wait to be read: how many bytes of them may be here at one time, over all transports."""
+"""Answers that wait to be read: how many bytes of them may be here at one time."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class AnswerLimiter:
     Args:
         limit: bytes that they may have together; one that is longer is let through alone.
         seconds: after which a client that reads nothing is hung up on.
-        dropped: told of each transport whose answer was dropped.
+        dropped: called for each answer that is dropped.
     """
 
-    def __init__(self, limit: int, seconds: float, dropped: Callable[[str], object] = lambda transport: None) -> None:
+    def __init__(self, limit: int, seconds: float, dropped: Callable[[], object] = lambda: None) -> None:
         self.limit = limit
         self.seconds = seconds
         self.dropped = dropped

@@ -97,7 +97,7 @@ class UnreadAnswers:
 
     def drop(self) -> None:
         """Hang up: what was not read is thrown away."""
-        self._limiter.dropped("http")
+        self._limiter.dropped()
         connection = self._transport.get_extra_info("socket")
         if connection is not None:
             with suppress(OSError):  # otherwise the system would keep for minutes what it has taken of the answer

@@ -1,52 +1,50 @@
-"""Answers over gRPC, which holds their bytes until the client has read them and tells only that it has."""
+"""Answers over gRPC, which holds their bytes until the client has read them.
+
+gRPC does not tell how far that is, and ends no call for it. So the bytes are bounded, in all and for each caller, and
+a connection ends some time after it has become old: that is the longest that an answer may wait.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections import Counter
 from typing import Any
 
 import grpc
 
 from service.admission import AnswerLimiter
+from service.errors import Unavailable
 
-SLOWEST = 128 * 1024
-"""Bytes a second at which a client is taken to read. gRPC does not say how far it is: beyond that and the limiter's
-seconds its call is ended."""
+SHARE = 2
+"""A caller may hold this part of the bytes, the half: others have room while it does not read."""
 
 
-class UnreadAnswer:
-    """The answer of one call, from when it is made until its client has read it, or is hung up on.
+class UnreadAnswers:
+    """Those of all calls.
 
     Args:
-        limiter: counts it; raises Unavailable if there is no room.
-        size: its bytes.
-        context: of the call that the running task answers.
+        limiter: counts them; it is gRPC's alone, since nothing of it can be dropped to make room.
     """
 
-    def __init__(self, limiter: AnswerLimiter, size: int, context: grpc.aio.ServicerContext) -> None:
-        limiter.take(size)
+    def __init__(self, limiter: AnswerLimiter) -> None:
         self._limiter = limiter
-        self.size = size
-        self._call = asyncio.current_task()
-        self._read_by = time.monotonic() + size / SLOWEST
-        self._timer = asyncio.get_running_loop().call_later(limiter.seconds + size / SLOWEST, self.drop)
-        limiter.waiting.add(self)
-        context.add_done_callback(self._end)
+        self._held: Counter[str] = Counter()
 
-    def last_progress(self, now: float) -> float:
-        """See `Unread`."""
-        return min(now, self._read_by)
+    def hold(self, size: int, caller: str, context: grpc.aio.ServicerContext) -> None:
+        """Count an answer until its call has ended.
 
-    def drop(self) -> None:
-        """End the call, which frees what gRPC holds of it."""
-        self._limiter.dropped("grpc")
-        if self._call is not None:
-            self._call.cancel()
-        self._end()
+        Raises:
+            Unavailable: if it does not fit beside those that wait to be read.
+        """
+        held = self._held[caller]
+        if held and held + size > self._limiter.limit // SHARE:
+            raise Unavailable("too many bytes of answers wait for this client to read them")
+        self._limiter.take(size)
+        self._held[caller] += size
 
-    def _end(self, _: Any = None) -> None:
-        self._timer.cancel()
-        self._limiter.waiting.discard(self)
-        self._limiter.give_back(self.size)
-        self.size = 0
+        def ended(_: Any) -> None:
+            self._limiter.give_back(size)
+            self._held[caller] -= size
+            if not self._held[caller]:
+                del self._held[caller]
+
+        context.add_done_callback(ended)

@@ -12,10 +12,10 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from service.admission import AnswerLimiter, Call, Scope, forwarded_for, grpc_peer, one_caller
+from service.admission import Call, Scope, forwarded_for, grpc_peer, one_caller
 from service.errors import MalformedRequest, NightliftError
 from service.protocol.grpc_codec import check_structure, passing_bytes
-from service.rpc._answers import UnreadAnswer
+from service.rpc._answers import UnreadAnswers
 from service.rpc._message_limiter import MessageLimiter
 from service.rpc._short_messages import ShortMessages, short
 from service.runtime import Runtime
@@ -50,7 +50,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
     """
 
     def __init__(
-        self, runtime: Runtime, inferences: MessageLimiter, others: MessageLimiter, answers: AnswerLimiter
+        self, runtime: Runtime, inferences: MessageLimiter, others: MessageLimiter, answers: UnreadAnswers
     ) -> None:
         self._metrics = runtime.metrics
         self._max_structure = runtime.settings.max_json_bytes
@@ -150,7 +150,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                 try:
                     result = await answer(request, context)
                     if isinstance(result, bytes):  # that of a model; all others are short
-                        UnreadAnswer(self._answers, len(result), context)
+                        self._answers.hold(len(result), one_caller(grpc_peer(context.peer())), context)
                     record.answered(200, grpc.StatusCode.OK.name)
                     return result
                 except NightliftError as error:

@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from service.protocol import DataPlane
+from service.rpc._answers import UnreadAnswers
 from service.rpc._health import HealthServicer
 from service.rpc._interceptor import AdmissionInterceptor
 from service.rpc._message_limiter import MessageLimiter
@@ -66,7 +67,11 @@ class RpcServer:
             ("grpc.max_concurrent_streams", CONNECTION_CALLS),
             ("grpc.max_metadata_size", METADATA_BYTES),
             ("grpc.server_handshake_timeout_ms", round(1000 * settings.head_timeout)),
-            # A client that reads nothing at all does not answer these either.
+            # An old connection takes no more calls, and ends when those under way have had their time: a client that
+            # does not read its answer would have it kept for ever.
+            ("grpc.max_connection_age_ms", round(1000 * settings.grpc_connection_age)),
+            ("grpc.max_connection_age_grace_ms", round(1000 * (settings.request_timeout + settings.answer_timeout))),
+            # A client that reads nothing at all does not answer pings either.
             ("grpc.keepalive_time_ms", round(1000 * settings.answer_timeout)),
             ("grpc.keepalive_timeout_ms", round(1000 * settings.answer_timeout)),
             ("grpc.http2.max_pings_without_data", 0),
@@ -75,7 +80,7 @@ class RpcServer:
         longest = settings.max_body_bytes
         inferences = MessageLimiter(longest, settings.max_body_bytes_in_flight, settings.request_timeout)
         others = MessageLimiter(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.head_timeout)
-        interceptor = AdmissionInterceptor(runtime, inferences, others, runtime.answers)
+        interceptor = AdmissionInterceptor(runtime, inferences, others, UnreadAnswers(runtime.rpc_answers))
         self._server = grpc.aio.server(
             interceptors=[interceptor], options=options, maximum_concurrent_rpcs=CONCURRENT_CALLS
         )

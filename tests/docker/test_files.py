@@ -288,7 +288,7 @@ def needed_memory() -> float:
     bodies = bound["max_body_bytes_in_flight"] + bound["max_body_bytes"]
     # Over HTTP and gRPC; and gRPC's other messages: two that are short, and two open ones, which are there twice.
     messages = 2 * bodies + (2 + 2 * 2) * bound["max_body_bytes"]
-    return 0.5e9 + pixels + messages + bound["max_answer_bytes_in_flight"]
+    return 0.5e9 + pixels + messages + 2 * bound["max_answer_bytes_in_flight"]
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])

@@ -42,13 +42,14 @@ SETTINGS = {
     "device": "cpu",
     "cpu_threads": 0,
     "answer_timeout": 5,
+    "grpc_connection_age": 10,
     "head_timeout": 5,
     "request_timeout": 20,
     "max_answer_bytes_in_flight": 128 << 20,
     "max_body_bytes_in_flight": 128 << 20,
     "max_pixels_in_flight": 67_200_000,
 }
-ALLOWED_MIB = 128 + 2 * (128 + 64) + 4 * 2 * 64 + 67.2e6 * 8 / 2**20 + 256
+ALLOWED_MIB = 2 * 128 + 2 * (128 + 64) + 4 * 2 * 64 + 67.2e6 * 8 / 2**20 + 256
 """By which the process may grow: answers, bodies of both transports, gRPC's open messages, pictures, and the rest."""
 
 

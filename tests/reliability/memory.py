@@ -111,7 +111,7 @@ def documented_bytes() -> float:
     alone = PLAIN * plain_pixels(costliest, PictureFormat.AVIF) / costliest.pixels * settings.max_pixels
     pictures = max(PLAIN * settings.max_pixels_in_flight, alone)
     bodies = settings.max_body_bytes_in_flight + settings.max_body_bytes
-    return 0.5e9 + pictures + bodies + settings.max_answer_bytes_in_flight
+    return 0.5e9 + pictures + bodies + 2 * settings.max_answer_bytes_in_flight
 
 
 def check_sum(folder: Path, verdict: Verdict) -> None:

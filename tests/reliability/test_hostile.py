@@ -85,23 +85,30 @@ def test_a_long_message_of_an_open_call_is_refused(server: Server) -> None:
 
 def test_answers_that_nobody_reads_are_dropped(server: Server) -> None:
     """Each has 12 MB: 64 MiB of them may wait, and none of them for longer than allowed."""
-    before = metric(server, "nightlift_unread_answers_total", transport="http")
+    before = metric(server, "nightlift_unread_answers_total")
     with observed(server) as seen:
-        dropped = attacks.unread_answers(server, clients=12, seconds=12)
+        dropped = attacks.unread_answers(server, clients=12, seconds=30)
     assert dropped == 12
-    assert metric(server, "nightlift_unread_answers_total", transport="http") >= before + 12
+    assert metric(server, "nightlift_unread_answers_total") >= before + 12
     assert metric(server, "nightlift_unread_answer_bytes") == 0
     check(seen, 400)
 
 
-def test_answers_over_grpc_are_dropped_too(server: Server) -> None:
-    before = metric(server, "nightlift_unread_answers_total", transport="grpc")
-    with observed(server) as seen:
-        ended = attacks.unread_rpc_answers(server, clients=6, seconds=ANSWER_TIMEOUT + 60, model="brighten")
-    assert ended == 6
-    assert metric(server, "nightlift_unread_answers_total", transport="grpc") == before + 6
-    assert metric(server, "nightlift_unread_answer_bytes") == 0
-    check(seen, 500)
+def test_answers_over_grpc_end_with_their_connection(tmp_path: Path) -> None:
+    """A caller may have half of 20 MB in answers of 3 MB: three of eight; the others are refused at once."""
+    settings = {"grpc_connection_age": 2, "request_timeout": 4, "answer_timeout": 2, "default_model": "brighten"}
+    root = make_repository(tmp_path / "models", max_pixels=4_000_000)
+    with serving(root, tmp_path, max_answer_bytes_in_flight=20_000_000, **settings) as server:
+        with observed(server) as seen:
+            started = time.monotonic()
+            ended = attacks.unread_rpc_answers(server, clients=8, seconds=30, model="brighten", side=1000)
+            took = time.monotonic() - started
+        assert ended == 8
+        assert 5 < took < 20
+        assert metric(server, "nightlift_errors_total", type="unavailable") == 5
+        assert metric(server, "nightlift_unread_answer_bytes") == 0
+        assert "Traceback" not in server.log_text()
+    check(seen, 200)
 
 
 def test_requests_far_ahead_of_their_answers_are_not_read(server: Server) -> None:
