@@ -163,9 +163,10 @@ async def _seen(frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: 
             if last is None or since >= every or shows_another(last.prepared, prepared):
                 last, since = _Seen(prepared, asyncio.create_task(effect_of(prepared))), 0
             yield _Seen(prepared, last.effect)
-    finally:
+    except BaseException:  # nobody will ask for what the network is at
         if last is not None:
             last.effect.cancel()
+        raise
 
 
 async def _steady(seen: AsyncIterator[_Seen], order: VideoOrder, rate: float) -> AsyncIterator[NDArray[Any]]:
