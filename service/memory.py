@@ -109,22 +109,38 @@ class Releaser:
 
     Args:
         idle_seconds: how long no large picture must have come before memory kept for the next one is given back.
-        step: bytes by which the process must have grown, or shrunk, since memory was last given back: at a peak there
-            is nothing to give yet.
+        step: bytes of the heap that must be free; by half as many that must have changed since memory was given back,
+            which counts as free, too.
     """
 
     def __init__(self, idle_seconds: float = 30.0, step: int = 32 << 20) -> None:
         self._idle_seconds = idle_seconds
         self._step = step
-        self._settled = resident_bytes()
+        self._seen = 0
 
     def __call__(self) -> None:
         """Look, and give back what can be; takes up to some tens of milliseconds, so call it in a thread."""
         _pool.release(self._idle_seconds)
-        if abs(resident_bytes() - self._settled) > self._step:
-            if _malloc_trim is not None:
-                _malloc_trim(0)
-            self._settled = resident_bytes()
+        free = _free_bytes()
+        if free > self._step and abs(free - self._seen) > self._step // 2:
+            _libc.malloc_trim(0)
+            self._seen = _free_bytes()
+
+
+class _Heap(ctypes.Structure):
+    """What glibc's mallinfo2 tells of its heaps; `free` are bytes in them that are not in use."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (*"abcdefgh", "free", "top")]
+
+
+_libc = ctypes.CDLL(None)
+_heap = getattr(_libc, "mallinfo2", None)  # glibc alone has it, and malloc_trim
+if _heap is not None:
+    _heap.restype = _Heap
+
+
+def _free_bytes() -> int:
+    return 0 if _heap is None else int(_heap().free)
 
 
 def resident_bytes() -> int:
@@ -133,6 +149,3 @@ def resident_bytes() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
     except OSError:
         return 0
-
-
-_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it

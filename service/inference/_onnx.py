@@ -22,6 +22,10 @@ from service.repository import ConfigError, ModelConfig
 ort.disable_telemetry_events()  # some builds report their use; this service reports to its operator only
 
 CPU = "CPUExecutionProvider"
+LARGE_PASS_BYTES = 3 * 1_000_000
+"""Input of a pass on the CPU beyond which its memory is given back afterwards: an arena would keep the most that any
+pass has needed, up to 700 bytes a pixel. Proxies, and most whole passes, are far smaller."""
+
 SHAPES_KEPT = 16  # sets of bound buffers on a CUDA device that have no graph, the least recently used given up first
 NO_GRAPH = "-1"
 GRAPH_TYPES = {"UINT8": "tensor(uint8)", "FP32": "tensor(float)", "FP16": "tensor(float16)"}
@@ -68,7 +72,7 @@ class OnnxRunner:
         if self._device != "cpu":
             return self._bind(batch.shape, outputs).run(batch)
         with self._share() as session:
-            arrays = session.run(outputs, {self._config.inputs[0].name: batch}, self._run_options())
+            arrays = session.run(outputs, {self._config.inputs[0].name: batch}, self._run_options(batch))
         return dict(zip(outputs, arrays, strict=True))
 
     def close(self) -> None:
@@ -104,9 +108,13 @@ class OnnxRunner:
         self._bound.move_to_end(key)
         return self._bound[key]
 
-    def _run_options(self) -> ort.RunOptions:
+    def _run_options(self, batch: NDArray[np.uint8] | None = None) -> ort.RunOptions:
+        """Those of a pass; of one on the CPU with its batch."""
         options = ort.RunOptions()
-        shrink = self._config.parameters.get("memory.enable_memory_arena_shrinkage")
+        parameters = self._config.parameters
+        shrink = parameters.get("memory.enable_memory_arena_shrinkage")
+        if shrink is None and batch is not None and batch.size > LARGE_PASS_BYTES:
+            shrink = "cpu:0" if parameters.get("enable_mem_arena", "1") == "1" else None
         if shrink:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", shrink)
         return options

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from service.errors import NightliftError
+from service.errors import ModelNotFound, NightliftError, QueueFull
 from service.protocol import DataPlane
 from service.runtime import Phase
 
@@ -37,7 +37,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         """The status at this moment; NOT_FOUND for a name that nobody has."""
         status = self._status(request.service)
         if status == Status.SERVICE_UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service or model {request.service!r}")
+            raise ModelNotFound(f"there is no service or model {request.service!r}")
         return Status(status=status)
 
     async def Watch(
@@ -48,9 +48,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         RESOURCE_EXHAUSTED beyond `WATCHERS`.
         """
         if self._watchers >= WATCHERS:
-            await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{WATCHERS} calls watch already, and no more may; use Check"
-            )
+            raise QueueFull(f"{WATCHERS} calls watch already, and no more may; use Check")
         self._watchers += 1
         try:
             last = None

@@ -42,6 +42,14 @@ METADATA_BYTES = 16 * 1024
 """Bytes of a call's metadata."""
 
 
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Not so where a client left before it had read its answer, which gRPC logs as a failure with a traceback."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], grpc.aio.InternalError)
+
+
+logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_a_line)
+
+
 class RpcServer:
     """gRPC over a runtime whose life somebody else manages.
 

@@ -193,6 +193,10 @@ def main() -> int:
             verdict.line("exit code", str(code), "0", code == 0)
             failures = len(re.findall(r"Traceback| ERROR ", server.log_text()))
             verdict.line("failures in the log", str(failures), "0", failures == 0)
+            if failures:
+                lines = server.log_text().splitlines()
+                first = next(place for place, line in enumerate(lines) if re.search(r"Traceback| ERROR ", line))
+                print(*lines[max(0, first - 5) : first + 30], sep="\n", file=sys.stderr)
     return int(verdict.failed)
 
 

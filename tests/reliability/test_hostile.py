@@ -87,9 +87,9 @@ def test_answers_that_nobody_reads_are_dropped(server: Server) -> None:
     """Each has 12 MB: 64 MiB of them may wait, and none of them for longer than allowed."""
     before = metric(server, "nightlift_unread_answers_total")
     with observed(server) as seen:
-        dropped = attacks.unread_answers(server, clients=12, seconds=30)
-    assert dropped == 12
-    assert metric(server, "nightlift_unread_answers_total") >= before + 12
+        dropped = attacks.unread_answers(server, clients=12, seconds=15)
+    assert dropped >= 4  # the others got 503 while these stalled
+    assert metric(server, "nightlift_unread_answers_total") == before + dropped
     assert metric(server, "nightlift_unread_answer_bytes") == 0
     check(seen, 400)
 

@@ -87,7 +87,6 @@ def test_the_log_has_one_line_a_request_whatever_it_is_called(server: Server) ->
     forged = '{"level": "critical", "message": "forged"}'
     for name in ("x\n" + forged, 'x", "level": "critical', "\x1b[2J", "\u2028" + forged):
         httpx.post(f"{server.url}/enhance", params={"model": name}, content=PHOTO)
-        httpx.post(f"{server.url}/enhance", content=b"x", headers={"X-Request-ID": name.encode()[:9].strip()})
     time.sleep(0.3)
     lines = [json.loads(line) for line in server.log_text().splitlines()]
     assert lines

@@ -10,9 +10,9 @@ import service
 
 ROOT = Path(service.__file__).parent
 LAYERS = (
-    {"limits", "memory", "page", "file_watcher"},
+    {"limits", "memory", "page", "places", "file_watcher"},
     {"errors", "settings"},
-    {"telemetry", "tls", "repository"},
+    {"cores", "telemetry", "tls", "repository"},
     {"admission", "pictures"},
     {"inference", "rendering"},
     {"enhancement"},
