@@ -10,7 +10,7 @@ import service
 
 ROOT = Path(service.__file__).parent
 LAYERS = (
-    {"limits", "memory", "page", "file_watcher"},
+    {"limits", "memory", "page", "places", "file_watcher"},
     {"errors", "settings"},
     {"telemetry", "tls", "repository"},
     {"admission", "pictures"},
