@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
 TEST_PYTHON ?= python3.11
 BIN := .venv/bin
+BUILT_OF := pyproject.toml setup.py $(wildcard service/rendering/native/*)
 
 .PHONY: serve wheel test test-ray lint format parity torchscript docs audit clean
 
@@ -48,15 +49,15 @@ audit: .venv/testing ## list the licences and the known vulnerabilities of what 
 	$(BIN)/python docker/audit.py build/audit-venv/bin/pip-audit
 
 clean: ## remove what the other targets made
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info service/rendering/libkernels.so
 
-.venv/serving: pyproject.toml
+.venv/serving: $(BUILT_OF)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
 # torch's CPU build is pinned exactly and taken first: a later resolver could replace it by gigabytes of CUDA.
-.venv/testing: pyproject.toml
+.venv/testing: $(BUILT_OF)
 	test -x $(BIN)/python || $(TEST_PYTHON) -m venv .venv
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "tests and training need Python 3.11: make clean, then make test")'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0

@@ -1,10 +1,13 @@
 """Write docker/requirements*.txt: what the images install and are built with, pinned to what the tests here ran with.
 
-Run it after `make test`: `.venv/bin/python docker/pin.py`.
+Run it after `make test`: `.venv/bin/python docker/pin.py`. The hashes of the files, without which pip then installs
+nothing, are asked of the package index by `uv`, which has to be installed (`pip install uv`).
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -15,11 +18,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
-COMPILER = ("llvmlite", "numba")
-"""Compiles the kernels while an image is built, and is no part of it."""
 HEADERS = {
     "requirements.txt": "What the images install: the extra `tracing` with everything below it",
-    "requirements-build.txt": "What compiles the kernels while an image is built",
+    "requirements-build.txt": "What builds the package, kernels and all, and is no part of the images",
     "requirements-export.txt": "What makes TorchScript models while an image is built, beside the rest and torch",
 }
 
@@ -43,23 +44,50 @@ def closure(roots: list[Requirement]) -> set[str]:
 
 def pinned() -> dict[str, str]:
     """The files' contents by name."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, build = described["project"], described["build-system"]["requires"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["tracing"]]
-    installed = closure([Requirement(text) for text in wanted]).difference(COMPILER)
+    installed = closure([Requirement(text) for text in wanted])
     exporting = [Requirement(text) for text in project["optional-dependencies"]["export"]]
     torch = closure([one for one in exporting if one.name == "torch"])
     exporter = closure(exporting) - torch - installed
+    contents = {
+        "requirements.txt": _tested(installed),
+        "requirements-build.txt": [_built_with(Requirement(text)) for text in sorted(build)],
+        "requirements-export.txt": _tested(exporter),
+    }
     return {
-        name: f"# {HEADERS[name]}, pinned. Written by docker/pin.py.\n"
-        + "".join(f"{package}=={metadata.version(package)}\n" for package in sorted(packages))
-        for name, packages in (
-            ("requirements.txt", installed),
-            ("requirements-build.txt", COMPILER),
-            ("requirements-export.txt", exporter),
-        )
+        name: f"# {HEADERS[name]}, pinned. Written by docker/pin.py.\n" + "".join(f"{line}\n" for line in lines)
+        for name, lines in contents.items()
     }
 
 
+def _tested(packages: set[str]) -> list[str]:
+    return [f"{package}=={metadata.version(package)}" for package in sorted(packages)]
+
+
+def _built_with(requirement: Requirement) -> str:
+    """What pip installs for a build alone is pinned in pyproject.toml; all else is what is installed here."""
+    pinned = str(requirement.specifier).startswith("==")
+    return str(requirement) if pinned else f"{requirement.name}=={metadata.version(requirement.name)}"
+
+
+def with_hashes(content: str, uv: str) -> str:
+    """The same requirements, each with the hashes of its files for the images' Python on Linux."""
+    options = ("--no-deps", "--generate-hashes", "--no-header", "--no-annotate", "--quiet")
+    platform = ("--python-version", "3.12", "--python-platform", "x86_64-unknown-linux-gnu")
+    command = [uv, "pip", "compile", "-", *options, *platform]
+    found = subprocess.run(command, input=content, stdout=subprocess.PIPE, text=True, check=True)
+    comments = [line for line in content.splitlines() if line.startswith("#")]
+    return "\n".join((*comments, found.stdout.strip())) + "\n"
+
+
 if __name__ == "__main__":
-    for name, content in pinned().items():
-        (ROOT / "docker" / name).write_text(content)
+    uv = sys.argv[1] if len(sys.argv) > 1 else "uv"
+    files = pinned()
+    files |= {
+        name: (ROOT / "docker" / name).read_text() for name in ("requirements-cuda.txt", "requirements-torch.txt")
+    }
+    for name, content in files.items():
+        plain = "".join(line + "\n" for line in content.splitlines() if not line.startswith("    --hash"))
+        (ROOT / "docker" / name).write_text(with_hashes(plain.replace(" \\\n", "\n"), uv))

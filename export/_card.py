@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from export._families import DataSet, Family, data_sets, family, sittings
+from export._families import DataSet, Family, data_sets, family, training_stages
 from export._records import Record
 from training import networks
 from training.checkpoints import WEIGHTS
@@ -161,16 +161,16 @@ def _training(training: dict[str, Any], files: list[str]) -> Iterator[str]:
     if _is_published(training):
         yield f"The authors' own weights, read from {', '.join(f'`{file}`' for file in training['files'])}."
         return
-    *before, training = sittings(training)
-    commands = "\n".join(sitting["command"] for sitting in (*before, training) if not _is_published(sitting))
+    *before, training = training_stages(training)
+    commands = "\n".join(stage["command"] for stage in (*before, training) if not _is_published(stage))
     yield f"```\n{commands}\n```"
     if before:
-        yield "In sittings, each from the weights of the one before:"
+        yield "In stages, each from the weights of the one before:"
         yield _bullets(
-            f"{sitting['recipe']['title']}: {sitting['steps_done']:,} steps, seed {sitting['seed']}, "
-            f"{sitting['seconds'] / 60:,.0f} minutes, code `{sitting['git_revision']}`"
-            for sitting in before
-            if not _is_published(sitting)
+            f"{stage['recipe']['title']}: {stage['steps_done']:,} steps, seed {stage['seed']}, "
+            f"{stage['seconds'] / 60:,.0f} minutes, code `{stage['git_revision']}`"
+            for stage in before
+            if not _is_published(stage)
         )
         yield "The last:"
     sets = data_sets(training)

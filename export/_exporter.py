@@ -12,6 +12,7 @@ from typing import Any
 from export._config import FORMATS, SUFFIX
 from export._records import versions
 from export._version import ExportReport, Origin, build_versions
+from training import networks
 from training.checkpoints import load_checkpoint
 from training.networks import load_official
 
@@ -54,7 +55,8 @@ def export_checkpoint(
     words = [word for key, value in changed.items() for word in ("--option", f"{key}={json.dumps(value)}")]
     command = shlex.join(["nightlift", "export", str(checkpoint), *words])
     content = load_checkpoint(checkpoint)
-    content["options"] |= changed
+    network, trained_with = content["network"], content["options"]
+    content["options"] = networks.current_options(network, trained_with) | networks.current_options(network, changed)
     target = _Target(repository, name or content["network"], tuple(formats), version, overwrite)
     return _export(Origin.of(command, (checkpoint,), content), target, scores, full_size)
 

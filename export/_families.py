@@ -69,16 +69,16 @@ def family(name: str) -> Family:
 def data_sets(training: dict[str, Any]) -> list[DataSet]:
     """The known data sets that training manifests name by the layouts and folders of their streams."""
     names: set[str | None] = set()
-    for sitting in sittings(training):
-        names.update(stream.get("layout") for stream in sitting.get("recipe", {}).get("data", {}).values())
-        names.update(Path(stream.get("folder", "")).name for stream in sitting.get("data", {}).values())
+    for stage in training_stages(training):
+        names.update(stream.get("layout") for stream in stage.get("recipe", {}).get("data", {}).values())
+        names.update(Path(stream.get("folder", "")).name for stream in stage.get("data", {}).values())
     return [data for data in _known_data() if names & set(data.known_as)]
 
 
-def sittings(training: dict[str, Any]) -> list[dict[str, Any]]:
+def training_stages(training: dict[str, Any]) -> list[dict[str, Any]]:
     """A training manifest, after those of the trainings that it went on from, the first at the front."""
     before = training.get("began_with")
-    return [*(sittings(before) if before else []), training]
+    return [*(training_stages(before) if before else []), training]
 
 
 @cache

@@ -5,10 +5,28 @@ Transports map an error by its attributes.
 
 from __future__ import annotations
 
+import errno
+import re
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 import grpc
+
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\",:;()\[\]<>]+/)+")
+
+
+def without_folders(text: str) -> str:
+    """What a library says, with absolute paths cut down to the names of their files."""
+    return _FOLDERS.sub("", text)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, the system or OpenCV (whose errors have a code of its own) say that there is no memory left."""
+    out = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return out or isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_OUT_OF_MEMORY
+
+
+_OPENCV_OUT_OF_MEMORY = -4
 
 
 class NightliftError(Exception):
@@ -70,6 +88,15 @@ class Forbidden(NightliftError):
     code = grpc.StatusCode.PERMISSION_DENIED
     slug = "forbidden"
     title = "This is not allowed"
+
+
+class MisdirectedRequest(NightliftError):
+    """The request names a host that is none of this service's."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+    code = grpc.StatusCode.PERMISSION_DENIED
+    slug = "misdirected-request"
+    title = "The request was meant for another host"
 
 
 class ModelNotFound(NightliftError):
@@ -181,6 +208,14 @@ class Unavailable(NightliftError):
     slug = "unavailable"
     title = "The service is not available now"
     retry_after = 1.0
+
+
+class OutOfMemory(Unavailable):
+    """There was no memory left for this request; smaller ones may be served."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    slug = "out-of-memory"
+    title = "There is not enough memory"
 
 
 class QueueFull(Unavailable):

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+
+RETRY_SECONDS = 1.0
+"""How long files that could not be used are left alone before they are tried again unchanged."""
+
+Stamps = tuple[tuple[int, int, int, int], ...]
 
 
 class FileWatcher:
-    """Notices that any of some files was replaced or written since it was last asked.
+    """Notices that any of some files was replaced, written or made readable since it was last read with success.
 
-    A file that has gone is no change: half a replacement is not worth reading.
+    A file that has gone is no change: half a replacement is not worth reading. Files that were found changed and
+    could not be read are changed still: whoever asks says what became of them by `accept` or `reject`.
     """
 
     def __init__(self, *paths: Path) -> None:
         self._paths = paths
-        self._seen = self._stamps()
+        self._read = self._found = self._stamps()
+        self._rejected: Stamps | None = None
+        self._next_try = 0.0
 
     def changed(self) -> bool:
         """Whether there is something new to read; takes some microseconds."""
         stamps = self._stamps()
-        if stamps is None or stamps == self._seen:
+        if stamps is None or stamps == self._read:
             return False
-        self._seen = stamps
+        if stamps == self._rejected and time.monotonic() < self._next_try:
+            return False
+        self._found = stamps
         return True
 
-    def _stamps(self) -> tuple[tuple[int, int, int], ...] | None:
+    def accept(self) -> None:
+        """What was found changed has been read."""
+        self._read, self._rejected = self._found, None
+
+    def reject(self) -> bool:
+        """What was found changed could not be used, and is tried again; whether that is news."""
+        is_new = self._rejected != self._found
+        self._rejected, self._next_try = self._found, time.monotonic() + RETRY_SECONDS
+        return is_new
+
+    def _stamps(self) -> Stamps | None:
         try:
             states = [path.stat() for path in self._paths]
         except OSError:
             return None
-        return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
+        # The time of the last change of owner and mode, too: a file may be replaced first and made readable later.
+        return tuple((state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino) for state in states)

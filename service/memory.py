@@ -6,10 +6,13 @@ machine, fetched from the host, for every photo anew; what an allocator keeps is
 
 from __future__ import annotations
 
+import ctypes
 import math
 import mmap
+import time
 import weakref
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -33,6 +36,7 @@ class Pool:
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._idle: list[mmap.mmap] = []
+        self._last_use = time.monotonic()
 
     @property
     def idle(self) -> int:
@@ -45,10 +49,16 @@ class Pool:
         size = math.prod(shape) * kind.itemsize
         if size < SMALLEST:
             return np.empty(shape, kind)
+        self._last_use = time.monotonic()
         block = self._take(size) or self._map(size)
         memory = np.frombuffer(block, np.uint8)  # of which every view keeps hold, since it does not own its bytes
         weakref.finalize(memory, self._give_back, block).atexit = False
         return memory[:size].view(kind).reshape(shape)
+
+    def release(self, seconds: float) -> None:
+        """Give the system back what waits, unless some of it was used within the last `seconds`."""
+        if time.monotonic() - self._last_use >= seconds:
+            self._idle.clear()
 
     def _take(self, size: int) -> mmap.mmap | None:
         """The smallest idle block that is large enough; one more than twice that is left to larger pictures."""
@@ -90,3 +100,39 @@ def _advise(block: mmap.mmap, name: str) -> None:
 
 _pool = Pool()
 empty = _pool.empty
+
+
+class Releaser:
+    """Gives memory back to the system that was needed once and is not any more.
+
+    Small allocations that outlive large ones keep a C library's heap as large as it was at its peak.
+
+    Args:
+        idle_seconds: how long no large picture must have come before memory kept for the next one is given back.
+        step: bytes by which the process must have grown, or shrunk, since memory was last given back: at a peak there
+            is nothing to give yet.
+    """
+
+    def __init__(self, idle_seconds: float = 30.0, step: int = 32 << 20) -> None:
+        self._idle_seconds = idle_seconds
+        self._step = step
+        self._settled = resident_bytes()
+
+    def __call__(self) -> None:
+        """Look, and give back what can be; takes up to some tens of milliseconds, so call it in a thread."""
+        _pool.release(self._idle_seconds)
+        if abs(resident_bytes() - self._settled) > self._step:
+            if _malloc_trim is not None:
+                _malloc_trim(0)
+            self._settled = resident_bytes()
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in use; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0
+
+
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import UnsupportedShape
+from service.errors import OutOfMemory, UnsupportedShape, is_out_of_memory
 from service.inference import Expectation, LoadedModel, Outcome
 from service.pictures import (
     Header,
@@ -31,8 +31,8 @@ from service.pictures import (
     negotiate_format,
     plain_pixels,
 )
-from service.rendering import Prepared, Rendered, RenderPlan, finish, plan, prepare
-from service.settings import Settings
+from service.rendering import Prepared, Rendered, RenderPlan, begin, plan, prepare
+from service.settings import Settings, available_cores
 from service.telemetry import Metrics
 
 T = TypeVar("T")
@@ -93,12 +93,13 @@ async def run_network(
 class Pipeline:
     """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, threads: FairExecutor) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
         self._budget = Budget(settings.max_pixels_in_flight)
-        self._threads = threads
+        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
+        self._threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
 
     async def enhance(
         self,
@@ -173,11 +174,17 @@ class Pipeline:
 
         def finished() -> tuple[Rendered, bytes, float]:
             with timings.measure("render", since=handed_over):
-                rendered = finish(*work.pop(), options.render)  # nobody holds the source while the answer is encoded
+                # Nobody else holds the source while the answer is encoded.
+                rendering = begin(*work.pop(), options.render)
+            picture, rows = rendering.picture, rendering.rows
             with timings.measure("encode"):
-                picture, metadata = rendered.picture, options.metadata
-                encoded = encode(picture, format=target, quality=options.quality, metadata=metadata)
-            return rendered, encoded, _clipped(picture.pixels)
+                encoded = encode(
+                    picture, format=target, quality=options.quality, metadata=options.metadata, rows=rows
+                )
+            if rows is not None:  # which the encoder had made, strip by strip
+                timings.add("render", rows.seconds)
+                timings.add("encode", -rows.seconds)
+            return rendering.rendered(), encoded, _clipped(picture.pixels)
 
         rendered, encoded, clipped = await self._stage("finish", target, job, finished)
         self._observe(job, rendered, clipped)
@@ -239,7 +246,12 @@ class Pipeline:
         future = self._threads.submit(caller, cost, partial(copy_context().run, work))
         if lease is not None:
             lease.until(future)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory("there is not enough memory for this picture at this moment") from error
+            raise
 
     def _check_pass(self, render_plan: RenderPlan) -> None:
         limit = self._settings.max_whole_pixels

@@ -7,17 +7,20 @@ import logging
 from enum import StrEnum
 from types import TracebackType
 
-from service.admission import Admission, Call, CapacityLimiter, FairExecutor
+from service.admission import Admission, AnswerLimiter, Call, CapacityLimiter
 from service.enhancement import Enhanced, EnhanceOptions
 from service.errors import Draining
 from service.inference import LoadedModel, Models
+from service.memory import Releaser
 from service.pipeline import Pipeline
-from service.rendering import warm_up
 from service.repository import ModelRepository
-from service.settings import Settings, available_cores
+from service.settings import Settings
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
+
+RELEASE_SECONDS = 10.0
+"""How often memory that is needed no more is given back."""
 
 
 class Phase(StrEnum):
@@ -42,13 +45,19 @@ class Runtime:
         self.phase = Phase.SERVING
         self.metrics = Metrics()
         capacity = CapacityLimiter(settings.max_queue_seconds, settings.drain_timeout)
-        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
-        threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
-        self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity, threads)
+        self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity)
         self.admission = Admission(self._find, capacity, settings.request_timeout)
-        self.pipeline = Pipeline(settings, self.metrics, threads)
+        self.answers, self.rpc_answers = (
+            AnswerLimiter(
+                settings.max_answer_bytes_in_flight, settings.answer_timeout, self.metrics.unread_answers.inc
+            )
+            for _ in range(2)
+        )
+        self.pipeline = Pipeline(settings, self.metrics)
         self.metrics.backlog.set_function(lambda: capacity.backlog)
+        self.metrics.unread_answer_bytes.set_function(lambda: self.answers.held + self.rpc_answers.held)
         self._loading: asyncio.Task[None] | None = None
+        self._releasing: asyncio.Task[None] | None = None
 
     @property
     def live(self) -> bool:
@@ -62,15 +71,17 @@ class Runtime:
 
     async def __aenter__(self) -> Runtime:
         self._loading = asyncio.create_task(self._load())
+        self._releasing = asyncio.create_task(_release_memory())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.phase = Phase.STOPPING
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.gather(self._loading, return_exceptions=True)
+        tasks = [task for task in (self._loading, self._releasing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.models.close()
         await self.pipeline.close()
 
@@ -93,7 +104,6 @@ class Runtime:
     async def _load(self) -> None:
         try:
             names = await self.models.announce(self.settings.required)
-            await asyncio.to_thread(_compile_kernels)
             await self.models.load_all(names)
         except Exception as error:  # nobody may wait for this task, and what is loaded can serve
             logger.critical("no more models are loaded", exc_info=error)
@@ -102,8 +112,8 @@ class Runtime:
             logger.error("not ready: %s cannot be served; see above, or run `nightlift doctor`", ", ".join(missing))
 
 
-def _compile_kernels() -> None:
-    try:
-        warm_up()
-    except Exception as error:  # pictures may still be rendered, and if not, each failure is logged
-        logger.error("the kernels of rendering cannot be compiled", exc_info=error)
+async def _release_memory() -> None:
+    release = Releaser()
+    while True:
+        await asyncio.sleep(RELEASE_SECONDS)
+        await asyncio.to_thread(release)

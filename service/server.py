@@ -8,10 +8,14 @@ import gc
 import logging
 import os
 import select
+import signal
 import socket
 import time
+from functools import partial
 from importlib.metadata import version
+from ipaddress import ip_address
 from types import FrameType
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -43,14 +47,30 @@ def run(settings: Settings) -> None:
     configure_logging(settings.log_level, settings.log_format)
     for sentence in misspelt_settings(os.environ):
         logger.warning("%s", sentence)
+    if warning := open_to_strangers(settings):
+        logger.warning("%s", warning)
     allow_many_connections()
     if settings.trace_endpoint:
         start_tracing(settings.trace_endpoint, settings.trace_ratio, version("nightlift"))
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            uvloop.run(_serve(settings))
+            uvloop.run(_serve(settings), loop_factory=partial(ServiceLoop, settings.head_timeout))
     finally:
         stop_tracing()
+
+
+class ServiceLoop(uvloop.Loop):
+    """uvloop, whose servers give a TLS handshake `handshake_seconds`: uvicorn leaves it at a minute."""
+
+    def __init__(self, handshake_seconds: float) -> None:
+        super().__init__()
+        self._handshake_seconds = handshake_seconds
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.AbstractServer:  # type: ignore[override]
+        """See asyncio's loop."""
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = self._handshake_seconds
+        return await super().create_server(*args, **options)
 
 
 async def _serve(settings: Settings) -> None:
@@ -67,7 +87,7 @@ async def _serve(settings: Settings) -> None:
             proxy_headers=False,  # the application looks at them itself
             ssl_context_factory=(lambda *_: tls.renewing_context()) if tls else None,
             lifespan="off",
-            http=bounded_protocol(settings.head_timeout),
+            http=bounded_protocol(settings.head_timeout, runtime.answers),
             ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
@@ -76,10 +96,34 @@ async def _serve(settings: Settings) -> None:
         loaded.add_done_callback(lambda _: gc.freeze())  # what is there to stay: looking through it takes 0.1 s
         rpc = RpcServer(runtime, tls)
         await rpc.start()
+        server = DrainingServer(config, runtime, rpc)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+            signal.signal(
+                signal.SIGHUP, server.handle_exit
+            )  # a terminal that closes stops the service as SIGTERM does
         try:
-            await DrainingServer(config, runtime, rpc).serve(listening(settings.host, settings.port))
+            await server.serve(listening(settings.host, settings.port))
         finally:
             await rpc.stop(0)  # also if HTTP's port was taken
+
+
+def open_to_strangers(settings: Settings) -> str:
+    """A warning where everybody who can reach this machine can use the service; else nothing."""
+    if settings.keys_file or settings.tls_client_ca or _is_loopback(settings.host):
+        return ""
+    also = ", load and unload its models," if settings.model_control else ""
+    return (
+        f"OPEN TO EVERYBODY: the service listens on {settings.host}, beyond this machine, and asks for no key; who "
+        f"can reach it can use it{also} without being asked who they are. Set NIGHTLIFT_KEYS_FILE (`nightlift keys "
+        "create`), or NIGHTLIFT_HOST=127.0.0.1, or let a firewall or a network policy say who may connect"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def listening(host: str, port: int) -> list[socket.socket] | None:

@@ -26,6 +26,9 @@ OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_C
 OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP)|$)")
 """In names of variables that Kubernetes sets in every pod for a Service; here its name begins with nightlift."""
 
+HostPattern = Annotated[
+    str, StringConstraints(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$", to_lower=True)
+]
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/*\s]+$")]
 
 
@@ -81,8 +84,7 @@ class Settings(BaseSettings):
     side, as many as there are threads, share them."""
 
     codec_threads: int = Field(0, ge=0, le=1024)
-    """Threads that decode, render and encode; 0 takes one more than there are cores. While passes run on the CPU, as
-    many of them rest, all but one."""
+    """Threads that decode, render and encode; 0 takes one more than there are cores."""
 
     max_body_bytes: int = Field(64 * MIB, ge=1024)
     """Largest request body in bytes, on HTTP and gRPC alike."""
@@ -115,6 +117,11 @@ class Settings(BaseSettings):
     that run a model: one that is still coming counts as `max_body_bytes`, and the next ones wait, unread, with their
     senders."""
 
+    max_answer_bytes_in_flight: int = Field(256 * MIB, ge=1024)
+    """Most bytes of answers that wait at one time for their clients to read them, or one answer alone. Beyond it
+    those of clients that have not read for 2 s are dropped; if all of them read, the next answer is 503. As many
+    again over gRPC, where none can be dropped, and a caller may have half of them."""
+
     max_queue_seconds: float = Field(40.0, gt=0, le=3600)
     """Seconds of expected work that one caller may have waiting, a quarter more in all; further requests are refused
     at once, and so are those that could not be answered by their own deadline. Never more than two thirds of
@@ -126,8 +133,15 @@ class Settings(BaseSettings):
     ask for less by `X-Request-Timeout`."""
 
     head_timeout: float = Field(10.0, gt=0, le=3600)
-    """Seconds in which the head of an HTTP request must come, and the message of a gRPC call that runs no model; a
-    connection that brings no head is closed."""
+    """Seconds in which a TLS handshake must end, the head of an HTTP request come, and the message of a gRPC call
+    that runs no model; a connection that brings none of them is closed."""
+
+    answer_timeout: float = Field(30.0, gt=0, le=3600)
+    """Seconds after which a client that reads nothing of its answer over HTTP is hung up on."""
+
+    grpc_connection_age: float = Field(300.0, ge=1, le=86_400)
+    """Seconds after which a gRPC connection takes no more calls, so that its client opens another; `request_timeout`
+    and `answer_timeout` later it ends. gRPC keeps an answer for as long as its client does not read it."""
 
     drain_delay: float = Field(0.0, ge=0, le=300)
     """Seconds between the signal to stop and the moment when no new connection is taken; the service says that it is
@@ -161,6 +175,13 @@ class Settings(BaseSettings):
     root_path: Annotated[str, StringConstraints(pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")] = ""
     """Path such as `/nightlift` that a proxy takes off before it passes a request on, where it does not say so."""
 
+    allowed_hosts: Annotated[tuple[HostPattern, ...], NoDecode] = ()
+    """Names by which clients may ask for the service (the field `Host`), comma-separated, such as `photos.example` or
+    `*.photos.example`; `*` is any. Addresses, `localhost`, names without a dot, and names below `local`, `internal`,
+    `localhost`, `home.arpa`, `svc` and `svc.cluster.local`, which nobody can register, are always allowed. If it is
+    empty, every name is allowed where there are keys or TLS, and no other one where there are neither: a page of
+    somebody else could have its own name lead here."""
+
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Origins such as `https://app.example`, comma-separated, whose pages may call the service from a browser."""
 
@@ -187,7 +208,7 @@ class Settings(BaseSettings):
     trace_ratio: float = Field(1.0, ge=0, le=1)
     """Share of the traces begun here that is kept; a decision that comes with a request is followed."""
 
-    @field_validator("models", "required_models", "trusted_proxies", "cors_origins", mode="before")
+    @field_validator("models", "required_models", "trusted_proxies", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value

@@ -95,8 +95,10 @@ class TlsFiles:
             try:
                 fresh = read()
             except (OSError, ValueError) as error:
-                logger.error("%s; the certificate read before stays in use", error)
+                if watcher.reject():
+                    logger.error("%s; the certificate read before stays in use", error)
                 return None
+            watcher.accept()
             logger.info("the TLS certificate was renewed from %s", self.certificate)
             return fresh
 

@@ -22,6 +22,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's, which is imported later: the cores are shared
 
 
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Asynchronous tests run on the event loop that the service has."""
+    return "asyncio", {"use_uvloop": True}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def subnormals() -> None:
     """Keep the numbers that Hypothesis draws.

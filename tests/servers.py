@@ -41,7 +41,7 @@ class Server:
 
     def log_text(self) -> str:
         """Everything that the process wrote so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         """Wait until `/readyz` says so.
@@ -60,6 +60,16 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"the server was not ready within {seconds} s:\n{self.log_text()}")
 
+    def wait_live(self, seconds: float = START_SECONDS) -> None:
+        """Wait until it answers at all, ready or not."""
+        wait_for(lambda: self._answers("/livez"), seconds)
+
+    def _answers(self, path: str) -> bool:
+        try:
+            return httpx.get(f"{self.url}{path}", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
     def stop(self, seconds: float = 30.0) -> int:
         """Ask it to stop, and give its exit code."""
         if self.process.poll() is None:
@@ -69,18 +79,26 @@ class Server:
 
 @contextmanager
 def serving(
-    repository: Path, folder: Path, *, wait: bool = True, file_bytes: int | None = None, **settings: object
+    repository: Path,
+    folder: Path,
+    *,
+    wait: bool = True,
+    file_bytes: int | None = None,
+    log_pipe: bool = False,
+    **settings: object,
 ) -> Iterator[Server]:
     """Run `nightlift serve` over `repository`; `folder` takes its log, `settings` become NIGHTLIFT_* variables.
 
-    `file_bytes` is how large a file the process may write, as on a disk that is full; its log is such a file.
+    `file_bytes` is how large a file the process may write, as on a disk that is full; its log is such a file. With
+    `log_pipe` the log goes into a pipe that nobody reads.
     """
     ports = {"port": free_port(), "grpc_port": free_port()}
     values = {"model_repository": repository, "cpu_threads": 1, **ports, **settings}
     environment = os.environ | {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in values.items()}
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"server-{values['port']}.log"
-    with log.open("w") as out:
+    reader, writer = os.pipe() if log_pipe else (-1, -1)
+    with os.fdopen(writer, "w") if log_pipe else log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "nightlift.cli", "serve"],
             env=environment,
@@ -98,6 +116,8 @@ def serving(
         if process.poll() is None:
             process.kill()
         process.wait()
+        if log_pipe:
+            os.close(reader)
 
 
 def limit_files(size: int) -> None:

@@ -138,10 +138,11 @@ def _from_torchscript(path: Path) -> dict[str, Any]:
     inside = "network."
     state = load_torchscript(path.read_bytes()).state_dict()
     weights = {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
-    # Scripting turns every buffer into a lasting one; those that the network makes for itself are left out.
-    wanted = networks.create(name, **options).state_dict().keys()
-    weights = {key: value for key, value in weights.items() if key in wanted}
-    return {"network": name, "options": options, "state_dict": weights, "manifest": record["training"]}
+    network = networks.create(name, **options)
+    # Scripting turns every buffer into a lasting one: those that the network makes for itself are not expected.
+    if missing := network.load_state_dict(weights, strict=False).missing_keys:
+        raise ValueError(f"{path.name} lacks weights of {name}: {', '.join(missing)}")
+    return {"network": name, "options": options, "state_dict": network.state_dict(), "manifest": record["training"]}
 
 
 def _manifest_beside(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ Recipes that come with Nightlift lie in `training/recipes`; a comment gives the 
 
 from __future__ import annotations
 
+import warnings
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,13 @@ from training.datasets import Transforms, layout_names
 from training.objectives import objective_settings
 
 FOLDER = Path(__file__).parent / "recipes"
+
+RENAMED = {
+    "nightlift_cpu_dusk": "nightlift_cpu_v2",
+    "nightlift_cpu_dusk_fine": "nightlift_cpu_v2_fine",
+    "nightlift_cpu_dawn": "nightlift_cpu_v2_fused",
+}
+"""Former names of recipes, which are understood with a warning."""
 Count = Annotated[int, Field(ge=1)]
 
 DEFAULT_FRACTION = 0.1
@@ -257,10 +265,16 @@ def recipe_names() -> tuple[str, ...]:
 def load_recipe(name: str | Path) -> Recipe:
     """A recipe by its name, or from a YAML file.
 
+    Warns:
+        DeprecationWarning: the name is a former one.
+
     Raises:
         FileNotFoundError: there is no such recipe or file.
         ValueError: the recipe is wrong; the message says at which place, and what is allowed.
     """
+    if str(name) in RENAMED:
+        warnings.warn(f"the recipe {name} is called {RENAMED[str(name)]} now", DeprecationWarning, stacklevel=2)
+        name = RENAMED[str(name)]
     path = FOLDER / f"{name}.yaml" if str(name) in recipe_names() else Path(name)
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe {name}; choose a file, or one of {', '.join(recipe_names())}")

@@ -77,7 +77,7 @@ def main() -> int:
     parser.add_argument(
         "--start-from",
         type=Path,
-        help="the checkpoint that the last sitting began with; without it, the first sitting is repeated",
+        help="the checkpoint that the last stage began with; without it, the first stage is repeated",
     )
     parser.add_argument("--vgg16", type=Path, help="weights of the perceptual losses' network, where it had them")
     arguments = parser.parse_args()

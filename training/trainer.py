@@ -25,13 +25,13 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from training import _compact_state
-from training._average import Average
+from training._ema import ModelEma
 from training._holdout import Split
 from training._inputs import Inputs
 from training._journal import Journal, read_curve
-from training._means import Means
 from training._precision import prepare_method
 from training._resume import identity, require_same
+from training._running_mean import RunningMean
 from training._validation import Validation
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.objectives import Objective, Player, without_resources
@@ -116,7 +116,7 @@ class Trainer:
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
         self.losses: dict[str, float] = {}
-        self.means = Means()
+        self.means = RunningMean()
         self.compact = compact
         self.keep_compact = keep_compact
         self.processors: list[str] = []
@@ -146,7 +146,7 @@ class Trainer:
         if self.recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)
         self.fabric.to_device(self.objective)
-        self.average = Average(self.network, self.recipe.ema) if self.recipe.ema else None
+        self.average = ModelEma(self.network, self.recipe.ema) if self.recipe.ema else None
         if resume:
             self._resume()
         if self.manifest["processor"] not in self.processors:

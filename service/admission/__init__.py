@@ -5,8 +5,9 @@ request: it has the model, the caller, the deadline, and what the request is exp
 shared fairly by callers: a key is one, or without keys a client's address.
 """
 
-from service.admission._addresses import Network, forwarded_for, grpc_peer
+from service.admission._addresses import Network, forwarded_for, grpc_peer, one_caller
 from service.admission._admission import Admission, Call, Ticket
+from service.admission._answers import AnswerLimiter
 from service.admission._budget import Budget, Lease
 from service.admission._capacity import DEADLINE_MARGIN, STOP_MARGIN, CapacityLimiter, Intake
 from service.admission._deadline import within
@@ -18,6 +19,7 @@ __all__ = [
     "DEADLINE_MARGIN",
     "STOP_MARGIN",
     "Admission",
+    "AnswerLimiter",
     "Budget",
     "Call",
     "CapacityLimiter",
@@ -32,6 +34,7 @@ __all__ = [
     "add_key",
     "forwarded_for",
     "grpc_peer",
+    "one_caller",
     "open_policy",
     "read_keys",
     "revoke_key",

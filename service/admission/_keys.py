@@ -197,8 +197,10 @@ class Keyring:
         try:
             self._read()
         except ValueError as error:
-            logger.error("%s; the keys read before stay good", error)
+            if self._watcher.reject():
+                logger.error("%s; the keys read before stay good until it can be read", error)
         else:
+            self._watcher.accept()
             logger.info("API keys reloaded: %s", ", ".join(key.name for _, key in self._keys.values()) or "none")
 
     def _read(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,6 +64,9 @@ class RequestMiddleware:
                     headers["X-Request-ID"] = record.request_id
                     for name, value in HEADERS.items():
                         headers.setdefault(name, value)
+                    if location := headers.get("location"):
+                        # Starlette builds it of the field Host, which anybody may have written.
+                        headers["Location"] = urlsplit(location)._replace(scheme="", netloc="").geturl()
                     if self.runtime.phase is not Phase.SERVING:
                         headers["Connection"] = "close"
                 await send(message)

@@ -6,19 +6,21 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from service.errors import BodyTooLarge, MalformedRequest
 from service.http._body import read_body
-from service.http._origins import refuse_foreign_pages
 from service.http._timeouts import cancel_on_disconnect
 from service.protocol import DATATYPES, DataPlane, describe, parse_version, to_json
 from service.protocol.rest_codec import HEADER_LENGTH, read_header_length, read_request, write_response
 
 INLINE_BYTES = 64 * 1024
 """JSON up to this length is parsed where it is: a thread would take longer than the work."""
+
+PathName = Annotated[str, Path(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+"""A part of a path; what has control characters is refused before."""
 
 ERROR = {
     "description": "What was wrong",
@@ -132,7 +134,7 @@ async def all_statistics(request: Request) -> dict[str, Any]:
 
 @router.get("/models/{model}", summary="A model's inputs and outputs")
 @router.get("/models/{model}/versions/{version}", summary="A model's inputs and outputs", openapi_extra=VERSION)
-async def model_metadata(request: Request, model: str) -> dict[str, Any]:
+async def model_metadata(request: Request, model: PathName) -> dict[str, Any]:
     """The encoded pictures that the input also takes, as BYTES, are not listed."""
     return to_json(_plane(request).model_metadata(model, _version(request)))
 
@@ -141,7 +143,7 @@ async def model_metadata(request: Request, model: str) -> dict[str, Any]:
 @router.get(
     "/models/{model}/versions/{version}/ready", summary="Whether a model can be called", openapi_extra=VERSION
 )
-async def model_ready(request: Request, model: str) -> Response:
+async def model_ready(request: Request, model: PathName) -> Response:
     """200 if so, 404 if there is no such model, else 503."""
     plane = _plane(request)
     plane.model_metadata(model, _version(request))
@@ -151,14 +153,14 @@ async def model_ready(request: Request, model: str) -> Response:
 
 @router.get("/models/{model}/config", summary="A model's configuration")
 @router.get("/models/{model}/versions/{version}/config", summary="A model's configuration", openapi_extra=VERSION)
-async def model_config(request: Request, model: str) -> dict[str, Any]:
+async def model_config(request: Request, model: PathName) -> dict[str, Any]:
     """Triton's ModelConfig in JSON."""
     return to_json(_plane(request).model_config(model, _version(request)))
 
 
 @router.get("/models/{model}/stats", summary="A model's statistics")
 @router.get("/models/{model}/versions/{version}/stats", summary="A model's statistics", openapi_extra=VERSION)
-async def statistics(request: Request, model: str) -> dict[str, Any]:
+async def statistics(request: Request, model: PathName) -> dict[str, Any]:
     """Counters and times since the model was loaded."""
     return to_json(_plane(request).statistics(model, _version(request)))
 
@@ -167,7 +169,7 @@ async def statistics(request: Request, model: str) -> dict[str, Any]:
 @router.post("/models/{model}/versions/{version}/infer", openapi_extra=INFER_BODY | VERSION, **INFER)
 async def infer(
     request: Request,
-    model: str,
+    model: PathName,
     inference_header_content_length: Annotated[
         str | None, Header(description="Bytes of JSON before binary tensors; 0 if the body is one picture")
     ] = None,
@@ -193,9 +195,8 @@ async def repository_index(request: Request) -> list[dict[str, Any]]:
 
 
 @router.post("/repository/models/{model}/load", summary="Load or reload a model", openapi_extra=_takes(LoadRequest))
-async def load(request: Request, model: str) -> Response:
+async def load(request: Request, model: PathName) -> Response:
     """Answers when the model is ready; only where the setting `model_control` is on."""
-    refuse_foreign_pages(request, request.app.state.runtime.settings.cors_origins)
     wanted = await _read_json(request, LoadRequest)
     await _plane(request).load(model, wanted.parameters)
     return Response()
@@ -204,9 +205,8 @@ async def load(request: Request, model: str) -> Response:
 @router.post(
     "/repository/models/{model}/unload", summary="Take a model out of service", openapi_extra=_takes(UnloadRequest)
 )
-async def unload(request: Request, model: str) -> Response:
+async def unload(request: Request, model: PathName) -> Response:
     """Answers when its requests under way are finished; only where the setting `model_control` is on."""
-    refuse_foreign_pages(request, request.app.state.runtime.settings.cors_origins)
     await _read_json(request, UnloadRequest)
     await _plane(request).unload(model)
     return Response()

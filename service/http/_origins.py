@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from service.errors import Forbidden
 from service.protocol.rest_codec import HEADER_LENGTH
 
 SENT = ("Authorization", "X-Request-ID", "X-Request-Timeout", HEADER_LENGTH, "traceparent")
@@ -40,14 +39,18 @@ def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
     )
 
 
-def refuse_foreign_pages(request: Request, origins: Collection[str]) -> None:
-    """Keep pages of other origins from changing anything.
+def is_foreign(headers: Headers, origins: Collection[str]) -> bool:
+    """Whether a browser sends this request for a page of another origin than the service's own and those listed.
 
-    A browser sends their simple requests without asking first; they could not read the answer, but it would be done.
-
-    Raises:
-        Forbidden: if a browser says that it is for such a page.
+    A browser sends simple requests of any page without asking first, as those of forms; the page cannot read the
+    answer, but it would be made. `Sec-Fetch-Site` says whose page it is where the connection is encrypted or local;
+    elsewhere `Origin` is compared with the host that was asked.
     """
-    headers = request.headers
-    if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and headers.get("origin") not in origins:
-        raise Forbidden("a page of another origin may not do this; NIGHTLIFT_CORS_ORIGINS lists those that may")
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site in ("same-origin", "none") or origin in origins:
+        return False
+    if origin is None:
+        return site is not None
+    scheme, _, place = origin.partition("://")
+    port = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return place.lower().removesuffix(port) != headers.get("host", "").lower().removesuffix(port)

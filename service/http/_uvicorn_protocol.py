@@ -7,6 +7,7 @@ httptools are attributes that are not documented: docs/server.md says which vers
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
 from typing import Any
 from urllib.parse import unquote
@@ -14,7 +15,9 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.admission import AnswerLimiter
 from service.errors import MalformedRequest
+from service.http._answers import EXTENSION, UnreadAnswers
 from service.http._middleware import HEADERS
 from service.http._problems import problem_response
 
@@ -27,6 +30,8 @@ TRAILER_BYTES = 8 * 1024
 """What may come with a body and is none of it: sizes and extensions of chunks, and trailers."""
 
 CONNECTIONS = 65_536
+
+HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 UNANSWERED = 8
 """Requests that one connection may send ahead of their answers. uvicorn has a task for one at a time, and would parse
@@ -46,10 +51,13 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     header_timeout = 10.0
+    answers = AnswerLimiter(limit=512 << 20, seconds=30.0)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.url = b""
+        self._refusal = ""
+        self._unread: UnreadAnswers | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._has_told = True  # the parser, anything of the last read
         self._told_bytes = 0
@@ -58,15 +66,38 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
         super().connection_made(transport)
+        self._unread = UnreadAnswers(self.answers, transport)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._end_head()
+        if self._unread is not None:
+            self._unread.close()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol: the client does not read as quickly as it is written to."""
+        super().pause_writing()
+        if self._unread is not None:
+            self._unread.watch()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self._unread is not None:
+            self._unread.taken()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """An answer was written, and may still have to be read."""
+        if self._unread is not None:
+            self._unread.written(self.flow.write_paused)
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        if self.transport.is_closing():
+            return  # what comes behind a request that closes its connection is not looked at
         self._unset_keepalive_if_required()
         self._has_told = False
         try:
@@ -117,8 +148,12 @@ class BoundedProtocol(HttpToolsProtocol):
             return  # the same head comes again without it
         if len(self.pipeline) >= UNANSWERED:
             raise MalformedRequest(f"{UNANSWERED} requests may be sent ahead of their answers")
+        if refusal := _ambiguity(self.parser.get_http_version(), self.url, self.headers):
+            self._refusal = refusal
+            raise MalformedRequest(refusal)
         self._end_head()
         super().on_headers_complete()
+        self.scope["extensions"] = {EXTENSION: {"answers": self._unread}}  # ASGI's place for what a server adds
 
     def on_message_complete(self) -> None:
         """All of a request has come."""
@@ -140,13 +175,15 @@ class BoundedProtocol(HttpToolsProtocol):
                 cycle.keep_alive = False
                 return
             cycle.disconnected = True  # this is its answer
-        error = MalformedRequest(self._excess() or "these bytes are no request in HTTP/1.1")
+        error = MalformedRequest(self._refusal or self._excess() or "these bytes are no request in HTTP/1.1")
         path = unquote(self.url[:URL_BYTES].decode("latin-1").partition("?")[0])
         response = problem_response(error, path)
         own = ((name.lower().encode(), value.encode()) for name, value in {**HEADERS, "Connection": "close"}.items())
         headers = (*response.raw_headers, *own, *self.server_state.default_headers)
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + bytes(response.body))
+        if self._unread is not None:
+            self._unread.watch()
         self.transport.close()
 
     def _expect_head(self) -> None:
@@ -184,9 +221,29 @@ class BoundedProtocol(HttpToolsProtocol):
         return f"the head of a request may have {HEAD_BYTES} bytes" if size > HEAD_BYTES else None
 
 
-def bounded_protocol(header_timeout: float) -> type[BoundedProtocol]:
-    """The protocol with this limit on the time of a head."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"header_timeout": header_timeout})
+def bounded_protocol(header_timeout: float, answers: AnswerLimiter) -> type[BoundedProtocol]:
+    """The protocol with this limit on the time of a head, and these on answers that are not read."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"header_timeout": header_timeout, "answers": answers})
+
+
+def _ambiguity(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
+    """What of a head a proxy could understand differently, in words; empty where there is nothing of it."""
+    if version not in ("1.0", "1.1"):
+        return "the service speaks HTTP/1.1"
+    hosts = [value.strip() for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        return "a request must have the field Host exactly once"
+    if hosts and not HOST.fullmatch(hosts[0]):
+        return "the field Host must be a name or an address, and perhaps a port"
+    if not url.startswith(b"/") and url != b"*":
+        target = httptools.parse_url(url)
+        name = (target.host or b"").lower()
+        if not hosts or name != hosts[0].lower().rpartition(b":")[0 if target.port else 2].strip(b"[]"):
+            return "the request's target names another host than the field Host"
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings and (codings != [b"chunked"] or version == "1.0"):
+        return "Transfer-Encoding may be chunked and nothing else, and not in HTTP/1.0"
+    return ""
 
 
 def allow_many_connections() -> None:

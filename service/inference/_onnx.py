@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.errors import EngineUnavailable
+from service.errors import EngineUnavailable, without_folders
 from service.inference._contract import EngineInfo, Tensors
 from service.inference._onnx_cuda import BoundShape, provider_options
 from service.repository import ConfigError, ModelConfig
@@ -142,7 +142,7 @@ def _open(
             str(path), options, providers=names, provider_options=[options for _, options in providers]
         )
     except Exception as error:
-        reason = str(error).replace(str(path), path.name)
+        reason = without_folders(str(error))
         if names[0] == CPU:
             raise ConfigError(f"{config.name}: {path.name} cannot be loaded: {reason}") from error
         raise EngineUnavailable(f"{config.name} does not start on {names[0]}: {reason}") from error

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.errors import EngineUnavailable
+from service.errors import EngineUnavailable, without_folders
 from service.inference._contract import EngineInfo, Tensors
 from service.repository import ConfigError, ModelConfig
 
@@ -46,7 +46,7 @@ class TorchScriptRunner:
                 warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
                 self._module = torch.jit.load(str(path), map_location=self._device).eval()
         except RuntimeError as error:
-            reason = str(error).replace(str(path), path.name).partition("\n")[0]
+            reason = without_folders(str(error)).partition("\n")[0]
             raise ConfigError(f"{config.name}: {path.name} cannot be loaded: {reason}") from error
         self._half = config.precision == "fp16" and self._device.type == "cuda"
         self._graphs: dict[tuple[int, ...], _Graph] = {}

@@ -10,7 +10,7 @@ from service.pictures import _opencv_limit  # noqa: F401  before OpenCV
 from service.pictures._codecs._raw_kinds import is_raw, may_be_raw
 from service.pictures._decode import decode, inspect
 from service.pictures._encode import Metadata, encode
-from service.pictures._footprint import plain_pixels
+from service.pictures._footprint import PLAIN, plain_pixels
 from service.pictures._formats import (
     FORMAT_ALIASES,
     SUFFIXES,
@@ -25,6 +25,7 @@ from service.pictures._picture import Picture, to_8_bit
 
 __all__ = [
     "FORMAT_ALIASES",
+    "PLAIN",
     "SUFFIXES",
     "WRITTEN_FORMATS",
     "Header",

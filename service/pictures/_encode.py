@@ -11,7 +11,7 @@ import numpy as np
 from service.errors import InvalidParameter
 from service.pictures import _exif, _iptc, _xmp
 from service.pictures._codecs import _avif, _jpeg, _png, _tiff_writer, _webp
-from service.pictures._codecs._samples import Extras, Samples
+from service.pictures._codecs._samples import Extras, Rows, Samples
 from service.pictures._formats import PictureFormat, check_writable
 from service.pictures._picture import Picture, to_8_bit
 
@@ -44,6 +44,7 @@ def encode(
     format: PictureFormat,
     quality: int = 90,
     metadata: Metadata = Metadata.WITHOUT_LOCATION,
+    rows: Rows | None = None,
 ) -> bytes:
     """The picture as a file, keeping depth, grey, alpha, profile and metadata as far as the format can.
 
@@ -53,6 +54,7 @@ def encode(
         quality: 1 to 100, for JPEG (with the chroma subsampling that the picture came with, else 4:2:0), WebP
             and AVIF; PNG and TIFF are lossless.
         metadata: what is kept beside the pixels.
+        rows: makes the pixels, where they are not there yet: all at once, or strip by strip as they are compressed.
 
     Raises:
         InvalidParameter: the quality is out of range, or the format is not written or too small for the picture.
@@ -69,11 +71,16 @@ def encode(
         quality=quality,
         subsampling=picture.subsampling or "420",
     )
-    return _WRITERS[format](_samples(picture, format), extras)
+    return _WRITERS[format](_samples(picture, format, rows), extras)
 
 
-def _samples(picture: Picture, format: PictureFormat) -> Samples:
+def _samples(picture: Picture, format: PictureFormat, rows: Rows | None) -> Samples:
     color, alpha = picture.pixels, picture.alpha
+    plain = not (picture.is_grey or picture.is_neutral) and alpha is None and color.dtype == np.uint8
+    if rows is not None and format is PictureFormat.JPEG and plain:
+        return Samples(color, rows=rows)
+    if rows is not None:
+        rows.make_all()
     if picture.is_grey or picture.is_neutral:
         color = cv2.cvtColor(color, cv2.COLOR_RGB2GRAY)
     if picture.is_neutral:

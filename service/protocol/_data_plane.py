@@ -11,7 +11,14 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from service.admission import Ticket
-from service.errors import Forbidden, InvalidParameter, MalformedRequest, NightliftError, UnservableModel
+from service.errors import (
+    Forbidden,
+    InvalidParameter,
+    MalformedRequest,
+    NightliftError,
+    UnservableModel,
+    without_folders,
+)
 from service.inference import LoadedModel
 from service.protocol import _metadata
 from service.protocol._messages import InferenceRequest, InferenceResponse
@@ -86,7 +93,7 @@ class DataPlane:
         try:
             await self._to_the_end(self._models.load(name))
         except ConfigError as error:
-            raise UnservableModel(str(error)) from None
+            raise UnservableModel(without_folders(str(error))) from None
 
     async def unload(self, name: str) -> None:
         """Take a model out of service; its requests under way are finished first.

@@ -1,16 +1,15 @@
 """How one picture meets one network: whole, guided by a small proxy, or in tiles; then gamma, strength, protection.
 
 `plan` decides from sizes alone, `prepare` gives what the network is to see, `finish` brings its answers to every
-pixel; for the frames of a video `fit_effect`, `follow` and `apply_effect` take its place. All are synchronous and
-pure, release the GIL in the long loops, and know nothing of engines.
+pixel (`begin` leaves the pixels to be made strip by strip); for the frames of a video `fit_effect`, `follow` and
+`apply_effect` take its place. All are synchronous and pure, release the GIL in the long loops (`_native`), and know
+nothing of engines.
 """
 
-from service.rendering._ahead import compile_ahead
-from service.rendering._frames import Effect, apply_effect, fit_effect, follow
+from service.rendering._frames import Effect, apply_effect, fit_effect, follow, shows_another
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
-from service.rendering._pass import warm_up
 from service.rendering._plan import RenderPlan, plan
-from service.rendering._render import Prepared, Rendered, finish, prepare, render_array
+from service.rendering._render import Prepared, Rendered, Rendering, begin, finish, prepare, render_array
 
 __all__ = [
     "NEUTRAL",
@@ -20,13 +19,14 @@ __all__ = [
     "RenderOptions",
     "RenderPlan",
     "Rendered",
+    "Rendering",
     "apply_effect",
-    "compile_ahead",
+    "begin",
     "finish",
     "fit_effect",
     "follow",
     "plan",
     "prepare",
     "render_array",
-    "warm_up",
+    "shows_another",
 ]

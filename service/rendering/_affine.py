@@ -7,7 +7,7 @@ keeps SSIM to the network's whole result at .955, where the textbook's absolute 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +15,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract import MapLayout
 from service.errors import EngineFailed
 from service.memory import empty
-from service.rendering._fit import MARGIN, fit_rows, limit_rows, smooth_rows
-from service.rendering._kernels import light_rows
+from service.rendering import _native
+from service.rendering._native import kernel
 from service.rendering._noise import quiet
 from service.rendering._shrink import luminance
-from service.rendering._strips import in_strips
+from service.rendering._strips import run
 
 Floats = NDArray[np.float32]
 
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of Rec. ITU-R BT.601 on code values, as predicted maps have them."""
+MEAN = np.full(3, 1 / 3, np.float32)
+"""By which the channels of a term are multiplied and added up."""
 
-LIGHT_AND_TEXTURE_TERMS = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
-"""Where in 15 coefficients the terms of a map for light and texture are."""
+BASE_AND_DETAIL_TERMS = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
+
+TERMS: Mapping[int, tuple[slice, ...]] = {
+    MapLayout.GAIN_AND_OFFSET: (slice(0, 3), slice(3, 6)),
+    MapLayout.MATRIX_AND_OFFSET: (slice(0, 12, 4), slice(1, 12, 4), slice(2, 12, 4), slice(3, 12, 4)),
+    MapLayout.BASE_AND_DETAIL: BASE_AND_DETAIL_TERMS,
+    MapLayout.BASE_AND_CLEAN_DETAIL: (*BASE_AND_DETAIL_TERMS, slice(15, 16)),
+}
+"""Where in a place's coefficients the terms of the map are, by its layout."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class AffineMap:
             n = 2: y = t0 * x + t1, channel by channel.
             n = 4: y = t0 * red + t1 * green + t2 * blue + t3, colours mixed.
             n = 5: y = t0 * red' + t1 * green' + t2 * blue' + t3 * m + t4, where m is the local light, and red' and so
-            on the texture x - m (`with_light`).
+            on the texture x - m.
             n = 6: the same, and t5, equal in all channels, is a factor q: where the picture shows no noise, texture
             gets t3 instead, and its luminance q times that; 0: it does not.
     """
@@ -53,8 +61,8 @@ class AffineMap:
         """Whether it takes a picture's local light to apply it."""
         return len(self.terms) >= 5
 
-    def suited_to(self, pixels: NDArray[Any], light: tuple[int, int]) -> AffineMap:
-        """A map for light and texture, of five terms, as a picture wants it.
+    def suited_to(self, pixels: NDArray[Any], light: tuple[int, int]) -> tuple[Floats, Floats]:
+        """A map for light and texture as a picture wants it: a matrix for pixels, and what light takes beside.
 
         What is finer than 7/3 pixels may be noise, and the matrix says how much of it to keep. Of what is finer than
         a larger cell a part is no noise: the matrix grows as the cell does, until texture gets the gain of light. And
@@ -62,25 +70,21 @@ class AffineMap:
 
         Args:
             pixels: uint8 or uint16 [H, W, 3].
-            light: (height, width) of the grid whose cells' means are the local light.
+            light: (height, width) of the grid whose cells' means are the local light m.
+
+        Returns:
+            float32 [3, h, w, 3], the matrix T, colour by colour, and float32 [4, h, w, 3], of which `light_base`
+            makes what is to be added to T x: t3 * m + t4 - T m.
         """
         height, width = pixels.shape[:2]
-        terms = self.terms[:5].copy()
-        gain = terms[3]
+        terms = np.ascontiguousarray(self.terms)
         cell = (height / light[0] + width / light[1]) / 2
-        kept = _sum(terms[0] + terms[1] + terms[2]) / np.maximum(_sum(gain), 1e-6)
-        most = np.maximum(1 / np.maximum(kept, 1e-6), 1)
-        terms[:3] *= _in_all_channels(np.minimum(most, max(cell * 3 / 7, 1)))
-        if len(self.terms) == 6 and light != (height, width) and self.terms[5].any():
-            clear = self.terms[5]
-            share = _in_all_channels(quiet(pixels, _sum(gain) / np.float32(3))) * (clear > 0)
-            terms[:3] *= 1 - share
-            share *= gain
-            more = share * (clear - 1)
-            for colour, weight in enumerate(LUMINANCE):
-                terms[colour] += np.float32(weight) * more
-                terms[colour, ..., colour] += share[..., colour]
-        return AffineMap(terms)
+        looks_at_noise = len(terms) == 6 and light != (height, width) and bool(terms[5].any())
+        free_of_noise = quiet(pixels, terms[3] @ MEAN) if looks_at_noise else None
+        slopes, rest = empty((3, *terms.shape[1:]), np.float32), empty((4, *terms.shape[1:]), np.float32)
+        count = terms[0].size // 3
+        run("suit", terms, count, free_of_noise, max(cell * 3 / 7, 1), slopes, rest, pixels=count)
+        return slopes, rest
 
     @property
     def light(self) -> AffineMap:
@@ -108,24 +112,17 @@ def fit_affine(source: Floats, target: Floats) -> AffineMap:
 
     Per channel, in windows of 5 x 5 with reflected border, a = cov / (var + 1e-3 * mean^2 + 1e-6) and
     b = mean_target - a * mean_source; then a and b are averaged over the same windows, and slopes limited
-    (`limit_rows`).
+    (`limit` in native/fit.c).
     """
     height, width = source.shape[:2]
-    x, y = (np.ascontiguousarray(values, np.float32).reshape(height, -1) for values in (source, target))
+    x, y = (np.ascontiguousarray(values, np.float32) for values in (source, target))
     slope, offset, smooth, value = empty((4, *x.shape), np.float32)
     terms = empty((2, *x.shape), np.float32)
-
-    def scratch(rows: int) -> Floats:
-        return np.empty((rows, MARGIN + 3 * width + MARGIN), np.float32)
-
-    steps: tuple[Callable[[int, int], None], ...] = (
-        lambda first, last: fit_rows(x, y, first, last, scratch(8), slope, offset),
-        lambda first, last: smooth_rows(x, slope, offset, first, last, scratch(2), smooth, value),
-        lambda first, last: limit_rows(x, smooth, value, first, last, scratch(2), terms),
-    )
-    for step in steps:
-        in_strips(step, height, height * width)
-    return AffineMap(terms.reshape(2, height, width, 3))
+    pixels = height * width
+    run("fit", x, y, height, width, slope, offset, pixels=pixels)
+    run("smooth", x, slope, offset, height, width, smooth, value, pixels=pixels)
+    run("limit", x, smooth, value, height, width, terms, pixels=pixels)
+    return AffineMap(terms)
 
 
 def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
@@ -146,17 +143,14 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
     height, width, count = coefficients.shape
     if not np.isfinite(coefficients).all():
         raise EngineFailed("the model predicted an affine map that is not finite")
-    parts = {
-        6: (slice(0, 3), slice(3, 6)),
-        12: (slice(0, 12, 4), slice(1, 12, 4), slice(2, 12, 4), slice(3, 12, 4)),
-        15: LIGHT_AND_TEXTURE_TERMS,
-        16: (*LIGHT_AND_TEXTURE_TERMS, slice(15, 16)),
-    }.get(count)
+    parts = TERMS.get(count)
     if parts is None:
-        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; 6, 12, 15 or 16 are allowed")
-    terms = np.empty((len(parts), height, width, 3), np.float32)
-    for term, part in zip(terms, parts, strict=True):
-        term[...] = coefficients[..., part]
+        allowed = ", ".join(map(str, map(int, TERMS)))
+        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; allowed are {allowed}")
+    order = np.array([np.broadcast_to(np.arange(count)[part], 3) for part in parts], np.int32)
+    terms = empty((len(parts), height, width, 3), np.float32)
+    given = np.ascontiguousarray(coefficients, np.float32)
+    kernel("deal", _native.LEVEL)(given, height * width, count, order, len(parts), terms)
     return AffineMap(terms)
 
 
@@ -170,63 +164,21 @@ def evaluate(affine: AffineMap, source: Floats) -> Floats:
     return np.asarray(mixed + offset, np.float32)
 
 
-def with_light(affine: AffineMap, means: Floats, white: np.float32) -> Floats:
-    """What a map for light and texture adds to t0 * red + t1 * green + t2 * blue: t3 * m + t4 - (t0, t1, t2) m.
+def light_base(rest: Floats, means: Floats, white: np.float32) -> Floats:
+    """What the local light adds to a matrix's work on the pixels.
 
     How fine the light is decides what is texture, which may be noise and which the network may calm: the picture's
     scale counts here, not the proxy's.
 
     Args:
-        affine: of five terms, enlarged linearly over the grid.
-        means: float32 [h, w, 3], code values from 0 to 1: area means m.
+        rest: float32 [4, h, w, 3], from `AffineMap.suited_to`; enlarged linearly over the grid.
+        means: float32 [H, W, 3], code values from 0 to 1: area means.
         white: the unit of the result is 1 / white.
 
     Returns:
-        float32 [h, w, 3].
+        float32 [H, W, 3].
     """
     height, width = means.shape[:2]
-    matrix = -affine.terms[:4]
-    matrix[3] = affine.terms[4]
-    for channel in range(3):
-        matrix[channel, ..., channel] += affine.terms[3, ..., channel]
-    flat, columns = flat_terms(matrix), neighbours(width, matrix.shape[2])
-    source, base = np.ascontiguousarray(means, np.float32).reshape(height, -1), empty((height, 3 * width), np.float32)
-
-    def strip(first: int, last: int) -> None:
-        rows = np.empty((2, len(flat), 3 * width), np.float32)
-        light_rows(source, flat, *columns, first, last, white, rows, base)
-
-    in_strips(strip, height, height * width)
-    return base.reshape(means.shape)
-
-
-def _sum(values: Floats) -> Floats:
-    """Over the channels: float32 [h, w, 3] to [h, w]."""
-    return np.asarray(values @ np.ones(3, np.float32), np.float32)
-
-
-def _in_all_channels(values: Floats) -> Floats:
-    """[h, w] to float32 [h, w, 3]: arithmetic with a last axis of 1 would take several times as long."""
-    plane = np.asarray(values, np.float32)
-    return np.asarray(cv2.merge((plane, plane, plane)))
-
-
-def flat_terms(terms: Floats) -> Floats:
-    """Terms [n, h, w, 3] as the kernels take them, float32 [n, h, 3 * w], and at least two columns wide."""
-    if terms.shape[2] == 1:
-        terms = np.repeat(terms, 2, axis=2)  # the kernels read a neighbour to the right
-    return np.ascontiguousarray(terms, np.float32).reshape(*terms.shape[:2], -1)
-
-
-def neighbours(width: int, map_width: int) -> tuple[NDArray[np.int32], Floats]:
-    """For each of the 3 * width values of a row: index of the value left of it in a row of the map, and how far on.
-
-    Pixel centres are at half-integers in both, and the map's border values reach to the picture's border.
-    """
-    map_width = max(2, map_width)
-    position = (np.arange(width) + 0.5) * (map_width / width) - 0.5
-    position = np.clip(position, 0, map_width - 1)
-    column = np.minimum(position.astype(np.int32), map_width - 2)
-    left = 3 * column[:, None] + np.arange(3, dtype=np.int32)
-    fraction = (position - column).astype(np.float32)
-    return left.ravel().astype(np.int32), np.repeat(fraction, 3)
+    source, base = np.ascontiguousarray(means, np.float32), empty(means.shape, np.float32)
+    run("light_base", source, height, width, rest, *rest.shape[1:3], white, base, pixels=height * width)
+    return base

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.memory import empty
-from service.rendering._kernels import noise_rows
-from service.rendering._strips import in_strips
+from service.rendering._strips import run
 
 QUIET, NOISY = np.array([3.0, 1.5], np.float32), np.array([6.0, 3.0], np.float32)
 """Deviations of grey and of colour noise, in code values of 255, up to which it is not seen, and from which it is."""
@@ -62,13 +61,10 @@ def _deviations(pixels: NDArray[Any], height: int, width: int) -> Floats:
     step = max(1, int(min(rows / height, columns / width)) // SAMPLES)
     result = empty(((rows - 3) // step + 1, (columns - 3) // step + 1, 2), np.float32)
     unit = np.float32(255 / np.iinfo(pixels.dtype).max)
-    source = np.ascontiguousarray(pixels).reshape(rows, -1)
-
-    def strip(first: int, last: int) -> None:
-        bends = np.empty(source.shape[1], np.float32)
-        noise_rows(source, step, first, last, unit * GREY_NOISE, unit * COLOUR_NOISE, bends, result)
-
-    in_strips(strip, result.shape[0], result.shape[0] * columns)
+    source = np.ascontiguousarray(pixels)
+    units = (unit * GREY_NOISE, unit * COLOUR_NOISE)
+    deep, looked_at = source.dtype == np.uint16, result.shape[0] * columns
+    run("measure_noise", source, deep, columns, *result.shape[:2], step, *units, result, pixels=looked_at)
     return result
 
 

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract import BT709
 from service.memory import empty
 from service.pictures import Picture
-from service.rendering._kernels import BLUE, GREEN, RED, light_sums, shrink_rows
-from service.rendering._strips import in_strips
+from service.rendering import _native
+from service.rendering._strips import run
 
-LUMINANCE_WEIGHTS = np.array([RED, GREEN, BLUE], np.float32)
+LUMINANCE_WEIGHTS = np.array(BT709, np.float32)
 """Weights of luminance in Rec. ITU-R BT.709, used on code values."""
 
 Floats = NDArray[np.float32]
@@ -45,16 +46,11 @@ def shrink(picture: Picture, shape: tuple[int, int]) -> View:
     rows, columns = shape
     colour, weight = empty((rows, columns, 3), np.float32), empty((rows, columns), np.float32)
     white = np.float32(np.iinfo(picture.pixels.dtype).max)
-    alpha = np.empty((0, 0), picture.pixels.dtype) if picture.alpha is None else np.ascontiguousarray(picture.alpha)
-    pixels = np.ascontiguousarray(picture.pixels).reshape(height, -1)
-    row_edges = np.linspace(0, height, rows + 1)
-    spans = _spans(width, columns)
-
-    def strip(first: int, last: int) -> None:
-        scratch = np.empty(4 * width, np.float32)
-        shrink_rows(pixels, alpha, row_edges, *spans, first, last, white, scratch, colour, weight)
-
-    in_strips(strip, rows, height * width)
+    alpha = None if picture.alpha is None else np.ascontiguousarray(picture.alpha)
+    pixels = np.ascontiguousarray(picture.pixels)
+    sizes = (pixels.dtype == np.uint16, height, width, rows, columns)
+    spans = (np.linspace(0, height, rows + 1), *_spans(width, columns))
+    run("shrink", pixels, alpha, *sizes, *spans, white, colour, weight, pixels=height * width)
     if picture.alpha is not None:
         colour /= np.maximum(weight * white, np.finfo(np.float32).tiny)[..., None]
         colour[weight == 0] = _weighted_mean(colour, weight)
@@ -98,13 +94,14 @@ def mean_light(
         dark, lit: luminance up to which a place is wholly dark, and from which it is not dark at all.
     """
     sums = np.empty(3)
-    light_sums(colour, weight, np.float32(dark), np.float32(lit), sums)
+    colour, weight = (np.ascontiguousarray(values, np.float32) for values in (colour, weight))
+    _native.kernel("add_light", _native.LEVEL)(colour, weight, weight.size, dark, lit, sums)
     total, light, darkness = sums.tolist()
     return (light / total, darkness / total) if total else (0.0, 1.0)
 
 
 def _spans(width: int, columns: int) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats, Floats]:
-    """`begins`, `ends`, `heads` and `tails` of `shrink_rows`."""
+    """`begins`, `ends`, `heads` and `tails` of native/shrink.c."""
     edges = np.linspace(0, width, columns + 1)
     begins = edges[:-1].astype(np.int32)
     ends = np.minimum(np.ceil(edges[1:]), width).astype(np.int32)

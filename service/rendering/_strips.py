@@ -1,41 +1,26 @@
-"""Strips of rows over the machine's cores."""
+"""Kernels on the machine's cores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
+import ctypes
+from functools import partial
+from typing import Any
 
-import numpy as np
+from service.cores import together
+from service.rendering import _native
 
-from service.settings import available_cores
-
-PIXELS_PER_STRIP = 256 * 1024
-"""A strip with less pixels costs more to hand over than to compute."""
-
-STRIPS_PER_CORE = 4
-"""More strips than cores, so that a core that is busy elsewhere does not keep the others waiting."""
+PIXELS_PER_THREAD = 128 * 1024
+"""For less a thread costs more to wake than it computes."""
 
 
-def in_strips(work: Callable[[int, int], None], rows: int, pixels: int) -> None:
-    """Call `work(first, last)` on strips that cover `rows` rows, side by side; return when all are done.
+def run(name: str, *arguments: Any, pixels: int, first: int = 0) -> None:
+    """Run a kernel to its end, in this thread and in others that take strips of rows as they come.
 
     Args:
-        work: releases the GIL, and writes only what belongs to its rows.
-        rows: number of rows to cover.
-        pixels: what all the rows cost together, in pixels; small pictures stay in the calling thread.
+        name: the kernel.
+        arguments: all but its last, which says what row comes next.
+        pixels: what all of it costs, in pixels; small pictures stay in this thread.
+        first: the row to begin with.
     """
-    cores = available_cores()
-    strips = min(rows, pixels // PIXELS_PER_STRIP, STRIPS_PER_CORE * cores)
-    if strips <= 1 or cores == 1:
-        work(0, rows)
-        return
-    edges = np.linspace(0, rows, strips + 1).astype(int).tolist()
-    for done in [_threads().submit(work, *edge) for edge in pairwise(edges)]:
-        done.result()
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(available_cores(), thread_name_prefix="rendering")
+    next_row = ctypes.byref(ctypes.c_int64(first))
+    together(partial(_native.kernel(name, _native.LEVEL), *arguments, next_row), pixels // PIXELS_PER_THREAD)

@@ -8,11 +8,23 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from service.repository._tensors import AFFINE, ENHANCED, IMAGE
+from service.contract import AFFINE, ENHANCED, IMAGE
 
 # Triton's name for the way a model is run -> file name inside a version folder.
 MODEL_FILES = {"onnxruntime": "model.onnx", "pytorch": "model.pt"}
 PLATFORMS = {"onnxruntime_onnx": "onnxruntime", "pytorch_libtorch": "pytorch"}
+
+
+THREAD_COUNTS = ("intra_op_thread_count", "inter_op_thread_count")
+MAX_THREADS = 1024
+"""Threads of a pass that a configuration may ask for, as `NIGHTLIFT_CPU_THREADS` may."""
+
+MAX_INSTANCES = 64
+"""Copies of a model on every device, all its groups together: each has weights and threads of its own."""
+
+MAX_WARMUP_PASSES = 100
+MAX_WARMUP_PIXELS = 16_000_000
+"""Of one batch of a warm-up."""
 
 
 def refusals(proto: Any, folder_name: str) -> Iterator[str]:
@@ -48,6 +60,12 @@ def refusals(proto: Any, folder_name: str) -> Iterator[str]:
         yield f"default_model_filename {proto.default_model_filename!r} must be a plain file name"
     if any(group.kind == pb.ModelInstanceGroup.KIND_MODEL for group in proto.instance_group):
         yield "instance_group kind KIND_MODEL is not supported; use KIND_CPU, KIND_GPU or KIND_AUTO"
+    if sum(max(1, group.count) for group in proto.instance_group) > MAX_INSTANCES:
+        yield f"instance_group asks for more than the {MAX_INSTANCES} instances allowed on a device"
+    for name in THREAD_COUNTS:
+        text = proto.parameters[name].string_value.strip() if name in proto.parameters else ""
+        if text.isdecimal() and (len(text) > 9 or int(text) > MAX_THREADS):
+            yield f"parameter {name} is {text[:32]!r}; at most {MAX_THREADS} threads are allowed"
     for accelerator in proto.optimization.execution_accelerators.gpu_execution_accelerator:
         if accelerator.name != "tensorrt":
             yield f"gpu_execution_accelerator {accelerator.name!r} is not known here; allowed is 'tensorrt'"
@@ -56,6 +74,11 @@ def refusals(proto: Any, folder_name: str) -> Iterator[str]:
             yield f"warm-up {sample.name!r}: input_data_file is not supported; use zero_data or random_data"
         if len(sample.inputs) != 1 or any(len(tensor.dims) != 3 for tensor in sample.inputs.values()):
             yield f"warm-up {sample.name!r}: there must be one input, whose dims are height, width, 3"
+            continue
+        height, width, _ = next(iter(sample.inputs.values())).dims
+        if sample.count > MAX_WARMUP_PASSES or max(1, sample.batch_size) * height * width > MAX_WARMUP_PIXELS:
+            most = f"{MAX_WARMUP_PASSES} passes of {MAX_WARMUP_PIXELS} pixels"
+            yield f"warm-up {sample.name!r}: at most {most} are allowed"
 
 
 def _tensor_refusals(proto: Any) -> Iterator[str]:

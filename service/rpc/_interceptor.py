@@ -6,15 +6,18 @@ import inspect
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from service.admission import Call, Scope, forwarded_for, grpc_peer
+from service.admission import Call, Scope, forwarded_for, grpc_peer, one_caller
 from service.errors import MalformedRequest, NightliftError
 from service.protocol.grpc_codec import check_structure, passing_bytes
+from service.rpc._answers import UnreadAnswers
 from service.rpc._message_limiter import MessageLimiter
+from service.rpc._short_messages import ShortMessages, short
 from service.runtime import Runtime
 from service.telemetry import recorded
 
@@ -43,15 +46,21 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         runtime: gives tickets for calls, before their message is read.
         inferences, others: read the messages of calls that are not open to everybody; those that run a model, which
             may be long and slow to come, must not keep the others waiting.
+        answers: count answers until they have been read.
     """
 
-    def __init__(self, runtime: Runtime, inferences: MessageLimiter, others: MessageLimiter) -> None:
+    def __init__(
+        self, runtime: Runtime, inferences: MessageLimiter, others: MessageLimiter, answers: UnreadAnswers
+    ) -> None:
         self._metrics = runtime.metrics
         self._max_structure = runtime.settings.max_json_bytes
         self._trusted = runtime.settings.trusted_proxies
         self._admission = runtime.admission
         self._inferences = inferences
         self._others = others
+        self._answers = answers
+        self._probes = ShortMessages(runtime.settings.head_timeout)
+        self._streams = ShortMessages(runtime.settings.head_timeout)
 
     async def intercept_service(
         self,
@@ -62,21 +71,54 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(details)
         if handler is None or not _is_implemented(handler):
             return None
+        if scope_needed(details.method) is None:
+            return self._open(details.method, handler)
         handler = _parsing_inside(handler, self._max_structure)
         if handler.unary_unary is None:
-            return handler if scope_needed(details.method) is None else None
-        if scope_needed(details.method) is None:
-            return grpc.unary_unary_rpc_method_handler(
-                self._bounded(details.method, handler.unary_unary),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
+            return None
         # As a stream, of one request: gRPC reads the request of any other call before it asks us anything.
         return grpc.stream_unary_rpc_method_handler(
             self._bounded(details.method, self._admitted(details.method, handler.unary_unary)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+    def _open(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        """A call that needs no key: its messages are short, and are read when it is their turn."""
+        messages = self._streams if handler.stream_stream else self._probes
+        options = {
+            "request_deserializer": short(handler.request_deserializer),
+            "response_serializer": handler.response_serializer,
+        }
+
+        def caller(context: grpc.aio.ServicerContext) -> str:
+            return one_caller(grpc_peer(context.peer()))
+
+        if answer := handler.unary_unary:
+
+            async def answered(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
+                return await answer(_present(await messages.receive(requests, caller(context))), context)
+
+            return grpc.stream_unary_rpc_method_handler(self._bounded(method, answered), **options)
+
+        async def streamed(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            async def received() -> AsyncIterator[Any]:
+                while (request := await messages.receive(requests, caller(context))) is not None:
+                    yield request
+
+            try:
+                if handler.unary_stream:
+                    request = _present(await messages.receive(requests, caller(context)))
+                    answers = handler.unary_stream(request, context)
+                else:
+                    answers = handler.stream_stream(received(), context)
+                async with aclosing(answers):
+                    async for part in answers:
+                        yield part
+            except NightliftError as error:
+                await self._refuse(context, error)
+
+        return grpc.stream_stream_rpc_method_handler(streamed, **options)
 
     def _admitted(self, method: str, answer: Answer) -> Answer:
         need = scope_needed(method)
@@ -107,6 +149,8 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                 record.route = method
                 try:
                     result = await answer(request, context)
+                    if isinstance(result, bytes):  # that of a model; all others are short
+                        self._answers.hold(len(result), one_caller(grpc_peer(context.peer())), context)
                     record.answered(200, grpc.StatusCode.OK.name)
                     return result
                 except NightliftError as error:
@@ -131,6 +175,12 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                 )
             )
         await context.abort(error.code, error.detail)
+
+
+def _present(message: Any) -> Any:
+    if message is None:
+        raise MalformedRequest("the call brought no message")
+    return message
 
 
 def _is_implemented(handler: grpc.RpcMethodHandler) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import grpc
 from google.protobuf.message import Message
 
 from service.admission import Budget
-from service.errors import BodyTooSlow, MalformedRequest, Unavailable
+from service.errors import BodyTooSlow, ClientGone, MalformedRequest, Unavailable
 
 
 class MessageLimiter:
@@ -39,6 +40,7 @@ class MessageLimiter:
         Raises:
             Unavailable: if there was no room for it in time.
             BodyTooSlow: if it did not come in time.
+            ClientGone: if the client left.
             MalformedRequest: if the call ends without one.
         """
         async with AsyncExitStack() as held:
@@ -47,6 +49,8 @@ class MessageLimiter:
                 async with asyncio.timeout(self._seconds):
                     lease = await held.enter_async_context(self._budget.hold(self._limit, caller))
                     message = await anext(messages, None)
+            except grpc.aio.BaseError:
+                raise ClientGone("the client left before its message had come") from None
             except TimeoutError:
                 if lease is None:
                     raise Unavailable("too many bytes are being sent to the service at this moment") from None

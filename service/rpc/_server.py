@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from service.protocol import DataPlane
+from service.rpc._answers import UnreadAnswers
 from service.rpc._health import HealthServicer
 from service.rpc._interceptor import AdmissionInterceptor
 from service.rpc._message_limiter import MessageLimiter
@@ -28,14 +29,26 @@ OTHERS_COMING = 2
 OTHERS_ANSWERED = 1 << 20
 """Bytes of such messages that may be held beside, while their calls are answered."""
 
+CONCURRENT_CALLS = 4096
+"""Calls that may be under way at one time, streams among them; more are RESOURCE_EXHAUSTED."""
+
+CONNECTION_CALLS = 256
+"""As many of one connection; its client holds further ones back."""
+
+UNREAD_BYTES = 64 * 1024
+"""Bytes of a call that may come before its message is read."""
+
+METADATA_BYTES = 16 * 1024
+"""Bytes of a call's metadata."""
+
 
 class RpcServer:
     """gRPC over a runtime whose life somebody else manages.
 
     Requests are limited to the setting `max_body_bytes`, as on HTTP, and those that run a model, all that are here at
     one time, to `max_body_bytes_in_flight`. The others have `OTHERS_COMING` times `max_body_bytes` and
-    `OTHERS_ANSWERED` of their own; those open to everybody are not counted. Answers are not limited. Without
-    TLS files nothing is encrypted.
+    `OTHERS_ANSWERED` of their own; of those open to everybody `AT_ONCE` are read at one time, and they must be short.
+    Answers count until they are read. Without TLS files nothing is encrypted.
     """
 
     def __init__(self, runtime: Runtime, tls: TlsFiles | None = None) -> None:
@@ -47,13 +60,30 @@ class RpcServer:
             ("grpc.max_send_message_length", -1),
             # Without this, a second server on the same port would start and silently take half of the calls.
             ("grpc.so_reuseport", 0),
+            # What a client may send of a call that nobody reads; otherwise it is 4 MiB. A message that is read gets
+            # as much as it needs.
+            ("grpc.http2.lookahead_bytes", UNREAD_BYTES),
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.max_concurrent_streams", CONNECTION_CALLS),
+            ("grpc.max_metadata_size", METADATA_BYTES),
+            ("grpc.server_handshake_timeout_ms", round(1000 * settings.head_timeout)),
+            # An old connection takes no more calls, and ends when those under way have had their time: a client that
+            # does not read its answer would have it kept for ever.
+            ("grpc.max_connection_age_ms", round(1000 * settings.grpc_connection_age)),
+            ("grpc.max_connection_age_grace_ms", round(1000 * (settings.request_timeout + settings.answer_timeout))),
+            # A client that reads nothing at all does not answer pings either.
+            ("grpc.keepalive_time_ms", round(1000 * settings.answer_timeout)),
+            ("grpc.keepalive_timeout_ms", round(1000 * settings.answer_timeout)),
+            ("grpc.http2.max_pings_without_data", 0),
         ]
         self._credentials = tls.credentials() if tls else None
         longest = settings.max_body_bytes
         inferences = MessageLimiter(longest, settings.max_body_bytes_in_flight, settings.request_timeout)
         others = MessageLimiter(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.head_timeout)
-        interceptor = AdmissionInterceptor(runtime, inferences, others)
-        self._server = grpc.aio.server(interceptors=[interceptor], options=options)
+        interceptor = AdmissionInterceptor(runtime, inferences, others, UnreadAnswers(runtime.rpc_answers))
+        self._server = grpc.aio.server(
+            interceptors=[interceptor], options=options, maximum_concurrent_rpcs=CONCURRENT_CALLS
+        )
         plane = DataPlane(runtime)
         servicer = InferenceServicer(plane)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)

@@ -4,36 +4,71 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from textwrap import indent
+from typing import Any, Literal
 
-from service.telemetry._metrics import LOST_LOG_LINES
+from service.telemetry._log_writer import LogWriter, release_standard_error
 from service.telemetry._requests import current_request
 
 TEXT = "%(asctime)s %(levelname)-7s %(message)s"
 
+LONGEST_MESSAGE = 8 * 1024
+"""Characters of a message that are written."""
+
+# Characters that end a line, or change what a terminal shows of it: C0, DEL, C1, and Unicode's line separators.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != 0x09} | {
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
+_UNSEEN = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+"""Those that JSON leaves as they are, in its own notation."""
+
 
 def configure_logging(level: str, format: Literal["text", "json"]) -> None:
-    """Send every log line of the process to standard error; `level` is the name of the least severity shown."""
-    handler = LossyHandler(sys.stderr)
+    """Send every log line of the process to standard error; `level` is the name of the least severity shown.
+
+    Nothing waits for who reads them: lines are written by a thread of their own, and lost where it falls behind.
+    """
+    handler = QueuedHandler(LogWriter(release_standard_error()))
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter(TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-class LossyHandler(logging.StreamHandler[TextIO]):
-    """Counts the lines that cannot be written, on a full disk or to a reader who has gone, and goes on."""
+class QueuedHandler(logging.Handler):
+    """Formats a line where it is logged, which knows the request, and hands it over to be written."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """See logging.Handler, which would write a traceback to the same place."""
-        if isinstance(sys.exc_info()[1], OSError):
-            LOST_LOG_LINES.inc()
-        else:
-            super().handleError(record)
+    def __init__(self, writer: LogWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        try:
+            self._writer.write(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Write what still waits, as far as it is read."""
+        self._writer.close()
+        super().close()
 
 
 class TextFormatter(logging.Formatter):
-    """For people; lines that belong to a request end with its id in brackets."""
+    """For people; lines that belong to a request end with its id in brackets.
+
+    A message is one line, whatever it quotes; tracebacks alone take more.
+    """
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """See logging.Formatter; indented, so that no line of it looks like a line of the log."""
+        return indent(super().formatException(ei), "    ")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """See logging.Formatter."""
+        record.message = record.message[:LONGEST_MESSAGE].translate(_CONTROLS)
+        return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
@@ -50,7 +85,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": record.getMessage()[:LONGEST_MESSAGE],
         }
         if (request := current_request()) is not None:
             line["request_id"] = request.request_id
@@ -60,4 +95,4 @@ class JsonFormatter(logging.Formatter):
                 line["key"] = request.key
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line, ensure_ascii=False).translate(_UNSEEN)

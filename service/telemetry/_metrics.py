@@ -94,6 +94,8 @@ class Metrics:
         self.cancelled = counter(
             "cancelled", "Requests whose client had gone, by the place where it was noticed", "at"
         )
+        self.unread_answers = counter("unread_answers", "Answers that were dropped because nobody read them")
+        self.unread_answer_bytes = gauge("unread_answer_bytes", "Bytes of answers that clients have not read yet")
         self.batch_size = histogram("batch_size", "Pictures in a pass of the network", ("model",), COUNTS)
         self.batch_pixels = histogram("batch_pixels", "Pixels in a pass of the network", ("model",), PIXELS)
         self.batches = counter("batches", "Passes of the network, by why their batch was cut", "model", "closed_by")

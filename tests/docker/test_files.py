@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +16,13 @@ import pytest
 import yaml
 
 from service.admission import DEADLINE_MARGIN, STOP_MARGIN
+from service.pictures import PLAIN, Header, PictureFormat, plain_pixels
 from service.settings import Settings
 from service.telemetry import Metrics
 from tests.docker.conftest import DOCKER, ROOT, run
 
 ALERTS = yaml.safe_load((DOCKER / "prometheus" / "rules" / "alerts.yml").read_text())
+AVIF = PictureFormat.AVIF
 NAMES = [rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
@@ -91,6 +95,47 @@ def test_compose_takes_every_profile(profile: str) -> None:
     run("docker-compose", "--profile", profile, "config", "--quiet")
 
 
+def test_every_service_of_compose_has_as_few_rights_and_as_much_memory_as_it_needs() -> None:
+    profiles = [word for profile in ("gpu", "triton", "scale") for word in ("--profile", profile)]
+    config = json.loads(run("docker-compose", *profiles, "config", "--format", "json"))
+    for name, service in config["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"], name
+        assert int(service["mem_limit"]) > 0, name
+        assert {port["host_ip"] for port in service.get("ports", ())} <= {"127.0.0.1"}, name
+
+
+@pytest.mark.parametrize(
+    ("address", "password", "starts"),
+    [
+        ("127.0.0.1", "nightlift", True),
+        ("0.0.0.0", "nightlift", False),
+        ("192.168.1.5", "nightlift", False),
+        ("0.0.0.0", "of our own", True),
+    ],
+)
+def test_grafana_is_not_published_with_a_password_that_everybody_knows(
+    address: str, password: str, starts: bool, tmp_path: Path
+) -> None:
+    _, _, script = COMPOSE["services"]["grafana"]["entrypoint"]
+    script = script.replace("$$", "$").replace("exec /run.sh", "echo started")
+    environment = {"PUBLISH_ADDRESS": address, "GF_SECURITY_ADMIN_PASSWORD": password, "PATH": os.environ["PATH"]}
+    outcome = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (outcome.stdout == "started\n") is starts
+    assert starts or "GRAFANA_PASSWORD" in outcome.stderr
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])
+def test_kubernetes_lets_nobody_in_who_is_not_named(overlay: str) -> None:
+    documents = yaml.safe_load_all(run("kubectl", "kustomize", DOCKER / "kubernetes" / "overlays" / overlay))
+    (policy,) = (d for d in documents if d["kind"] == "NetworkPolicy")
+    assert all(rule["from"] for rule in policy["spec"]["ingress"])
+    pod = front_end(overlay)["template"]["spec"]
+    assert pod["topologySpreadConstraints"]
+    assert "ephemeral-storage" in pod["containers"][0]["resources"]["limits"]
+
+
 def test_triton_wants_no_gpu_where_compose_is_told_so() -> None:
     files = ("-f", "docker-compose.yml", "-f", "docker/triton-on-cpu.yml")
     config = run("docker-compose", *files, "--profile", "triton", "config", "--format", "json")
@@ -156,8 +201,45 @@ def test_compose_sets_only_settings_that_exist() -> None:
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt", "requirements-export.txt"])
 def test_pinned_requirements_are_those_of_the_environment(name: str) -> None:
     wanted = {line.partition("==")[0] for line in load(DOCKER / "pin.py").pinned()[name].splitlines()[1:]}
-    kept = (DOCKER / name).read_text().splitlines()[1:]
-    assert {line.partition("==")[0] for line in kept} == wanted, "run docker/pin.py"
+    kept = re.findall(r"^([\w.-]+)==", (DOCKER / name).read_text(), re.M)
+    assert set(kept) == wanted, "run docker/pin.py"
+
+
+@pytest.mark.parametrize("path", sorted(DOCKER.glob("requirements*.txt")), ids=lambda path: path.name)
+def test_every_requirement_of_an_image_is_one_version_with_its_hashes(path: Path) -> None:
+    """pip installs nothing else then: a package that was replaced on its index does not get into an image."""
+    entries = re.split(r"\n(?=\S)", path.read_text().strip())
+    entries = [entry for entry in entries if not entry.startswith("#")]
+    assert entries
+    for entry in entries:
+        assert re.match(r"[\w.-]+==[\w.+]+ \\\n    --hash=sha256:[0-9a-f]{64}", entry), entry[:60]
+
+
+def test_every_image_that_is_named_can_be_pinned_by_its_digest() -> None:
+    """And a digest that is there is replaced, so that the command renews it."""
+    pins = load(DOCKER / "pin_images.py")
+    digests = [f"sha256:{letter * 64}" for letter in "ab"]
+    for name in pins.FILES:
+        text = (ROOT / name).read_text()
+        found = pins.images(text)
+        assert len(found) == len(set(re.findall(r"\w+_IMAGE(?::-|=)\S+", text)))
+        for digest in digests:
+            text = pins.pinned(text, lambda name, digest=digest: digest)
+            assert pins.images(text) == dict.fromkeys(found, digest)
+        assert digests[0] not in text
+
+
+def test_the_workflow_says_what_is_in_an_image_and_where_it_comes_from() -> None:
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "image.yml").read_text())["jobs"]["image"]
+    steps = {step.get("uses", step.get("run", "")).partition("@")[0]: step.get("with", {}) for step in job["steps"]}
+    assert steps["docker/build-push-action"]["sbom"] is True
+    assert steps["docker/build-push-action"]["provenance"] == "mode=max"
+    assert steps["anchore/sbom-action"]["format"] == "cyclonedx-json"
+    assert {"actions/attest-build-provenance", "actions/attest-sbom"} <= steps.keys()
+    assert {Path(one["file"]) for one in job["strategy"]["matrix"]["include"]} == {
+        Path("docker/Dockerfile"),
+        Path("docker/Dockerfile.cuda"),
+    }
 
 
 def test_dashboards_are_those_that_their_script_writes() -> None:
@@ -200,10 +282,13 @@ def in_bytes(size: str) -> int:
 def needed_memory() -> float:
     """What docs/operations.md (Memory) says of the default settings, all at their bounds at one time."""
     bound = {name: field.default for name, field in Settings.model_fields.items() if name.startswith("max_")}
-    pictures = max(8 * bound["max_pixels_in_flight"], 42 * bound["max_pixels"])  # or one alone, that needs most
+    per_pixel = plain_pixels(Header(AVIF, 1000, 1000, has_alpha=True), AVIF) * PLAIN / 1e6
+    pictures = max(PLAIN * bound["max_pixels_in_flight"], per_pixel * bound["max_pixels"])
     pixels = pictures + 700 * bound["max_whole_pixels"]
-    http, grpc = bound["max_body_bytes_in_flight"], bound["max_body_bytes_in_flight"] + bound["max_body_bytes"]
-    return 0.5e9 + pixels + http + grpc
+    bodies = bound["max_body_bytes_in_flight"] + bound["max_body_bytes"]
+    # Over HTTP and gRPC; and gRPC's other messages: two that are short, and two open ones, which are there twice.
+    messages = 2 * bodies + (2 + 2 * 2) * bound["max_body_bytes"]
+    return 0.5e9 + pixels + messages + 2 * bound["max_answer_bytes_in_flight"]
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "triton"])

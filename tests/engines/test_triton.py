@@ -18,7 +18,7 @@ from service.settings import Settings
 from service.telemetry import Metrics
 from tests.engines.traffic import CLIENTS, assert_clear, traffic_on
 from tests.repositories import brightened, make_repository
-from tests.service.inference.runners import eventually, picture, run
+from tests.service.inference.runners import eventually, picture
 from tests.triton_server import TritonServer
 
 WANTED = (ENHANCED,)
@@ -36,11 +36,11 @@ def triton_settings(server: TritonServer, root: Path, **more: object) -> Setting
     )
 
 
-def test_killed_and_restarted_under_load(small_triton: Small, caplog: pytest.LogCaptureFixture) -> None:
+async def test_killed_and_restarted_under_load(small_triton: Small, caplog: pytest.LogCaptureFixture) -> None:
     """Every request gets its picture or a clear 503, and readiness goes and comes back."""
     server, root = small_triton
 
-    async def scenario() -> None:
+    with caplog.at_level(logging.WARNING, logger="nightlift"):
         async with traffic_on(triton_settings(server, root)) as traffic:
             runtime = traffic.runtime
             assert await traffic.ready()
@@ -58,18 +58,15 @@ def test_killed_and_restarted_under_load(small_triton: Small, caplog: pytest.Log
             assert len(traffic.refused) <= refused + CLIENTS
         assert traffic.answers[-1].status_code == 200
         assert_clear(traffic.refused)
-
-    with caplog.at_level(logging.WARNING, logger="nightlift"):
-        run(scenario)
     assert "Triton is not ready" in caplog.text
     assert "Triton is ready" in caplog.text
 
 
-def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -> None:
+async def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -> None:
     root = make_repository(tmp_path / "models", extra=ON_CPU)
     server = TritonServer(root, tmp_path)
 
-    async def scenario() -> None:
+    try:
         metrics = Metrics()
         models = Models(ModelRepository(root), triton_settings(server, root), metrics)
         await models.load("brighten")
@@ -88,18 +85,15 @@ def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Path) -
         await eventually(lambda: not models.ready(["brighten"]))
         assert metrics.registry.get_sample_value("nightlift_device_faults_total", labels) == 1
         await models.close()
-
-    try:
-        run(scenario)
     finally:
         server.stop()
 
 
-def test_a_model_that_still_loads_is_served_as_soon_as_it_has(tmp_path: Path) -> None:
+async def test_a_model_that_still_loads_is_served_as_soon_as_it_has(tmp_path: Path) -> None:
     """The server answers long before its model does: slow warming keeps the model loading for a while."""
     root = make_repository(tmp_path / "models", slow=1.0, extra=f"{ON_CPU} {WARMED}")
 
-    async def scenario(server: TritonServer) -> None:
+    with TritonServer(root, tmp_path, ["--model-control-mode=explicit"]) as server:
         models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
         await models.load("brighten")
         async with InferenceServerClient(server.grpc_url) as triton:
@@ -116,45 +110,34 @@ def test_a_model_that_still_loads_is_served_as_soon_as_it_has(tmp_path: Path) ->
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
         await models.close()
 
-    with TritonServer(root, tmp_path, ["--model-control-mode=explicit"]) as server:
-        run(lambda: scenario(server))
 
-
-def test_a_busy_server_is_waited_for_and_a_silent_one_is_not(small_triton: Small) -> None:
+async def test_a_busy_server_is_waited_for_and_a_silent_one_is_not(small_triton: Small) -> None:
     server, root = small_triton
-
-    async def scenario() -> None:
-        models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
-        await models.load("brighten")
-        queue = models.get("brighten").queue
-        seen = []
-        held = asyncio.create_task(asyncio.to_thread(server.suspend, POLL_TIMEOUT + POLL_SECONDS + 0.3))
-        while not held.done():
-            seen.append(models.ready(["brighten"]))
-            await asyncio.sleep(0.02)
-        assert all(seen)
-        outcome = await queue.submit(picture(1), WANTED)
-        np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
-        held = asyncio.create_task(asyncio.to_thread(server.suspend, 3 * (POLL_TIMEOUT + POLL_SECONDS)))
-        await eventually(lambda: not models.ready(["brighten"]), 2.5 * (POLL_TIMEOUT + POLL_SECONDS))
-        await held
-        await eventually(lambda: models.ready(["brighten"]), 5)
-        await models.close()
-
-    run(scenario)
+    models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
+    await models.load("brighten")
+    queue = models.get("brighten").queue
+    seen = []
+    held = asyncio.create_task(asyncio.to_thread(server.suspend, POLL_TIMEOUT + POLL_SECONDS + 0.3))
+    while not held.done():
+        seen.append(models.ready(["brighten"]))
+        await asyncio.sleep(0.02)
+    assert all(seen)
+    outcome = await queue.submit(picture(1), WANTED)
+    np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
+    held = asyncio.create_task(asyncio.to_thread(server.suspend, 3 * (POLL_TIMEOUT + POLL_SECONDS)))
+    await eventually(lambda: not models.ready(["brighten"]), 2.5 * (POLL_TIMEOUT + POLL_SECONDS))
+    await held
+    await eventually(lambda: models.ready(["brighten"]), 5)
+    await models.close()
 
 
-def test_batches_cross_the_wire_together(small_triton: Small) -> None:
+async def test_batches_cross_the_wire_together(small_triton: Small) -> None:
     server, root = small_triton
-
-    async def scenario() -> None:
-        models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
-        await models.load("brighten")
-        queue = models.get("brighten").queue
-        outcomes = await asyncio.gather(*(queue.submit(picture(value), WANTED) for value in range(20)))
-        for value, outcome in enumerate(outcomes):
-            np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(value)))
-        assert max(outcome.batch for outcome in outcomes) > 4
-        await models.close()
-
-    run(scenario)
+    models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
+    await models.load("brighten")
+    queue = models.get("brighten").queue
+    outcomes = await asyncio.gather(*(queue.submit(picture(value), WANTED) for value in range(20)))
+    for value, outcome in enumerate(outcomes):
+        np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(value)))
+    assert max(outcome.batch for outcome in outcomes) > 4
+    await models.close()

@@ -116,7 +116,7 @@ def test_card_tells_what_the_manifest_knows(exported: Exported) -> None:
     assert "CC BY-NC 4.0" in notice
 
 
-def test_card_tells_of_every_sitting(tmp_path: Path) -> None:
+def test_card_tells_of_every_stage(tmp_path: Path) -> None:
     first = {**TRAINING, "command": "nightlift train small --data LOLv1", "steps_done": 700, "git_revision": "abc"}
     first["recipe"] = {**TRAINING["recipe"], "title": "The small one", "data": {"pairs": {"layout": "lolv1"}}}
     checkpoint = torch.load(save_checkpoint(tmp_path / "best.pt"), weights_only=True)
@@ -125,7 +125,7 @@ def test_card_tells_of_every_sitting(tmp_path: Path) -> None:
     card = (tmp_path / "models/zero_dce_improved/MODEL_CARD.md").read_text()
     assert card.index("nightlift train small") < card.index("nightlift train zero_dce_improved")
     assert "- The small one: 700 steps, seed 1143, 20 minutes, code `abc`" in card
-    assert "Data: LOLv1" in card  # the last sitting has not seen it
+    assert "Data: LOLv1" in card  # the last stage has not seen it
 
 
 @pytest.mark.parametrize(

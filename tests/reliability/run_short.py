@@ -13,6 +13,8 @@ import sys
 MODULES: dict[str, tuple[str, ...]] = {
     "tests.reliability.bursts": ("--seconds", "3"),
     "tests.reliability.fuzz": ("--requests", "400", "--sockets", "60"),
+    "tests.reliability.hostile": ("--minutes", "0.5"),
+    "tests.reliability.memory": ("--sum-only",),
     "tests.reliability.overload": ("--seconds", "5", "--times", "3"),
     "tests.reliability.refusals": ("--requests", "200"),
     "tests.reliability.restarts": ("--restarts", "2", "--kills", "1"),

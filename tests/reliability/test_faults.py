@@ -10,8 +10,6 @@ import asyncio
 import logging
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,7 +28,7 @@ from tests.repositories import make_repository
 from tests.servers import limit_files, serving
 from tests.service.conftest import metric
 from tests.service.inference.graphs import make_fragile, make_greedy
-from tests.service.inference.runners import eventually, run
+from tests.service.inference.runners import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTO = encoded(dark_scene(size=(48, 64)))
@@ -81,101 +79,83 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_the_engine_crashes(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
-        async with service_over(make_repository(tmp_path, slow=0.5)) as service:
-            running = asyncio.create_task(service.enhance())
-            await eventually(lambda: service.count("batch_size_count", model="brighten") == 1)
-            os.kill(service.runtime.models.engines.worker_pids()["cpu"], signal.SIGKILL)
-            answer = await running
-            assert answer.status_code == 503
-            await service.refusal(answer, "engine-unavailable")
-            assert answer.headers["retry-after"]
-            await eventually(lambda: service.runtime.ready, RETURN_SECONDS)
-            assert (await service.enhance()).status_code == 200
-            assert service.faults(Fault.CRASHED) == 1
-            assert service.count("worker_restarts_total", device="cpu") == 1
-
-    run(scenario)
+async def test_the_engine_crashes(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    async with service_over(make_repository(tmp_path, slow=0.5)) as service:
+        running = asyncio.create_task(service.enhance())
+        await eventually(lambda: service.count("batch_size_count", model="brighten") == 1)
+        os.kill(service.runtime.models.engines.worker_pids()["cpu"], signal.SIGKILL)
+        answer = await running
+        assert answer.status_code == 503
+        await service.refusal(answer, "engine-unavailable")
+        assert answer.headers["retry-after"]
+        await eventually(lambda: service.runtime.ready, RETURN_SECONDS)
+        assert (await service.enhance()).status_code == 200
+        assert service.faults(Fault.CRASHED) == 1
+        assert service.count("worker_restarts_total", device="cpu") == 1
     assert "the worker process of cpu is gone: crashed" in log.text
     assert "is back" in log.text
 
 
 @pytest.mark.parametrize(("poison", "kind"), [(13, Fault.DEVICE_LOST), (14, Fault.HUNG)])
-def test_the_device_is_lost_or_a_pass_hangs(
+async def test_the_device_is_lost_or_a_pass_hangs(
     tmp_path: Path, log: pytest.LogCaptureFixture, poison: int, kind: Fault
 ) -> None:
     """The words of a sticky CUDA error, and a loop without end."""
-
-    async def scenario() -> None:
-        async with service_over(make_fragile(tmp_path), inference_timeout=2.0) as service:
-            answer = await service.enhance(encoded(constant(poison)))
-            assert answer.status_code == 503
-            await service.refusal(answer, "engine-unavailable")
-            assert not service.runtime.ready
-            await eventually(lambda: service.runtime.ready, RETURN_SECONDS)
-            assert (await service.enhance()).status_code == 200
-            assert service.faults(kind) == 1
-
-    run(scenario)
+    async with service_over(make_fragile(tmp_path), inference_timeout=2.0) as service:
+        answer = await service.enhance(encoded(constant(poison)))
+        assert answer.status_code == 503
+        await service.refusal(answer, "engine-unavailable")
+        assert not service.runtime.ready
+        await eventually(lambda: service.runtime.ready, RETURN_SECONDS)
+        assert (await service.enhance()).status_code == 200
+        assert service.faults(kind) == 1
     assert f"the worker process of cpu is gone: {kind}" in log.text
 
 
 @pytest.mark.parametrize("isolation", ["process", "none"])
-def test_memory_runs_out(tmp_path: Path, log: pytest.LogCaptureFixture, isolation: str) -> None:
-    async def scenario() -> None:
-        root = make_greedy(make_repository(tmp_path), "greedy", fits=1)
-        async with service_over(root, engine_isolation=isolation, max_batch_pixels=10**9) as service:
-            queue = service.runtime.models.get("greedy").queue
-            whole = encoded(dark_scene(size=(48, 64)))
-            answers = await asyncio.gather(*(service.enhance(whole, "greedy") for _ in range(6)))
-            assert {answer.status_code for answer in answers} <= {200, 503}
-            for answer in answers:
-                if answer.status_code == 503:
-                    await service.refusal(answer, "engine-unavailable")
-            assert service.runtime.ready
-            assert (await service.enhance(whole, "greedy")).status_code == 200
-            assert queue.statistics.executions >= 1
-            assert service.faults(Fault.OUT_OF_MEMORY) >= 1
-
-    run(scenario)
+async def test_memory_runs_out(tmp_path: Path, log: pytest.LogCaptureFixture, isolation: str) -> None:
+    root = make_greedy(make_repository(tmp_path), "greedy", fits=1)
+    async with service_over(root, engine_isolation=isolation, max_batch_pixels=10**9) as service:
+        queue = service.runtime.models.get("greedy").queue
+        whole = encoded(dark_scene(size=(48, 64)))
+        answers = await asyncio.gather(*(service.enhance(whole, "greedy") for _ in range(6)))
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        for answer in answers:
+            if answer.status_code == 503:
+                await service.refusal(answer, "engine-unavailable")
+        assert service.runtime.ready
+        assert (await service.enhance(whole, "greedy")).status_code == 200
+        assert queue.statistics.executions >= 1
+        assert service.faults(Fault.OUT_OF_MEMORY) >= 1
     assert "cpu: out_of_memory" in log.text
 
 
-def test_the_model_is_corrupt_at_the_start(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+async def test_the_model_is_corrupt_at_the_start(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     root = make_repository(tmp_path, ("brighten", "sound"))
     (root / "brighten" / "1" / "model.onnx").write_bytes(b"\x08garbage")
-
-    async def scenario() -> None:
-        async with service_over(root) as service:
-            assert not service.runtime.ready
-            answer = await service.enhance()
-            assert answer.status_code == 503
-            await service.refusal(answer, "model-not-ready")
-            assert (await service.enhance(model="sound")).status_code == 200
-            assert service.count("model_ready", model="brighten") == 0
-            assert service.count("model_ready", model="sound") == 1
-            assert service.count("errors_total", type="model-not-ready") == 1
-
-    run(scenario)
+    async with service_over(root) as service:
+        assert not service.runtime.ready
+        answer = await service.enhance()
+        assert answer.status_code == 503
+        await service.refusal(answer, "model-not-ready")
+        assert (await service.enhance(model="sound")).status_code == 200
+        assert service.count("model_ready", model="brighten") == 0
+        assert service.count("model_ready", model="sound") == 1
+        assert service.count("errors_total", type="model-not-ready") == 1
     assert "model brighten cannot be loaded" in log.text
     assert "not ready: brighten cannot be served" in log.text
 
 
-def test_the_model_is_corrupt_when_it_is_reloaded(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+async def test_the_model_is_corrupt_when_it_is_reloaded(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     root = make_repository(tmp_path)
-
-    async def scenario() -> None:
-        async with service_over(root, model_control=True) as service:
-            (root / "brighten" / "1" / "model.onnx").write_bytes(b"\x08garbage")
-            answer = await service.post("/v2/repository/models/brighten/load")
-            assert answer.status_code == 422
-            assert "model.onnx" in answer.json()["error"]
-            assert str(tmp_path) not in answer.text
-            assert (await service.enhance()).status_code == 200  # by the one that was there
-            assert service.count("errors_total", type="unservable-model") == 1
-
-    run(scenario)
+    async with service_over(root, model_control=True) as service:
+        (root / "brighten" / "1" / "model.onnx").write_bytes(b"\x08garbage")
+        answer = await service.post("/v2/repository/models/brighten/load")
+        assert answer.status_code == 422
+        assert "model.onnx" in answer.json()["error"]
+        assert str(tmp_path) not in answer.text
+        assert (await service.enhance()).status_code == 200  # by the one that was there
+        assert service.count("errors_total", type="unservable-model") == 1
     assert "model brighten cannot be loaded" in log.text
 
 
@@ -190,37 +170,6 @@ def test_the_disk_is_full(tmp_path: Path) -> None:
         assert server.log_text() == ""
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(30)
-
-
-KERNEL = """
-import sys
-import numpy as np
-from service.rendering._machine_code import Kernel
-
-def double(values):
-    for i in range(values.shape[0]):
-        values[i] *= 2
-
-if __name__ == "__main__":
-    values = np.arange(3, dtype=np.float32)
-    Kernel(double)(values)
-    print(values.tolist())
-"""
-
-
-def test_the_disk_is_full_when_kernels_are_compiled(tmp_path: Path) -> None:
-    """They are compiled all the same, and not kept."""
-    script = tmp_path / "kernel.py"
-    script.write_text(KERNEL)
-    outcome = subprocess.run(
-        [sys.executable, script],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=lambda: limit_files(0),
-    )
-    assert outcome.stdout == "[0.0, 2.0, 4.0]\n", outcome.stderr
 
 
 def test_the_disk_is_full_for_the_command_line(tmp_path: Path) -> None:

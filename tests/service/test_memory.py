@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from service.memory import Pool
+from service.memory import Pool, Releaser, resident_bytes
 
 LARGE = (1000, 1000, 3)
 BLOCK = 2 << 20
@@ -80,3 +80,27 @@ def test_threads_never_share_memory() -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(work, range(8)))
+
+
+def test_what_was_not_used_for_a_while_is_given_back() -> None:
+    pool = Pool()
+    pool.empty(LARGE, np.uint8)
+    assert pool.idle > 0
+    pool.release(60)
+    assert pool.idle > 0
+    pool.release(0)
+    assert pool.idle == 0
+
+
+def test_a_heap_that_was_large_once_shrinks() -> None:
+    """Small pieces that stay keep it from shrinking by itself."""
+    release = Releaser(idle_seconds=0, step=8 << 20)
+    release()
+    before = resident_bytes()
+    pieces = [bytearray(60_000) for _ in range(4000)]
+    release()  # at the peak
+    kept = pieces[::400]
+    del pieces
+    release()
+    assert resident_bytes() < before + (32 << 20)
+    assert len(kept) == 10

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from training import load_recipe, networks, recipe_names
-from training.recipe import FOLDER
+from training.recipe import FOLDER, RENAMED
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -73,3 +73,9 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("title: [")
     with pytest.raises(ValueError, match=r"a\.yaml is no YAML"):
         load_recipe(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(("former", "present"), sorted(RENAMED.items()))
+def test_former_names_are_understood_with_a_warning(former: str, present: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{former} is called {present} now"):
+        assert load_recipe(former) == load_recipe(present)

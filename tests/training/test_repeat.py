@@ -53,7 +53,7 @@ def test_the_first_steps_repeat(record: Path, folder: Path) -> None:
     assert [line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith("| ")][-2:] == ["2", "4"]
 
 
-def test_of_several_sittings_the_first_is_repeated(record: Path, folder: Path, tmp_path: Path) -> None:
+def test_of_several_stages_the_first_is_repeated(record: Path, folder: Path, tmp_path: Path) -> None:
     second = {"training": {"curve": [], "began_with": json.loads(record.read_text())}}
     (tmp_path / "manifest.json").write_text(json.dumps(second))
     assert _repeat(tmp_path / "manifest.json", folder).returncode == 0

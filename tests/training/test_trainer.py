@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tests import pictures
 from training import TrainingResult, networks, train
-from training._average import Average
+from training._ema import ModelEma
 from training._inputs import Inputs
 from training._journal import read_curve
 from training.checkpoints import build_network, load_checkpoint
@@ -362,7 +362,7 @@ def test_several_players_and_streams_resume_exactly(folder: Path, tmp_path: Path
 def test_average_forgets_the_first_weights_and_restores_the_last() -> None:
     module = nn.Linear(1, 1, bias=False)
     nn.init.constant_(module.weight, 5.0)
-    average = Average(module, 0.5)
+    average = ModelEma(module, 0.5)
     for value in (1.0, 2.0, 3.0, 4.0):
         nn.init.constant_(module.weight, value)
         average.update()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from torch import nn
+
+from service.contract import MapLayout
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
@@ -26,9 +29,8 @@ class NetworkSpec:
         smallest_side: shortest side in pixels on which the network itself can run.
         working_side: long side in pixels of the picture on which the network works best (training scale).
         output_gamma: exponent applied to the clamped output when served; 1 changes nothing.
-        predicts_affine: coefficients a pixel, 6, 12, 15 or 16, of the local colour map that the network makes of a
-            small picture and from which its result comes; 0: it makes none. Such a network has `look`, `affine` and
-            `render`.
+        map_layout: of the local colour map that the network makes of a small picture and from which its result comes.
+            A network with a map has `look`, `affine` and `render`.
     """
 
     name: str
@@ -41,7 +43,7 @@ class NetworkSpec:
     smallest_side: int
     working_side: int
     output_gamma: float = 1.0
-    predicts_affine: Literal[0, 6, 12, 15, 16] = 0
+    map_layout: MapLayout = MapLayout.NONE
 
 
 _NETWORKS: dict[str, tuple[NetworkSpec, Callable[..., nn.Module]]] = {}
@@ -63,6 +65,10 @@ def register(spec: NetworkSpec) -> Callable[[Builder], Builder]:
     return remember
 
 
+RENAMED_OPTIONS = {"nightlift": {"crispness": "detail_gain"}}
+"""Former names of networks' options, which are understood with a warning."""
+
+
 def create(name: str, **options: Any) -> nn.Module:
     """A freshly initialised network: float NCHW RGB in [0, 1] -> enhanced float NCHW of the same size.
 
@@ -70,15 +76,33 @@ def create(name: str, **options: Any) -> nn.Module:
         name: one of `names()`.
         options: keyword arguments of the network's builder, as a checkpoint's `options` has them.
 
+    Warns:
+        DeprecationWarning: an option has a former name.
+
     Raises:
         ValueError: there is no such network, or it does not take these options.
     """
     spec(name)
+    options = current_options(name, options)
     builder = _NETWORKS[name][1]
     try:
         return builder(**options)
     except TypeError as error:
         raise ValueError(f"network {name!r} does not take the options {options}: {error}") from error
+
+
+def current_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's options, where former names have become the present ones.
+
+    Warns:
+        DeprecationWarning: an option has a former name.
+    """
+    current = dict(options)
+    for former, present in RENAMED_OPTIONS.get(name, {}).items():
+        if former in current:
+            warnings.warn(f"the option {former} of {name} is called {present} now", DeprecationWarning, stacklevel=3)
+            current[present] = current.pop(former)
+    return current
 
 
 def names() -> tuple[str, ...]:

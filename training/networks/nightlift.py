@@ -23,8 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks._affine import LUMINANCE, apply_map, as_codes, local_mean, proxy_size, shrink
+from service.contract import BT601, MapLayout
+from training.networks._affine import apply_map, as_codes, local_mean, proxy_size, shrink
 from training.networks._registry import NetworkSpec, register
+from training.networks._saved_names import keep_saved_names
 
 SIDE = 256
 """Long side of the proxy in pixels."""
@@ -38,6 +40,8 @@ LOG_SCALE = 64.0
 LOG_GAIN, OFFSET, CONTRAST = 4.0, 0.25, 1.25
 """Largest size of a gain's logarithm, of an offset, and of contrast."""
 
+SAVED_NAMES = {"context.summarise.": "scene.read.", "context.modulation.": "scene.tell."}
+
 SPEC = NetworkSpec(
     name="nightlift",
     title="Nightlift",
@@ -48,7 +52,7 @@ SPEC = NetworkSpec(
     multiple=1,
     smallest_side=16,
     working_side=SIDE,
-    predicts_affine=16,
+    map_layout=MapLayout.BASE_AND_CLEAN_DETAIL,
 )
 
 
@@ -61,25 +65,25 @@ class Nightlift(nn.Module):
         side: long side of the proxy in pixels.
         pooled: whether texture may be pooled over colours; without, the map has no mixing of colours.
         smoothing: exponent of contrast, 0 to 1. At 1 errors are least, which costs texture; at 0 all noise stays.
-        crispness: where the picture shows no noise, texture gets the gain of light, and its luminance so much more as
-            that gain is, up to this: 1 to 3. At 0 it gets what the network says everywhere, as in training.
+        detail_gain: where the picture shows no noise, texture gets the gain of light, and its luminance is multiplied
+            by that gain once more, up to this: 1 to 3. At 0 texture gets what the network predicts, as in training.
 
     Raises:
-        ValueError: `smoothing` is outside 0 to 1, or `crispness` neither 0 nor from 1 to 3.
+        ValueError: `smoothing` is outside 0 to 1, or `detail_gain` neither 0 nor from 1 to 3.
     """
 
     def __init__(
-        self, width: int = 24, side: int = SIDE, pooled: bool = True, smoothing: float = 1.0, crispness: float = 0.0
+        self, width: int = 24, side: int = SIDE, pooled: bool = True, smoothing: float = 1.0, detail_gain: float = 0.0
     ) -> None:
         super().__init__()
         if not 0 <= smoothing <= 1:
             raise ValueError(f"smoothing is {smoothing}; 0 to 1 is allowed")
-        if crispness != 0 and not 1 <= crispness <= 3:
-            raise ValueError(f"crispness is {crispness}; 0, and 1 to 3 are allowed")
+        if detail_gain != 0 and not 1 <= detail_gain <= 3:
+            raise ValueError(f"detail_gain is {detail_gain}; 0, and 1 to 3 are allowed")
         self.side = side
         self.pooled = pooled
         self.smoothing = float(smoothing)
-        self.crispness = float(crispness)
+        self.detail_gain = float(detail_gain)
         # As attributes, for scripts see no constants of their module.
         self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
         half, quarter, eighth = width, 2 * width, 8 * width // 3
@@ -89,7 +93,7 @@ class Nightlift(nn.Module):
         self.middle = Block(quarter)
         self.to_eighth = _convolution(quarter, eighth, stride=2)
         self.coarse = nn.ModuleList([Block(eighth), Block(eighth, dilation=2)])
-        self.scene = Scene(eighth)
+        self.context = GlobalContext(eighth)
         self.light = nn.Linear(eighth, 3)
         self.from_eighth = nn.Conv2d(eighth, quarter, 1)
         self.middle_again = Block(quarter)
@@ -100,8 +104,9 @@ class Nightlift(nn.Module):
             nn.init.normal_(last.weight, 0.0, 0.01)
             assert last.bias is not None
             nn.init.zeros_(last.bias)
-        self.register_buffer("luminance", torch.tensor(LUMINANCE).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("luminance", torch.tensor(BT601).reshape(1, 3, 1, 1), persistent=False)
         self.luminance: Tensor
+        keep_saved_names(self, SAVED_NAMES)
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
@@ -114,7 +119,7 @@ class Nightlift(nn.Module):
 
     def render(self, coefficients: Tensor, image: Tensor) -> Tensor:
         """A map [N, 16, h, w], applied to a picture [N, 3, H, W]."""
-        return apply_map(coefficients if self.crispness else coefficients[:, :15], image)
+        return apply_map(coefficients if self.detail_gain else coefficients[:, :15], image)
 
     def affine(self, proxy: Tensor) -> Tensor:
         """The map of a proxy: [N, 3, h, w], sides multiples of 8, in [0, 1] -> [N, 16, h, w] (`apply_map`)."""
@@ -125,15 +130,15 @@ class Nightlift(nn.Module):
         coarse = F.relu(self.to_eighth(middle))
         for block in self.coarse:
             coarse = block(coarse)
-        coarse, scene = self.scene(coarse)
+        coarse, context = self.context(coarse)
         middle = self.middle_again(middle + _twice(self.from_eighth(coarse)))
         fine = self.fine_again(fine + _twice(self.from_quarter(middle)))
         terms = F.pixel_shuffle(self.head(fine), 2).to(proxy.dtype).contiguous()
-        light = self.light(scene).to(proxy.dtype)[:, :, None, None]
+        light = self.light(context).to(proxy.dtype)[:, :, None, None]
         return self._compose(terms, light)
 
     def _compose(self, terms: Tensor, light: Tensor) -> Tensor:
-        """From the predicted terms [N, 8, h, w] and the scene's log gains [N, 3, 1, 1] to the map."""
+        """From the predicted terms [N, 8, h, w] and the whole picture's log gains [N, 3, 1, 1] to the map."""
         # Split at once, for the gradient of each slice alone is as large as all of them.
         log_gains, offsets, contrasts, poolings = terms.split([3, 3, 1, 1], dim=1)
         logarithm = 10.0 * (log_gains + light)
@@ -154,7 +159,7 @@ class Nightlift(nn.Module):
                 part = shared[:, colour : colour + 1]
                 rows.append(part + own[:, colour : colour + 1] if colour == channel else part)
         mean_gain = gain.mean(dim=1, keepdim=True)
-        rows.append(mean_gain.clamp(1.0, self.crispness) if self.crispness else torch.zeros_like(mean_gain))
+        rows.append(mean_gain.clamp(1.0, self.detail_gain) if self.detail_gain else torch.zeros_like(mean_gain))
         return local_mean(torch.cat(rows, dim=1), 1)
 
 
@@ -170,20 +175,24 @@ class Block(nn.Module):
         return features + F.relu(self.first(features))
 
 
-class Scene(nn.Module):
-    """What is known of the whole picture, told to every place: a gain and a shift for each feature."""
+class GlobalContext(nn.Module):
+    """Features of the whole picture, which scale and shift those of every pixel.
+
+    Feature-wise linear modulation (Perez et al., "FiLM: Visual Reasoning with a General Conditioning Layer", AAAI
+    2018).
+    """
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.read = nn.Linear(2 * features, features)
-        self.tell = nn.Linear(features, 2 * features)
+        self.summarise = nn.Linear(2 * features, features)
+        self.modulation = nn.Linear(features, 2 * features)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """[N, features, H, W] -> the same, and the scene's features [N, features]."""
+        """[N, features, H, W] -> the same, and the features of the whole picture, [N, features]."""
         statistics = torch.cat([features.mean(dim=[2, 3]), features.amax(dim=[2, 3])], dim=1)
-        scene = F.relu(self.read(statistics))
-        gain, shift = self.tell(scene)[:, :, None, None].chunk(2, dim=1)
-        return F.relu(features * (1.0 + gain) + shift), scene
+        context = F.relu(self.summarise(statistics))
+        scale, shift = self.modulation(context)[:, :, None, None].chunk(2, dim=1)
+        return F.relu(features * (1.0 + scale) + shift), context
 
 
 def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:

@@ -15,7 +15,7 @@ import simplejpeg
 from service.errors import UnreadablePicture, UnsupportedFormat
 from service.memory import empty
 from service.pictures import _iptc
-from service.pictures._codecs import _pillow
+from service.pictures._codecs import _jpeg_strips, _pillow
 from service.pictures._codecs._jpeg_scans import END, EOI, MAX_SCANNED_PIXELS, SOS, Scans, find_scans
 from service.pictures._codecs._samples import Extras, Samples
 from service.pictures._exif import bare, is_adobe_rgb, orientation
@@ -84,12 +84,17 @@ def read_pixels(data: bytes, header: Header) -> Samples:
 def write(samples: Samples, extras: Extras) -> bytes:
     """A baseline JPEG. Alpha is not written; blocks of metadata beyond 64 KB do not fit and are left out."""
     pixels = samples.color[..., None] if samples.is_grey else samples.color
-    file = simplejpeg.encode_jpeg(
-        np.ascontiguousarray(pixels),
-        quality=extras.quality,
-        colorspace="GRAY" if samples.is_grey else "RGB",
-        colorsubsampling="Gray" if samples.is_grey else extras.subsampling,
-    )
+    if samples.is_grey or not _jpeg_strips.suits(samples.color, extras.subsampling):
+        if samples.rows is not None:
+            samples.rows.make_all()
+        file = simplejpeg.encode_jpeg(
+            np.ascontiguousarray(pixels),
+            quality=extras.quality,
+            colorspace="GRAY" if samples.is_grey else "RGB",
+            colorsubsampling="Gray" if samples.is_grey else extras.subsampling,
+        )
+    else:
+        file = _jpeg_strips.write(samples.color, extras.quality, extras.subsampling, samples.rows)
     after_jfif = 4 + int.from_bytes(file[4:6], "big")
     head = (file[:_SOI_END], _jfif(extras.density), *_metadata(extras))
     return b"".join((*head, memoryview(file)[after_jfif:]))

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import NightliftError, UnreadablePicture
+from service.errors import NightliftError, OutOfMemory, UnreadablePicture, is_out_of_memory
 from service.pictures._formats import PictureFormat
 from service.pictures._header import Density, Header
 
 Array: TypeAlias = NDArray[Any]
+
+
+class Rows(Protocol):
+    """Makes the pixels of a picture, which are not there yet."""
+
+    def make(self, first: int, last: int) -> None:
+        """Make rows [first, last) in this thread."""
+
+    def make_all(self) -> object:
+        """Make all of them, as quickly as may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +34,12 @@ class Samples:
     Attributes:
         color: uint8 or uint16, [H, W] grey or [H, W, 3] RGB, C-contiguous.
         alpha: [H, W] of the same type, not premultiplied, or None.
+        rows: makes `color`, where a writer of JPEG is to have it made; None: it is there.
     """
 
     color: Array
     alpha: Array | None = None
+    rows: Rows | None = None
 
     def __post_init__(self) -> None:
         assert self.color.dtype in (np.uint8, np.uint16)
@@ -70,6 +82,8 @@ def reading(format: PictureFormat) -> Iterator[None]:
     except NightliftError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory("there is not enough memory for this picture at this moment") from error
         raise UnreadablePicture(
             f"The picture begins as {format.value.upper()}, but it is damaged or cut short; send the whole file."
         ) from error

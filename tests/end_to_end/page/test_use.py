@@ -295,3 +295,23 @@ def mean_of(page: Page, card: int) -> float:
     """Mean of what a card of the comparison shows."""
     data = page.locator("#cards canvas").nth(card).evaluate("(canvas) => canvas.toDataURL().split(',')[1]")
     return float(np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).mean())
+
+
+SCRIPTS = (
+    '<img src=x onerror="window.hit=1">.png',
+    "<script>window.hit=1</script>.png",
+    '"><svg onload=window.hit=1>.png',
+)
+
+
+def test_names_of_files_are_text_wherever_they_are_shown(visitor: Visitor, page: Page) -> None:
+    """In the list, on buttons and in messages; a script in a name is neither run nor made an element."""
+    visitor.send("drop", *((name, PNG) for name in SCRIPTS[:2]))
+    visitor.add((SCRIPTS[2], b"no picture"), more=True)
+    for name in SCRIPTS:
+        page.get_by_role("button", name=name, exact=True).click()
+        visitor.wait()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.hit") is None
+    assert page.locator("img[src=x], svg[onload], body script").count() == page.locator("body script[src]").count()

@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,3 +142,57 @@ def test_keys_made_at_the_same_time_are_all_kept(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(read_keys(path).keys) == 20
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """Where a file of keys that other users may read can be."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name) / "keys.json"
+
+
+def test_a_revocation_that_could_not_be_read_at_first_holds_once_it_can(public_path: Path) -> None:
+    """By a process without root's rights: the file is made readable by its mode alone, after it was written."""
+    path = public_path
+    key = add_key(path, "phone", ENHANCE)
+    path.chmod(0o644)
+    watcher = subprocess.Popen(
+        [sys.executable, "-c", WATCHING, path, key],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+    def is_known() -> str:
+        assert watcher.stdin is not None
+        assert watcher.stdout is not None
+        watcher.stdin.write("\n")
+        watcher.stdin.flush()
+        return watcher.stdout.readline().strip()
+
+    with watcher:
+        assert is_known() == "True"
+        state = path.stat()
+        revoke_key(path, "phone")
+        path.chmod(0)
+        time.sleep(LOOK_SECONDS + 0.1)
+        assert is_known() == "True"
+        path.chmod(0o644)
+        os.utime(path, ns=(state.st_atime_ns, path.stat().st_mtime_ns))
+        time.sleep(LOOK_SECONDS + 0.1)
+        assert is_known() == "False"
+
+
+ROOT = Path(__file__).resolve().parents[3]
+WATCHING = """
+import os, sys
+from pathlib import Path
+from service.admission._keys import Keyring
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+keys = Keyring(Path(sys.argv[1]))
+for _ in sys.stdin:
+    print(keys.find(sys.argv[2]) is not None, flush=True)
+"""

@@ -77,3 +77,14 @@ def test_foreign_pages_change_no_models_where_there_are_no_keys(
     for change in ("unload", "load"):
         url = f"{protocol_server.url}/v2/repository/models/changing/{change}"
         assert httpx.post(url, headers=headers).status_code == status
+
+
+def test_with_keys_a_page_gains_nothing_by_a_name_and_every_name_is_taken(guarded: Guarded) -> None:
+    assert httpx.get(f"{guarded.server.url}/livez", headers={"Host": "photos.example"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics%0a", "/metrics%00", "/livez%0a"])
+def test_a_line_end_opens_no_path(guarded: Guarded, path: str) -> None:
+    """A route's pattern would match, and a comparison of texts would not."""
+    answer = httpx.get(guarded.server.url + path, headers=bearer(guarded.keys["enhance"]))
+    assert answer.status_code == 400

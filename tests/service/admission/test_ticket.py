@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -76,17 +75,13 @@ def test_leaving_gives_everything_back() -> None:
     assert (intake.total, admission.capacity.backlog) == (0, 0.0)
 
 
-def test_a_place_is_free_when_the_work_is_done_whoever_reads_the_answer() -> None:
+async def test_a_place_is_free_when_the_work_is_done_whoever_reads_the_answer() -> None:
     intake = (models := Models()).loaded["m"].intake
-
-    async def scenario() -> None:
-        with door(models).admit(Call()) as ticket:
-            ticket.reserve("m")
-            async with ticket.working(ticket.deadline):
-                assert intake.total == 1
-            assert intake.total == 0
-
-    asyncio.run(scenario())
+    with door(models).admit(Call()) as ticket:
+        ticket.reserve("m")
+        async with ticket.working(ticket.deadline):
+            assert intake.total == 1
+        assert intake.total == 0
 
 
 def test_what_cannot_be_reserved_takes_nothing() -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tests.nightlift.commands import environment, nightlift
 from tests.servers import START_SECONDS, Server, serving
 from tests.service.admission.conftest import PICTURE, bearer, over_grpc, over_http
 
+HEAD_TIMEOUT = 2.0
 HEALTHCHECK = Path(__file__).parents[3] / "docker" / "healthcheck.py"
 
 
@@ -82,7 +83,7 @@ def encrypted(repository: Path, folder: Path, **settings: object) -> Iterator[En
 @pytest.fixture(scope="module")
 def service(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encrypted]:
     """One that asks clients for keys alone."""
-    with encrypted(repository, tmp_path_factory.mktemp("tls")) as running:
+    with encrypted(repository, tmp_path_factory.mktemp("tls"), head_timeout=HEAD_TIMEOUT) as running:
         wait_ready(running, running.trusting())
         yield running
 
@@ -285,3 +286,16 @@ def serial(service: Encrypted, port: int) -> str:
         certificate = connection.getpeercert()
     assert certificate is not None
     return str(certificate["serialNumber"])
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half a greeting"])
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_a_handshake_that_does_not_end_is_ended(service: Encrypted, transport: str, sent: bytes) -> None:
+    port = service.server.port if transport == "http" else service.server.grpc_port
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(sent)
+        connection.settimeout(HEAD_TIMEOUT + 10)
+        started = time.monotonic()
+        with suppress(ConnectionResetError):
+            assert connection.recv(100) == b""
+        assert HEAD_TIMEOUT / 2 < time.monotonic() - started < HEAD_TIMEOUT + 5

@@ -43,6 +43,9 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None:
         pass
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     @property
     def answers(self) -> list[bytes]:
         """The answers, each from behind its `HTTP/1.1 `."""
@@ -243,3 +246,38 @@ def test_thousands_may_not() -> None:
     assert UNANSWERED <= len(wire.answers) <= UNANSWERED + 1
     assert len(app.heads) == len(wire.answers)
     assert wire.closed
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"GET /a HTTP/1.1\r\n\r\n", "exactly once"),
+        (b"GET /a HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "exactly once"),
+        (b"GET /a HTTP/1.1\r\nHost: x, y\r\n\r\n", "name or an address"),
+        (b"GET /a HTTP/1.1\r\nHost: x/y\r\n\r\n", "name or an address"),
+        (b"GET http://y/a HTTP/1.1\r\nHost: x\r\n\r\n", "another host"),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "chunked"),
+        (b"POST /a HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "chunked"),
+        (b"GET /a HTTP/2.0\r\nHost: x\r\n\r\n", "HTTP/1.1"),
+        (b"GET /a HTTP/0.9\r\nHost: x\r\n\r\n", "HTTP/1.1"),
+    ],
+)
+def test_what_a_proxy_could_understand_differently_is_refused(head: bytes, words: str) -> None:
+    wire, app = told(head + GET)
+    assert words in refusal(wire)["detail"]
+    assert not app.heads
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /a HTTP/1.0\r\n\r\n",
+        b"GET http://x/a HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://x:8000/a HTTP/1.1\r\nHost: x:8000\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    ],
+)
+def test_other_forms_of_heads_are_served(head: bytes) -> None:
+    wire, _ = told(head)
+    assert wire.sent.startswith(b"HTTP/1.1 200")

@@ -13,11 +13,6 @@ from tests.service.inference.runners import GatedEngine, picture
 WANTED = (ENHANCED,)
 
 
-async def settle() -> None:
-    for _ in range(8):
-        await asyncio.sleep(0)
-
-
 class Line:
     """A queue over a gated engine, with its metrics."""
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import numpy as np
-import uvloop
 from numpy.typing import NDArray
 
 from service.inference import ENHANCED, EngineInfo, Tensors
@@ -83,11 +82,6 @@ async def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> fl
         assert time.monotonic() - started < seconds, "waited in vain"
         await asyncio.sleep(0.005)
     return time.monotonic() - started
-
-
-def run(scenario: Callable[[], Awaitable[None]], seconds: float = 90.0) -> None:
-    """Run a coroutine for a bounded time, on an event loop such as the service has."""
-    uvloop.run(asyncio.wait_for(scenario(), seconds))
 
 
 def picture(value: int, height: int = 16, width: int = 24) -> NDArray[np.uint8]:

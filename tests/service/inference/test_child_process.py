@@ -21,7 +21,7 @@ from service.inference._worker import Placed
 from tests.repositories import GRID, brightened, make_repository
 from tests.service.inference.children import RETURN_SECONDS, ROOT, WANTED, serving
 from tests.service.inference.graphs import make_greedy
-from tests.service.inference.runners import eventually, picture, run
+from tests.service.inference.runners import eventually, picture
 
 
 def random_batch(count: int, height: int, width: int) -> Any:
@@ -48,7 +48,7 @@ def test_same_results_as_in_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("outputs", [(AFFINE,), (ENHANCED, AFFINE)])
-def test_a_predicted_map_goes_through_shared_memory(
+async def test_a_predicted_map_goes_through_shared_memory(
     outputs: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replies: list[Any] = []
@@ -58,70 +58,54 @@ def test_a_predicted_map_goes_through_shared_memory(
         replies.append(await call(*arguments))
         return replies[-1]
 
-    async def scenario() -> None:
-        async with serving(make_repository(tmp_path, affine=True)) as service:
-            monkeypatch.setattr(ChildProcess, "call", noted)
-            await service.model().engine.run(random_batch(8, GRID, GRID), outputs)
-            assert [(name, type(output)) for name, output in replies[0].items()] == [(o, Placed) for o in outputs]
-
-    run(scenario)
+    async with serving(make_repository(tmp_path, affine=True)) as service:
+        monkeypatch.setattr(ChildProcess, "call", noted)
+        await service.model().engine.run(random_batch(8, GRID, GRID), outputs)
+        assert [(name, type(output)) for name, output in replies[0].items()] == [(o, Placed) for o in outputs]
 
 
-def test_an_output_larger_than_expected_goes_through_the_pipe(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(make_repository(tmp_path, affine=True)) as service:
-            tensors = await service.model().engine.run(random_batch(1, 1, 1), (AFFINE,))
-            assert tensors[AFFINE].shape == (1, 4, 4, 6)
-            assert np.unique(tensors[AFFINE]).tolist() == [0.0, 2.0]
-
-    run(scenario)
+async def test_an_output_larger_than_expected_goes_through_the_pipe(tmp_path: Path) -> None:
+    async with serving(make_repository(tmp_path, affine=True)) as service:
+        tensors = await service.model().engine.run(random_batch(1, 1, 1), (AFFINE,))
+        assert tensors[AFFINE].shape == (1, 4, 4, 6)
+        assert np.unique(tensors[AFFINE]).tolist() == [0.0, 2.0]
 
 
-def test_concurrent_batches_do_not_mix(tmp_path: Path) -> None:
+async def test_concurrent_batches_do_not_mix(tmp_path: Path) -> None:
     root = make_repository(tmp_path, ("one", "two"), extra="instance_group { kind: KIND_CPU count: 2 }")
-
-    async def scenario() -> None:
-        async with serving(root, ("one", "two")) as service:
-            assert service.model("one").engine.concurrency == 2
-            batches = [picture(value, 40 + value) for value in range(60)]
-            tasks = [
-                service.model(("one", "two")[number % 2]).queue.submit(batch, WANTED)
-                for number, batch in enumerate(batches)
-            ]
-            for batch, outcome in zip(batches, await asyncio.gather(*tasks), strict=True):
-                np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(batch))
-
-    run(scenario)
+    async with serving(root, ("one", "two")) as service:
+        assert service.model("one").engine.concurrency == 2
+        batches = [picture(value, 40 + value) for value in range(60)]
+        tasks = [
+            service.model(("one", "two")[number % 2]).queue.submit(batch, WANTED)
+            for number, batch in enumerate(batches)
+        ]
+        for batch, outcome in zip(batches, await asyncio.gather(*tasks), strict=True):
+            np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(batch))
 
 
-def test_one_model_takes_as_many_passes_at_once_as_it_has_threads(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(make_repository(tmp_path, slow=0.05), cpu_threads=3) as service:
-            model = service.model()
-            assert model.engine.concurrency == 3
-            batches = [picture(value, 40 + value) for value in range(12)]
-            outcomes = await asyncio.gather(*(model.queue.submit(batch, WANTED) for batch in batches))
-            for batch, outcome in zip(batches, outcomes, strict=True):
-                np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(batch))
-            os.kill(service.pid, signal.SIGKILL)
-            await eventually(lambda: not model.engine.ready)
-            assert model.engine.concurrency == 1
-            await eventually(lambda: model.engine.ready, RETURN_SECONDS)
-            assert model.engine.concurrency == 3
-
-    run(scenario)
+async def test_one_model_takes_as_many_passes_at_once_as_it_has_threads(tmp_path: Path) -> None:
+    async with serving(make_repository(tmp_path, slow=0.05), cpu_threads=3) as service:
+        model = service.model()
+        assert model.engine.concurrency == 3
+        batches = [picture(value, 40 + value) for value in range(12)]
+        outcomes = await asyncio.gather(*(model.queue.submit(batch, WANTED) for batch in batches))
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(batch))
+        os.kill(service.pid, signal.SIGKILL)
+        await eventually(lambda: not model.engine.ready)
+        assert model.engine.concurrency == 1
+        await eventually(lambda: model.engine.ready, RETURN_SECONDS)
+        assert model.engine.concurrency == 3
 
 
-def test_a_batch_that_breaks_the_model_harms_nothing_else(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(make_repository(tmp_path)) as service:
-            pid = service.pid
-            with pytest.raises(EngineFailed):
-                await service.model().queue.submit(random_batch(1, 16, 16)[..., :2], WANTED)
-            await service.model().queue.submit(picture(1), WANTED)
-            assert service.pid == pid
-
-    run(scenario)
+async def test_a_batch_that_breaks_the_model_harms_nothing_else(tmp_path: Path) -> None:
+    async with serving(make_repository(tmp_path)) as service:
+        pid = service.pid
+        with pytest.raises(EngineFailed):
+            await service.model().queue.submit(random_batch(1, 16, 16)[..., :2], WANTED)
+        await service.model().queue.submit(picture(1), WANTED)
+        assert service.pid == pid
 
 
 PARENT = """
@@ -171,27 +155,15 @@ def test_the_child_ends_with_its_parent(tmp_path: Path, ending: str, status: int
     asyncio.run(eventually(gone))
 
 
-def test_the_child_is_free_of_the_http_stack_and_of_torch(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(make_repository(tmp_path)) as service:
-            libraries = await asyncio.to_thread(Path(f"/proc/{service.pid}/maps").read_text)
-            assert "onnxruntime" in libraries
-            for unwanted in ("libtorch", "httptools", "uvloop", "cv2"):
-                assert unwanted not in libraries
-
-    run(scenario)
+async def test_the_child_is_free_of_the_http_stack_and_of_torch(tmp_path: Path) -> None:
+    async with serving(make_repository(tmp_path)) as service:
+        libraries = await asyncio.to_thread(Path(f"/proc/{service.pid}/maps").read_text)
+        assert "onnxruntime" in libraries
+        for unwanted in ("libtorch", "httptools", "uvloop", "cv2"):
+            assert unwanted not in libraries
 
 
-def test_memory_of_a_large_batch_is_given_back(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(make_repository(tmp_path)) as service:
-            engine = service.model().engine
-            await engine.run(random_batch(1, 64, 64), WANTED)
-            await engine.run(np.zeros((1, 4000, 4000, 3), np.uint8), WANTED)
-            assert shared_bytes() < 1 << 20
-            tensors = await engine.run(picture(7), WANTED)
-            np.testing.assert_array_equal(tensors[ENHANCED], brightened(picture(7)))
-
+async def test_memory_of_a_large_batch_is_given_back(tmp_path: Path) -> None:
     def shared_bytes() -> int:
         size = 0
         for file in Path("/proc/self/fd").iterdir():
@@ -199,23 +171,25 @@ def test_memory_of_a_large_batch_is_given_back(tmp_path: Path) -> None:
                 size += file.stat().st_size if "nightlift-slot" in os.readlink(file) else 0
         return size
 
-    run(scenario)
+    async with serving(make_repository(tmp_path)) as service:
+        engine = service.model().engine
+        await engine.run(random_batch(1, 64, 64), WANTED)
+        await engine.run(np.zeros((1, 4000, 4000, 3), np.uint8), WANTED)
+        assert shared_bytes() < 1 << 20
+        tensors = await engine.run(picture(7), WANTED)
+        np.testing.assert_array_equal(tensors[ENHANCED], brightened(picture(7)))
 
 
-def test_memory_that_runs_out_halves_the_batch_once(tmp_path: Path) -> None:
-    """With real refusals by ONNX Runtime's allocator, in both placements."""
+@pytest.mark.parametrize("isolation", ["process", "none"])
+async def test_memory_that_runs_out_halves_the_batch_once(tmp_path: Path, isolation: str) -> None:
+    """With real refusals by ONNX Runtime's allocator."""
     root = make_greedy(tmp_path, "greedy", fits=2)
-
-    async def scenario(isolation: str) -> None:
-        async with serving(root, ["greedy"], engine_isolation=isolation) as service:
-            batch = random_batch(4, 16, 16)
-            outcome = await service.model("greedy").queue.submit(batch, WANTED)
-            np.testing.assert_array_equal(outcome.tensors[ENHANCED], batch)
-            assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 1
-            with pytest.raises(EngineUnavailable, match="too little memory"):
-                await service.model("greedy").queue.submit(random_batch(6, 16, 16), WANTED)
-            assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 3
-            assert service.models.ready(["greedy"])
-
-    run(lambda: scenario("process"))
-    run(lambda: scenario("none"))
+    async with serving(root, ["greedy"], engine_isolation=isolation) as service:
+        batch = random_batch(4, 16, 16)
+        outcome = await service.model("greedy").queue.submit(batch, WANTED)
+        np.testing.assert_array_equal(outcome.tensors[ENHANCED], batch)
+        assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 1
+        with pytest.raises(EngineUnavailable, match="too little memory"):
+            await service.model("greedy").queue.submit(random_batch(6, 16, 16), WANTED)
+        assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 3
+        assert service.models.ready(["greedy"])

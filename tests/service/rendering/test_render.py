@@ -21,7 +21,6 @@ from service.rendering import (
     plan,
     prepare,
     render_array,
-    warm_up,
 )
 from service.repository import ModelTraits, SpatialScope
 from tests import pictures
@@ -84,7 +83,7 @@ def test_strips_have_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     image = pictures.dark_scene("astronaut", (301, 407))
     options = RenderOptions(detail=Detail.GUIDED, gamma=0.8)
     together = render_array(image, quadratic(-0.7), POINTWISE, options)
-    monkeypatch.setattr(_strips, "PIXELS_PER_STRIP", 4096)
+    monkeypatch.setattr(_strips, "PIXELS_PER_THREAD", 4096)
     assert np.array_equal(render_array(image, quadratic(-0.7), POINTWISE, options), together)
 
 
@@ -342,19 +341,3 @@ def test_noise_in_the_dark_does_not_blow_up() -> None:
     guided = render_array(image, network, POINTWISE, GUIDED).astype(float)
     whole = render_array(image, network, POINTWISE, WHOLE).astype(float)
     assert guided.std() <= 1.1 * whole.std()
-
-
-def test_warm_up_covers_every_kernel() -> None:
-    from service.rendering._ahead import MODULES
-    from service.rendering._machine_code import Kernel
-
-    warm_up()
-    kernels = [kernel for module in MODULES for kernel in vars(module).values() if isinstance(kernel, Kernel)]
-    compiled = [list(kernel.variants) for kernel in kernels]
-    random = np.random.default_rng(0)
-    for dtype in (np.uint8, np.uint16):
-        pixels = random.integers(0, 200, (64, 64, 3)).astype(dtype)
-        for alpha in (None, pixels[..., 0].copy()):
-            for detail in Detail:
-                render(Picture(pixels, PictureFormat.PNG, alpha), identity, RenderOptions(detail=detail, gamma=2.0))
-    assert [list(kernel.variants) for kernel in kernels] == compiled

@@ -50,7 +50,7 @@ def test_the_least_that_is_needed(read: Read) -> None:
     assert config.warnings == ()
     assert config.traits.family == "dusk"
     assert config.traits.spatial_scope is SpatialScope.GLOBAL
-    assert config.traits.predicts_affine == 0
+    assert config.traits.map_layout == 0
     assert config.precision == "fp32"
     assert config.scores == {}
     assert config.licence == ""
@@ -108,7 +108,7 @@ def test_everything_that_is_honoured(read: Read) -> None:
     assert (traits.family, traits.spatial_scope, traits.halo, traits.multiple) == ("night", "local", 8, 4)
     assert (traits.working_side, traits.smallest_side, traits.max_pixels) == (600, 20, 1000)
     assert traits.tolerance == 0.5
-    assert traits.predicts_affine == 6
+    assert traits.map_layout == 6
     assert (config.precision, config.licence, config.scores) == ("fp16", "research only", {"psnr": 18.8})
     assert config.warnings == ()
 
@@ -162,7 +162,18 @@ def test_harmless_fields_are_named_in_a_warning(read: Read, text: str, named: st
     assert named in warning
 
 
+WARM_UP = (
+    'model_warmup { name: "w" batch_size: %d count: %d inputs { key: "image" value '
+    "{ data_type: TYPE_UINT8 dims: [ %d, %d, 3 ] random_data: true } } }"
+)
 REFUSED = {
+    MINIMAL + "instance_group { count: 65 }": "64 instances",
+    MINIMAL + "instance_group { count: 40 kind: KIND_CPU } instance_group { count: 40 }": "64 instances",
+    MINIMAL + 'parameters { key: "intra_op_thread_count" value { string_value: "1025" } }': "1024 threads",
+    MINIMAL
+    + 'parameters { key: "inter_op_thread_count" value { string_value: "%s" } }' % ("9" * 5000): "1024 threads",
+    MINIMAL + WARM_UP % (1, 101, 64, 64): "100 passes",
+    MINIMAL + WARM_UP % (8, 1, 4000, 4000): "16000000 pixels",
     MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, 7 ] }': "6, 12, 15, 16",
     MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, -1 ] }': "6, 12, 15, 16",
     MINIMAL.replace("onnxruntime_onnx", "tensorrt_plan"): "allowed are",

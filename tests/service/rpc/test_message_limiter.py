@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from tritonclient.grpc import service_pb2 as pb
@@ -19,75 +19,59 @@ async def coming(arrived: asyncio.Event) -> AsyncIterator[pb.ModelInferRequest]:
     yield MESSAGE
 
 
-def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 5))
+async def test_a_message_counts_as_the_longest_while_it_comes_and_then_as_what_it_is() -> None:
+    limiter = MessageLimiter(limit=100, limit_together=150, seconds=5)
+    first_arrived, second_arrived = asyncio.Event(), asyncio.Event()
+    second_arrived.set()
+    read: list[str] = []
+    done = asyncio.Event()
+
+    async def call(name: str, arrived: asyncio.Event) -> None:
+        async with limiter.receive(coming(arrived)) as message:
+            assert message is MESSAGE
+            read.append(name)
+            await done.wait()
+
+    first = asyncio.create_task(call("first", first_arrived))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(call("second", second_arrived))
+    await asyncio.sleep(0.01)
+    assert read == []  # the second one has come, and nobody looks
+    first_arrived.set()
+    await asyncio.sleep(0.01)
+    assert read == ["first", "second"]
+    third = asyncio.create_task(call("third", second_arrived))
+    await asyncio.sleep(0.01)
+    assert read == ["first", "second"]  # 80 bytes are held, and 100 may be needed
+    done.set()
+    await asyncio.gather(first, second, third)
+    assert read == ["first", "second", "third"]
 
 
-def test_a_message_counts_as_the_longest_while_it_comes_and_then_as_what_it_is() -> None:
-    async def scenario() -> None:
-        limiter = MessageLimiter(limit=100, limit_together=150, seconds=5)
-        first_arrived, second_arrived = asyncio.Event(), asyncio.Event()
-        second_arrived.set()
-        read: list[str] = []
-        done = asyncio.Event()
-
-        async def call(name: str, arrived: asyncio.Event) -> None:
-            async with limiter.receive(coming(arrived)) as message:
-                assert message is MESSAGE
-                read.append(name)
-                await done.wait()
-
-        first = asyncio.create_task(call("first", first_arrived))
-        await asyncio.sleep(0)
-        second = asyncio.create_task(call("second", second_arrived))
-        await asyncio.sleep(0.01)
-        assert read == []  # the second one has come, and nobody looks
-        first_arrived.set()
-        await asyncio.sleep(0.01)
-        assert read == ["first", "second"]
-        third = asyncio.create_task(call("third", second_arrived))
-        await asyncio.sleep(0.01)
-        assert read == ["first", "second"]  # 80 bytes are held, and 100 may be needed
-        done.set()
-        await asyncio.gather(first, second, third)
-        assert read == ["first", "second", "third"]
-
-    run(scenario)
+async def test_a_slow_message_is_given_up_and_its_room_is_given_back() -> None:
+    limiter = MessageLimiter(limit=100, limit_together=100, seconds=0.02)
+    for _ in range(2):
+        with pytest.raises(BodyTooSlow):
+            async with limiter.receive(coming(asyncio.Event())):
+                pass
 
 
-def test_a_slow_message_is_given_up_and_its_room_is_given_back() -> None:
-    async def scenario() -> None:
-        limiter = MessageLimiter(limit=100, limit_together=100, seconds=0.02)
-        for _ in range(2):
-            with pytest.raises(BodyTooSlow):
-                async with limiter.receive(coming(asyncio.Event())):
-                    pass
-
-    run(scenario)
-
-
-def test_who_finds_no_room_in_time_may_come_again() -> None:
-    async def scenario() -> None:
-        limiter = MessageLimiter(limit=100, limit_together=100, seconds=0.02)
-        arrived = asyncio.Event()
-        arrived.set()
-        async with limiter.receive(coming(arrived)):
-            with pytest.raises(Unavailable) as caught:
-                async with limiter.receive(coming(arrived)):
-                    pass
-        assert caught.value.retry_after
-
-    run(scenario)
+async def test_who_finds_no_room_in_time_may_come_again() -> None:
+    limiter = MessageLimiter(limit=100, limit_together=100, seconds=0.02)
+    arrived = asyncio.Event()
+    arrived.set()
+    async with limiter.receive(coming(arrived)):
+        with pytest.raises(Unavailable) as caught:
+            async with limiter.receive(coming(arrived)):
+                pass
+    assert caught.value.retry_after
 
 
-def test_a_call_may_end_without_a_message() -> None:
+async def test_a_call_may_end_without_a_message() -> None:
     async def nothing() -> AsyncIterator[pb.ModelInferRequest]:
         return
         yield
 
-    async def scenario() -> None:
-        with pytest.raises(MalformedRequest):
-            async with MessageLimiter(100, 100, 1).receive(nothing()):
-                pass
-
-    run(scenario)
+    with pytest.raises(MalformedRequest):
+        async with MessageLimiter(100, 100, 1).receive(nothing()):
+            pass

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
 
 import pytest
 
 from service.telemetry import Metrics, recorded
+from service.telemetry._log_writer import WAITING_LINES, LogWriter
 from service.telemetry._logs import TEXT, JsonFormatter, TextFormatter
 
 
@@ -66,3 +69,58 @@ def test_each_request_is_logged_when_it_ends(status: int, severity: str, caplog:
     (line,) = caplog.records
     assert line.levelname == severity
     assert line.getMessage().startswith(f"POST /enhance {status} in 0.0")
+
+
+def test_a_message_is_one_line_whatever_it_quotes() -> None:
+    """Who chooses a name or an id writes no lines of the log, and moves no cursor of a terminal."""
+    quoted = "x\n2026-11-30 INFO    fine\r\x1b[2J\x9b2J\u2028\x7f"
+    text = TextFormatter(TEXT).format(record("no model %s", quoted))
+    assert text.isprintable()
+    assert "x\\x0a2026" in text
+    line = JsonFormatter().format(record("no model %s", quoted))
+    assert line.isprintable()
+    assert json.loads(line)["message"].endswith(quoted)
+
+
+def test_lines_of_tracebacks_do_not_look_like_others() -> None:
+    try:
+        raise ValueError("x\n2026-11-30 INFO    fine")
+    except ValueError as error:
+        text = TextFormatter(TEXT).format(record("failed", exc_info=(ValueError, error, error.__traceback__)))
+    assert all(line.startswith("    ") for line in text.splitlines()[1:])
+
+
+def test_a_reader_that_stops_holds_up_nobody_and_is_told_what_was_lost() -> None:
+    reader, end = os.pipe()
+    writer = LogWriter(end)
+    count = 3 * WAITING_LINES
+    started = time.monotonic()
+    for number in range(count):
+        writer.write(f"{number:0100d}")
+    assert time.monotonic() - started < 2
+    lines = open(reader, encoding="utf-8")  # noqa: SIM115
+    written, lost = [], 0
+    writer_is_done = False
+    for line in lines:
+        if "were lost" in line:
+            lost += int(line.split()[0])
+        elif line == "end\n":
+            break
+        else:
+            written.append(int(line))
+        if not writer_is_done and len(written) > WAITING_LINES:  # there is room in the queue by now
+            writer_is_done = True
+            writer.write("end")
+    assert written == sorted(written)
+    assert lost == count - len(written) > WAITING_LINES
+    lines.close()
+
+
+def test_lines_to_a_reader_who_has_gone_are_lost() -> None:
+    reader, end = os.pipe()
+    os.close(reader)
+    writer = LogWriter(end)
+    writer.write("to nobody")
+    started = time.monotonic()
+    writer.close()
+    assert time.monotonic() - started < 0.5

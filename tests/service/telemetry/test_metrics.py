@@ -38,6 +38,8 @@ EXPECTED = {
     "requests",
     "requests_in_progress",
     "stage_duration_seconds",
+    "unread_answer_bytes",
+    "unread_answers",
     "worker_restarts",
 }
 

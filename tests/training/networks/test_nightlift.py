@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from service.contract import MapLayout
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, RenderOptions, render_array
 from service.repository import ModelTraits
@@ -16,7 +17,7 @@ from tests.pictures import dark_scene
 from training import networks
 from training.networks.nightlift import Nightlift
 
-TRAITS = ModelTraits("nightlift", working_side=256, predicts_affine=16)
+TRAITS = ModelTraits("nightlift", working_side=256, map_layout=MapLayout.BASE_AND_CLEAN_DETAIL)
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +69,12 @@ def test_shrinking_takes_the_services_area_means() -> None:
     assert np.abs(result - expected).max() < 1e-5
 
 
-@pytest.mark.parametrize("crispness", [0.0, 1.5])
+@pytest.mark.parametrize("detail_gain", [0.0, 1.5])
 @pytest.mark.parametrize("size", [(200, 300), (168, 256), (400, 600), (900, 1200), (1600, 1600)])
 def test_the_service_applies_the_map_as_the_network_does(
-    network: Nightlift, size: tuple[int, int], crispness: float, monkeypatch: pytest.MonkeyPatch
+    network: Nightlift, size: tuple[int, int], detail_gain: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network, "crispness", crispness)
+    monkeypatch.setattr(network, "detail_gain", detail_gain)
     image = dark_scene("coffee", size)
 
     def predict(pictures: np.ndarray) -> np.ndarray:
@@ -86,7 +87,7 @@ def test_the_service_applies_the_map_as_the_network_does(
     with torch.inference_mode():
         ours = 255 * network(as_tensor(image))[0].permute(1, 2, 0).clamp(0, 1).numpy()
     assert np.abs(ours - image).mean() > 2
-    if crispness and max(size) > 1000:  # of so large a picture the service looks at a part of the pixels for noise
+    if detail_gain and max(size) > 1000:  # of so large a picture the service looks at a part of the pixels for noise
         assert np.abs(served - ours).mean() < 0.6
     else:
         assert np.abs(served - ours).max() < 1
@@ -149,7 +150,7 @@ def test_smoothing_out_of_range_is_refused(smoothing: object) -> None:
 
 
 def test_crispness_bounds_what_clean_texture_gets_and_touches_nothing_else(network: Nightlift) -> None:
-    crisp = networks.create("nightlift", width=6, crispness=1.6)
+    crisp = networks.create("nightlift", width=6, detail_gain=1.6)
     crisp.load_state_dict(network.state_dict())
     picture = as_tensor(dark_scene("coffee", (168, 256)))
     with torch.inference_mode():
@@ -160,7 +161,7 @@ def test_crispness_bounds_what_clean_texture_gets_and_touches_nothing_else(netwo
 
 
 def test_clean_texture_gets_no_more_than_before_where_nothing_is_brightened() -> None:
-    crisp = networks.create("nightlift", width=6, crispness=2.0)
+    crisp = networks.create("nightlift", width=6, detail_gain=2.0)
     for last in (crisp.light, crisp.head):  # type: ignore[attr-defined]
         nn.init.zeros_(last.weight)
     with torch.inference_mode():
@@ -168,7 +169,24 @@ def test_clean_texture_gets_no_more_than_before_where_nothing_is_brightened() ->
     torch.testing.assert_close(clear, torch.ones_like(clear))
 
 
-@pytest.mark.parametrize("crispness", [-1.0, 0.5, 3.5])
-def test_crispness_is_none_or_a_factor(crispness: float) -> None:
-    with pytest.raises(ValueError, match="crispness"):
-        networks.create("nightlift", crispness=crispness)
+@pytest.mark.parametrize("detail_gain", [-1.0, 0.5, 3.5])
+def test_crispness_is_none_or_a_factor(detail_gain: float) -> None:
+    with pytest.raises(ValueError, match="detail_gain"):
+        networks.create("nightlift", detail_gain=detail_gain)
+
+
+def test_weights_keep_the_names_that_files_have(network: Nightlift) -> None:
+    saved = network.state_dict()
+    assert {name for name in saved if name.startswith("scene.")} == {
+        f"scene.{layer}.{kind}" for layer in ("read", "tell") for kind in ("weight", "bias")
+    }
+    own = {name: torch.randn_like(weight) for name, weight in network.named_parameters()}
+    for state in (own, {**saved, "scene.read.bias": own["context.summarise.bias"]}):
+        again = networks.create("nightlift", width=6)
+        again.load_state_dict(state)
+        torch.testing.assert_close(again.get_parameter("context.summarise.bias"), own["context.summarise.bias"])
+
+
+def test_the_former_name_of_an_option_is_understood_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="crispness of nightlift is called detail_gain now"):
+        assert networks.create("nightlift", width=6, crispness=1.5).detail_gain == 1.5

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 
-class Means:
+class RunningMean:
     """Sums that become means when they are taken; they stay on the device until then."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class ModelEma:
     """Exponential moving average of parameters and floating-point buffers; other buffers are copied.
 
     In the first steps the decay is `(1 + n) / (10 + n)` where that is less, so that the initial weights are soon

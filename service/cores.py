@@ -1,0 +1,31 @@
+"""Work that several threads share, on the machine's cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from service.settings import available_cores
+
+
+def together(work: Callable[[], object], most: int) -> None:
+    """Call `work` in this thread and in up to `most` - 1 others at once; return when all have returned.
+
+    Args:
+        work: takes what is to be done piece by piece, and returns when nothing is left; it gives up the GIL
+            meanwhile. Threads that are busy elsewhere may come too late to find anything, or not at all.
+        most: threads that are worth waking.
+    """
+    helping = [_threads().submit(work) for _ in range(min(available_cores(), most) - 1)]
+    try:
+        work()
+    finally:
+        for helper in helping:
+            if not helper.cancel():
+                helper.result()
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(available_cores(), thread_name_prefix="rendering")

@@ -1,0 +1,89 @@
+"""Messages of calls that are open to everybody: short, quick, and few at one time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from service.admission import Budget
+from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedRequest, NightliftError, Unavailable
+
+LONGEST = 4096
+"""Bytes of a message. gRPC has one limit for all calls, and takes in as much as that before it shows a message."""
+
+AT_ONCE = 1
+"""Messages that may be coming at one time: what they may cost is that many times gRPC's limit, twice over."""
+
+PATIENCE = 0.1
+"""Seconds that a message may take to come while others wait to be read."""
+
+
+class ShortMessages:
+    """Reads messages that take less than a millisecond to come, unless somebody is up to something.
+
+    Args:
+        seconds: in which a message must have come; `PATIENCE` where others wait.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._places = Budget(AT_ONCE)
+        self._waiting = 0
+
+    async def receive(self, messages: AsyncIterator[Any], caller: str) -> Any:
+        """The next message, as its deserializer made it; None where the client has ended the call.
+
+        Raises:
+            Unavailable: if it was not looked at in time.
+            BodyTooSlow: if it did not come in time.
+            NightliftError: what `short` made of it.
+        """
+        end = time.monotonic() + self._seconds
+        self._waiting += 1
+        is_waiting = True
+        try:
+            async with (
+                asyncio.timeout_at(asyncio.get_running_loop().time() + self._seconds),
+                self._places.hold(1, caller),
+            ):
+                self._waiting -= 1
+                is_waiting = False
+                message = await self._read(messages, end)
+        except TimeoutError:
+            raise Unavailable("too many messages are being sent to the service at this moment") from None
+        finally:
+            self._waiting -= is_waiting
+        if isinstance(message, NightliftError):
+            raise message
+        return message
+
+    async def _read(self, messages: AsyncIterator[Any], end: float) -> Any:
+        reading = asyncio.ensure_future(anext(messages, None))
+        try:
+            while not reading.done():
+                await asyncio.wait({reading}, timeout=min(PATIENCE, max(0.0, end - time.monotonic())))
+                if not reading.done() and (self._waiting or time.monotonic() >= end):
+                    raise BodyTooSlow(f"the message had not come after {self._seconds:g} s, or others were waiting")
+            return reading.result()
+        except grpc.aio.BaseError:
+            raise ClientGone("the client left before its message had come") from None
+        finally:
+            reading.cancel()
+
+
+def short(parse: Any) -> Any:
+    """A deserializer that gives an error in the place of a message that is too long, or cannot be parsed."""
+
+    def parse_or_say(data: bytes) -> Any:
+        if len(data) > LONGEST:
+            return BodyTooLarge(f"a message of this call may have {LONGEST} bytes", limit_bytes=LONGEST)
+        try:
+            return parse(data)
+        except Exception:
+            return MalformedRequest("the message cannot be parsed: its bytes are not as the protocol defines it")
+
+    return parse_or_say

@@ -1,0 +1,96 @@
+"""Lines on their way to standard error, which a reader may stop reading: nobody waits for that but a thread."""
+
+from __future__ import annotations
+
+import os
+import queue
+import stat
+import threading
+import time
+from contextlib import suppress
+
+from service.telemetry._metrics import LOST_LOG_LINES
+
+WAITING_LINES = 4096
+"""Lines that wait to be written; further ones are lost."""
+
+CLOSING_SECONDS = 1.0
+"""How long the end of the process waits for lines that are not read."""
+
+
+class LogWriter:
+    """Writes lines to a file descriptor by a thread of its own; `write` never waits.
+
+    Lines are lost where `WAITING_LINES` wait already, and where they cannot be written: on a full disk, or to a
+    reader who has gone. They are counted, and a line before the next that can be written says how many.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: queue.Queue[str] = queue.Queue(WAITING_LINES)
+        self._lost = 0
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+
+    def write(self, line: str) -> None:
+        """Hand a line over, without its end."""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._lose(1)
+
+    def close(self) -> None:
+        """Wait until all lines are written, for `CLOSING_SECONDS` at most."""
+        end = time.monotonic() + CLOSING_SECONDS
+        while self._lines.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def _run(self) -> None:
+        while True:
+            line = self._lines.get()
+            try:
+                with self._lock:
+                    lost, self._lost = self._lost, 0
+                said = (
+                    f"{lost} lines of the log were lost: they were not read, or could not be written\n"
+                    if lost
+                    else ""
+                )
+                if not self._put(f"{said}{line}\n"):
+                    LOST_LOG_LINES.inc()
+                    with self._lock:
+                        self._lost += lost + 1
+            finally:
+                self._lines.task_done()
+
+    def _put(self, text: str) -> bool:
+        """Whether all of it could be written."""
+        data = text.encode("utf-8", "backslashreplace")
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            return False
+        return True
+
+    def _lose(self, count: int) -> None:
+        LOST_LOG_LINES.inc(count)
+        with self._lock:
+            self._lost += count
+
+
+def release_standard_error() -> int:
+    """A descriptor of standard error for the log; what else writes there no longer waits for a reader.
+
+    Libraries in C write remarks about damaged files straight to descriptor 2, and would hang their thread on a full
+    pipe. A pipe or terminal is opened once more for them, so that only this process's end stops waiting; what does
+    not fit is lost. Files need no such thing, and sockets cannot be opened again.
+    """
+    kept = os.dup(2)
+    with suppress(OSError):
+        mode = os.fstat(2).st_mode
+        if stat.S_ISFIFO(mode) or os.isatty(2):
+            again = os.open(f"/proc/self/fd/{kept}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            os.dup2(again, 2)  # which children inherit
+            os.close(again)
+    return kept
