@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract import BT601
 from service.enhancement import EnhanceOptions
 from service.pictures import Limits, decode, is_picture
 from service.runtime import Runtime
@@ -38,7 +39,7 @@ FINE = 5
 DARK = (2.0, 60.0)
 """Mean code values between which a block is dark, and not black."""
 
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+LUMINANCE = np.array(BT601, np.float32)
 
 Floats = NDArray[np.float32]
 

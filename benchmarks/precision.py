@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from service.contract import AFFINE, ENHANCED
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, RenderOptions, plan, prepare, render_array
 from service.repository import ModelRepository, ModelTraits
@@ -114,7 +115,7 @@ def measure(name: str, version: Any, training: Sequence[Pixels], pairs: Sequence
         names, runs = [], []
         for variant, file in variants(version.path, traits, training, Path(folder)):
             try:
-                run = opened(file, wishes.threads, "affine" if traits.predicts_affine else "enhanced")
+                run = opened(file, wishes.threads, AFFINE if traits.map_layout else ENHANCED)
                 run(proxy(pairs[0][0], traits))
             except Exception as error:  # ONNX Runtime's own kind, which differs by what an operator lacks
                 rows.append(f"| `{name}` | {variant} | does not run: {str(error).rpartition(':')[2].strip()} | | | |")

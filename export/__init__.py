@@ -8,12 +8,11 @@ python -m export.torchscript    makes TorchScript variants of models from their 
 from export._copies import make_torchscript
 from export._exporter import export_checkpoint, import_official
 from export._parity import Difference, Parity, ParityError
-from export._pixel_model import SMALLEST_SIDE, PixelModel
+from export._pixel_model import PixelModel
 from export._repository import changed_files, remeasure, write_cards
 from export._version import ExportedModel, ExportReport
 
 __all__ = [
-    "SMALLEST_SIDE",
     "Difference",
     "ExportReport",
     "ExportedModel",

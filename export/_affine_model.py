@@ -9,10 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from export._pixel_model import OUTPUT, PixelModel
+from export._pixel_model import PixelModel
+from service.contract import AFFINE, ENHANCED
 from training.networks import STEP, NetworkSpec, apply_map, as_codes, proxy_size, shrink
-
-MAP = "affine"
 
 
 class Look(nn.Module):
@@ -80,7 +79,7 @@ class AffinePixelModel(nn.Module):
         spec: its description.
     """
 
-    outputs = (OUTPUT, MAP)
+    outputs = (ENHANCED, AFFINE)
 
     def __init__(self, network: nn.Module, spec: NetworkSpec) -> None:
         super().__init__()
@@ -101,7 +100,7 @@ class AffinePixelModel(nn.Module):
 
 def pixel_model(network: nn.Module, spec: NetworkSpec) -> PixelModel | AffinePixelModel:
     """A network under the contract that fits it."""
-    return AffinePixelModel(network, spec) if spec.predicts_affine else PixelModel(network, spec)
+    return AffinePixelModel(network, spec) if spec.map_layout else PixelModel(network, spec)
 
 
 class _Prediction(nn.Module):

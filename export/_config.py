@@ -10,8 +10,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export import _onnx, _torchscript
-from export._affine_model import MAP
-from export._pixel_model import INPUT, OUTPUT, SMALLEST_SIDE
+from service.contract import AFFINE, ENHANCED, IMAGE
+from service.limits import SMALLEST_SIDE
 from training.networks import NetworkSpec
 
 PLATFORMS = {"onnx": "onnxruntime_onnx", "torchscript": "pytorch_libtorch"}
@@ -50,10 +50,10 @@ def write_config(
         scores: measured scores for listings; may be empty.
     """
     config = pb.ModelConfig(name=name, platform=PLATFORMS[format], max_batch_size=MAX_BATCH_SIZE)
-    for tensors, tensor in ((config.input, INPUT), (config.output, OUTPUT)):
+    for tensors, tensor in ((config.input, IMAGE), (config.output, ENHANCED)):
         tensors.add(name=tensor, data_type=pb.TYPE_UINT8, dims=[-1, -1, 3])
-    if spec.predicts_affine:
-        config.output.add(name=MAP, data_type=pb.TYPE_FP32, dims=[-1, -1, spec.predicts_affine])
+    if spec.map_layout:
+        config.output.add(name=AFFINE, data_type=pb.TYPE_FP32, dims=[-1, -1, spec.map_layout])
     config.version_policy.latest.num_versions = 1
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_AUTO, count=1)
     policy = config.dynamic_batching.default_queue_policy
@@ -86,6 +86,6 @@ def _proxy(working_side: int, width: int, height: int) -> tuple[int, int]:
 
 def _add_warmup(config: Any, height: int, width: int) -> None:
     sample = config.model_warmup.add(name=f"{height}x{width}", batch_size=1, count=1)
-    sample.inputs[INPUT].CopyFrom(
+    sample.inputs[IMAGE].CopyFrom(
         pb.ModelWarmup.Input(data_type=pb.TYPE_UINT8, dims=[height, width, 3], random_data=True)
     )

@@ -16,11 +16,13 @@ from onnx import ModelProto
 from torch import Tensor, nn
 from torch.export import Dim
 
-from export._affine_model import MAP, AffinePixelModel, LookAtProxy, PictureOfProxy
+from export._affine_model import AffinePixelModel, LookAtProxy, PictureOfProxy
 from export._compact import store_in_half
 from export._fold import fold
-from export._pixel_model import INPUT, OUTPUT, SMALLEST_SIDE, PixelModel
+from export._pixel_model import PixelModel
 from export._shortcut import share_constants, with_shortcut
+from service.contract import AFFINE, ENHANCED, IMAGE
+from service.limits import SMALLEST_SIDE
 
 FILE = "model.onnx"
 OPSET = 18  # read by every ONNX Runtime since 1.14, and so by the Triton servers in use
@@ -73,10 +75,10 @@ def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
     free_axes = {0: batch, 2: Dim("padded_height", min=SMALLEST_SIDE), 3: Dim("padded_width", min=SMALLEST_SIDE)}
 
     def before(module: nn.Module) -> ModelProto:
-        return _export(module, {INPUT: image}, [image_axes], ["padded"])
+        return _export(module, {IMAGE: image}, [image_axes], ["padded"])
 
     def after(module: nn.Module) -> ModelProto:
-        return _export(module, {"raw": raw, INPUT: image}, [free_axes, image_axes], [OUTPUT])
+        return _export(module, {"raw": raw, IMAGE: image}, [free_axes, image_axes], [ENHANCED])
 
     core = _export(model.core(), {"padded": padded}, [padded_axes], ["raw"])
     if isinstance(model, PixelModel):
@@ -86,7 +88,7 @@ def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
         with_shortcut(before(model.before), before(LookAtProxy()), *limits),
         core,
         with_shortcut(after(model.picture), after(PictureOfProxy()), *limits),
-        _export(model.map, {"raw": raw}, [free_axes], [MAP]),
+        _export(model.map, {"raw": raw}, [free_axes], [AFFINE]),
     )
 
 
@@ -138,7 +140,7 @@ def _tidy(proto: ModelProto) -> None:
     for tensor in (*proto.graph.input, *proto.graph.output):
         # The output's sides are those of the input; the exporter only knows them as an expression of the padding.
         for axis, name in zip(
-            tensor.type.tensor_type.shape.dim, MAP_AXES if tensor.name == MAP else AXES, strict=False
+            tensor.type.tensor_type.shape.dim, MAP_AXES if tensor.name == AFFINE else AXES, strict=False
         ):
             axis.dim_param = name
 

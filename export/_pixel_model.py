@@ -6,13 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from service.contract import ENHANCED
 from training.networks import NetworkSpec
-
-INPUT = "image"
-OUTPUT = "enhanced"
-SMALLEST_SIDE = 16
-"""Shortest side in pixels that a served model accepts; longer than any network's padding, which can so be a
-reflection without a second case."""
 
 
 class FromCodeValues(nn.Module):
@@ -60,7 +55,7 @@ class PixelModel(nn.Module):
     N, H and W are free; sides are at least `SMALLEST_SIDE`.
     """
 
-    outputs = (OUTPUT,)
+    outputs = (ENHANCED,)
 
     def __init__(self, network: nn.Module, spec: NetworkSpec) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, helper, parser
 
-from export._pixel_model import INPUT
+from service.contract import IMAGE
 
 CONDITION = "is_proxy"
 
@@ -39,7 +39,7 @@ def with_shortcut(part: ModelProto, shortcut: ModelProto, side: int, multiple: i
         side: the longest that a side of a proxy is, in pixels.
         multiple: what the sides of a proxy are multiples of.
     """
-    condition = parser.parse_graph(IS_PROXY.format(image=INPUT, condition=CONDITION, side=side, multiple=multiple))
+    condition = parser.parse_graph(IS_PROXY.format(image=IMAGE, condition=CONDITION, side=side, multiple=multiple))
     (output,) = part.graph.output
     choice = helper.make_node(
         "If",

@@ -20,7 +20,6 @@ from export._compact import round_weights
 from export._config import FILES, write_config
 from export._families import family
 from export._parity import FULL_SIZE, SIZES, Parity, Run, measure, onnx_runner, torch_runner, torchscript_runner
-from export._pixel_model import SMALLEST_SIDE
 from export._records import (
     MANIFEST,
     PARITY,
@@ -32,6 +31,7 @@ from export._records import (
     sha256,
     without_folders,
 )
+from service.limits import SMALLEST_SIDE
 from training import networks
 from training.checkpoints import WEIGHTS, build_network, weights_file
 from training.networks import NetworkSpec

@@ -131,9 +131,9 @@ def run(order: Order) -> int:
         FileNotFoundError, ValueError: if the order itself is wrong; nothing has been written then.
     """
     if order.watch and (order.out is None or STREAM in (*order.inputs, order.out)):
-        raise ValueError("--watch needs a folder for its output, and no standard input: use -o FOLDER")
+        raise ValueError("--watch needs an output folder and cannot read standard input; use -o FOLDER")
     if order.compare and order.out is None:
-        raise ValueError("--compare needs a place for its sheets: use -o FILE or FOLDER")
+        raise ValueError("--compare needs an output for its sheets; use -o FILE or FOLDER")
     if order.as_json and (order.out == STREAM or (order.out is None and STREAM in order.inputs)):
         raise ValueError("--json and the picture cannot both go to standard output; use -o FILE")
     console = Console(stderr=True, quiet=order.quiet or order.as_json)

@@ -105,7 +105,7 @@ def _beside(source: Path, format: str | None) -> Job:
     if source.is_dir():
         raise ValueError(f"Missing output: {source} is a folder; use -o FOLDER")
     if source.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"Missing output: {source} has no suffix of a picture; use -o FILE")
+        raise ValueError(f"Missing output: {source} does not have the suffix of a picture; use -o FILE")
     place, written = find_place(source, format)
     return Job(source, source.with_name(f"{source.stem}.nightlift{place.suffix}"), written)
 
@@ -144,7 +144,7 @@ def _single(inputs: Sequence[Path], out: Path, format: str | None) -> Job:
         raise ValueError("standard input and output take one picture at a time")
     source = inputs[0]
     if out != STREAM and out.suffix.lower() not in FORMATS:
-        raise ValueError(f"{out} has no suffix of a picture that is written: {', '.join(FORMATS)}")
+        raise ValueError(f"{out}: unknown output format; use one of {', '.join(FORMATS)}")
     if STREAM not in (source, out) and out.exists() and out.samefile(source):
         raise ValueError(f"{out} is the input; choose another name for the result")
     suffixed = FORMATS.get(out.suffix.lower())
@@ -162,7 +162,7 @@ def _check_folder(out: Path) -> None:
         return
     if out.suffix.lower() in FORMATS:
         raise ValueError(f"{out} is the name of one picture, and there are several inputs; name a folder")
-    raise ValueError(f"{out.suffix} is not written; what is written has one of the suffixes {', '.join(FORMATS)}")
+    raise ValueError(f"{out.suffix} files cannot be written; use one of {', '.join(FORMATS)}")
 
 
 def _places(path: Path, out: Path, keep_name: bool, leave_out: Callable[[Path], None]) -> Iterator[tuple[Path, Path]]:

@@ -155,7 +155,7 @@ async def _remote(options: PlaneOptions) -> AsyncIterator[Plane]:
         try:
             await client.models()
         except (httpx.HTTPError, httpx.InvalidURL, ServiceError) as error:
-            raise ValueError(f"no service answers at {options.server}: {error}") from error
+            raise ValueError(f"cannot reach a service at {options.server}: {error}") from error
         yield _Remote(client)
 
 

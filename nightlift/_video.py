@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nightlift._ffmpeg import Clip, Metadata, probe, reading, writing
 from nightlift._files import replacing
 from nightlift._planes import PlaneOptions, open_runtime
-from service.inference import LoadedModel, Outcome
+from service.inference import LoadedModel
 from service.pictures import Picture, PictureFormat
 from service.pipeline import run_network
 from service.rendering import (
@@ -31,10 +31,16 @@ from service.rendering import (
     follow,
     plan,
     prepare,
+    shows_another,
 )
 
 LOOK_AHEAD = 4
-"""Frames that the network may work on ahead of the one that is being written, so that they share batches."""
+"""Frames that each stage may be ahead of the next one."""
+
+EVERY = 4
+"""Of so many frames the network looks at one, where they show much the same and effects are averaged anyway."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -94,63 +100,92 @@ async def _run(order: VideoOrder, clip: Clip) -> None:
             Progress(*columns, console=Console(stderr=True)) as progress,
         ):
             task = progress.add_task("", total=clip.frames or None)
-            async for pixels in _steady(frames, model, order, float(clip.rate)):
-                await asyncio.to_thread(sink.write, pixels.tobytes())
-                progress.advance(task)
+            seen = ahead(_seen(frames, model, order), LOOK_AHEAD)
+            async with (
+                aclosing(seen),
+                aclosing(ahead(_steady(seen, order, float(clip.rate)), LOOK_AHEAD)) as finished,
+            ):
+                async for pixels in finished:
+                    await asyncio.to_thread(sink.write, pixels.data)
+                    progress.advance(task)
+
+
+async def ahead(source: AsyncIterator[T], most: int) -> AsyncGenerator[T]:
+    """The items of `source`, which goes on in a task of its own, up to `most` of them ahead of who asks."""
+    waiting: asyncio.Queue[T | None] = asyncio.Queue(most)
+
+    async def fill() -> None:
+        try:
+            async for item in source:
+                await waiting.put(item)
+        finally:
+            await waiting.put(None)
+
+    filling = asyncio.create_task(fill())
+    try:
+        while (item := await waiting.get()) is not None:
+            yield item
+        await filling
+    finally:
+        filling.cancel()
+        await asyncio.gather(filling, return_exceptions=True)
 
 
 @dataclass(frozen=True)
-class _Pending:
-    """A frame whose network pass is under way."""
+class _Seen:
+    """A frame, and what the network makes of it or of one shortly before."""
 
     prepared: Prepared
-    answer: asyncio.Task[tuple[list[NDArray[Any]], list[Outcome]]]
+    effect: asyncio.Task[Effect]
 
 
-async def _steady(
-    frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: VideoOrder, rate: float
-) -> AsyncIterator[NDArray[Any]]:
-    """The enhanced frames in order, uint8 [H, W, 3]."""
-    share = share_of_new(order.steadiness, rate)
-    effect: Effect | None = None
-    async for pending in _ahead(frames, model, order.options):
-        outputs, _ = await pending.answer
-        effect, pixels = await asyncio.to_thread(_render, pending, outputs, effect, share, order.options)
-        yield pixels
-
-
-def _render(
-    pending: _Pending, outputs: list[NDArray[Any]], before: Effect | None, share: float, options: RenderOptions
-) -> tuple[Effect, NDArray[Any]]:
-    """The effect that is applied to a frame, and the frame under it."""
-    effect = follow(before, fit_effect(pending.prepared, outputs, options), share)
-    return effect, apply_effect(pending.prepared.picture, effect, options)
-
-
-async def _ahead(
-    frames: Iterator[NDArray[np.uint8]], model: LoadedModel, options: RenderOptions
-) -> AsyncIterator[_Pending]:
-    """Decode frames and hand them to the network, a few ahead of who asks."""
-    pending: deque[_Pending] = deque()
+async def _seen(frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: VideoOrder) -> AsyncIterator[_Seen]:
+    """Decode frames; the network looks at every few of them, and at each that shows something else."""
 
     def prepared_next() -> Prepared | None:
         pixels = next(frames, None)
         if pixels is None:
             return None
         frame = Picture(pixels=pixels, format=PictureFormat.PNG)
-        frame_plan = plan(frame.width, frame.height, frame.bits, model.config.traits, options)
+        frame_plan = plan(frame.width, frame.height, frame.bits, model.config.traits, order.options)
         return prepare(frame, frame_plan)
 
+    async def effect_of(prepared: Prepared) -> Effect:
+        outputs, _ = await run_network(model, prepared)
+        return await asyncio.to_thread(fit_effect, prepared, outputs, order.options)
+
+    every = EVERY if order.steadiness > 0 else 1
+    last: _Seen | None = None
+    since = 0
     try:
         while (prepared := await asyncio.to_thread(prepared_next)) is not None:
-            pending.append(_Pending(prepared, asyncio.create_task(run_network(model, prepared))))
-            if len(pending) > LOOK_AHEAD:
-                yield pending.popleft()
-        while pending:
-            yield pending.popleft()
-    finally:
-        for left in pending:
-            left.answer.cancel()
+            since += 1
+            if last is None or since >= every or shows_another(last.prepared, prepared):
+                last, since = _Seen(prepared, asyncio.create_task(effect_of(prepared))), 0
+            yield _Seen(prepared, last.effect)
+    except BaseException:  # nobody will ask for what the network is at
+        if last is not None:
+            last.effect.cancel()
+        raise
+
+
+async def _steady(seen: AsyncIterator[_Seen], order: VideoOrder, rate: float) -> AsyncIterator[NDArray[Any]]:
+    """The enhanced frames in order, uint8 [H, W, 3]."""
+    share = share_of_new(order.steadiness, rate)
+    effect: Effect | None = None
+    async for one in seen:
+        effect, pixels = await asyncio.to_thread(
+            _render, one.prepared, await one.effect, effect, share, order.options
+        )
+        yield pixels
+
+
+def _render(
+    prepared: Prepared, latest: Effect, before: Effect | None, share: float, options: RenderOptions
+) -> tuple[Effect, NDArray[Any]]:
+    """The effect that is applied to a frame, and the frame under it."""
+    effect = follow(before, latest.on(prepared, options), share)
+    return effect, apply_effect(prepared.picture, effect, options)
 
 
 def guided(strength: float, protect: float, gate: bool, gamma: float) -> RenderOptions:

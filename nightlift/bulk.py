@@ -96,7 +96,7 @@ def enhance_bulk(order: BulkOrder) -> Report:
     format = order.options.get("format")
     places = {name: find_place(Path(name), format)[0].as_posix() for name in names}
     if len(set(places.values())) < len(places):
-        raise ValueError("two pictures would be written under one name; enhance them into separate folders")
+        raise ValueError("two pictures would get the same output name; enhance them into separate folders")
     there = list_pictures(order.target, missing_is_empty=True)
     todo = [name for name in names if places[name] not in there or there[places[name]] < names[name]]
     if not todo:

@@ -104,11 +104,20 @@ class Client:
         return _enhanced(response)
 
     def models(self) -> dict[str, Any]:
-        """What `GET /models` lists."""
+        """What `GET /models` lists.
+
+        Example:
+            names = [model["name"] for model in client.models()["models"]]
+        """
         return self._send(lambda: self._http.get("/models")).json()
 
     def ready(self) -> bool:
-        """Whether the service can be reached and says that it is ready."""
+        """Whether the service can be reached and says that it is ready.
+
+        Example:
+            while not client.ready():
+                time.sleep(1)
+        """
         try:
             return self._http.get("/readyz").status_code == 200
         except httpx.TransportError:

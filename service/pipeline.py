@@ -176,7 +176,7 @@ class Pipeline:
             with timings.measure("render", since=handed_over):
                 # Nobody else holds the source while the answer is encoded.
                 rendering = begin(*work.pop(), options.render)
-            picture, rows = rendering.rendered.picture, rendering.rows
+            picture, rows = rendering.picture, rendering.rows
             with timings.measure("encode"):
                 encoded = encode(
                     picture, format=target, quality=options.quality, metadata=options.metadata, rows=rows
@@ -184,7 +184,7 @@ class Pipeline:
             if rows is not None:  # which the encoder had made, strip by strip
                 timings.add("render", rows.seconds)
                 timings.add("encode", -rows.seconds)
-            return rendering.rendered, encoded, _clipped(picture.pixels)
+            return rendering.rendered(), encoded, _clipped(picture.pixels)
 
         rendered, encoded, clipped = await self._stage("finish", target, job, finished)
         self._observe(job, rendered, clipped)

@@ -21,7 +21,7 @@ import uvicorn
 import uvloop
 
 from service.admission import open_policy
-from service.http import allow_many_connections, bounded_protocol, create_app
+from service.http import LoadShedder, allow_many_connections, bounded_protocol, create_app
 from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
 from service.settings import Settings, misspelt_settings
@@ -54,7 +54,7 @@ def run(settings: Settings) -> None:
         start_tracing(settings.trace_endpoint, settings.trace_ratio, version("nightlift"))
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            uvloop.run(_serve(settings), loop_factory=partial(ServiceLoop, settings.head_timeout))
+            uvloop.run(_serve(settings), loop_factory=partial(ServiceLoop, settings.header_timeout))
     finally:
         stop_tracing()
 
@@ -87,7 +87,7 @@ async def _serve(settings: Settings) -> None:
             proxy_headers=False,  # the application looks at them itself
             ssl_context_factory=(lambda *_: tls.renewing_context()) if tls else None,
             lifespan="off",
-            http=bounded_protocol(settings.head_timeout, runtime.answers),
+            http=bounded_protocol(settings.header_timeout, runtime.answers, LoadShedder(runtime)),
             ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -22,6 +22,9 @@ PREFIX = "NIGHTLIFT_"
 
 OF_CLIENTS = frozenset({"NIGHTLIFT_API_KEY", "NIGHTLIFT_CA", "NIGHTLIFT_CLIENT_CERTIFICATE", "NIGHTLIFT_TRACEBACK"})
 """Variables of the command line's own, which may be set beside those of the service."""
+
+RENAMED = {"head_timeout": "header_timeout"}
+"""Former names of settings, which are understood with a warning."""
 
 OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP)|$)")
 """In names of variables that Kubernetes sets in every pod for a Service; here its name begins with nightlift."""
@@ -132,7 +135,7 @@ class Settings(BaseSettings):
     """Seconds after which a request is given up with 504, or with 408 if its body has not come by then; a client may
     ask for less by `X-Request-Timeout`."""
 
-    head_timeout: float = Field(10.0, gt=0, le=3600)
+    header_timeout: float = Field(10.0, gt=0, le=3600)
     """Seconds in which a TLS handshake must end, the head of an HTTP request come, and the message of a gRPC call
     that runs no model; a connection that brings none of them is closed."""
 
@@ -208,6 +211,14 @@ class Settings(BaseSettings):
     trace_ratio: float = Field(1.0, ge=0, le=1)
     """Share of the traces begun here that is kept; a decision that comes with a request is followed."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_former_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for former, present in RENAMED.items():
+            if (variable := PREFIX + former.upper()) in os.environ:
+                values.setdefault(present, os.environ[variable])
+        return values
+
     @field_validator("models", "required_models", "trusted_proxies", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -238,12 +249,15 @@ class Settings(BaseSettings):
 
 
 def misspelt_settings(variables: Iterable[str]) -> list[str]:
-    """A sentence about each of these environment variables that looks like a setting and is none."""
+    """A sentence about each of these environment variables that looks like a setting and is none, or has a former name."""
     known = sorted(name.upper() for name in Settings.model_fields)
     sentences = []
     for variable in sorted(variables):
         name = variable.removeprefix(PREFIX)
         if name in (variable, *known) or variable in OF_CLIENTS or OF_KUBERNETES.search(variable):
+            continue
+        if present := RENAMED.get(name.lower()):
+            sentences.append(f"{variable} is called {PREFIX}{present.upper()} now; the former name will stop working")
             continue
         nearest = get_close_matches(name, known, n=1)
         hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""

@@ -5,7 +5,7 @@ request: it has the model, the caller, the deadline, and what the request is exp
 shared fairly by callers: a key is one, or without keys a client's address.
 """
 
-from service.admission._addresses import Network, forwarded_for, grpc_peer, one_caller
+from service.admission._addresses import Network, caller_of, forwarded_for, grpc_peer, one_caller
 from service.admission._admission import Admission, Call, Ticket
 from service.admission._answers import AnswerLimiter
 from service.admission._budget import Budget, Lease
@@ -32,6 +32,7 @@ __all__ = [
     "Scope",
     "Ticket",
     "add_key",
+    "caller_of",
     "forwarded_for",
     "grpc_peer",
     "one_caller",

@@ -36,6 +36,17 @@ def grpc_peer(peer: str) -> str:
     return _without_port(unquote(peer).partition(":")[2])
 
 
+def caller_of(peer: str, chain: str | None, trusted: Sequence[Network]) -> str:
+    """What the caller of a request is told apart by.
+
+    Args:
+        peer: address of whoever is connected.
+        chain: value of `x-forwarded-for`, if there is one.
+        trusted: see `forwarded_for`.
+    """
+    return one_caller(forwarded_for(peer, [chain] if chain else [], trusted))
+
+
 def one_caller(address: str) -> str:
     """What callers are told apart by: an address of IPv4, the subscriber's part of one of IPv6."""
     if ":" not in address:

@@ -35,6 +35,9 @@ come: slow clients would keep others out."""
 
 LONGEST_RETRY = 60.0
 
+REFUSING_SECONDS = 0.1
+"""So long after a refusal the next one is expected."""
+
 MEMORY_SECONDS = 5.0
 """Busy time after which the pace has forgotten most of what was before."""
 
@@ -149,11 +152,21 @@ class CapacityLimiter:
         self._busy = 0  # requests that have arrived
         self._arriving: dict[Reservation, None] = {}  # oldest first
         self._promised_until = 0.0
+        self._refused = -math.inf  # when it last was
 
     @property
     def backlog(self) -> float:
         """Seconds that all that was taken will take."""
         return self.throughput.pace(self.costs) * self.costs.value(self._total)
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether requests are being refused at this moment."""
+        return time.monotonic() - self._refused < REFUSING_SECONDS
+
+    def check(self, caller: str, intake: Intake, deadline: float) -> None:
+        """See whether a request would be taken, without taking it; raises QueueFull as `reserve`."""
+        self._check(_reservation(caller, intake, deadline))
 
     def reserve(self, caller: str, intake: Intake, deadline: float) -> Reservation:
         """Take a request on.
@@ -161,7 +174,7 @@ class CapacityLimiter:
         Raises:
             QueueFull: if it could not be answered by its deadline, or too much waits for this model, or in all.
         """
-        reservation = Reservation(caller, intake, Counter({("request", intake.model): 1}), deadline)
+        reservation = _reservation(caller, intake, deadline)
         self._check(reservation)
         self._count(reservation)
         self._arriving[reservation] = None
@@ -246,14 +259,14 @@ class CapacityLimiter:
         bound = self._longest if waiting < MIN_QUEUE_DEPTH else self._max_seconds
         if not _fits(mine, total, work, bound):
             raise self._full(
-                f"what was taken before will take about {total:.1f} s, and no more may wait",
+                f"what was taken before will take about {total:.0f} s, and no more may wait",
                 total + work - bound,
                 work,
             )
         left = max(0.0, one.deadline - time.monotonic())
         bound = left / DEADLINE_MARGIN
         if total + work > bound and (expected := self._expected(mine + work, caller, pace)) > bound:
-            detail = f"the answer would take about {expected:.1f} s, and the request leaves {left:.1f} s"
+            detail = f"the answer would take about {expected:.0f} s, and the request leaves {left:.0f} s"
             raise self._full(detail, expected - bound, work)
 
     def _expected(self, mine: float, caller: str, pace: float) -> float:
@@ -266,6 +279,7 @@ class CapacityLimiter:
         now = time.monotonic()
         again = max(now + max(0.0, excess), self._promised_until)
         self._promised_until = min(again + work, now + LONGEST_RETRY)
+        self._refused = now
         error = QueueFull(detail)
         error.retry_after = float(max(1, math.ceil(again - now)))
         return error
@@ -275,6 +289,10 @@ class CapacityLimiter:
         while self._arriving and (oldest := next(iter(self._arriving))).since < late:
             del self._arriving[oldest]
             self._uncount(oldest)
+
+
+def _reservation(caller: str, intake: Intake, deadline: float) -> Reservation:
+    return Reservation(caller, intake, Counter({("request", intake.model): 1}), deadline)
 
 
 def _fits(mine: float, total: float, amount: float, bound: float) -> bool:

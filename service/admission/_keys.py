@@ -122,7 +122,7 @@ def read_keys(path: Path) -> KeyFile:
     except OSError as error:
         raise ValueError(f"the keys file {path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        raise ValueError(f"the keys file {path} is not as it should be: {_explain(error)}") from None
+        raise ValueError(f"the keys file {path} is invalid: {_explain(error)}") from None
 
 
 def add_key(path: Path, name: str, scopes: frozenset[Scope], **limits: float | None) -> str:
@@ -143,7 +143,7 @@ def add_key(path: Path, name: str, scopes: frozenset[Scope], **limits: float | N
     with _locked(path):
         known = read_keys(path).keys if path.exists() else ()
         if name in {key.name for key in known}:
-            raise ValueError(f"there is a key {name!r} already; revoke it first, or choose another name")
+            raise ValueError(f"a key named {name!r} exists already; revoke it first, or choose another name")
         text, key = make_key(name, scopes, **limits)
         _write(path, KeyFile(keys=(*known, key)))
     return text

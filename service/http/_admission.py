@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -113,10 +114,12 @@ class AdmissionMiddleware:
             return
         with ExitStack() as stack:
             try:
-                target = _target(scope) if scope["method"] == "POST" else None
+                target = None
+                if scope["method"] == "POST":
+                    target = picture_target(scope["path"], scope["query_string"].decode("latin-1"))
                 ticket = stack.enter_context(self._admit(scope, need, has_pictures=target is not None))
                 if target is not None:
-                    ticket.reserve(*target)
+                    ticket.reserve(target.model, target.version)
             except NightliftError as error:
                 self.runtime.metrics.failed(error)
                 scope["route"] = route
@@ -138,14 +141,26 @@ class AdmissionMiddleware:
         )
 
 
-def _target(scope: ASGIScope) -> tuple[str | None, int | None] | None:
-    """The model and version that a request with pictures names in its URL; None for others, and for broken ones."""
-    match = PICTURES.fullmatch(scope["path"])
+@dataclass(frozen=True)
+class PictureTarget:
+    """The model and version that a request with pictures names in its URL, and the template that the URL matches."""
+
+    route: str
+    model: str | None
+    version: int | None
+
+
+def picture_target(path: str, query: str) -> PictureTarget | None:
+    """What a POST asks for; None where it has no pictures, and for URLs that the application refuses."""
+    match = PICTURES.fullmatch(path)
     if match is None:
         return None
-    query = {} if match["model"] else dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    named = {name: value for name, value in match.groupdict().items() if value is not None}
+    route = path
+    for name in reversed(named):  # from the end of the path, so that places before it stay right
+        route = route[: match.start(name)] + f"{{{name}}}" + route[match.end(name) :]
+    chosen = named or dict(parse_qsl(query))
     try:
-        version = parse_version(match["version"] or query.get("version", ""))
+        return PictureTarget(route, chosen.get("model"), parse_version(chosen.get("version", "")))
     except MalformedRequest:
-        return None  # the application says so
-    return match["model"] or query.get("model"), version
+        return None

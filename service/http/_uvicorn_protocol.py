@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import resource
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.admission import AnswerLimiter
 from service.errors import MalformedRequest
 from service.http._answers import EXTENSION, UnreadAnswers
+from service.http._body_limit import DISCARD_SECONDS
+from service.http._load_shedding import LoadShedder, ReadCoalescer, Refusal
 from service.http._middleware import HEADERS
 from service.http._problems import problem_response
 
@@ -52,6 +55,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     header_timeout = 10.0
     answers = AnswerLimiter(limit=512 << 20, seconds=30.0)
+    shedder: LoadShedder | None = None
+    coalescer = ReadCoalescer(lambda: False)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -62,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_told = True  # the parser, anything of the last read
         self._told_bytes = 0
         self._untold_bytes = 0
+        self._discard_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -99,6 +105,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return  # what comes behind a request that closes its connection is not looked at
         self._unset_keepalive_if_required()
+        if not self.coalescer.postpone(self.transport, partial(self._handle, data)):
+            self._handle(data)
+
+    def _handle(self, data: bytes) -> None:
         self._has_told = False
         try:
             self._feed(data)
@@ -152,18 +162,23 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refusal = refusal
             raise MalformedRequest(refusal)
         self._end_head()
+        if self._is_shed():
+            return
         super().on_headers_complete()
         self.scope["extensions"] = {EXTENSION: {"answers": self._unread}}  # ASGI's place for what a server adds
 
     def on_message_complete(self) -> None:
         """All of a request has come."""
-        if not self.parser.should_upgrade():
+        if isinstance(self.cycle, Refusal):
+            self._refuse()
+        elif not self.parser.should_upgrade():
             super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body has come."""
         self._count_anew()
-        super().on_body(body)
+        if not isinstance(self.cycle, Refusal):
+            super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, and close; requests that came before it get their answers first."""
@@ -185,6 +200,41 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.watch()
         self.transport.close()
+
+    def _is_shed(self) -> bool:
+        """Whether this request is refused here, when its body has come, or has not for `DISCARD_SECONDS`."""
+        if self.shedder is None or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return False
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        refusal = self.shedder.refusal(self.url, self.headers, self.client[0] if self.client else "")
+        if refusal is None:
+            return False
+        refusal.keep_alive = self.parser.should_keep_alive()
+        self.cycle = refusal  # type: ignore[assignment]
+        self._discard_timer = self.loop.call_later(DISCARD_SECONDS, self._refuse)
+        return True
+
+    def _refuse(self) -> None:
+        """Write the answer to a request that was refused by its head."""
+        refusal, timer = self.cycle, self._discard_timer
+        if (
+            not isinstance(refusal, Refusal)
+            or timer is None
+            or refusal.response_complete
+            or self.transport.is_closing()
+        ):
+            return
+        timer.cancel()
+        refusal.response_complete = True
+        keep_alive = refusal.keep_alive and self.loop.time() < timer.when()
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
+        close = b"" if keep_alive else b"connection: close\r\n"
+        self.transport.write(b"".join((refusal.head, lines, close, b"\r\n", refusal.body)))
+        if keep_alive:
+            self.on_response_complete()
+        else:
+            self.transport.close()
 
     def _expect_head(self) -> None:
         self._end_head()
@@ -221,9 +271,11 @@ class BoundedProtocol(HttpToolsProtocol):
         return f"the head of a request may have {HEAD_BYTES} bytes" if size > HEAD_BYTES else None
 
 
-def bounded_protocol(header_timeout: float, answers: AnswerLimiter) -> type[BoundedProtocol]:
-    """The protocol with this limit on the time of a head, and these on answers that are not read."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"header_timeout": header_timeout, "answers": answers})
+def bounded_protocol(header_timeout: float, answers: AnswerLimiter, shedder: LoadShedder) -> type[BoundedProtocol]:
+    """The protocol with these limits, and with what refuses requests while the service is full."""
+    coalescer = ReadCoalescer(shedder.is_shedding)
+    attributes = {"header_timeout": header_timeout, "answers": answers, "shedder": shedder, "coalescer": coalescer}
+    return type("BoundedProtocol", (BoundedProtocol,), attributes)
 
 
 def _ambiguity(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:

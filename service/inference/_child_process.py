@@ -115,7 +115,7 @@ class ChildProcess:
     async def run(
         self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], coefficients: int, patience: float
     ) -> Tensors:
-        """Run a batch through a slot of shared memory; `coefficients` as `predicts_affine`, raises as `call`."""
+        """Run a batch through a slot of shared memory; `coefficients` as `map_layout` has, raises as `call`."""
         number = self._take_slot()
         slot = self._slots[number]
         # Behind the input, for what is wanted; a map has as many places as the picture has pixels, or fewer.

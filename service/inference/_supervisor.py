@@ -110,7 +110,7 @@ class DeviceSupervisor:
         await hosted.settled.wait()
         if hosted.error is not None or self._child is None:
             raise EngineUnavailable(hosted.error or "the model is being unloaded")
-        coefficients = hosted.model.config.traits.predicts_affine
+        coefficients = hosted.model.config.traits.map_layout
         return await self._child.run(hosted.number, batch, outputs, coefficients, self._timeout)
 
     async def release(self, hosted: Hosted) -> None:

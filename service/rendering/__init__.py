@@ -6,7 +6,7 @@ pixel (`begin` leaves the pixels to be made strip by strip); for the frames of a
 nothing of engines.
 """
 
-from service.rendering._frames import Effect, apply_effect, fit_effect, follow
+from service.rendering._frames import Effect, apply_effect, fit_effect, follow, shows_another
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
 from service.rendering._plan import RenderPlan, plan
 from service.rendering._render import Prepared, Rendered, Rendering, begin, finish, prepare, render_array
@@ -28,4 +28,5 @@ __all__ = [
     "plan",
     "prepare",
     "render_array",
+    "shows_another",
 ]

@@ -7,6 +7,7 @@ keeps SSIM to the network's whole result at .955, where the textbook's absolute 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract import MapLayout
 from service.errors import EngineFailed
 from service.memory import empty
 from service.rendering import _native
@@ -27,8 +29,15 @@ Floats = NDArray[np.float32]
 MEAN = np.full(3, 1 / 3, np.float32)
 """By which the channels of a term are multiplied and added up."""
 
-LIGHT_AND_TEXTURE_TERMS = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
-"""Where in 15 coefficients the terms of a map for light and texture are."""
+BASE_AND_DETAIL_TERMS = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
+
+TERMS: Mapping[int, tuple[slice, ...]] = {
+    MapLayout.GAIN_AND_OFFSET: (slice(0, 3), slice(3, 6)),
+    MapLayout.MATRIX_AND_OFFSET: (slice(0, 12, 4), slice(1, 12, 4), slice(2, 12, 4), slice(3, 12, 4)),
+    MapLayout.BASE_AND_DETAIL: BASE_AND_DETAIL_TERMS,
+    MapLayout.BASE_AND_CLEAN_DETAIL: (*BASE_AND_DETAIL_TERMS, slice(15, 16)),
+}
+"""Where in a place's coefficients the terms of the map are, by its layout."""
 
 
 @dataclass(frozen=True)
@@ -134,14 +143,10 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
     height, width, count = coefficients.shape
     if not np.isfinite(coefficients).all():
         raise EngineFailed("the model predicted an affine map that is not finite")
-    parts = {
-        6: (slice(0, 3), slice(3, 6)),
-        12: (slice(0, 12, 4), slice(1, 12, 4), slice(2, 12, 4), slice(3, 12, 4)),
-        15: LIGHT_AND_TEXTURE_TERMS,
-        16: (*LIGHT_AND_TEXTURE_TERMS, slice(15, 16)),
-    }.get(count)
+    parts = TERMS.get(count)
     if parts is None:
-        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; 6, 12, 15 or 16 are allowed")
+        allowed = ", ".join(map(str, map(int, TERMS)))
+        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; allowed are {allowed}")
     order = np.array([np.broadcast_to(np.arange(count)[part], 3) for part in parts], np.int32)
     terms = empty((len(parts), height, width, 3), np.float32)
     given = np.ascontiguousarray(coefficients, np.float32)

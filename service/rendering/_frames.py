@@ -28,6 +28,9 @@ CHANGE = (0.15, 0.5)
 CUT = 0.35
 """Mean change of all places, each at most 1, from which a frame counts as the first of a new scene."""
 
+MOVED = 0.05
+"""Mean change of all places, each at most 1, from which a map is not taken over from one frame to another."""
+
 DARKNESS = 0.02
 """Code value added to brightnesses before changes are put in relation to them; keeps black places quiet."""
 
@@ -50,6 +53,11 @@ class Effect:
     gate: float
     view: NDArray[np.float32]
     means: NDArray[np.float32] | None
+
+    def on(self, prepared: Prepared, options: RenderOptions) -> Effect:
+        """The same map on another frame, which shows much the same."""
+        gate = light_and_gate(prepared.view)[1] if options.gate else 1.0
+        return Effect(self.affine, gate, prepared.view.colour, prepared.means)
 
 
 def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Effect:
@@ -88,6 +96,14 @@ def follow(before: Effect | None, now: Effect, share: float) -> Effect:
     terms = before.affine.terms + weight * (now.affine.terms - before.affine.terms)
     gate = before.gate + float(shares.mean()) * (now.gate - before.gate)
     return Effect(AffineMap(terms), gate, now.view, now.means)
+
+
+def shows_another(before: Prepared, now: Prepared) -> bool:
+    """Whether a frame is too different from another one to take over its map: it moved on, or there was a cut."""
+    if before.view.colour.shape != now.view.colour.shape:
+        return True
+    change = scene_change(before.view.colour, now.view.colour)
+    return bool(np.minimum(change, 1.0).mean() > MOVED)
 
 
 def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.float32]:

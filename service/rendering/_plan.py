@@ -20,9 +20,6 @@ MAX_DISTORTION = 0.12
 SIDE_STEP = 8
 """Proxy sides and tile windows are multiples of this, in pixels."""
 
-LIGHT_AND_TEXTURE = (15, 16)
-"""Coefficients a place of predicted maps that tell light from texture."""
-
 FINEST_LIGHT = 4
 """Largest factor between the sides of the grid on which local light is taken, and those of the proxy."""
 
@@ -119,8 +116,8 @@ def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options:
         window = Window(_full(height), _full(width))
         return RenderPlan(Detail.WHOLE, None, (window,), through_map=deep)
     proxy = proxy_shape(width, height, traits.working_side)
-    output = AFFINE if traits.predicts_affine else ENHANCED
-    light = light_shape(width, height, proxy) if traits.predicts_affine in LIGHT_AND_TEXTURE else None
+    output = AFFINE if traits.map_layout else ENHANCED
+    light = light_shape(width, height, proxy) if traits.map_layout.has_base_and_detail else None
     return RenderPlan(Detail.GUIDED, proxy, (), through_map=True, output=output, light=light)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,9 @@ from service.repository import ModelTraits
 MEASURING_SIDE = 256
 """Long side, in pixels, of the view on which light is measured where there is no proxy."""
 
+SAMPLES = 60_000
+"""Pixels of a finished picture by which its luminance is measured."""
+
 Pixels = NDArray[np.uint8]
 
 
@@ -32,7 +36,8 @@ class Rendered:
     Attributes:
         picture: the source with new pixels; same size, depth, colour space, alpha and metadata.
         gate: 0 (it was well exposed: left alone) to 1 (all of the effect), measured whether or not it was applied.
-        luminance_before, luminance_after: mean Rec. 709 luminance of the visible pixels' code values, 0 to 1.
+        luminance_before, luminance_after: mean Rec. 709 luminance of the visible pixels' code values, 0 to 1; of the
+            finished picture as a sample tells, within about 0.002.
         detail: what was done, `RenderPlan.label`.
     """
 
@@ -82,12 +87,20 @@ class Rendering:
     """A picture whose pixels are still to be made.
 
     Attributes:
-        rendered: what will be finished; what is reported of it is known already.
-        rows: makes its pixels; None: they are there.
+        picture, gate, luminance_before, detail: as in `Rendered`; the picture's pixels are not there yet.
+        rows: makes them; None: the picture stays as it is.
     """
 
-    rendered: Rendered
+    picture: Picture
+    gate: float
+    luminance_before: float
+    detail: str
     rows: Pass | None = None
+
+    def rendered(self) -> Rendered:
+        """What it became, once all pixels are made."""
+        after = self.luminance_before if self.rows is None else _sampled_luminance(self.picture)
+        return Rendered(self.picture, self.gate, self.luminance_before, after, self.detail)
 
 
 def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendered:
@@ -95,7 +108,7 @@ def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderO
     rendering = begin(prepared, outputs, options)
     if rendering.rows is not None:
         rendering.rows.make_all()
-    return rendering.rendered
+    return rendering.rendered()
 
 
 def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendering:
@@ -107,23 +120,16 @@ def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOp
             rendering also `affine`, FP32 [h, w, k], as `predicted_affine` defines it.
         options: strength, protect, gate and gamma; the detail is decided in the plan.
     """
-    picture, plan, view = prepared.picture, prepared.plan, prepared.view
-    before, gate = light_and_gate(view)
+    picture, plan = prepared.picture, prepared.plan
+    before, gate = light_and_gate(prepared.view)
     numbers = grade(options, gate if options.gate else 1.0)
     if numbers.blend == 0:
-        return Rendering(Rendered(picture, gate, before, before, plan.label))
-    rows = None
+        return Rendering(picture, gate, before, plan.label)
     if plan.through_map:
-        affine = affine_map(prepared, outputs)
-        rows = apply_map(picture.pixels, affine, numbers, prepared.means)
-        pixels = rows.pixels
-        small = apply_map(_for_network(view.colour, deep=False), affine, numbers, view.colour).make_all()
-        after = mean_luminance(_unit(small), view.weight)
+        rows = apply_map(picture.pixels, affine_map(prepared, outputs), numbers, prepared.means)
     else:
-        pixels = blend(picture.pixels, _enhanced_codes(prepared, outputs), numbers).make_all()
-        mean = shrink(replace(picture, pixels=pixels), (1, 1))
-        after = mean_luminance(mean.colour, mean.weight)
-    return Rendering(Rendered(replace(picture, pixels=pixels), gate, before, after, plan.label), rows)
+        rows = blend(picture.pixels, _enhanced_codes(prepared, outputs), numbers)
+    return Rendering(replace(picture, pixels=rows.pixels), gate, before, plan.label, rows)
 
 
 def render_array(
@@ -133,7 +139,8 @@ def render_array(
 
     Args:
         image: uint8 [H, W, 3], sRGB.
-        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, 6, 12, 15 or 16] for guided rendering.
+        run: takes uint8 [1, h, w, 3] and answers the same, or FP32 [1, h, w, coefficients] of a `MapLayout`, for
+            guided rendering.
         traits: of the network.
         options: how to render; `NEUTRAL` for the network's effect alone.
 
@@ -154,19 +161,30 @@ def affine_map(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> AffineMap
         source = _for_network(_unit(_visible(picture, view)), deep)
         seen, enhanced = picture.srgb(source), _unit(_assemble(plan, outputs))
     else:
+        predicted = None if outputs[0].shape[-1] == 3 else predicted_affine(outputs[0])
+        if predicted is not None and speaks_srgb(picture):
+            return predicted
         source = _for_network(view.colour, deep)
         seen = picture.srgb(source)
-        if outputs[0].shape[-1] == 3:
+        if predicted is None:
             enhanced = _unit(outputs[0])
         else:
-            predicted = predicted_affine(outputs[0])
-            if speaks_srgb(picture):
-                return predicted
             if predicted.tells_light_from_texture:
                 light = in_picture_space(picture, source, seen, evaluate(predicted.light, _unit(seen)))
                 return predicted.moved(_unit(source), light, grey=picture.is_grey)
             enhanced = evaluate(predicted, _unit(seen))
     return fit_affine(_unit(source), in_picture_space(picture, source, seen, enhanced))
+
+
+def _sampled_luminance(picture: Picture) -> float:
+    """Mean luminance of what is visible, from a grid of about `SAMPLES` pixels, 0 to 1."""
+    step = max(1, math.isqrt(picture.height * picture.width // SAMPLES))
+    colour = _unit(picture.pixels[step // 2 :: step, step // 2 :: step])
+    if picture.alpha is None:
+        weight = np.ones(colour.shape[:2], np.float32)
+    else:
+        weight = _unit(picture.alpha[step // 2 :: step, step // 2 :: step])
+    return mean_luminance(colour, weight)
 
 
 def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixels:

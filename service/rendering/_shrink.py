@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract import BT709
 from service.memory import empty
 from service.pictures import Picture
 from service.rendering import _native
 from service.rendering._strips import run
 
-LUMINANCE_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
+LUMINANCE_WEIGHTS = np.array(BT709, np.float32)
 """Weights of luminance in Rec. ITU-R BT.709, used on code values."""
 
 Floats = NDArray[np.float32]

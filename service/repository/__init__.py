@@ -1,5 +1,6 @@
 """A Triton-style model repository: folders, versions, config.pbtxt, and what a model says about itself."""
 
+from service.contract import AFFINE, ENHANCED, IMAGE, MapLayout
 from service.repository._config import (
     Batching,
     ConfigError,
@@ -10,7 +11,6 @@ from service.repository._config import (
     read_config,
 )
 from service.repository._repository import ModelRepository, ModelVersion
-from service.repository._tensors import AFFINE, ENHANCED, IMAGE
 from service.repository._traits import ModelTraits, SpatialScope
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Batching",
     "ConfigError",
     "InstanceGroup",
+    "MapLayout",
     "ModelConfig",
     "ModelRepository",
     "ModelTraits",

@@ -8,7 +8,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from service.repository._tensors import AFFINE, ENHANCED, IMAGE
+from service.contract import AFFINE, ENHANCED, IMAGE
 
 # Triton's name for the way a model is run -> file name inside a version folder.
 MODEL_FILES = {"onnxruntime": "model.onnx", "pytorch": "model.pt"}

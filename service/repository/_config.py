@@ -26,9 +26,9 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from service.contract import AFFINE, MapLayout
 from service.repository._checks import MODEL_FILES, PLATFORMS, ignored, refusals
-from service.repository._tensors import AFFINE
-from service.repository._traits import AFFINE_SIZES, ModelTraits, SpatialScope
+from service.repository._traits import ModelTraits, SpatialScope
 
 TRAIT_PREFIX = "nightlift."
 DEFAULT_QUEUE_SIZE = 256
@@ -195,7 +195,7 @@ def _checked(proto: Any, folder_name: str) -> ModelConfig:
         versions=_version_policy(proto.version_policy),
         instances=_instances(proto),
         warmup=tuple(_warmup(sample) for sample in proto.model_warmup),
-        traits=_traits(parameters, folder_name, _predicted(proto)),
+        traits=_traits(parameters, folder_name, _map_layout(proto)),
         parameters=parameters,
         scores=_scores(parameters),
         graph_level=proto.optimization.graph.level,
@@ -248,15 +248,16 @@ def _instances(proto: Any) -> tuple[InstanceGroup, ...]:
     return tuple(groups) or (InstanceGroup("auto", 1, ()),)
 
 
-def _predicted(proto: Any) -> int:
-    """Coefficients a place of the output `affine`; 0 without it."""
+def _map_layout(proto: Any) -> MapLayout:
+    """That of the output `affine`, by the number of its coefficients."""
     for tensor in proto.output:
         if tensor.name == AFFINE:
-            if not tensor.dims or tensor.dims[-1] not in AFFINE_SIZES:
-                allowed = ", ".join(map(str, AFFINE_SIZES))
-                raise ConfigError(f"the last of output affine's dims {list(tensor.dims)} must be one of {allowed}")
-            return int(tensor.dims[-1])
-    return 0
+            allowed = [int(layout) for layout in MapLayout if layout]
+            if not tensor.dims or tensor.dims[-1] not in allowed:
+                sizes = ", ".join(map(str, allowed))
+                raise ConfigError(f"the last of output affine's dims {list(tensor.dims)} must be one of {sizes}")
+            return MapLayout(tensor.dims[-1])
+    return MapLayout.NONE
 
 
 def _warmup(sample: Any) -> WarmupSample:
@@ -281,7 +282,7 @@ def _scores(parameters: Mapping[str, str]) -> Mapping[str, Any]:
     raise ConfigError(f"parameter {TRAIT_PREFIX}scores is {text!r}; it must be a JSON object, without NaN")
 
 
-def _traits(parameters: Mapping[str, str], name: str, predicts_affine: int) -> ModelTraits:
+def _traits(parameters: Mapping[str, str], name: str, map_layout: MapLayout) -> ModelTraits:
     def read(key: str, convert: Any, default: Any) -> Any:
         text = parameters.get(TRAIT_PREFIX + key)
         if text is None:
@@ -300,6 +301,6 @@ def _traits(parameters: Mapping[str, str], name: str, predicts_affine: int) -> M
         working_side=read("working_side", int, default.working_side),
         max_pixels=read("max_pixels", int, default.max_pixels),
         tolerance=read("tolerance", float, default.tolerance),
-        predicts_affine=predicts_affine,
+        map_layout=map_layout,
         smallest_side=read("smallest_side", int, default.smallest_side),
     )

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.contract import MapLayout
 from service.limits import SMALLEST_SIDE
-
-AFFINE_SIZES = (6, 12, 15, 16)
-"""Coefficients that a predicted colour map may have at each place; `service.rendering` says what they are."""
 
 
 class SpatialScope(StrEnum):
@@ -30,7 +28,7 @@ class ModelTraits:
         working_side: long side in pixels of the proxy at which guided rendering runs the network.
         max_pixels: largest picture, in pixels, that `detail=auto` runs whole.
         tolerance: measured difference to the network in torch, in 1/255.
-        predicts_affine: coefficients a place of the optional output `affine`, one of `AFFINE_SIZES`; 0 without it.
+        map_layout: what the optional output `affine` holds.
         smallest_side: shortest side in pixels that the model accepts.
     """
 
@@ -41,5 +39,5 @@ class ModelTraits:
     working_side: int = 256
     max_pixels: int = 600 * 400
     tolerance: float = 1.0
-    predicts_affine: int = 0
+    map_layout: MapLayout = MapLayout.NONE
     smallest_side: int = SMALLEST_SIDE

@@ -59,8 +59,8 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         self._inferences = inferences
         self._others = others
         self._answers = answers
-        self._probes = ShortMessages(runtime.settings.head_timeout)
-        self._streams = ShortMessages(runtime.settings.head_timeout)
+        self._probes = ShortMessages(runtime.settings.header_timeout)
+        self._streams = ShortMessages(runtime.settings.header_timeout)
 
     async def intercept_service(
         self,

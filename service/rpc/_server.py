@@ -74,7 +74,7 @@ class RpcServer:
             ("grpc.http2.bdp_probe", 0),
             ("grpc.max_concurrent_streams", CONNECTION_CALLS),
             ("grpc.max_metadata_size", METADATA_BYTES),
-            ("grpc.server_handshake_timeout_ms", round(1000 * settings.head_timeout)),
+            ("grpc.server_handshake_timeout_ms", round(1000 * settings.header_timeout)),
             # An old connection takes no more calls, and ends when those under way have had their time: a client that
             # does not read its answer would have it kept for ever.
             ("grpc.max_connection_age_ms", round(1000 * settings.grpc_connection_age)),
@@ -87,7 +87,7 @@ class RpcServer:
         self._credentials = tls.credentials() if tls else None
         longest = settings.max_body_bytes
         inferences = MessageLimiter(longest, settings.max_body_bytes_in_flight, settings.request_timeout)
-        others = MessageLimiter(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.head_timeout)
+        others = MessageLimiter(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.header_timeout)
         interceptor = AdmissionInterceptor(runtime, inferences, others, UnreadAnswers(runtime.rpc_answers))
         self._server = grpc.aio.server(
             interceptors=[interceptor], options=options, maximum_concurrent_rpcs=CONCURRENT_CALLS

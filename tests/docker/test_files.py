@@ -188,7 +188,7 @@ def test_a_stop_can_finish_what_a_full_service_has_taken() -> None:
     assert defaults.drain_timeout >= defaults.request_timeout >= DEADLINE_MARGIN * defaults.max_queue_seconds
     proxy = (DOCKER / "proxy" / "nginx.conf").read_text()
     assert float(re.findall(r"proxy_read_timeout (\d+)s", proxy)[0]) > defaults.request_timeout
-    assert int(re.findall(r"client_max_body_size (\d+)m", proxy)[0]) * 2**20 == defaults.max_body_bytes
+    assert int(re.findall(r"client_max_body_size (\d+)m", proxy)[0]) * 2**20 == defaults.max_raw_body_bytes
 
 
 def test_compose_sets_only_settings_that_exist() -> None:

@@ -78,7 +78,7 @@ def test_both_outputs_are_declared_and_there(model: Exported) -> None:
             (ENHANCED, pb.TYPE_UINT8, [-1, -1, 3]),
             (AFFINE, pb.TYPE_FP32, [-1, -1, 16]),
         ]
-        assert read_config(folder).traits.predicts_affine == 16
+        assert read_config(folder).traits.map_layout == 16
 
 
 @pytest.mark.parametrize("name", ["nightlift", "nightlift_torchscript"])

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export import SMALLEST_SIDE, PixelModel
+from export import PixelModel
+from service.limits import SMALLEST_SIDE
 from training import networks
 
 PLAIN = replace(networks.spec("zero_dce"), output_gamma=1.0, multiple=1)

@@ -141,7 +141,7 @@ def test_models_are_listed_whole_and_for_programs(tmp_path: Path) -> None:
         (("models",), {"NIGHTLIFT_PORT": "many"}, "nightlift: NIGHTLIFT_PORT: Input should be a valid integer"),
         (("models",), {"NIGHTLIFT_METRICS_OPEN": "no"}, "nightlift: NIGHTLIFT_METRICS_OPEN=false needs"),
         (("enhance", "a.png", "-o", "a.png/b"), {}, "failed a.png: a.png/b: Not a directory"),
-        (("enhance", "a.png", "--model", "broken"), {}, "nightlift: model 'broken' is not ready"),
+        (("enhance", "a.png", "--model", "broken"), {}, "nightlift: model 'broken' is unavailable"),
     ],
 )
 def test_people_see_no_tracebacks(words: tuple, more: dict, said: str, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_single_result_that_is_left_is_named(repository: Path, tmp_path: Path)
     (tmp_path / "a.png").write_bytes(encoded(constant(40)))
     words = ("enhance", tmp_path / "a.png", "-o", tmp_path / "b.png", *EXACT)
     said = [nightlift(*words, repository=repository).stderr.decode() for _ in range(2)]
-    assert ["--overwrite makes it again" in text for text in said] == [False, True]
+    assert ["--overwrite replaces it" in text for text in said] == [False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
@@ -273,13 +273,13 @@ def test_watching_takes_pictures_that_come_later_and_ends_by_a_signal(repository
     ("words", "message"),
     [
         ((".",), "Missing output: . is a folder; use -o FOLDER"),
-        (("a.png", "--watch"), "--watch needs a folder"),
+        (("a.png", "--watch"), "--watch needs an output folder"),
         (("a.png", "--compare"), "use -o FILE or FOLDER"),
         (("-", "--json"), "cannot both go to standard output"),
         (("a.png", "-o", "out", "--strength", "3"), "less than or equal to 1"),
         (("a.png", "-o", "out", "--model", "none"), "model 'none' not found"),
-        (("a.png", "-o", "out", "--server", "http://127.0.0.1:9"), "no service answers at http://127.0.0.1:9"),
-        (("-", "-o", "-", "--watch"), "--watch needs a folder"),
+        (("a.png", "-o", "out", "--server", "http://127.0.0.1:9"), "cannot reach a service at http://127.0.0.1:9"),
+        (("-", "-o", "-", "--watch"), "--watch needs an output folder"),
     ],
 )
 def test_wrong_commands_exit_with_2_and_say_why(

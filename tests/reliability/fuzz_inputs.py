@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from tritonclient.grpc import service_pb2 as pb
 
+from tests.mutations import mutated
 from tests.service.pictures.seeds import SEEDS
 
 FILES = tuple(SEEDS.values())
@@ -112,37 +113,10 @@ def request(random: Random) -> FuzzedRequest:
     return random.choices(list(GENERATORS), list(GENERATORS.values()))[0](random)
 
 
-def mutated(random: Random, data: bytes) -> bytes:
-    """Bytes with a few of them changed and perhaps a stretch removed, doubled, blanked, foreign or cut off."""
-    result = bytearray(data)
-    if not result:
-        return bytes(random.randrange(256) for _ in range(random.randrange(20)))
-    reach = min(len(result), random.choice((16, 64, 512, len(result))))
-    for _ in range(random.choice((0, 1, 1, 2, 4, 16))):
-        result[random.randrange(reach)] = random.choice((0, 1, 0x7F, 0x80, 0xFF, random.randrange(256)))
-    start = random.randrange(reach)
-    stretch = slice(start, start + random.choice((1, 2, 4, 8, 64)))
-    match random.choice(("none", "none", "remove", "double", "blank", "cut", "splice", "repeat")):
-        case "remove":
-            del result[stretch]
-        case "double":
-            result[start:start] = result[stretch]
-        case "blank":
-            result[stretch] = b"\xff" * len(result[stretch])
-        case "cut":
-            del result[start:]
-        case "splice":
-            other = random.choice(FILES)
-            result[start:] = other[random.randrange(len(other)) :]
-        case "repeat":
-            result[start:start] = bytes(result[stretch]) * random.choice((10, 100))
-    return bytes(result)
-
-
 def picture(random: Random) -> bytes:
     """A picture file, mostly damaged."""
     file = random.choice(FILES)
-    return file if random.random() < 0.1 else mutated(random, file)
+    return file if random.random() < 0.1 else mutated(random, file, FILES)
 
 
 def raw_picture(random: Random) -> FuzzedRequest:
@@ -162,7 +136,7 @@ def form(random: Random) -> FuzzedRequest:
     ]
     body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
     if random.random() < 0.6:
-        body = mutated(random, body)
+        body = mutated(random, body, FILES)
     headers = [("content-type", f"multipart/form-data; boundary={BOUNDARY}")]
     return FuzzedRequest("form", "POST", "/enhance", _query(random), headers, _pieces(random, body))
 
@@ -190,7 +164,7 @@ def protocol(random: Random) -> FuzzedRequest:
     document, binary = _document(random)
     text = json.dumps(document).encode()
     if random.random() < 0.3:
-        text = mutated(random, text)
+        text = mutated(random, text, FILES)
     headers = []
     if binary or random.random() < 0.2:
         headers.append(("inference-header-content-length", str(len(text) + random.choice((0, 0, 0, 1, -1, -5)))))
@@ -232,7 +206,7 @@ def rpc(random: Random) -> FuzzedRequest:
         message.outputs.add(name=random.choice(("enhanced", "nothing")))
     content = message.SerializeToString()
     if random.random() < 0.3:
-        content = mutated(random, content)
+        content = mutated(random, content, FILES)
     method = random.choice(
         ("ModelInfer",) * 6 + ("ModelReady", "ModelMetadata", "RepositoryIndex", "ModelStreamInfer")
     )

@@ -43,7 +43,7 @@ SETTINGS = {
     "cpu_threads": 0,
     "answer_timeout": 5,
     "grpc_connection_age": 10,
-    "head_timeout": 5,
+    "header_timeout": 5,
     "request_timeout": 20,
     "max_answer_bytes_in_flight": 128 << 20,
     "max_body_bytes_in_flight": 128 << 20,

@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         folder,
         default_model="brighten",
         answer_timeout=ANSWER_TIMEOUT,
-        head_timeout=2,
+        header_timeout=2,
         request_timeout=10,
         max_answer_bytes_in_flight=64 << 20,
     ) as running:

@@ -81,6 +81,39 @@ def test_a_refusal_is_complete(full: Server, path: str) -> None:
     assert metric(full, "nightlift_requests_total", **labels) >= before + 1
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_refusals_by_a_head_alone_are_those_of_the_application(full: Server, path: str) -> None:
+    url, own_page = f"{full.url}{path}", {"Origin": full.url}  # whose answers take more than is known by the head
+    with httpx.Client() as client:
+        by_application = client.post(url, content=PHOTO, headers=own_page)
+        by_head = [client.post(url, content=PHOTO) for _ in range(3)]  # on one connection, and right after a refusal
+    for answer in by_head:
+        assert answer.status_code == by_application.status_code == 503
+        assert answer.headers.keys() == by_application.headers.keys() - {"vary", "access-control-allow-origin"}
+        assert answer.json().keys() == by_application.json().keys()
+    assert len({answer.headers["x-request-id"] for answer in by_head}) == 3
+
+
+def test_a_slow_body_of_a_refused_photo_is_cut_off_as_well(full: Server) -> None:
+    assert httpx.post(f"{full.url}/enhance", content=PHOTO).status_code == 503  # from now on by the head
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", full.port), timeout=20) as slow:
+        slow.sendall(b"POST /enhance HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + bytes(1000))
+        said = b"".join(iter(lambda: slow.recv(65536), b""))
+    assert said.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in said
+    assert DISCARD_SECONDS <= time.monotonic() - started < DISCARD_SECONDS + 5
+
+
+def test_requests_sent_ahead_are_refused_one_by_one(full: Server) -> None:
+    request = b"POST /enhance HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nphoto"
+    with socket.create_connection(("127.0.0.1", full.port), timeout=20) as ahead:
+        ahead.sendall(3 * request + b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        said = b"".join(iter(lambda: ahead.recv(65536), b""))
+    assert said.count(b"HTTP/1.1 503 ") == 3
+    assert said.count(b"HTTP/1.1 200 ") == 1
+
+
 def test_large_uploads_read_their_refusal(full: Server, tmp_path: Path) -> None:
     answer = httpx.post(f"{full.url}/enhance", content=LARGE)
     assert answer.json()["type"] == "/problems/queue-full"

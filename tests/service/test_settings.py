@@ -40,3 +40,12 @@ def test_misspelt_settings_are_named_with_what_was_meant() -> None:
 def test_variables_of_the_command_line_and_of_kubernetes_are_left_alone() -> None:
     names = ["NIGHTLIFT_API_KEY", "NIGHTLIFT_SERVICE_HOST", "NIGHTLIFT_SERVICE_PORT_HTTP", "NIGHTLIFT_PORT_8000_TCP"]
     assert misspelt_settings([*names, "NIGHTLIFT_PORT_8000_TCP_ADDR", "NIGHTLIFT_CANARY_PORT"]) == []
+
+
+def test_former_names_of_settings_are_understood_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTLIFT_HEAD_TIMEOUT", "3")
+    assert Settings().header_timeout == 3
+    (sentence,) = misspelt_settings(["NIGHTLIFT_HEAD_TIMEOUT"])
+    assert "is called NIGHTLIFT_HEADER_TIMEOUT now" in sentence
+    monkeypatch.setenv("NIGHTLIFT_HEADER_TIMEOUT", "4")
+    assert Settings().header_timeout == 4

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from service.contract import BT601
+
 Floats = NDArray[np.floating]
 
-LUMINANCE = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
+LUMINANCE = np.array(BT601)
 
 
 def psnr(result: Floats, reference: Floats) -> float:

@@ -95,7 +95,7 @@ def open_model(
     torchscript = version.config.backend == "pytorch"
     traits = version.config.traits
     opened = _run_torchscript(version.path) if torchscript else _run_onnx(version.path, threads)
-    affine = partial(opened, output="affine") if traits.predicts_affine else None
+    affine = partial(opened, output="affine") if traits.map_layout else None
     return EvaluatedModel(version.name, opened, traits, version.path, affine=affine)
 
 
@@ -131,7 +131,7 @@ def network_as_model(
         halo=spec.halo,
         multiple=spec.multiple,
         working_side=spec.working_side,
-        predicts_affine=spec.predicts_affine,
+        map_layout=spec.map_layout,
     )
     device = next(network.parameters()).device
     exponent = spec.output_gamma if output_gamma else 1.0
@@ -149,7 +149,7 @@ def network_as_model(
             coefficients: NDArray[np.float32] = network.affine(image).permute(0, 2, 3, 1).contiguous().cpu().numpy()  # type: ignore[operator]
         return coefficients
 
-    predicts = affine if spec.predicts_affine else None
+    predicts = affine if spec.map_layout else None
     return EvaluatedModel(name, run, traits, Path(name), options, predicts)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.networks import LUMINANCE
+from service.contract import BT601
 
 
 def charbonnier(image: Tensor, reference: Tensor, epsilon: float = 1e-3) -> Tensor:
@@ -28,7 +28,7 @@ def match_brightness(image: Tensor, reference: Tensor) -> Tensor:
 
     The factor stays within a third and three, for a network that has learnt nothing yet.
     """
-    weights = torch.tensor(LUMINANCE, device=image.device)
+    weights = torch.tensor(BT601, device=image.device)
     with torch.no_grad():
         ours, theirs = (picture.mean(dim=(2, 3)) @ weights for picture in (image, reference))
         factor = (theirs / ours.clamp(min=1e-3)).clamp(1 / 3, 3.0)

@@ -7,7 +7,7 @@ may leave [0, 1]; whoever serves or measures clamps. Sides must be multiples of 
 
 # Importing a network's file puts it on the list.
 from training.networks import ded_net, drbn, drgn, exdnet, nightlift, zero_dce, zero_dce_improved
-from training.networks._affine import LUMINANCE, STEP, apply_map, as_codes, light_size, proxy_size, shrink
+from training.networks._affine import STEP, apply_map, as_codes, light_size, proxy_size, shrink
 from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
 from training.networks._padding import pad_to_multiple
@@ -15,7 +15,6 @@ from training.networks._registry import NetworkSpec, create, current_options, na
 from training.networks._separable import Separable
 
 __all__ = [
-    "LUMINANCE",
     "STEP",
     "NetworkSpec",
     "OfficialLayout",

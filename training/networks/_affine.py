@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from service.contract import BT601
 from training.networks._separable import Separable
 
 STEP = 8
@@ -23,9 +24,6 @@ SHORTEST = 16
 
 FINEST = 4
 """Largest factor between the sides of the grid of local light and those of the map."""
-
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of Rec. ITU-R BT.601 on code values."""
 
 QUIET, NOISY = (3.0, 1.5), (6.0, 3.0)
 """Deviations of grey and of colour noise, in code values of 255, up to which it is not seen, and from which it is."""
@@ -120,7 +118,7 @@ def _for_cells(light_terms: Tensor, texture: Tensor, cell: float) -> Tensor:
 
 
 def _for_noise(
-    matrix: Tensor, coefficients: Tensor, image: Tensor, weights: tuple[float, float, float] = LUMINANCE
+    matrix: Tensor, coefficients: Tensor, image: Tensor, weights: tuple[float, float, float] = BT601
 ) -> Tensor:
     """T, [N, 9, h, w], of a map of 16 coefficients: where the picture is quiet, texture gets the gains of light.
 

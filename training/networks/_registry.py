@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 
 from torch import nn
 
+from service.contract import MapLayout
+
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
@@ -27,9 +29,8 @@ class NetworkSpec:
         smallest_side: shortest side in pixels on which the network itself can run.
         working_side: long side in pixels of the picture on which the network works best (training scale).
         output_gamma: exponent applied to the clamped output when served; 1 changes nothing.
-        predicts_affine: coefficients a pixel, 6, 12, 15 or 16, of the local colour map that the network makes of a
-            small picture and from which its result comes; 0: it makes none. Such a network has `look`, `affine` and
-            `render`.
+        map_layout: of the local colour map that the network makes of a small picture and from which its result comes.
+            A network with a map has `look`, `affine` and `render`.
     """
 
     name: str
@@ -42,7 +43,7 @@ class NetworkSpec:
     smallest_side: int
     working_side: int
     output_gamma: float = 1.0
-    predicts_affine: Literal[0, 6, 12, 15, 16] = 0
+    map_layout: MapLayout = MapLayout.NONE
 
 
 _NETWORKS: dict[str, tuple[NetworkSpec, Callable[..., nn.Module]]] = {}

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks._affine import LUMINANCE, apply_map, as_codes, local_mean, proxy_size, shrink
+from service.contract import BT601, MapLayout
+from training.networks._affine import apply_map, as_codes, local_mean, proxy_size, shrink
 from training.networks._registry import NetworkSpec, register
 from training.networks._saved_names import keep_saved_names
 
@@ -51,7 +52,7 @@ SPEC = NetworkSpec(
     multiple=1,
     smallest_side=16,
     working_side=SIDE,
-    predicts_affine=16,
+    map_layout=MapLayout.BASE_AND_CLEAN_DETAIL,
 )
 
 
@@ -103,7 +104,7 @@ class Nightlift(nn.Module):
             nn.init.normal_(last.weight, 0.0, 0.01)
             assert last.bias is not None
             nn.init.zeros_(last.bias)
-        self.register_buffer("luminance", torch.tensor(LUMINANCE).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("luminance", torch.tensor(BT601).reshape(1, 3, 1, 1), persistent=False)
         self.luminance: Tensor
         keep_saved_names(self, SAVED_NAMES)
 

@@ -114,7 +114,7 @@ def test_the_queue_of_a_model_is_bounded_by_number_and_keeps_places_for_others(c
 def test_who_cannot_be_answered_in_time_is_refused_at_once(clock: Clock) -> None:
     one, intake = limiter(cost=1.0), Intake("m/1")
     waiting = [one.reserve("a", intake, LATER) for _ in range(5)]
-    with pytest.raises(QueueFull, match=r"about 6\.0 s, and the request leaves 3\.0 s") as refused:
+    with pytest.raises(QueueFull, match=r"about 6 s, and the request leaves 3 s") as refused:
         one.reserve("a", intake, clock.now + 3.0)
     assert refused.value.retry_after == 4.0  # there is room when nearly four of the six are done
     one.reserve("a", intake, clock.now + 7.6)
@@ -209,3 +209,17 @@ def test_who_is_slow_to_send_keeps_nobody_out(clock: Clock) -> None:
     for reservation in slow:
         one.leave(reservation)
     assert intake.total == intake.requests["b"]
+
+
+def test_a_look_takes_no_place(clock: Clock) -> None:
+    one, intake = limiter(cost=1.0), Intake("m/1", max_waiting=1)
+    for _ in range(5):
+        one.check("a", intake, LATER)
+    assert not one.is_refusing
+    one.reserve("a", intake, LATER)
+    one.reserve("a", intake, LATER)
+    with pytest.raises(QueueFull):
+        one.check("a", intake, LATER)
+    assert one.is_refusing
+    clock.now += 1
+    assert not one.is_refusing

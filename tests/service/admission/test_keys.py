@@ -115,7 +115,7 @@ def test_what_is_not_allowed_is_said_and_nothing_is_written(
 
 def test_names_are_taken_once_and_unknown_ones_cannot_be_revoked(path: Path) -> None:
     add_key(path, "phone", ENHANCE)
-    with pytest.raises(ValueError, match="there is a key 'phone' already"):
+    with pytest.raises(ValueError, match="a key named 'phone' exists already"):
         add_key(path, "phone", ENHANCE)
     with pytest.raises(ValueError, match="key 'tablet' not found; the keys are: phone"):
         revoke_key(path, "tablet")

@@ -28,7 +28,7 @@ from tests.nightlift.commands import environment, nightlift
 from tests.servers import START_SECONDS, Server, serving
 from tests.service.admission.conftest import PICTURE, bearer, over_grpc, over_http
 
-HEAD_TIMEOUT = 2.0
+HEADER_TIMEOUT = 2.0
 HEALTHCHECK = Path(__file__).parents[3] / "docker" / "healthcheck.py"
 
 
@@ -83,7 +83,7 @@ def encrypted(repository: Path, folder: Path, **settings: object) -> Iterator[En
 @pytest.fixture(scope="module")
 def service(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encrypted]:
     """One that asks clients for keys alone."""
-    with encrypted(repository, tmp_path_factory.mktemp("tls"), head_timeout=HEAD_TIMEOUT) as running:
+    with encrypted(repository, tmp_path_factory.mktemp("tls"), header_timeout=HEADER_TIMEOUT) as running:
         wait_ready(running, running.trusting())
         yield running
 
@@ -294,8 +294,8 @@ def test_a_handshake_that_does_not_end_is_ended(service: Encrypted, transport: s
     port = service.server.port if transport == "http" else service.server.grpc_port
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(sent)
-        connection.settimeout(HEAD_TIMEOUT + 10)
+        connection.settimeout(HEADER_TIMEOUT + 10)
         started = time.monotonic()
         with suppress(ConnectionResetError):
             assert connection.recv(100) == b""
-        assert HEAD_TIMEOUT / 2 < time.monotonic() - started < HEAD_TIMEOUT + 5
+        assert HEADER_TIMEOUT / 2 < time.monotonic() - started < HEADER_TIMEOUT + 5

@@ -31,7 +31,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = make_repository(folder / "models")
     make_repository(root, ("slow",), slow=0.5)
     limits = {
-        "head_timeout": HEAD_SECONDS,
+        "header_timeout": HEAD_SECONDS,
         "request_timeout": REQUEST_SECONDS,
         "max_body_bytes_in_flight": BYTES_TOGETHER,
         "max_queue_seconds": 0.1,

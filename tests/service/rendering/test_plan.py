@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from service.contract import MapLayout
 from service.errors import InvalidParameter, UnsupportedShape
 from service.rendering import Detail, RenderOptions, plan
 from service.rendering._plan import ASPECT_RATIOS, MAX_DISTORTION, proxy_shape, tile_spans
@@ -106,14 +107,14 @@ def test_tiles_of_a_global_network_are_refused_with_the_reason() -> None:
 
 
 def test_models_that_predict_the_map_are_asked_for_it_by_guided_rendering_alone() -> None:
-    traits = replace(GLOBAL, predicts_affine=12)
+    traits = replace(GLOBAL, map_layout=MapLayout.MATRIX_AND_OFFSET)
     assert plan(4000, 3000, 8, traits, RenderOptions()).output == "affine"
     assert plan(400, 300, 8, traits, RenderOptions()).output == "enhanced"
     assert plan(4000, 3000, 8, GLOBAL, RenderOptions()).output == "enhanced"
 
 
 def test_light_is_taken_on_a_grid_as_fine_as_the_picture_allows() -> None:
-    traits = replace(GLOBAL, predicts_affine=15, working_side=256)
+    traits = replace(GLOBAL, map_layout=MapLayout.BASE_AND_DETAIL, working_side=256)
     grids = {
         size: plan(*size, 8, traits, RenderOptions(detail=Detail.GUIDED)).light
         for size in ((300, 200), (600, 400), (1200, 900), (2000, 1500), (4000, 3000), (3000, 4000), (801, 101))
@@ -127,7 +128,7 @@ def test_light_is_taken_on_a_grid_as_fine_as_the_picture_allows() -> None:
         (3000, 4000): (1024, 768),
         (801, 101): (32, 256),
     }
-    assert plan(4000, 3000, 8, replace(traits, predicts_affine=12), RenderOptions()).light is None
+    assert plan(4000, 3000, 8, replace(traits, map_layout=MapLayout.MATRIX_AND_OFFSET), RenderOptions()).light is None
     assert plan(40, 30, 8, traits, RenderOptions()).light is None
 
 

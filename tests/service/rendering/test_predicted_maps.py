@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
+from service.contract import MapLayout
 from service.errors import EngineFailed
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, Rendered
@@ -27,7 +28,7 @@ def predicted(
     coefficients: NDArray[np.float32], image: NDArray[Any] | None = None, alpha: NDArray[Any] | None = None
 ) -> Rendered:
     image = pictures.dark_scene("coffee", (120, 160)) if image is None else image
-    traits = replace(POINTWISE, predicts_affine=coefficients.shape[-1])
+    traits = replace(POINTWISE, map_layout=MapLayout(coefficients.shape[-1]))
     return render(Picture(image, PictureFormat.PNG, alpha), lambda batch: coefficients[None], GUIDED, traits)
 
 
@@ -212,7 +213,7 @@ def test_sixteen_bits_keep_their_depth_through_light_and_texture() -> None:
     ],
 )
 def test_a_predicted_map_serves_grey_and_profiled_pictures(coefficients: list[float]) -> None:
-    traits = replace(POINTWISE, predicts_affine=len(coefficients))
+    traits = replace(POINTWISE, map_layout=MapLayout(len(coefficients)))
     coefficients = np.broadcast_to(np.float32(coefficients), (1, 6, 8, len(coefficients)))
     grey = np.repeat(pictures.dark_scene("coffee", (120, 160))[..., :1], 3, axis=2)
     for picture in (
@@ -242,7 +243,7 @@ def test_profiled_pictures_keep_the_difference_of_light_and_texture() -> None:
     pixels = pictures.dark_scene("coffee", (480, 640))
     coefficients = light_and_texture([2, 2, 2], [0, 0, 0], 0.5 * np.eye(3))
     plain = predicted(coefficients, pixels).picture.pixels.astype(float)
-    traits = replace(POINTWISE, predicts_affine=15)
+    traits = replace(POINTWISE, map_layout=MapLayout.BASE_AND_DETAIL)
     profiled = Picture(pixels, PictureFormat.PNG, icc=rgb_profile())
     seen = profiled.srgb(render(profiled, lambda batch: coefficients[None], GUIDED, traits).picture.pixels)
     in_srgb = predicted(coefficients, profiled.srgb(pixels)).picture.pixels.astype(float)

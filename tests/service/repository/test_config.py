@@ -50,7 +50,7 @@ def test_the_least_that_is_needed(read: Read) -> None:
     assert config.warnings == ()
     assert config.traits.family == "dusk"
     assert config.traits.spatial_scope is SpatialScope.GLOBAL
-    assert config.traits.predicts_affine == 0
+    assert config.traits.map_layout == 0
     assert config.precision == "fp32"
     assert config.scores == {}
     assert config.licence == ""
@@ -108,7 +108,7 @@ def test_everything_that_is_honoured(read: Read) -> None:
     assert (traits.family, traits.spatial_scope, traits.halo, traits.multiple) == ("night", "local", 8, 4)
     assert (traits.working_side, traits.smallest_side, traits.max_pixels) == (600, 20, 1000)
     assert traits.tolerance == 0.5
-    assert traits.predicts_affine == 6
+    assert traits.map_layout == 6
     assert (config.precision, config.licence, config.scores) == ("fp16", "research only", {"psnr": 18.8})
     assert config.warnings == ()
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from service.contract import MapLayout
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, RenderOptions, render_array
 from service.repository import ModelTraits
@@ -16,7 +17,7 @@ from tests.pictures import dark_scene
 from training import networks
 from training.networks.nightlift import Nightlift
 
-TRAITS = ModelTraits("nightlift", working_side=256, predicts_affine=16)
+TRAITS = ModelTraits("nightlift", working_side=256, map_layout=MapLayout.BASE_AND_CLEAN_DETAIL)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@
 // x is the photo, y the network's answer at strength 1, protect 0, gate off; l the luminance of x; all from 0 to 1.
 
 const SHADOW_FLOOR = 0.15;
-const LUMINANCE = [0.2126, 0.7152, 0.0722];
+export const LUMINANCE = [0.2126, 0.7152, 0.0722];
 
 /** The two numbers that the formula needs, from the controls and from the gate that the service measured. */
 export function grading({ strength, protect, gate }, measuredGate) {

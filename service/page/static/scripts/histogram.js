@@ -1,6 +1,6 @@
 // How light is spread over the photo, before and after: two curves over the luminance of code values.
 
-import { gradePixels } from "./grading.js";
+import { LUMINANCE, gradePixels } from "./grading.js";
 import { sample } from "./pixels.js";
 
 const SAMPLE_SIDE = 400;
@@ -45,7 +45,7 @@ function spread(pixels) {
   const counts = new Float32Array(BINS);
   let sum = 0;
   for (let i = 0; i < pixels.length; i += 4) {
-    const luminance = 0.2126 * pixels[i] + 0.7152 * pixels[i + 1] + 0.0722 * pixels[i + 2];
+    const luminance = LUMINANCE[0] * pixels[i] + LUMINANCE[1] * pixels[i + 1] + LUMINANCE[2] * pixels[i + 2];
     counts[Math.floor((luminance * BINS) / 256)]++;
     sum += luminance;
   }

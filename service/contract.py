@@ -1,0 +1,50 @@
+"""What networks and the renderer agree on: names of tensors, layouts of colour maps, weights of luminance.
+
+Stated once, and free of other imports, so that serving, training and export can share it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+IMAGE = "image"
+"""The input of every served model: UINT8 [N, H, W, 3], RGB."""
+
+ENHANCED = "enhanced"
+"""The output of every served model: UINT8 [N, H, W, 3], RGB."""
+
+AFFINE = "affine"
+"""The output of models that predict a colour map: FP32 [N, H, W, coefficients], see `MapLayout`."""
+
+BT601 = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in luminance (Rec. ITU-R BT.601): in networks, losses and scores, as the field has it."""
+
+BT709 = (0.2126, 0.7152, 0.0722)
+"""Weights of R, G and B in luminance (Rec. ITU-R BT.709, as in sRGB): in measures of pictures and in `protect`."""
+
+
+class MapLayout(IntEnum):
+    """How a predicted colour map turns a pixel's colour x into y; the value is the number of its coefficients.
+
+    With m the local mean of the picture: x = m + (x - m), base and detail.
+    """
+
+    NONE = 0
+    """The network predicts no map."""
+
+    GAIN_AND_OFFSET = 6
+    """y = gain * x + offset: three gains, three offsets."""
+
+    MATRIX_AND_OFFSET = 12
+    """y = M x + offset: for each channel of y, three factors and an offset."""
+
+    BASE_AND_DETAIL = 15
+    """y = gain * m + offset + M (x - m): three gains, three offsets, M row by row."""
+
+    BASE_AND_CLEAN_DETAIL = 16
+    """As `BASE_AND_DETAIL`, and a factor of the detail's gain where the picture shows no noise."""
+
+    @property
+    def has_base_and_detail(self) -> bool:
+        """Whether base and detail are mapped separately."""
+        return self in (MapLayout.BASE_AND_DETAIL, MapLayout.BASE_AND_CLEAN_DETAIL)
