@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import struct
 import subprocess
@@ -208,21 +207,6 @@ def test_a_repository_that_cannot_be_written_is_served(tmp_path: Path) -> None:
         for path in (root, *root.rglob("*")):
             path.chmod(0o755)
     assert sorted(str(path) for path in root.rglob("*")) == before
-
-
-def test_too_little_address_space_costs_a_picture_and_not_the_service(tmp_path: Path) -> None:
-    """`ulimit -v`: what cannot be allocated is refused, and small photos are served on."""
-    large = encoded(dark_scene(size=(3000, 4000)))
-    with serving(make_repository(tmp_path / "models"), tmp_path, default_model="brighten") as server:
-        status = Path(f"/proc/{server.process.pid}/status").read_text()
-        used = int(status.partition("VmSize:")[2].split()[0]) << 10
-        assert httpx.post(f"{server.url}/enhance", content=PHOTO).status_code == 200
-        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (used + (40 << 20), used + (40 << 20)))
-        answer = httpx.post(f"{server.url}/enhance", content=large, timeout=60)
-        assert answer.status_code in (200, 503), answer.text
-        assert httpx.get(f"{server.url}/livez").status_code == 200
-        for _ in range(3):
-            assert httpx.post(f"{server.url}/enhance", content=PHOTO).status_code == 200
 
 
 IN_A_NAMESPACE = """
