@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service.admission import AnswerLimiter
 from service.errors import MalformedRequest
@@ -63,6 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url = b""
         self._refusal = ""
         self._unread: UnreadAnswers | None = None
+        self._answering: RequestResponseCycle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._has_told = True  # the parser, anything of the last read
         self._told_bytes = 0
@@ -80,7 +81,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end_head()
         if self._unread is not None:
             self._unread.close()
+        # uvicorn tells the request that came last; the one that is being answered would write to what is closed.
+        for cycle in (self._answering, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol: the client does not read as quickly as it is written to."""

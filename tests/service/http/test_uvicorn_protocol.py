@@ -281,3 +281,25 @@ def test_what_a_proxy_could_understand_differently_is_refused(head: bytes, words
 def test_other_forms_of_heads_are_served(head: bytes) -> None:
     wire, _ = told(head)
     assert wire.sent.startswith(b"HTTP/1.1 200")
+
+
+def test_all_requests_of_a_connection_hear_that_their_client_has_left(caplog: pytest.LogCaptureFixture) -> None:
+    """Also the one that is being answered while others wait behind it."""
+    left: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        left.append((await receive())["type"] == "http.disconnect")
+
+    async def connection() -> None:
+        config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, proxy_headers=False)
+        protocol = BoundedProtocol(config, ServerState(), {})
+        protocol.connection_made(Wire())
+        protocol.data_received(GET * 3)
+        await asyncio.sleep(0.01)
+        protocol.connection_lost(ConnectionResetError())
+        await asyncio.sleep(0.01)
+
+    asyncio.run(connection())
+    assert left == [True]
+    assert not caplog.records
