@@ -53,8 +53,11 @@ def enhance(
 
 @with_groups
 def video(
-    source: Annotated[Path, typer.Argument(help="A video that ffmpeg reads.")],
-    target: Annotated[Path, typer.Argument(help="Video to write, H.264: .mp4, .mkv or .mov.")],
+    source: Annotated[str, typer.Argument(help="A video that ffmpeg reads: a file, - for stdin, or a URL.")],
+    target: Annotated[
+        str,
+        typer.Argument(help="Video to write, H.264: .mp4, .mkv, .mov, .m3u8 to be watched at once, - for stdout."),
+    ],
     *,
     look: Look,
     steadiness: Annotated[
@@ -69,6 +72,8 @@ def video(
 ) -> None:
     """Enhance a video without flicker; sound and metadata are kept, but not the place. Needs ffmpeg.
 
+    A camera (`rtsp://...`) is watched until Ctrl-C; what came until then is kept.
+
     Example: `nightlift video night.mp4 bright.mp4`
     """
     from nightlift._planes import PlaneOptions
@@ -76,7 +81,7 @@ def video(
 
     plane = PlaneOptions(model=look.model, model_repository=model_repository)
     options = guided(look.strength, look.protect, look.gate, look.gamma)
-    if target.exists() and not overwrite and sys.stdin.isatty():
+    if target != "-" and Path(target).exists() and not overwrite and sys.stdin.isatty():
         overwrite = typer.confirm(f"{target} is there already. Replace it?", abort=True)
     run(VideoOrder(source, target, plane, options, steadiness, crf, metadata, overwrite))
 
