@@ -12,7 +12,7 @@ ROOT = Path(service.__file__).parent
 LAYERS = (
     {"limits", "memory", "page", "file_watcher"},
     {"errors", "settings"},
-    {"telemetry", "tls", "repository"},
+    {"cores", "telemetry", "tls", "repository"},
     {"admission", "pictures"},
     {"inference", "rendering"},
     {"enhancement"},
