@@ -28,7 +28,7 @@ def _array(*dtypes: type[np.generic]) -> type:
         def from_param(cls, value: Any) -> Any:
             if not (isinstance(value, np.ndarray) and value.dtype in allowed and value.flags.c_contiguous):
                 raise TypeError(f"a kernel takes C-contiguous arrays of {' or '.join(map(str, allowed))} here")
-            return ctypes.c_void_p(value.ctypes.data)
+            return ctypes.c_void_p(value.__array_interface__["data"][0])
 
     return Array
 
