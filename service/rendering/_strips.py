@@ -9,7 +9,7 @@ from typing import Any
 from service.cores import together
 from service.rendering import _native
 
-PIXELS_PER_THREAD = 64 * 1024
+PIXELS_PER_THREAD = 128 * 1024
 """For less a thread costs more to wake than it computes."""
 
 
