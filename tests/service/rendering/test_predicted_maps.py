@@ -28,7 +28,8 @@ def predicted(
     coefficients: NDArray[np.float32], image: NDArray[Any] | None = None, alpha: NDArray[Any] | None = None
 ) -> Rendered:
     image = pictures.dark_scene("coffee", (120, 160)) if image is None else image
-    traits = replace(POINTWISE, map_layout=MapLayout(coefficients.shape[-1]))
+    layouts = {int(layout): layout for layout in MapLayout}
+    traits = replace(POINTWISE, map_layout=layouts.get(coefficients.shape[-1], MapLayout.GAIN_AND_OFFSET))
     return render(Picture(image, PictureFormat.PNG, alpha), lambda batch: coefficients[None], GUIDED, traits)
 
 
