@@ -144,7 +144,7 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
     parts = TERMS.get(count)
     if parts is None:
         allowed = ", ".join(map(str, map(int, TERMS)))
-        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; allowed are {allowed}")
+        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; {allowed} are allowed")
     order = np.array([np.broadcast_to(np.arange(count)[part], 3) for part in parts], np.int32)
     terms = empty((len(parts), height, width, 3), np.float32)
     given, nothing = np.ascontiguousarray(coefficients, np.float32), np.empty(1, np.float32)
