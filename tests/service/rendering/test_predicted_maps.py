@@ -246,7 +246,7 @@ def test_a_map_that_is_not_finite_is_the_engines_fault(count: int) -> None:
 
 
 def test_a_map_of_another_layout_is_the_engines_fault() -> None:
-    with pytest.raises(EngineFailed, match="6, 12, 15 or 16"):
+    with pytest.raises(EngineFailed, match="6, 12, 15, 16 are allowed"):
         predicted(np.ones((4, 4, 7), np.float32))
 
 
