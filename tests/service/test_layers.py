@@ -10,7 +10,7 @@ import service
 
 ROOT = Path(service.__file__).parent
 LAYERS = (
-    {"limits", "memory", "page", "places", "file_watcher"},
+    {"contract", "limits", "memory", "page", "places", "file_watcher"},
     {"errors", "settings"},
     {"cores", "telemetry", "tls", "repository"},
     {"admission", "pictures"},
