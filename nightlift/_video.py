@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +15,21 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nightlift._ffmpeg import Clip, Metadata, probe, reading, writing
+from nightlift._ffmpeg import (
+    PLAYLIST,
+    STDOUT,
+    Clip,
+    Frames,
+    Metadata,
+    Source,
+    probe,
+    reading,
+    sound_pipe,
+    writing,
+)
 from nightlift._files import replacing
 from nightlift._planes import PlaneOptions, open_runtime
+from nightlift._signals import until_signal
 from service.inference import LoadedModel
 from service.pictures import Picture, PictureFormat
 from service.pipeline import run_network
@@ -48,7 +60,8 @@ class VideoOrder:
     """Everything that one call of `nightlift video` asks for.
 
     Attributes:
-        source, target: video files.
+        source: a file, `-` for stdin, or a URL that ffmpeg opens, such as rtsp://camera/stream.
+        target: a file, a playlist (.m3u8), or `-` for stdout.
         plane: which model; the work is always done in this process.
         options: strength, protection, gate and gamma; the detail is guided.
         steadiness: seconds over which effects are averaged; 0 takes every frame for itself.
@@ -57,8 +70,8 @@ class VideoOrder:
         overwrite: whether a target that is there is replaced.
     """
 
-    source: Path
-    target: Path
+    source: str
+    target: str
     plane: PlaneOptions
     options: RenderOptions
     steadiness: float = 0.5
@@ -71,17 +84,20 @@ def run(order: VideoOrder) -> None:
     """Enhance a video; the target is there when it is complete.
 
     Raises:
-        FileNotFoundError: there is no such video, or no ffmpeg.
+        FileNotFoundError: there is no such file, or no ffmpeg.
         FileExistsError: the target is the source, or is there and may not be replaced.
         ValueError: it cannot be decoded or written, or the model cannot be served.
         NightliftError: a frame cannot be enhanced.
     """
-    clip = probe(order.source)
-    if order.target.exists() and order.target.samefile(order.source):
-        raise FileExistsError(f"{order.target} is the input; choose another name for the result")
-    if order.target.exists() and not order.overwrite:
-        raise FileExistsError(f"{order.target} is there already; --overwrite replaces it")
-    asyncio.run(_run(order, clip))
+    source = Source(order.source)
+    clip = probe(source)
+    target = Path(order.target)
+    if order.target != STDOUT and target.exists():
+        if source.is_file and target.samefile(order.source):
+            raise FileExistsError(f"{target} is the input; choose another name for the result")
+        if not order.overwrite:
+            raise FileExistsError(f"{target} is there already; --overwrite replaces it")
+    asyncio.run(_run(order, source, clip))
 
 
 def share_of_new(steadiness: float, rate: float) -> float:
@@ -89,25 +105,51 @@ def share_of_new(steadiness: float, rate: float) -> float:
     return 1.0 if steadiness <= 0 else 1 - math.exp(-1 / (steadiness * rate))
 
 
-async def _run(order: VideoOrder, clip: Clip) -> None:
+async def _run(order: VideoOrder, source: Source, clip: Clip) -> None:
     columns = (TextColumn("enhancing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    async with open_runtime(order.plane) as runtime:
+    async with open_runtime(order.plane) as runtime, AsyncExitStack() as stack:
         model = runtime.models.get(runtime.settings.default_model)
-        with (
-            reading(order.source, clip) as frames,
-            replacing(order.target) as part,
-            writing(part, clip, order.source, order.crf, order.metadata) as sink,
-            Progress(*columns, console=Console(stderr=True)) as progress,
-        ):
-            task = progress.add_task("", total=clip.frames or None)
-            seen = ahead(_seen(frames, model, order), LOOK_AHEAD)
-            async with (
-                aclosing(seen),
-                aclosing(ahead(_steady(seen, order, float(clip.rate)), LOOK_AHEAD)) as finished,
-            ):
-                async for pixels in finished:
-                    await asyncio.to_thread(sink.write, pixels.data)
-                    progress.advance(task)
+        heard, hearing = stack.enter_context(sound_pipe(source, clip))
+        frames = stack.enter_context(reading(source, clip, hearing))
+        if not source.is_file:
+            await stack.enter_async_context(_ended_by_signal(frames))
+        part = stack.enter_context(_place(order.target))
+        sink = stack.enter_context(writing(part, clip, source, order.crf, order.metadata, heard))
+        progress = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+        task = progress.add_task("", total=clip.frames or None)
+        seen = await stack.enter_async_context(aclosing(ahead(_seen(iter(frames), model, order), LOOK_AHEAD)))
+        steady = _steady(seen, order, float(clip.rate))
+        async for pixels in await stack.enter_async_context(aclosing(ahead(steady, LOOK_AHEAD))):
+            await asyncio.to_thread(sink.write, pixels.data)
+            progress.advance(task)
+
+
+@asynccontextmanager
+async def _ended_by_signal(frames: Frames) -> AsyncIterator[None]:
+    """A stream goes on until Ctrl-C: what came until then is finished and kept."""
+    async with until_signal(lambda: None) as stopped:
+
+        async def watch() -> None:
+            await stopped.wait()
+            frames.stop()
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+
+@contextmanager
+def _place(target: str) -> Iterator[str]:
+    """Where to write: files are there when they are complete; stdout and playlists grow."""
+    if target == STDOUT or target.endswith(PLAYLIST):
+        if target != STDOUT:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+        yield target
+        return
+    with replacing(Path(target)) as part:
+        yield str(part)
 
 
 async def ahead(source: AsyncIterator[T], most: int) -> AsyncGenerator[T]:

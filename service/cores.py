@@ -17,7 +17,10 @@ def together(work: Callable[[], object], most: int) -> None:
             meanwhile. Threads that are busy elsewhere may come too late to find anything, or not at all.
         most: threads that are worth waking.
     """
-    helping = [_threads().submit(work) for _ in range(min(available_cores(), most) - 1)]
+    if most <= 1 or (cores := _cores()) == 1:
+        work()
+        return
+    helping = [_threads().submit(work) for _ in range(min(cores, most) - 1)]
     try:
         work()
     finally:
@@ -28,4 +31,9 @@ def together(work: Callable[[], object], most: int) -> None:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(available_cores(), thread_name_prefix="rendering")
+    return ThreadPoolExecutor(_cores(), thread_name_prefix="rendering")
+
+
+@cache
+def _cores() -> int:
+    return available_cores()  # which reads files

@@ -23,6 +23,9 @@ SMALLEST = 1 << 18
 GRAIN = 1 << 16
 """Blocks are multiples of this, in bytes, so that pictures of nearly one size share them."""
 
+RETURNED = 4 << 20
+"""Blocks from this many bytes on are offered to the system while they wait; for smaller ones the call costs more."""
+
 KEPT = 512 << 20
 """Most bytes that are kept for the next picture. The system may take them back where it is short of memory."""
 
@@ -79,7 +82,8 @@ class Pool:
 
     def _give_back(self, block: mmap.mmap) -> None:
         if self.idle + len(block) <= self._kept:
-            _advise(block, "MADV_FREE")
+            if len(block) >= RETURNED:
+                _advise(block, "MADV_FREE")
             self._idle.append(block)
 
     def _remove(self, block: mmap.mmap) -> bool:

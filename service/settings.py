@@ -249,7 +249,7 @@ class Settings(BaseSettings):
 
 
 def misspelt_settings(variables: Iterable[str]) -> list[str]:
-    """A sentence about each of these environment variables that looks like a setting and is none, or has a former name."""
+    """A sentence about each of these variables that is a former name, or looks like a setting and is none."""
     known = sorted(name.upper() for name in Settings.model_fields)
     sentences = []
     for variable in sorted(variables):

@@ -69,11 +69,12 @@ def enhance(
 
 @with_groups
 def video(
-    source: Annotated[Path, typer.Argument(help="A video that ffmpeg reads.")],
+    source: Annotated[str, typer.Argument(help="A video that ffmpeg reads: a file, - for stdin, or a URL.")],
     target: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
-            help="Video to write, H.264: .mp4, .mkv or .mov; if absent, night.nightlift.mp4 beside night.mp4.",
+            help="Video to write, H.264: .mp4, .mkv, .mov, .m3u8 to be watched at once, - for stdout; if absent, "
+            "night.nightlift.mp4 beside night.mp4.",
             show_default=False,
         ),
     ] = None,
@@ -92,6 +93,8 @@ def video(
 ) -> None:
     """Enhance a video without flicker; sound and metadata are kept, except the location. Needs ffmpeg.
 
+    A camera (`rtsp://...`) is watched until Ctrl-C; what came until then is kept.
+
     Example: `nightlift video night.mp4 bright.mp4`
     """
     from nightlift._planes import PlaneOptions
@@ -100,14 +103,22 @@ def video(
     plane = PlaneOptions(model=look.model, model_repository=model_repository)
     options = guided(look.strength, look.protect, look.gate, look.gamma)
     if target is None:
-        target = source.with_name(f"{source.stem}.nightlift{source.suffix if source.suffix in VIDEOS else VIDEOS[0]}")
-    if target.exists() and not overwrite and sys.stdin.isatty():
+        target = _beside(source)
+    if target != "-" and Path(target).exists() and not overwrite and sys.stdin.isatty():
         overwrite = typer.confirm(f"{target} exists already. Replace it?", abort=True)
     started = time.monotonic()
     run(VideoOrder(source, target, plane, options, steadiness, crf, metadata, overwrite))
-    if not quiet:
-        size = target.stat().st_size / 1e6
+    if not quiet and Path(target).is_file():
+        size = Path(target).stat().st_size / 1e6
         typer.echo(f"{target}: {size:.1f} MB in {time.monotonic() - started:.1f} s", err=True)
+
+
+def _beside(source: str) -> str:
+    """The default target of a video: beside it, under a name of its own."""
+    if source == "-" or "://" in source:
+        raise typer.BadParameter("a video from stdin or a URL needs a target, such as bright.mp4 or -")
+    path = Path(source)
+    return str(path.with_name(f"{path.stem}.nightlift{path.suffix if path.suffix in VIDEOS else VIDEOS[0]}"))
 
 
 @with_groups

@@ -52,7 +52,7 @@ class UnreadAnswers:
         self._timer: asyncio.TimerHandle | None = None
         connection = transport.get_extra_info("socket")
         if connection is not None and _UNSENT is not None:
-            with suppress(OSError):  # no TCP, or a system without it
+            with suppress(OSError, ValueError):  # no TCP, a system without it, or a client that has left
                 connection.setsockopt(socket.IPPROTO_TCP, _UNSENT, UNSENT_BYTES)
 
     @property
@@ -83,7 +83,7 @@ class UnreadAnswers:
 
     def watch(self) -> None:
         """See from now on that the client goes on reading, if there is something to read."""
-        if self._timer is None and self._transport.get_write_buffer_size():
+        if self._timer is None and self._buffered():
             self._limiter.waiting.add(self)
             self._left, self._progress = self._outstanding(), time.monotonic()
             self._look_later()
@@ -100,7 +100,7 @@ class UnreadAnswers:
         self._limiter.dropped()
         connection = self._transport.get_extra_info("socket")
         if connection is not None:
-            with suppress(OSError):  # otherwise the system would keep for minutes what it has taken of the answer
+            with suppress(OSError, ValueError):  # else the system would keep for minutes what it has taken of it
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
         self.close()
@@ -120,22 +120,29 @@ class UnreadAnswers:
     def _look(self) -> None:
         self._timer = None
         now = time.monotonic()
-        if not self._transport.get_write_buffer_size():
+        if not self._buffered():
             self._limiter.waiting.discard(self)
         elif now - self.last_progress(now) >= self._limiter.seconds:
             self.drop()
         else:
             self._look_later()
 
+    def _buffered(self) -> int:
+        """Bytes that are here."""
+        try:
+            return self._transport.get_write_buffer_size()
+        except RuntimeError:  # uvloop's word for a connection that was reset a moment ago
+            return 0
+
     def _outstanding(self) -> int:
         """Bytes that the client has not acknowledged: those that are here, and, where it says so, the system's."""
-        here = self._transport.get_write_buffer_size()
+        here = self._buffered()
         connection = self._transport.get_extra_info("socket")
         if connection is None:
             return here
         try:
             return here + struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
-        except OSError:
+        except (OSError, ValueError):  # it has just been closed
             return here
 
 

@@ -141,16 +141,16 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
         EngineFailed: if the last axis has another length, or a coefficient is not finite.
     """
     height, width, count = coefficients.shape
-    if not np.isfinite(coefficients).all():
-        raise EngineFailed("the model predicted an affine map that is not finite")
     parts = TERMS.get(count)
     if parts is None:
         allowed = ", ".join(map(str, map(int, TERMS)))
-        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; allowed are {allowed}")
+        raise EngineFailed(f"the model predicted an affine map of {count} coefficients; {allowed} are allowed")
     order = np.array([np.broadcast_to(np.arange(count)[part], 3) for part in parts], np.int32)
     terms = empty((len(parts), height, width, 3), np.float32)
-    given = np.ascontiguousarray(coefficients, np.float32)
-    kernel("deal", _native.LEVEL)(given, height * width, count, order, len(parts), terms)
+    given, nothing = np.ascontiguousarray(coefficients, np.float32), np.empty(1, np.float32)
+    kernel("deal", _native.LEVEL)(given, height * width, count, order, len(parts), terms, nothing)
+    if nothing[0] != 0:
+        raise EngineFailed("the model predicted an affine map that is not finite")
     return AffineMap(terms)
 
 

@@ -28,7 +28,7 @@ def _array(*dtypes: type[np.generic]) -> type:
         def from_param(cls, value: Any) -> Any:
             if not (isinstance(value, np.ndarray) and value.dtype in allowed and value.flags.c_contiguous):
                 raise TypeError(f"a kernel takes C-contiguous arrays of {' or '.join(map(str, allowed))} here")
-            return ctypes.c_void_p(value.ctypes.data)
+            return ctypes.c_void_p(value.__array_interface__["data"][0])
 
     return Array
 
@@ -58,11 +58,11 @@ PARAMETERS: dict[str, tuple[Any, ...]] = {
     "add_light": (FLOATS, FLOATS, COUNT, NUMBER, NUMBER, DOUBLES),
     "apply_map": (CODES, FLAG, *[COUNT] * 2, FLOATS, *[COUNT] * 3, FLOATS, *[COUNT] * 2, *GRADE, COUNT, CODES, NEXT),
     "blend": (BYTES, BYTES, COUNT, *GRADE, BYTES, NEXT),
-    "deal": (FLOATS, COUNT, COUNT, INTS, COUNT, FLOATS),
+    "deal": (FLOATS, COUNT, COUNT, INTS, COUNT, FLOATS, FLOATS),
     "fit": (FLOATS, FLOATS, COUNT, COUNT, FLOATS, FLOATS, NEXT),
     "light_base": (FLOATS, COUNT, COUNT, FLOATS, COUNT, COUNT, NUMBER, FLOATS, NEXT),
     "limit": (FLOATS, FLOATS, FLOATS, COUNT, COUNT, FLOATS, NEXT),
-    "measure_noise": (CODES, FLAG, *[COUNT] * 4, NUMBER, NUMBER, FLOATS, NEXT),
+    "measure_noise": (CODES, FLAG, *[COUNT] * 6, NUMBER, NUMBER, FLOATS, NEXT),
     "shrink": (
         CODES,
         _optional(CODES),

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.memory import empty
 from service.rendering._strips import run
 
 QUIET, NOISY = np.array([3.0, 1.5], np.float32), np.array([6.0, 3.0], np.float32)
@@ -48,23 +47,31 @@ def quiet(pixels: NDArray[Any], gain: Floats) -> Floats:
         gain: float32 [h, w], by which the map brightens.
     """
     height, width = gain.shape
-    blocks = max(1, width // BLOCK), max(1, height // BLOCK)
-    least = cv2.erode(_shrunk(_deviations(pixels, height, width), blocks), NEIGHBOURS).reshape(*blocks[::-1], 2)
-    seen = least * _shrunk(gain, blocks)[..., None]
+    noise = _deviations(pixels, (height, width), (max(1, height // BLOCK), max(1, width // BLOCK)))
+    least = cv2.erode(noise, NEIGHBOURS).reshape(noise.shape)
+    seen = least * _shrunk(gain, noise.shape[1::-1])[..., None]
     share = np.clip(((NOISY - seen) / (NOISY - QUIET)).min(axis=2), 0, 1)
     return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _deviations(pixels: NDArray[Any], height: int, width: int) -> Floats:
-    """Noise of grey and of colour, float32 [rows, columns, 2] in code values of 255, at a part of the pixels."""
+def _deviations(pixels: NDArray[Any], shape: tuple[int, int], blocks: tuple[int, int]) -> Floats:
+    """Noise of grey and of colour in blocks, float32 [*blocks, 2] in code values of 255, by a part of the pixels.
+
+    Args:
+        pixels: uint8 or uint16 [H, W, 3], sides at least 3.
+        shape: (height, width) of the map.
+        blocks: (rows, columns); there are no more than pixels to look at.
+    """
     rows, columns = pixels.shape[:2]
-    step = max(1, int(min(rows / height, columns / width)) // SAMPLES)
-    result = empty(((rows - 3) // step + 1, (columns - 3) // step + 1, 2), np.float32)
+    step = max(1, int(min(rows / shape[0], columns / shape[1])) // SAMPLES)
+    down, across = (rows - 3) // step + 1, (columns - 3) // step + 1
+    blocks = min(blocks[0], down), min(blocks[1], across)
+    result = np.empty((*blocks, 2), np.float32)
     unit = np.float32(255 / np.iinfo(pixels.dtype).max)
     source = np.ascontiguousarray(pixels)
     units = (unit * GREY_NOISE, unit * COLOUR_NOISE)
-    deep, looked_at = source.dtype == np.uint16, result.shape[0] * columns
-    run("measure_noise", source, deep, columns, *result.shape[:2], step, *units, result, pixels=looked_at)
+    sizes = (source.dtype == np.uint16, columns, step, down, across, *blocks)
+    run("measure_noise", source, *sizes, *units, result, pixels=down * columns)
     return result
 
 

@@ -23,7 +23,7 @@ from service.repository import ModelTraits
 MEASURING_SIDE = 256
 """Long side, in pixels, of the view on which light is measured where there is no proxy."""
 
-SAMPLES = 60_000
+SAMPLES = 15_000
 """Pixels of a finished picture by which its luminance is measured."""
 
 Pixels = NDArray[np.uint8]
@@ -37,7 +37,7 @@ class Rendered:
         picture: the source with new pixels; same size, depth, colour space, alpha and metadata.
         gate: 0 (it was well exposed: left alone) to 1 (all of the effect), measured whether or not it was applied.
         luminance_before, luminance_after: mean Rec. 709 luminance of the visible pixels' code values, 0 to 1; of the
-            finished picture as a sample tells, within about 0.002.
+            finished picture as a sample tells, within about 0.003.
         detail: what was done, `RenderPlan.label`.
     """
 

@@ -71,7 +71,7 @@ ENTRIES = (
     Entry(r"curl -s localhost:8000/v2/.*", Runner.SERVICE),
     Entry(r"nightlift (models|doctor)", Runner.SERVICE),
     Entry(r"nightlift enhance (photo|-)(?!.*--(watch|ca)).*", Runner.SERVICE),
-    Entry(r"nightlift video .*", Runner.SERVICE),
+    Entry(r"(ffmpeg .* \| )?nightlift video .*", Runner.SERVICE),
     Entry(r"python -m (docs\.\w+|benchmarks\.(per_picture|noise|files)) .*", Runner.SERVICE),
     Entry(r"python -m benchmarks\.(serving|peers) .*", Runner.BENCHMARKS, "short", evidence="benchmarks.peers"),
     Entry(r"nightlift serve", Runner.TRAINING),

@@ -156,13 +156,13 @@ def run(text: str, workplace: Path, server: Server) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize("line", commands_of(Runner.SERVICE), ids=lambda value: str(value)[:60])
 def test_commands_run_beside_a_service(line: str, workplace: Path, server: Server) -> None:
-    if line.startswith("nightlift video"):
+    if "nightlift video" in line:
         make_clip(workplace / "night.mp4")
     outcome = run(line, workplace, server)
     assert outcome.returncode == 0, outcome.stderr
     for name in re.findall(r"\bbright\S*", line):
         result = workplace / name
-        if result.suffix == ".mp4":
+        if result.suffix in {".mp4", ".mkv"}:
             assert result.stat().st_size > 1000
             continue
         files = [result] if result.is_file() else sorted(result.rglob("[!.]*.*"))

@@ -196,7 +196,7 @@ def main() -> int:
             if failures:
                 lines = server.log_text().splitlines()
                 first = next(place for place, line in enumerate(lines) if re.search(r"Traceback| ERROR ", line))
-                print(*lines[max(0, first - 5) : first + 30], sep="\n", file=sys.stderr)
+                print(*lines[max(0, first - 3) : first + 60], sep="\n", file=sys.stderr)
     return int(verdict.failed)
 
 

@@ -11,10 +11,14 @@ static const float LUMINANCE[3] = {0.299f, 0.587f, 0.114f};
  * coefficients   [pixels, count]
  * order    [terms, 3], for each term and channel of the result the number of its coefficient
  * result   [terms, pixels, 3], written
+ * finite   [1], written: 0 if all coefficients are finite, else not a number
  */
 KERNEL(deal)
 (const float *restrict coefficients, int64_t pixels, int64_t count, const int32_t *restrict order, int64_t terms,
- float *restrict result) {
+ float *restrict result, float *finite) {
+    float nothing = 0; /* times infinity it would be no number */
+    for (int64_t j = 0; j < pixels * count; j++) nothing += 0 * coefficients[j];
+    *finite = nothing;
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t term = 0; term < terms; term++)
             for (int c = 0; c < 3; c++)

@@ -18,7 +18,7 @@ def box(values: Floats) -> Floats:
 
 
 def fitted(source: Floats, target: Floats) -> tuple[Floats, Floats]:
-    """Slope and offset [h, w, 3] as the documents and `limit_rows` define them."""
+    """Slope and offset [h, w, 3] as the documents and native/fit.c define them."""
     target = np.clip(target, 0, 1)
     mean = box(source)
     covariance = box(source * target) - mean * box(target)

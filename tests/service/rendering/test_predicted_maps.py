@@ -28,7 +28,8 @@ def predicted(
     coefficients: NDArray[np.float32], image: NDArray[Any] | None = None, alpha: NDArray[Any] | None = None
 ) -> Rendered:
     image = pictures.dark_scene("coffee", (120, 160)) if image is None else image
-    traits = replace(POINTWISE, map_layout=MapLayout(coefficients.shape[-1]))
+    layouts = {int(layout): layout for layout in MapLayout}
+    traits = replace(POINTWISE, map_layout=layouts.get(coefficients.shape[-1], MapLayout.GAIN_AND_OFFSET))
     return render(Picture(image, PictureFormat.PNG, alpha), lambda batch: coefficients[None], GUIDED, traits)
 
 
@@ -167,9 +168,20 @@ def test_noise_is_measured_alike_in_sixteen_bits() -> None:
 def test_the_measure_of_noise_is_its_deviation(size: tuple[int, int]) -> None:
     """Of white noise, whether every pixel is looked at or one in thirty-six."""
     pixels = np.random.default_rng(0).normal(120, 5, (*size, 3)).round().astype(np.uint8)
-    measured = _deviations(pixels, 192, 256)
-    assert measured.size < 2 * 1024 * 1024
+    measured = _deviations(pixels, (192, 256), (24, 32))
+    assert measured.shape == (24, 32, 2)
     assert measured.mean(axis=(0, 1)) == pytest.approx([5, 5], rel=0.02)
+    assert measured == pytest.approx(5, rel=0.3)
+
+
+def test_noise_is_measured_where_it_is() -> None:
+    pixels = np.full((400, 600, 3), 90, np.uint8)
+    pixels[100:200, 300:450] += np.random.default_rng(0).integers(0, 9, (100, 150, 3)).astype(np.uint8)
+    measured = _deviations(pixels, (160, 240), (20, 30))
+    inside = measured[6:9, 16:22]
+    assert inside == pytest.approx(2.58, rel=0.4)
+    measured[4:11, 14:24] = 0
+    assert not measured.any()
 
 
 @pytest.mark.parametrize(("size", "grid"), [((900, 1200), (384, 512)), ((1500, 2000), (576, 768))])
@@ -234,7 +246,7 @@ def test_a_map_that_is_not_finite_is_the_engines_fault(count: int) -> None:
 
 
 def test_a_map_of_another_layout_is_the_engines_fault() -> None:
-    with pytest.raises(EngineFailed, match="6, 12, 15 or 16"):
+    with pytest.raises(EngineFailed, match="6, 12, 15, 16 are allowed"):
         predicted(np.ones((4, 4, 7), np.float32))
 
 
