@@ -32,7 +32,7 @@ from service.pictures import (
     negotiate_format,
 )
 from service.rendering import Prepared, Rendered, RenderPlan, begin, plan, prepare
-from service.settings import Settings
+from service.settings import Settings, available_cores
 from service.telemetry import Metrics
 
 T = TypeVar("T")
@@ -95,12 +95,13 @@ async def run_network(
 class Pipeline:
     """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, threads: FairExecutor) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
         self._budget = Budget(settings.max_pixels_in_flight)
-        self._threads = threads
+        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
+        self._threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
 
     async def enhance(
         self,

@@ -7,13 +7,13 @@ import logging
 from enum import StrEnum
 from types import TracebackType
 
-from service.admission import Admission, Call, CapacityLimiter, FairExecutor
+from service.admission import Admission, Call, CapacityLimiter
 from service.enhancement import Enhanced, EnhanceOptions
 from service.errors import Draining
 from service.inference import LoadedModel, Models
 from service.pipeline import Pipeline
 from service.repository import ModelRepository
-from service.settings import Settings, available_cores
+from service.settings import Settings
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
@@ -41,11 +41,9 @@ class Runtime:
         self.phase = Phase.SERVING
         self.metrics = Metrics()
         capacity = CapacityLimiter(settings.max_queue_seconds, settings.drain_timeout)
-        # One more than cores: a thread that waits for strips of its picture leaves a core idle at their end.
-        threads = FairExecutor(settings.codec_threads or available_cores() + 1, "codec")
-        self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity, threads)
+        self.models = Models(ModelRepository(settings.model_repository), settings, self.metrics, capacity)
         self.admission = Admission(self._find, capacity, settings.request_timeout)
-        self.pipeline = Pipeline(settings, self.metrics, threads)
+        self.pipeline = Pipeline(settings, self.metrics)
         self.metrics.backlog.set_function(lambda: capacity.backlog)
         self._loading: asyncio.Task[None] | None = None
 

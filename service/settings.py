@@ -80,8 +80,7 @@ class Settings(BaseSettings):
     side, as many as there are threads, share them."""
 
     codec_threads: int = Field(0, ge=0, le=1024)
-    """Threads that decode, render and encode; 0 takes one more than there are cores. While passes run on the CPU, as
-    many of them rest, all but one."""
+    """Threads that decode, render and encode; 0 takes one more than there are cores."""
 
     max_body_bytes: int = Field(64 * MIB, ge=1024)
     """Largest request body in bytes, on HTTP and gRPC alike."""

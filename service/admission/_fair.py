@@ -10,9 +10,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -47,17 +46,11 @@ class FairOrder:
 
 
 class FairExecutor:
-    """A pool of threads that are shared fairly by callers.
-
-    A piece of work that has begun cannot be interrupted. So who comes next waits for less, the fewer run at once on
-    the same cores: while others use these (`beside`), as many threads rest, all but one.
-    """
+    """A pool of threads that are shared fairly by callers."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._threads = threads
-        self._running = self._beside = 0
-        self._turn = threading.Condition()
+        self._lock = threading.Lock()
         self._order = FairOrder()
         self._arrivals = itertools.count()
         self._waiting: list[tuple[float, int, str, float, Future[Any], Callable[[], Any]]] = []
@@ -65,43 +58,24 @@ class FairExecutor:
     def submit(self, caller: str, cost: float, work: Callable[[], T]) -> Future[T]:
         """Run `work` when it is this caller's turn."""
         future: Future[T] = Future()
-        with self._turn:
+        with self._lock:
             start = self._order.enter(caller, cost)
             heapq.heappush(self._waiting, (start, next(self._arrivals), caller, cost, future, work))
         self._pool.submit(self._run_next)  # each takes one piece of work, whichever is next by then
         return future
-
-    @contextmanager
-    def beside(self) -> Iterator[None]:
-        """The block keeps a core busy by other means."""
-        with self._turn:
-            self._beside += 1
-        try:
-            yield
-        finally:
-            with self._turn:
-                self._beside -= 1
-                self._turn.notify()
 
     def shutdown(self) -> None:
         """Wait for all that was submitted."""
         self._pool.shutdown()
 
     def _run_next(self) -> None:
-        with self._turn:
-            self._turn.wait_for(lambda: self._running < max(1, self._threads - self._beside))
+        with self._lock:
             start, _, caller, cost, future, work = heapq.heappop(self._waiting)
             if not future.set_running_or_notify_cancel():
                 self._order.left(caller, cost)
-                self._turn.notify()
                 return
             self._order.served(start)
-            self._running += 1
         try:
             future.set_result(work())
         except BaseException as error:
             future.set_exception(error)
-        finally:
-            with self._turn:
-                self._running -= 1
-                self._turn.notify()

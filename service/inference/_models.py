@@ -8,14 +8,14 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
 import numpy as np
 
-from service.admission import CapacityLimiter, FairExecutor, Intake
+from service.admission import CapacityLimiter, Intake
 from service.errors import ModelNotFound, ModelNotReady, NightliftError
 from service.inference._batching import BatchPolicy, Waiting
 from service.inference._contract import Engine
@@ -89,13 +89,6 @@ class Models:
 
     A reload builds and warms the new versions first and swaps them in; if that fails, the old ones keep serving. The
     replaced ones finish what they have.
-
-    Args:
-        repository: where they lie.
-        settings: which are loaded, and where they run.
-        metrics: where they are counted.
-        capacity: learns what they cost.
-        threads: share the cores with passes on the CPU.
     """
 
     def __init__(
@@ -104,10 +97,8 @@ class Models:
         settings: Settings,
         metrics: Metrics,
         capacity: CapacityLimiter | None = None,
-        threads: FairExecutor | None = None,
     ) -> None:
         self.repository = repository
-        self._threads = threads
         self._capacity = capacity or CapacityLimiter()
         self.engines = Engines(settings, metrics)
         self._settings = settings
@@ -314,7 +305,6 @@ class Models:
             Intake(label, batching.max_queue_size, lambda: engine.concurrency),
             batching.default_timeout,
             partial(self._capacity.costs.observe, "network", label),
-            self._threads.beside if self._threads and engine.info.device == "cpu" else nullcontext,
         )
         await self._time_one_pass(engine, label, source.config)
         info = engine.info

@@ -11,7 +11,7 @@ import bisect
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +58,6 @@ class BatchQueue:
         intake: the requests that were taken for this model; the queue closes when all of them have been answered.
         patience: seconds after which an entry that still waits is refused; None is for ever.
         observe: is told pixels and seconds of every pass.
-        beside: a block in which a pass runs, for whoever shares the cores with it.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class BatchQueue:
         intake: Intake,
         patience: float | None = None,
         observe: Callable[[int, float], None] = lambda pixels, seconds: None,
-        beside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.statistics = Statistics()
         self.intake = intake
@@ -78,7 +76,6 @@ class BatchQueue:
         self._policy = policy
         self._patience = patience
         self._observe = observe
-        self._beside = beside
         self._metrics = metrics
         self._order = FairOrder()
         self._entries: list[_Entry] = []  # in the order in which they are to be served
@@ -212,8 +209,7 @@ class BatchQueue:
         count = sum(entry.waiting.count for entry in batch)
         pixels = batch[0].pixels if len(batch) == 1 else np.concatenate([entry.pixels for entry in batch])
         try:
-            with self._beside():
-                tensors = await self._engine.run(pixels, batch[0].outputs)
+            tensors = await self._engine.run(pixels, batch[0].outputs)
         except NightliftError as error:
             self._fail(batch, error, started)
             return

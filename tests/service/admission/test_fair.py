@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future, wait
-from threading import Semaphore
 
 import pytest
 
@@ -56,21 +55,6 @@ def test_threads_are_shared_fairly_and_none_idles() -> None:
     gate.set()
     wait([one for one in waiting if not one.cancelled()], 10)
     assert seen == ["b1", "c1", "a1", "a3"]
-    executor.shutdown()
-
-
-def test_threads_rest_while_others_use_their_cores_but_for_one() -> None:
-    executor, begun, gate = FairExecutor(3, "test"), Semaphore(0), threading.Event()
-    with executor.beside():
-        with executor.beside(), executor.beside(), executor.beside():
-            work = [executor.submit("a", 1.0, lambda: begun.release() or gate.wait(10)) for _ in range(3)]
-            assert begun.acquire(timeout=10)
-            assert not begun.acquire(timeout=0.1)
-        assert begun.acquire(timeout=10)
-        assert not begun.acquire(timeout=0.1)
-    assert begun.acquire(timeout=10)
-    gate.set()
-    assert all(one.result(10) for one in work)
     executor.shutdown()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import shutil
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.admission import FairExecutor
 from service.errors import Draining, ModelNotFound, ModelNotReady
 from service.inference import ENHANCED, Models, ModelState, Tensors
 from service.inference._in_process import InProcessEngine
@@ -31,11 +29,9 @@ CYCLES = 20
 
 
 @asynccontextmanager
-async def models_of(
-    root: Path, metrics: Metrics | None = None, threads: FairExecutor | None = None, **settings: Any
-) -> AsyncIterator[Models]:
+async def models_of(root: Path, metrics: Metrics | None = None, **settings: Any) -> AsyncIterator[Models]:
     chosen = Settings(model_repository=root, device="cpu", cpu_threads=1, **settings)
-    models = Models(ModelRepository(root), chosen, metrics or Metrics(), threads=threads)
+    models = Models(ModelRepository(root), chosen, metrics or Metrics())
     try:
         yield models
     finally:
@@ -332,22 +328,3 @@ def resident(models: Models) -> int:
     processes = ["self", *(str(pid) for pid in models.engines.worker_pids().values())]
     pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in processes)
     return pages * 4096
-
-
-def test_threads_for_codecs_rest_during_passes_on_the_cpu(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        threads, begun = FairExecutor(2, "codec"), []
-        async with models_of(make_repository(tmp_path, slow=0.5), threads=threads) as models:
-            await models.load("brighten")
-            passing = asyncio.create_task(gain(models))
-            await asyncio.sleep(0.05)
-            for _ in range(2):
-                threads.submit("a", 1.0, lambda: begun.append(passing.done()) or time.sleep(0.2))
-            await asyncio.sleep(0.1)
-            assert not passing.done()
-            assert len(begun) == 1
-            await passing
-        await asyncio.to_thread(threads.shutdown)
-        assert len(begun) == 2
-
-    run(scenario)
