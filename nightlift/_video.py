@@ -15,21 +15,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nightlift._ffmpeg import (
-    PLAYLIST,
-    STDOUT,
-    Clip,
-    Frames,
-    Metadata,
-    Source,
-    probe,
-    reading,
-    sound_pipe,
-    writing,
-)
+from nightlift._ffmpeg import PLAYLIST, STDOUT, Frames, Metadata, reading, sound_pipe, writing
 from nightlift._files import replacing
 from nightlift._planes import PlaneOptions, open_runtime
 from nightlift._signals import until_signal
+from nightlift._video_source import Clip, Source, probe
 from service.inference import LoadedModel
 from service.pictures import Picture, PictureFormat
 from service.pipeline import run_network
@@ -152,22 +142,33 @@ def _place(target: str) -> Iterator[str]:
         yield str(part)
 
 
-async def ahead(source: AsyncIterator[T], most: int) -> AsyncGenerator[T]:
+@dataclass(frozen=True)
+class _End:
+    """After the last item: nothing more comes, or why not."""
+
+    error: Exception | None
+
+
+async def ahead(source: AsyncGenerator[T], most: int) -> AsyncGenerator[T]:
     """The items of `source`, which goes on in a task of its own, up to `most` of them ahead of who asks."""
-    waiting: asyncio.Queue[T | None] = asyncio.Queue(most)
+    waiting: asyncio.Queue[T | _End] = asyncio.Queue(most)
 
     async def fill() -> None:
-        try:
-            async for item in source:
-                await waiting.put(item)
-        finally:
-            await waiting.put(None)
+        error = None
+        async with aclosing(source):
+            try:
+                async for item in source:
+                    await waiting.put(item)
+            except Exception as raised:
+                error = raised
+        await waiting.put(_End(error))
 
     filling = asyncio.create_task(fill())
     try:
-        while (item := await waiting.get()) is not None:
+        while not isinstance(item := await waiting.get(), _End):
             yield item
-        await filling
+        if item.error is not None:
+            raise item.error
     finally:
         filling.cancel()
         await asyncio.gather(filling, return_exceptions=True)
@@ -181,7 +182,7 @@ class _Seen:
     effect: asyncio.Task[Effect]
 
 
-async def _seen(frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: VideoOrder) -> AsyncIterator[_Seen]:
+async def _seen(frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: VideoOrder) -> AsyncGenerator[_Seen]:
     """Decode frames; the network looks at every few of them, and at each that shows something else."""
 
     def prepared_next() -> Prepared | None:
@@ -211,7 +212,7 @@ async def _seen(frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: 
         raise
 
 
-async def _steady(seen: AsyncIterator[_Seen], order: VideoOrder, rate: float) -> AsyncIterator[NDArray[Any]]:
+async def _steady(seen: AsyncIterator[_Seen], order: VideoOrder, rate: float) -> AsyncGenerator[NDArray[Any]]:
     """The enhanced frames in order, uint8 [H, W, 3]."""
     share = share_of_new(order.steadiness, rate)
     effect: Effect | None = None

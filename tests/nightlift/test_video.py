@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import cv2
@@ -14,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from nightlift._video import share_of_new
+from nightlift._video import ahead, share_of_new
 from tests.nightlift.commands import environment, nightlift
 from tests.pictures import darken, scene
 from tests.repositories import make_repository
@@ -162,6 +165,51 @@ def test_a_video_that_cannot_be_enhanced_is_said_and_nothing_written(repository:
     assert "\nnightlift: the picture has 320 x 32 pixels; " in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+
+
+def test_a_target_that_cannot_be_written_is_said(repository: Path, clip: Path, tmp_path: Path) -> None:
+    """Also while frames are under way at every stage, none of which may wait for ever."""
+    outcome = nightlift("video", clip, tmp_path / "out.nope", repository=repository)
+    assert outcome.returncode == 2
+    assert b"cannot be written" in outcome.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_items_come_in_order_and_errors_after_them() -> None:
+    async def numbers() -> AsyncGenerator[int]:
+        for number in range(9):
+            yield number
+        raise ValueError("nine")
+
+    found = []
+
+    async def collect() -> None:
+        async for number in ahead(numbers(), 2):
+            found.append(number)
+
+    with pytest.raises(ValueError, match="nine"):
+        asyncio.run(collect())
+    assert found == list(range(9))
+
+
+def test_who_asks_no_more_ends_what_runs_ahead() -> None:
+    ended = []
+
+    async def endless() -> AsyncGenerator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.append(True)
+
+    async def take_one() -> None:
+        async with aclosing(ahead(endless(), 2)) as items:
+            async for _ in items:
+                await asyncio.sleep(0.01)
+                break
+
+    asyncio.run(asyncio.wait_for(take_one(), 10))
+    assert ended == [True]
 
 
 def test_a_machine_without_ffmpeg_is_told_so(repository: Path, clip: Path, tmp_path: Path) -> None:
