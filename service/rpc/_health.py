@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from service.errors import ModelNotFound, NightliftError, QueueFull
+from service.errors import ModelNotFound, NightliftError
 from service.protocol import DataPlane
 from service.runtime import Phase
 
@@ -48,7 +48,9 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         RESOURCE_EXHAUSTED beyond `WATCHERS`.
         """
         if self._watchers >= WATCHERS:
-            raise QueueFull(f"{WATCHERS} calls watch already, and no more may; use Check")
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{WATCHERS} calls watch already, and no more may; use Check"
+            )
         self._watchers += 1
         try:
             last = None
