@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 BUFFER = 1 << 18
-PATIENCE = 120.0  # seconds that an answer may take
+TIMEOUT = 120.0  # seconds that an answer may take
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
@@ -132,10 +132,10 @@ def one_at_a_time(target: Target) -> Iterator[Callable[[], float]]:
         yield send
 
 
-def closed_loop(target: Target, concurrency: int, seconds: float, patience: float = PATIENCE) -> LoadReport:
+def closed_loop(target: Target, concurrency: int, seconds: float, time_limit: float = TIMEOUT) -> LoadReport:
     """Keep `concurrency` requests under way for so long; those not answered by then do not count.
 
-    They are still waited for, `patience` seconds at most, so that the server is idle when the next loop begins.
+    They are still waited for, `time_limit` seconds at most, so that the server is idle when the next loop begins.
 
     Raises:
         LoadError: if an answer is not 200.
@@ -150,7 +150,7 @@ def closed_loop(target: Target, concurrency: int, seconds: float, patience: floa
                 return
             yield picture, now
 
-    return _load(target, due(), concurrency, seconds, end, patience)
+    return _load(target, due(), concurrency, seconds, end, time_limit)
 
 
 def open_loop(target: Target, rate: float, seconds: float, connections: int = 64, seed: int = 0) -> LoadReport:
@@ -164,7 +164,7 @@ def open_loop(target: Target, rate: float, seconds: float, connections: int = 64
     begin = time.perf_counter() + 0.1
     times = (begin + arrivals[arrivals < seconds]).tolist()
     return _load(
-        target, zip(_endless(len(target.requests)), times, strict=False), connections, seconds, None, PATIENCE
+        target, zip(_endless(len(target.requests)), times, strict=False), connections, seconds, None, TIMEOUT
     )
 
 
@@ -178,11 +178,11 @@ def _load(
     connections: int,
     seconds: float,
     end: float | None,
-    patience: float,
+    time_limit: float,
 ) -> LoadReport:
     shared = _Shared(due)
     began, used = time.perf_counter(), time.process_time()
-    workers = [threading.Thread(target=shared.work, args=(target, end, patience)) for _ in range(connections)]
+    workers = [threading.Thread(target=shared.work, args=(target, end, time_limit)) for _ in range(connections)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -201,9 +201,9 @@ class _Shared:
     errors: list[Exception] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def work(self, target: Target, end: float | None, patience: float) -> None:
+    def work(self, target: Target, end: float | None, time_limit: float) -> None:
         try:
-            with _Connection(target.port, None if end is None else end + patience) as connection:
+            with _Connection(target.port, None if end is None else end + time_limit) as connection:
                 while not self.errors and (order := self.take()) is not None:
                     picture, arrival = order
                     if (early := arrival - time.perf_counter()) > 0:
@@ -224,7 +224,7 @@ class _Shared:
 class _Connection:
     """One connection that is kept alive, and opened again where the server closes it.
 
-    Raises TimeoutError where an answer takes longer than `PATIENCE`, or until after `end`.
+    Raises TimeoutError where an answer takes longer than `TIMEOUT`, or until after `end`.
     """
 
     def __init__(self, port: int, end: float | None = None) -> None:
@@ -243,7 +243,7 @@ class _Connection:
     def ask(self, request: bytes, keep: bool = False) -> bytes:
         """Send a request and read its answer; gives the body if it is to be kept, else nothing."""
         if self._socket is None:
-            self._socket = socket.create_connection(self._address, PATIENCE)
+            self._socket = socket.create_connection(self._address, TIMEOUT)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(request)
         return self._answer(self._socket, keep)
@@ -274,7 +274,7 @@ class _Connection:
 
     def _receive(self, source: socket.socket, filled: int) -> int:
         if self._end is not None:
-            source.settimeout(min(PATIENCE, max(0.01, self._end - time.perf_counter())))
+            source.settimeout(min(TIMEOUT, max(0.01, self._end - time.perf_counter())))
         count = source.recv_into(self._view[filled:])
         if not count:
             raise LoadError("the server closed the connection in the middle of an answer")

@@ -34,7 +34,7 @@ def end_with_servers() -> None:
 
 @contextmanager
 def running(
-    command: Sequence[str], environment: Mapping[str, str], port: int, *, path: str = "/", patience: float = 90.0
+    command: Sequence[str], environment: Mapping[str, str], port: int, *, path: str = "/", time_limit: float = 90.0
 ) -> Iterator[int]:
     """Run a server in a process group of its own until the block ends; gives its process id.
 
@@ -43,7 +43,7 @@ def running(
         environment: variables beside this process's own.
         port: where it will listen.
         path: what answers 200 to a GET once it is ready.
-        patience: seconds that it may take to get there.
+        time_limit: seconds that it may take to get there.
 
     Raises:
         ServerError: if it ends, or does not get ready.
@@ -53,7 +53,7 @@ def running(
             command, env={**os.environ, **environment}, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
         )
         try:
-            _wait_ready(process, port, path, patience, log)
+            _wait_ready(process, port, path, time_limit, log)
             yield process.pid
         finally:
             _end(process)
@@ -70,15 +70,15 @@ def nightlift(**settings: object) -> Iterator[int]:
         yield port
 
 
-def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, patience: float, log: TextIO) -> None:
-    end = time.monotonic() + patience
+def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, time_limit: float, log: TextIO) -> None:
+    end = time.monotonic() + time_limit
     while time.monotonic() < end:
         if process.poll() is not None:
             raise ServerError(f"it ended with {process.returncode}:\n{_tail(log)}")
         if _answers(port, path):
             return
         time.sleep(0.1)
-    raise ServerError(f"it was not ready within {patience:g} s:\n{_tail(log)}")
+    raise ServerError(f"it was not ready within {time_limit:g} s:\n{_tail(log)}")
 
 
 def _answers(port: int, path: str) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks._shown import Shown, by_pillow, by_vips, vips_is_installed
 
-MOST_DIFFERENCE = 3.0
+MAX_DIFFERENCE = 3.0
 """Mean difference of colours up to which they count as the same: two decoders of JPEG differ by less than one."""
 
 
@@ -133,7 +133,7 @@ def _differences(
         return [f"size {lossless.rgb.shape[1]}x{lossless.rgb.shape[0]}"], None
     weight = np.ones(other.rgb.shape[:2]) if other.alpha is None else other.alpha / 255
     difference = float((np.abs(other.rgb - lossless.rgb).mean(axis=2) * weight).sum() / max(weight.sum(), 1))
-    if difference > MOST_DIFFERENCE:
+    if difference > MAX_DIFFERENCE:
         found.append(f"colours by {difference:.1f}")
     if other.alpha is not None and kind != "image/jpeg":
         off = None if lossless.alpha is None else float(np.abs(other.alpha - lossless.alpha).max())

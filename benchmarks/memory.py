@@ -30,7 +30,7 @@ from benchmarks._servers import free_port, running
 
 MEGABYTE = 1_000_000
 LARGE = ((4000, 3000), (8000, 6000))
-SMALLEST_SIDE, LARGEST_SIDE = 240, 1600
+MIN_SIDE, MAX_SIDE = 240, 1600
 START_SECONDS = 120.0
 SETTLE_SECONDS = 1.0
 LOOK_SECONDS = 0.005
@@ -115,7 +115,7 @@ def serving(model: str) -> Iterator[Service]:
     settings = {"port": port, "grpc_port": 0, "models": model, "default_model": model, "log_level": "warning"}
     environment = {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "nightlift.cli", "serve"]
-    with running(command, environment, port, path="/readyz", patience=START_SECONDS) as process:
+    with running(command, environment, port, path="/readyz", time_limit=START_SECONDS) as process:
         yield Service(process, f"http://127.0.0.1:{port}")
 
 
@@ -141,8 +141,8 @@ def one_file(model: str, file: bytes, format: str | None = None) -> OneRequest:
 def plateau(model: str, requests: int, sizes: int, every: int) -> Iterator[tuple[int, int]]:
     """(requests served, resident bytes) after every `every` requests, of pictures of `sizes` different sizes."""
     random = np.random.default_rng(0)
-    sides = random.integers(SMALLEST_SIDE, LARGEST_SIDE, (sizes, 2))
-    scene = night_scene(LARGEST_SIDE, LARGEST_SIDE)
+    sides = random.integers(MIN_SIDE, MAX_SIDE, (sizes, 2))
+    scene = night_scene(MAX_SIDE, MAX_SIDE)
     files = [
         simplejpeg.encode_jpeg(np.ascontiguousarray(scene[:rows, :columns]), quality=90) for rows, columns in sides
     ]
@@ -150,7 +150,7 @@ def plateau(model: str, requests: int, sizes: int, every: int) -> Iterator[tuple
         yield 0, service.resident()
         for first in range(0, requests, every):
             chosen = random.integers(0, sizes, min(every, requests - first))
-            list(clients.map(lambda place: service.enhance(files[place]), chosen))
+            list(clients.map(lambda index: service.enhance(files[index]), chosen))
             yield first + len(chosen), service.resident()
 
 

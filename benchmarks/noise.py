@@ -30,7 +30,7 @@ from service.settings import Settings
 BLOCK = 16
 """Side of a block in pixels."""
 
-FEWEST = 10
+MIN_COUNT = 10
 """Dark blocks without which there is nothing to measure."""
 
 FINE = 5
@@ -63,7 +63,7 @@ def kept(source: NDArray[np.uint8], result: NDArray[np.uint8]) -> Kept:
     before, after = (picture.astype(np.float32) for picture in (source, result))
     level = _blocks(_light(before)).mean(axis=-1)
     dark = np.flatnonzero((level > DARK[0]) & (level < DARK[1]))
-    if len(dark) < FEWEST:
+    if len(dark) < MIN_COUNT:
         raise ValueError("the photo has no dark parts to speak of")
     detail, detail_after = _detail(before), _detail(after)
     order = dark[np.argsort(detail[dark])]

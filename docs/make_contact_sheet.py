@@ -35,7 +35,7 @@ from tests.pictures import SCENES, darken, decoded, encoded, scene
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs/images/models.webp"
-MOST_PHOTOS = 10
+MAX_PHOTOS = 10
 CELL = (200, 150)
 """Width and height of one picture in pixels, if not said otherwise."""
 
@@ -104,7 +104,7 @@ def from_folder(photos: Path, references: Path | None) -> list[Row]:
     """Ten photos of a folder, spread over it, with their references."""
     paths = sorted(path for path in photos.glob("*") if is_picture(path))
     chosen = (
-        [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, MOST_PHOTOS).round().astype(int))]
+        [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, MAX_PHOTOS).round().astype(int))]
         if paths
         else []
     )

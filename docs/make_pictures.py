@@ -22,7 +22,7 @@ from service.settings import Settings
 from tests.pictures import darken, decoded, encoded, scene
 
 TARGET = Path(__file__).with_name("images") / "before_after.webp"
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 
 SCENES = ("astronaut", "coffee")
 CELL = (270, 360)
@@ -45,8 +45,8 @@ def main() -> None:
     sheet = _sheet([(dark, answer, bright) for (dark, bright), answer in zip(rows, enhanced, strict=True)])
     file = io.BytesIO()
     sheet.save(file, format="webp", quality=85, method=6)
-    if len(file.getvalue()) > MOST_BYTES:
-        raise ValueError(f"{TARGET.name} has {len(file.getvalue())} bytes, and at most {MOST_BYTES} are wanted")
+    if len(file.getvalue()) > MAX_BYTES:
+        raise ValueError(f"{TARGET.name} has {len(file.getvalue())} bytes, and at most {MAX_BYTES} are wanted")
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_bytes(file.getvalue())
     print(f"{TARGET}: {len(file.getvalue()) / 1000:.0f} kB")

@@ -52,7 +52,7 @@ def problems() -> str:
     rows = []
     for kind in kinds:
         meaning = kind.title if kind is NightliftError else _one_line((kind.__doc__ or "").split("\n\n")[0])
-        rows.append((str(int(kind.status)), f"`{kind.slug}`", f"`{kind.code.name}`", meaning))
+        rows.append((str(int(kind.status)), f"`{kind.slug}`", f"`{kind.grpc_code}`", meaning))
     return _table(("HTTP", "problem type", "gRPC", ""), rows)
 
 

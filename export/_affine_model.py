@@ -14,7 +14,7 @@ from service.contract import AFFINE, ENHANCED
 from training.networks import STEP, NetworkSpec, apply_map, as_codes, proxy_size, shrink
 
 
-class Look(nn.Module):
+class ProxyOf(nn.Module):
     """uint8 [N, H, W, 3] -> the picture seen small, [N, 3, h, w] in [0, 1], its sides multiples of 8."""
 
     multiple = STEP
@@ -51,8 +51,8 @@ class Map(nn.Module):
         return coefficients.to(torch.float32).permute(0, 2, 3, 1).contiguous()
 
 
-class LookAtProxy(nn.Module):
-    """What `Look` gives for a picture that is a proxy already: uint8 [N, h, w, 3] -> [N, 3, h, w] in [0, 1]."""
+class MakeProxy(nn.Module):
+    """What `ProxyOf` gives for a picture that is a proxy already: uint8 [N, h, w, 3] -> [N, 3, h, w] in [0, 1]."""
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
@@ -83,7 +83,7 @@ class AffinePixelModel(nn.Module):
 
     def __init__(self, network: nn.Module, spec: NetworkSpec) -> None:
         super().__init__()
-        self.before = Look(network.side)  # type: ignore[arg-type]
+        self.before = ProxyOf(network.side)  # type: ignore[arg-type]
         self.network = network
         self.picture = Picture()
         self.map = Map()

@@ -11,12 +11,12 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from export import _onnx, _torchscript
 from service.contract import AFFINE, ENHANCED, IMAGE
-from service.limits import SMALLEST_SIDE
+from service.limits import MIN_SIDE
 from training.networks import NetworkSpec
 
 PLATFORMS = {"onnx": "onnxruntime_onnx", "torchscript": "pytorch_libtorch"}
 """Format -> Triton's platform. In TorchScript Triton finds the input by the name of `forward`'s argument, and a
-single output by its place, so both formats keep the contract's names."""
+single output by its index, so both formats keep the contract's names."""
 FILES = {"onnx": _onnx.FILE, "torchscript": _torchscript.FILE}
 """Format -> name of the model file inside a version folder."""
 FORMATS = tuple(FILES)
@@ -67,7 +67,7 @@ def write_config(
         "halo": spec.halo,
         "multiple": spec.multiple,
         "working_side": spec.working_side,
-        "smallest_side": SMALLEST_SIDE,
+        "smallest_side": MIN_SIDE,
         "max_pixels": max_pixels,
         "tolerance": tolerance,
         "licence": licence,

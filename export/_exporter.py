@@ -37,7 +37,7 @@ def export_checkpoint(
     Args:
         checkpoint: a file that training wrote, or a model's `weights.safetensors` or `model.pt`.
         repository: the model repository's folder; made if absent.
-        options: of the network, in the place of those that it was trained with; the weights have to fit.
+        options: of the network, instead of those that it was trained with; the weights have to fit.
         formats: of `onnx` and `torchscript`; the latter's folder is called `<name>_torchscript`.
         name: the model's name; None: the network's.
         version: number of the version; None: one more than the highest that is there.

@@ -84,8 +84,8 @@ class _Graph:
             yield None
 
     def replace(self, node: NodeProto, by: list[NodeProto]) -> None:
-        place = next(place for place, other in enumerate(self.nodes) if other is node)
-        self.nodes[place : place + 1] = by
+        index = next(index for index, other in enumerate(self.nodes) if other is node)
+        self.nodes[index : index + 1] = by
 
     def remove(self, node: NodeProto) -> None:
         self.nodes = [other for other in self.nodes if other is not node]
@@ -220,7 +220,7 @@ def _set_weights(graph: _Graph, convolution: NodeProto, weight: Floats, bias: Fl
 
 
 def _move(graph: _Graph, convolution: NodeProto, node: NodeProto) -> None:
-    """Put a convolution in the place of the node that it has absorbed."""
+    """Put a convolution instead of the node that it has absorbed."""
     graph.remove(convolution)
     graph.replace(node, [convolution])
 

@@ -16,13 +16,13 @@ from onnx import ModelProto
 from torch import Tensor, nn
 from torch.export import Dim
 
-from export._affine_model import AffinePixelModel, LookAtProxy, PictureOfProxy
+from export._affine_model import AffinePixelModel, MakeProxy, PictureOfProxy
 from export._compact import store_in_half
 from export._fold import fold
 from export._pixel_model import PixelModel
 from export._shortcut import share_constants, with_shortcut
 from service.contract import AFFINE, ENHANCED, IMAGE
-from service.limits import SMALLEST_SIDE
+from service.limits import MIN_SIDE
 
 FILE = "model.onnx"
 OPSET = 18  # read by every ONNX Runtime since 1.14, and so by the Triton servers in use
@@ -65,14 +65,14 @@ def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
     """
     # Two pictures: an example batch of one would be taken for a constant.
     batch, rows, columns = Dim("batch"), Dim("rows", min=1), Dim("columns", min=1)
-    height, width = Dim("height", min=SMALLEST_SIDE), Dim("width", min=SMALLEST_SIDE)
-    image = torch.zeros(2, 4 * SMALLEST_SIDE - 1, 6 * SMALLEST_SIDE - 1, 3, dtype=torch.uint8)
+    height, width = Dim("height", min=MIN_SIDE), Dim("width", min=MIN_SIDE)
+    image = torch.zeros(2, 4 * MIN_SIDE - 1, 6 * MIN_SIDE - 1, 3, dtype=torch.uint8)
     with torch.no_grad():
         padded = model.before(image)
         raw = model.core()(padded)
     image_axes = {0: batch, 1: height, 2: width}
     padded_axes = {0: batch, 2: model.before.multiple * rows, 3: model.before.multiple * columns}
-    free_axes = {0: batch, 2: Dim("padded_height", min=SMALLEST_SIDE), 3: Dim("padded_width", min=SMALLEST_SIDE)}
+    free_axes = {0: batch, 2: Dim("padded_height", min=MIN_SIDE), 3: Dim("padded_width", min=MIN_SIDE)}
 
     def before(module: nn.Module) -> ModelProto:
         return _export(module, {IMAGE: image}, [image_axes], ["padded"])
@@ -85,7 +85,7 @@ def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
         return before(model.before), core, after(model.after)
     limits = model.before.side, model.before.multiple
     return (
-        with_shortcut(before(model.before), before(LookAtProxy()), *limits),
+        with_shortcut(before(model.before), before(MakeProxy()), *limits),
         core,
         with_shortcut(after(model.picture), after(PictureOfProxy()), *limits),
         _export(model.map, {"raw": raw}, [free_axes], [AFFINE]),

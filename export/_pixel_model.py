@@ -52,7 +52,7 @@ class PixelModel(nn.Module):
 
     Layout, range, padding to the network's multiple, clamping, the network's own output gamma and rounding all happen
     inside, so that the exported file needs no host code and a picture on the wire is a quarter of float's size.
-    N, H and W are free; sides are at least `SMALLEST_SIDE`.
+    N, H and W are free; sides are at least `MIN_SIDE`.
     """
 
     outputs = (ENHANCED,)

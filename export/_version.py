@@ -31,7 +31,7 @@ from export._records import (
     sha256,
     without_folders,
 )
-from service.limits import SMALLEST_SIDE
+from service.limits import MIN_SIDE
 from training import networks
 from training.checkpoints import WEIGHTS, build_network, weights_file
 from training.networks import NetworkSpec
@@ -180,7 +180,7 @@ def _build(
         "family": spec.name,
         "spatial_scope": spec.spatial_scope,
         "multiple": str(spec.multiple),
-        "smallest_side": str(SMALLEST_SIDE),
+        "smallest_side": str(MIN_SIDE),
         "colours": "sRGB code values, RGB, uint8",
         "checkpoint_sha256": origin.sha256,
         "command": without_folders(origin.command),

@@ -67,10 +67,10 @@ def _sheet(pairs: Sequence[tuple[Path, Path]], title: str) -> Pixels:
         left = GAP + number % columns * cell_width
         top = TITLE + GAP + number // columns * cell_height
         draw.text((left, top), _fitted(before.name, 2 * CELL[0], font), INK, font)
-        for place, path in enumerate((before, after)):
+        for index, path in enumerate((before, after)):
             small = _small(path)
             if small is not None:
-                sheet.paste(Image.fromarray(small), (left + place * (CELL[0] + GAP), top + LINE))
+                sheet.paste(Image.fromarray(small), (left + index * (CELL[0] + GAP), top + LINE))
     return np.asarray(sheet)
 
 

@@ -1,4 +1,4 @@
-"""`nightlift enhance`: many pictures through one plane, side by side, with a bar, a summary and an exit code."""
+"""`nightlift enhance`: many pictures through one backend, side by side, with a bar, a summary and an exit code."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from nightlift._backends import Answer, Backend, BackendOptions, PictureRefused, open_backend
 from nightlift._contact_sheets import write_contact_sheets
 from nightlift._files import write_whole
 from nightlift._jobs import STREAM, Job, find_jobs
-from nightlift._planes import Answer, PictureRefused, Plane, PlaneOptions, open_plane
 from nightlift._records import Records
 from nightlift._signals import Stopped, end_at_once, unless_stopped, until_signal
 from service.settings import available_cores
@@ -42,7 +42,7 @@ class Order:
     Attributes:
         inputs, out: as for `find_jobs`.
         options: of `POST /enhance`, without those that are left to the service.
-        plane: where the work is done.
+        backend: where the work is done.
         workers: pictures under way at one time; 0: one more than there are cores.
         overwrite: whether pictures that are done are done again.
         watch: whether to wait for more pictures until a signal comes.
@@ -54,7 +54,7 @@ class Order:
     inputs: tuple[Path, ...]
     out: Path | None
     options: Mapping[str, Any]
-    plane: PlaneOptions
+    backend: BackendOptions
     workers: int = 0
     overwrite: bool = False
     watch: bool = False
@@ -152,7 +152,7 @@ def run(order: Order) -> int:
 class _Run:
     """What all parts of one run need."""
 
-    plane: Plane
+    backend: Backend
     order: Order
     console: Console
     stopped: asyncio.Event
@@ -168,8 +168,8 @@ async def _run(order: Order, jobs: list[Job], console: Console) -> int:
     tally = Tally(order.as_json)
     has_stream = STREAM in (*order.inputs, order.out)
     is_folder = order.out is not None and not has_stream and all(job.target != order.out for job in jobs)
-    async with open_plane(order.plane) as plane, until_signal(lambda: console.show_cursor(True)) as stopped:
-        run = _Run(plane, order, console, stopped, Records(order.out if is_folder else None), tally)
+    async with open_backend(order.backend) as backend, until_signal(lambda: console.show_cursor(True)) as stopped:
+        run = _Run(backend, order, console, stopped, Records(order.out if is_folder else None), tally)
         todo = _todo(run, jobs)
         tally.left(job for job in jobs if job not in todo)
         await _round(run, todo)
@@ -230,7 +230,7 @@ async def _round(run: _Run, jobs: Sequence[Job]) -> None:
 async def _one(run: _Run, job: Job) -> Answer:
     data = await unless_stopped(run.stopped, _standard_input if job.source == STREAM else job.source.read_bytes)
     options = run.options(job)
-    answer = await run.plane.enhance(data, options)
+    answer = await run.backend.enhance(data, options)
     if job.target == STREAM:
         sys.stdout.buffer.write(answer.data)
         sys.stdout.buffer.flush()

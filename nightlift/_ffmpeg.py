@@ -166,7 +166,7 @@ def _metadata(clip: Clip, metadata: Metadata) -> list[str]:
         return ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
     arguments = ["-map_metadata", "1"]
     if metadata == "without_location":
-        of_file, *of_sounds = clip.places
+        of_file, *of_sounds = clip.location_tags
         arguments += [part for name in sorted(of_file) for part in ("-metadata", f"{name}=")]
         for number, names in enumerate(of_sounds):
             arguments += [part for name in sorted(names) for part in (f"-metadata:s:a:{number}", f"{name}=")]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Unpack
 
 from nightlift._answers import Enhanced, ServiceError
+from nightlift._backends import BackendOptions, open_runtime
 from nightlift._inputs import PictureLike, as_file
-from nightlift._planes import PlaneOptions, open_runtime
 from nightlift.client import Options
 from service.enhancement import Enhanced as Answer
 from service.enhancement import EnhanceOptions
@@ -88,7 +88,7 @@ class _Engine:
         return await runtime.enhance(data, wanted)
 
     async def _load(self, model: str | None) -> Runtime:
-        return await self._open.enter_async_context(open_runtime(PlaneOptions(model=model)))
+        return await self._open.enter_async_context(open_runtime(BackendOptions(model=model)))
 
 
 _lock = threading.Lock()

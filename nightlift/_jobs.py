@@ -84,8 +84,8 @@ def find_jobs(
     if STREAM in (*inputs, out) or _is_single_file(inputs, out):
         return [_single(inputs, out, format)]
     _check_folder(out)
-    pairs = [pair for path in inputs for pair in _places(path, out, len(inputs) > 1, leave_out)]
-    jobs = [Job(source, *find_place(place, format)) for source, place in pairs]
+    pairs = [pair for path in inputs for pair in _targets(path, out, len(inputs) > 1, leave_out)]
+    jobs = [Job(source, *find_target(target, format)) for source, target in pairs]
     jobs = _apart(jobs, dict(pairs))
     sources = {job.source.resolve() for job in jobs}
     for job in jobs:
@@ -106,33 +106,33 @@ def _beside(source: Path, format: str | None) -> Job:
         raise ValueError(f"Missing output: {source} is a folder; use -o FOLDER")
     if source.suffix.lower() not in SUFFIXES:
         raise ValueError(f"Missing output: {source} does not have the suffix of a picture; use -o FILE")
-    place, written = find_place(source, format)
-    return Job(source, source.with_name(f"{source.stem}.nightlift{place.suffix}"), written)
+    target, written = find_target(source, format)
+    return Job(source, source.with_name(f"{source.stem}.nightlift{target.suffix}"), written)
 
 
-def find_place(place: Path, format: str | None) -> tuple[Path, str]:
-    """(a picture's place with the suffix of what is written there, its format).
+def find_target(target: Path, format: str | None) -> tuple[Path, str]:
+    """(the path to write with the suffix of what is written there, its format).
 
     Args:
-        place: of the picture, under its own name.
+        target: of the picture, under its own name.
         format: wanted of the answer; None: the picture's own, or what stands for it where that is only read.
     """
-    suffix = place.suffix.lower()
+    suffix = target.suffix.lower()
     if format is None:
-        place = place.with_suffix(ANSWERED[suffix]) if suffix in ANSWERED else place
+        target = target.with_suffix(ANSWERED[suffix]) if suffix in ANSWERED else target
     elif FORMATS.get(suffix) != format:
-        place = place.with_suffix(NEW_SUFFIXES[format])
-    return place, FORMATS[place.suffix.lower()]
+        target = target.with_suffix(NEW_SUFFIXES[format])
+    return target, FORMATS[target.suffix.lower()]
 
 
-def place_within(folder: str, other: str) -> str | None:
+def path_within(folder: str, other: str) -> str | None:
     """Where `other` is below `folder`, `.` if it is the same; None if it is elsewhere.
 
     Args:
         folder, other: paths with slashes in one file system or among its buckets, without links.
     """
-    place = posixpath.relpath(other, folder)
-    return None if place.split("/")[0] == ".." else place
+    target = posixpath.relpath(other, folder)
+    return None if target.split("/")[0] == ".." else target
 
 
 def _is_single_file(inputs: Sequence[Path], out: Path) -> bool:
@@ -165,8 +165,10 @@ def _check_folder(out: Path) -> None:
     raise ValueError(f"{out.suffix} files cannot be written; use one of {', '.join(FORMATS)}")
 
 
-def _places(path: Path, out: Path, keep_name: bool, leave_out: Callable[[Path], None]) -> Iterator[tuple[Path, Path]]:
-    """(picture, its place below `out` under its own name) for a file or a folder; what `out` holds is left out."""
+def _targets(
+    path: Path, out: Path, keep_name: bool, leave_out: Callable[[Path], None]
+) -> Iterator[tuple[Path, Path]]:
+    """(picture, its target below `out` under its own name) for a file or a folder; what `out` holds is left out."""
     if path.is_file():
         yield path, out / path.name
         return
@@ -188,12 +190,12 @@ def _same(one: Path, other: Path) -> bool:
     return other.exists() and one.samefile(other)
 
 
-def _apart(jobs: list[Job], places: dict[Path, Path]) -> list[Job]:
+def _apart(jobs: list[Job], targets: dict[Path, Path]) -> list[Job]:
     """Where two pictures would get one name, those that change their suffix keep the old one before it."""
     count = Counter(job.target for job in jobs)
     jobs = [
-        Job(job.source, job.target.with_name(places[job.source].name + job.target.suffix), job.format)
-        if count[job.target] > 1 and job.target != places[job.source]
+        Job(job.source, job.target.with_name(targets[job.source].name + job.target.suffix), job.format)
+        if count[job.target] > 1 and job.target != targets[job.source]
         else job
         for job in jobs
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from training import (
-    MOST_UNFINISHED_BYTES,
+    MAX_UNFINISHED_BYTES,
     UNFINISHED,
     data_folders,
     keep_freed_memory,
@@ -73,8 +73,8 @@ def run_queue(queue: Path, budget: str | None, **options: Any) -> None:
 def _say_size() -> None:
     """Warn where the states of unfinished trainings are too large to commit."""
     size = sum(file.stat().st_size for file in UNFINISHED.glob("*.pt"))
-    if size > MOST_UNFINISHED_BYTES:
-        most = MOST_UNFINISHED_BYTES >> 20
+    if size > MAX_UNFINISHED_BYTES:
+        most = MAX_UNFINISHED_BYTES >> 20
         _say(f"{UNFINISHED} holds {size / 2**20:.1f} MiB of unfinished trainings; commit at most {most} MiB")
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nightlift._backends import BackendOptions, open_runtime
 from nightlift._ffmpeg import PLAYLIST, STDOUT, Frames, Metadata, reading, sound_pipe, writing
 from nightlift._files import replacing
-from nightlift._planes import PlaneOptions, open_runtime
 from nightlift._signals import until_signal
 from nightlift._video_source import Clip, Source, probe
 from service.inference import LoadedModel
@@ -30,10 +30,10 @@ from service.rendering import (
     RenderOptions,
     apply_effect,
     fit_effect,
-    follow,
     plan,
     prepare,
     shows_another,
+    smooth_over_time,
 )
 
 LOOK_AHEAD = 4
@@ -46,15 +46,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class VideoOrder:
+class VideoRequest:
     """Everything that one call of `nightlift video` asks for.
 
     Attributes:
         source: a file, `-` for stdin, or a URL that ffmpeg opens, such as rtsp://camera/stream.
         target: a file, a playlist (.m3u8), or `-` for stdout.
-        plane: which model; the work is always done in this process.
+        backend: which model; the work is always done in this process.
         options: strength, protection, gate and gamma; the detail is guided.
-        steadiness: seconds over which effects are averaged; 0 takes every frame for itself.
+        temporal_smoothing: seconds over which effects are averaged; 0 takes every frame for itself.
         crf: quality of the H.264 stream, 0 (lossless) to 51.
         metadata: what is kept of the source's tags.
         overwrite: whether a target that is there is replaced.
@@ -62,15 +62,15 @@ class VideoOrder:
 
     source: str
     target: str
-    plane: PlaneOptions
+    backend: BackendOptions
     options: RenderOptions
-    steadiness: float = 0.5
+    temporal_smoothing: float = 0.5
     crf: int = 18
     metadata: Metadata = "without_location"
     overwrite: bool = False
 
 
-def run(order: VideoOrder) -> None:
+def run(order: VideoRequest) -> None:
     """Enhance a video; the target is there when it is complete.
 
     Raises:
@@ -90,14 +90,14 @@ def run(order: VideoOrder) -> None:
     asyncio.run(_run(order, source, clip))
 
 
-def share_of_new(steadiness: float, rate: float) -> float:
-    """Share of a new frame in an exponential average with a time constant of `steadiness` seconds, 0 < share <= 1."""
-    return 1.0 if steadiness <= 0 else 1 - math.exp(-1 / (steadiness * rate))
+def share_of_new(temporal_smoothing: float, rate: float) -> float:
+    """Share of a new frame in an exponential average over `temporal_smoothing` seconds: 0 < share <= 1."""
+    return 1.0 if temporal_smoothing <= 0 else 1 - math.exp(-1 / (temporal_smoothing * rate))
 
 
-async def _run(order: VideoOrder, source: Source, clip: Clip) -> None:
+async def _run(order: VideoRequest, source: Source, clip: Clip) -> None:
     columns = (TextColumn("enhancing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    async with open_runtime(order.plane) as runtime, AsyncExitStack() as stack:
+    async with open_runtime(order.backend) as runtime, AsyncExitStack() as stack:
         model = runtime.models.get(runtime.settings.default_model)
         heard, hearing = stack.enter_context(sound_pipe(source, clip))
         frames = stack.enter_context(reading(source, clip, hearing))
@@ -182,7 +182,9 @@ class _Seen:
     effect: asyncio.Task[Effect]
 
 
-async def _seen(frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: VideoOrder) -> AsyncGenerator[_Seen]:
+async def _seen(
+    frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: VideoRequest
+) -> AsyncGenerator[_Seen]:
     """Decode frames; the network looks at every few of them, and at each that shows something else."""
 
     def prepared_next() -> Prepared | None:
@@ -197,7 +199,7 @@ async def _seen(frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: 
         outputs, _ = await run_network(model, prepared)
         return await asyncio.to_thread(fit_effect, prepared, outputs, order.options)
 
-    every = EVERY if order.steadiness > 0 else 1
+    every = EVERY if order.temporal_smoothing > 0 else 1
     last: _Seen | None = None
     since = 0
     try:
@@ -212,9 +214,9 @@ async def _seen(frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: 
         raise
 
 
-async def _steady(seen: AsyncIterator[_Seen], order: VideoOrder, rate: float) -> AsyncGenerator[NDArray[Any]]:
+async def _steady(seen: AsyncIterator[_Seen], order: VideoRequest, rate: float) -> AsyncGenerator[NDArray[Any]]:
     """The enhanced frames in order, uint8 [H, W, 3]."""
-    share = share_of_new(order.steadiness, rate)
+    share = share_of_new(order.temporal_smoothing, rate)
     effect: Effect | None = None
     async for one in seen:
         effect, pixels = await asyncio.to_thread(
@@ -227,7 +229,7 @@ def _render(
     prepared: Prepared, latest: Effect, before: Effect | None, share: float, options: RenderOptions
 ) -> tuple[Effect, NDArray[Any]]:
     """The effect that is applied to a frame, and the frame under it."""
-    effect = follow(before, latest.on(prepared, options), share)
+    effect = smooth_over_time(before, latest.on(prepared, options), share)
     return effect, apply_effect(prepared.picture, effect, options)
 
 

@@ -21,7 +21,7 @@ STDIN = "-"
 WIDE_RANGE = frozenset({"smpte2084", "arib-std-b67"})
 """Transfer functions of HDR video (PQ and HLG), whose code values are not what the networks know."""
 
-_PLACE = re.compile(r"location|gps|geo|latitude|longitude|altitude|iso6709|xyz|place|city|country", re.IGNORECASE)
+_LOCATION = re.compile(r"location|gps|geo|latitude|longitude|altitude|iso6709|xyz|place|city|country", re.IGNORECASE)
 """In names of tags that say where a video was taken, as phones, drones and Matroska write them."""
 
 MOST_FRAMES = 240
@@ -47,7 +47,7 @@ class Clip:
         width, height: of the upright frames, in pixels; both even, as encoders want them.
         rate: frames a second.
         frames: about how many there are; 0 if the file does not say.
-        places: names of the tags that say where it was taken, of the file and of each of its streams of sound.
+        location_tags: names of the tags that say where it was taken, of the file and of each of its streams of sound.
         sounds: codecs of its streams of sound, as ffmpeg names them.
     """
 
@@ -55,7 +55,7 @@ class Clip:
     height: int
     rate: Fraction
     frames: int
-    places: tuple[frozenset[str], ...] = (frozenset(),)
+    location_tags: tuple[frozenset[str], ...] = (frozenset(),)
     sounds: tuple[str, ...] = ()
 
 
@@ -156,9 +156,9 @@ def probe(source: Source) -> Clip:
     width, height = (stream["height"], stream["width"]) if turned else (stream["width"], stream["height"])
     frames = int(stream.get("nb_frames") or round(seconds * rate))
     sounds = [stream for stream in found["streams"] if stream.get("codec_type") == "audio"]
-    places = tuple(_places(part.get("tags", {})) for part in (found["format"], *sounds))
+    location_tags = tuple(_location_tags(part.get("tags", {})) for part in (found["format"], *sounds))
     codecs = tuple(stream.get("codec_name", "") for stream in sounds)
-    return Clip(width // 2 * 2, height // 2 * 2, rate, frames, places, codecs)
+    return Clip(width // 2 * 2, height // 2 * 2, rate, frames, location_tags, codecs)
 
 
 def last_line(complaint: str, path: str = "") -> str:
@@ -176,8 +176,8 @@ def _rate(stream: dict[str, Any]) -> Fraction:
     return Fraction(25)
 
 
-def _places(tags: dict[str, str]) -> frozenset[str]:
-    return frozenset(name for name in tags if _PLACE.search(name))
+def _location_tags(tags: dict[str, str]) -> frozenset[str]:
+    return frozenset(name for name in tags if _LOCATION.search(name))
 
 
 def tool(name: str) -> str:

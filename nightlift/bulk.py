@@ -3,7 +3,7 @@
     nightlift bulk s3://photos/dark s3://photos/bright
 
 The job lists the pictures, leaves out those that are done, and hands the names to workers. Each worker is a process
-with the service's own plane in it (the same engine, rendering and codecs as behind `POST /enhance`), which reads,
+with the service's own backend in it (the same engine, rendering and codecs as behind `POST /enhance`), which reads,
 enhances and writes several pictures at once. Pictures never pass through Ray's object store, and a broken one becomes
 a line of the report. Addresses are folders, or what pyarrow reads: s3://, gs://, hdfs://.
 """
@@ -25,14 +25,14 @@ import ray
 import ray.data
 from pyarrow import fs
 
-from nightlift._jobs import find_place, place_within
-from nightlift._planes import PictureRefused, Plane, PlaneOptions, open_plane
+from nightlift._backends import Backend, BackendOptions, PictureRefused, open_backend
+from nightlift._jobs import find_target, path_within
 from service.pictures import is_picture
 
 BATCH = 32
 """Names that a worker is handed at a time."""
 
-AT_ONCE = 4
+MAX_CONCURRENT = 4
 """Pictures of a batch that a worker has under way at one time, so that reading, codecs and network overlap."""
 
 BUCKETS = {"s3", "gcs", "abfs"}
@@ -40,13 +40,13 @@ BUCKETS = {"s3", "gcs", "abfs"}
 
 
 @dataclass(frozen=True)
-class BulkOrder:
+class BulkRequest:
     """What the job is to do.
 
     Attributes:
         source, target: folders or addresses of buckets.
         options: of `POST /enhance`, without those that are left to the service.
-        plane: where the work is done: in the workers, or by a service that they call.
+        backend: where the work is done: in the workers, or by a service that they call.
         workers: processes; 0: one for every `cpus` of the cluster.
         cpus: cores that a worker gets; it runs its network on as many threads.
         gpus: GPUs that a worker gets; may be a fraction.
@@ -55,7 +55,7 @@ class BulkOrder:
     source: str
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    plane: PlaneOptions = field(default_factory=PlaneOptions)
+    backend: BackendOptions = field(default_factory=BackendOptions)
     workers: int = 0
     cpus: float = 1.0
     gpus: float = 0.0
@@ -76,7 +76,7 @@ class Report:
     failures: dict[str, str]
 
 
-def enhance_bulk(order: BulkOrder) -> Report:
+def enhance_bulk(order: BulkRequest) -> Report:
     """Run the job on the Ray cluster that this process is connected to, or on a local one.
 
     What is below the target is no picture to enhance, also where the target is below the source.
@@ -90,15 +90,15 @@ def enhance_bulk(order: BulkOrder) -> Report:
         raise ValueError(f"{order.target} is the source; choose another folder for the results")
     names = list_pictures(order.source)
     if results is not None:
-        names = {name: time for name, time in names.items() if place_within(results, name) is None}
+        names = {name: time for name, time in names.items() if path_within(results, name) is None}
     if not names:
         raise ValueError(f"no pictures found in {order.source}")
     format = order.options.get("format")
-    places = {name: find_place(Path(name), format)[0].as_posix() for name in names}
-    if len(set(places.values())) < len(places):
+    targets = {name: find_target(Path(name), format)[0].as_posix() for name in names}
+    if len(set(targets.values())) < len(targets):
         raise ValueError("two pictures would get the same output name; enhance them into separate folders")
     there = list_pictures(order.target, missing_is_empty=True)
-    todo = [name for name in names if places[name] not in there or there[places[name]] < names[name]]
+    todo = [name for name in names if targets[name] not in there or there[targets[name]] < names[name]]
     if not todo:
         return Report(0, len(names), {})
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody unless it is asked for
@@ -118,17 +118,17 @@ def enhance_bulk(order: BulkOrder) -> Report:
 
 
 class Worker:
-    """One process's part: an enhancement plane on an event loop of its own, called by Ray with batches of names."""
+    """One process's part: an enhancement backend on an event loop of its own, called by Ray with batches of names."""
 
-    def __init__(self, order: BulkOrder) -> None:
+    def __init__(self, order: BulkRequest) -> None:
         self._order = order
         self._source, self._source_root = fs.FileSystem.from_uri(_address(order.source))
         self._target, self._target_root = fs.FileSystem.from_uri(_address(order.target))
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._stack = AsyncExitStack()
-        plane = replace(order.plane, threads=order.plane.threads or max(1, round(order.cpus)))
-        self._plane: Plane = self._wait(self._stack.enter_async_context(open_plane(plane)))
+        backend = replace(order.backend, threads=order.backend.threads or max(1, round(order.cpus)))
+        self._plane: Backend = self._wait(self._stack.enter_async_context(open_backend(backend)))
 
     def __call__(self, batch: dict[str, Sequence[str]]) -> dict[str, list[str]]:
         """Enhance the named pictures: `name` in; `name` and `failure` ("" for none) out."""
@@ -136,7 +136,7 @@ class Worker:
         return {"name": names, "failure": self._wait(self._all(names))}
 
     async def _all(self, names: Sequence[str]) -> list[str]:
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(MAX_CONCURRENT)
 
         async def one(name: str) -> str:
             async with gate:
@@ -149,10 +149,10 @@ class Worker:
         return list(await asyncio.gather(*(one(name) for name in names)))
 
     async def _one(self, name: str) -> None:
-        place, format = find_place(Path(name), self._order.options.get("format"))
+        target, format = find_target(Path(name), self._order.options.get("format"))
         data = await asyncio.to_thread(self._read, name)
         answer = await self._plane.enhance(data, {**self._order.options, "format": format})
-        await asyncio.to_thread(self._write, place.as_posix(), answer.data)
+        await asyncio.to_thread(self._write, target.as_posix(), answer.data)
 
     def _read(self, name: str) -> bytes:
         with self._source.open_input_stream(posixpath.join(self._source_root, name)) as file:
@@ -195,10 +195,10 @@ def list_pictures(address: str, *, missing_is_empty: bool = False) -> dict[str, 
     return {name: names[name] for name in sorted(names) if is_picture(Path(name))}
 
 
-def _target_within_source(order: BulkOrder) -> str | None:
+def _target_within_source(order: BulkRequest) -> str | None:
     source, source_root = fs.FileSystem.from_uri(_address(order.source))
     target, target_root = fs.FileSystem.from_uri(_address(order.target))
-    return place_within(source_root, target_root) if source.equals(target) else None
+    return path_within(source_root, target_root) if source.equals(target) else None
 
 
 def _address(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nightlift import _commands as commands
-from service.places import clone
+from service.locations import clone
 
 # Heading in the help -> its commands, in order.
 COMMANDS = {

@@ -9,7 +9,7 @@ from functools import cache
 from service.settings import available_cores
 
 
-def together(work: Callable[[], object], most: int) -> None:
+def run_on_cores(work: Callable[[], object], most: int) -> None:
     """Call `work` in this thread and in up to `most` - 1 others at once; return when all have returned.
 
     Args:

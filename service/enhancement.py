@@ -49,8 +49,8 @@ class EnhanceOptions(BaseModel):
     """Quality of lossy output formats."""
 
     metadata: Metadata = Metadata.WITHOUT_LOCATION
-    """What is kept of EXIF, XMP, IPTC and print resolution: `keep` all of it, `without_location` all but the place,
-    `strip` none of it."""
+    """What is kept of EXIF, XMP, IPTC and print resolution: `keep` all of it, `without_location` all but the
+    location, `strip` none of it."""
 
     @field_validator("format", mode="before")
     @classmethod

@@ -10,8 +10,6 @@ import re
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-import grpc
-
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\",:;()\[\]<>]+/)+")
 
 
@@ -34,7 +32,7 @@ class NightliftError(Exception):
 
     Attributes:
         status: HTTP status code.
-        code: gRPC status code.
+        grpc_code: name of the gRPC status code.
         slug: last part of the problem type URI, and the label of `nightlift_errors_total`.
         title: the same sentence for every error of the class (RFC 9457 `title`).
         detail: what was wrong with this request, and what is allowed; free of paths and of stack traces.
@@ -43,7 +41,7 @@ class NightliftError(Exception):
     """
 
     status: ClassVar[int] = HTTPStatus.INTERNAL_SERVER_ERROR
-    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    grpc_code: ClassVar[str] = "INTERNAL"
     slug: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something broke inside the service"
     retry_after: float | None = None
@@ -58,7 +56,7 @@ class UnreadablePicture(NightliftError):
     """The bytes cannot be decoded: empty, truncated, or not a picture at all."""
 
     status = HTTPStatus.BAD_REQUEST
-    code = grpc.StatusCode.INVALID_ARGUMENT
+    grpc_code = "INVALID_ARGUMENT"
     slug = "unreadable-picture"
     title = "The picture cannot be read"
 
@@ -67,7 +65,7 @@ class MalformedRequest(NightliftError):
     """The request cannot be parsed: a broken multipart body, tensor or protocol message."""
 
     status = HTTPStatus.BAD_REQUEST
-    code = grpc.StatusCode.INVALID_ARGUMENT
+    grpc_code = "INVALID_ARGUMENT"
     slug = "malformed-request"
     title = "The request cannot be parsed"
 
@@ -76,7 +74,7 @@ class Unauthenticated(NightliftError):
     """An API key is required and none, or an unknown one, was given."""
 
     status = HTTPStatus.UNAUTHORIZED
-    code = grpc.StatusCode.UNAUTHENTICATED
+    grpc_code = "UNAUTHENTICATED"
     slug = "unauthenticated"
     title = "An API key is required"
 
@@ -85,7 +83,7 @@ class Forbidden(NightliftError):
     """The caller's key is good for other things only; or nobody may do this, by setting."""
 
     status = HTTPStatus.FORBIDDEN
-    code = grpc.StatusCode.PERMISSION_DENIED
+    grpc_code = "PERMISSION_DENIED"
     slug = "forbidden"
     title = "This is not allowed"
 
@@ -94,7 +92,7 @@ class MisdirectedRequest(NightliftError):
     """The request names a host that is none of this service's."""
 
     status = HTTPStatus.MISDIRECTED_REQUEST
-    code = grpc.StatusCode.PERMISSION_DENIED
+    grpc_code = "PERMISSION_DENIED"
     slug = "misdirected-request"
     title = "The request was meant for another host"
 
@@ -103,7 +101,7 @@ class ModelNotFound(NightliftError):
     """No model, or no version of it, has this name."""
 
     status = HTTPStatus.NOT_FOUND
-    code = grpc.StatusCode.NOT_FOUND
+    grpc_code = "NOT_FOUND"
     slug = "model-not-found"
     title = "Model not found"
 
@@ -112,7 +110,7 @@ class NotAcceptable(NightliftError):
     """`Accept` excludes every format that we could answer in."""
 
     status = HTTPStatus.NOT_ACCEPTABLE
-    code = grpc.StatusCode.INVALID_ARGUMENT
+    grpc_code = "INVALID_ARGUMENT"
     slug = "not-acceptable"
     title = "No acceptable output format"
 
@@ -121,7 +119,7 @@ class BodyTooSlow(NightliftError):
     """The request's body had not come when its time was over."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
-    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    grpc_code = "DEADLINE_EXCEEDED"
     slug = "body-too-slow"
     title = "The request body came too slowly"
 
@@ -130,7 +128,7 @@ class BodyTooLarge(NightliftError):
     """The request has more bytes than the limit."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_code = "RESOURCE_EXHAUSTED"
     slug = "body-too-large"
     title = "The request body is too large"
 
@@ -139,7 +137,7 @@ class UnsupportedFormat(NightliftError):
     """The bytes are of a recognisable kind that the service does not take."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    code = grpc.StatusCode.INVALID_ARGUMENT
+    grpc_code = "INVALID_ARGUMENT"
     slug = "unsupported-format"
     title = "This kind of file is not supported"
 
@@ -148,7 +146,7 @@ class InvalidParameter(NightliftError):
     """An option has a value outside what is allowed."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = grpc.StatusCode.INVALID_ARGUMENT
+    grpc_code = "INVALID_ARGUMENT"
     slug = "invalid-parameter"
     title = "A parameter is not valid"
 
@@ -157,7 +155,7 @@ class UnsupportedShape(NightliftError):
     """The picture has too many pixels or frames, is too narrow, or too long for its width."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = grpc.StatusCode.INVALID_ARGUMENT
+    grpc_code = "INVALID_ARGUMENT"
     slug = "unsupported-shape"
     title = "The picture's size or shape is not supported"
 
@@ -166,7 +164,7 @@ class UnservableModel(NightliftError):
     """The model was asked to be loaded, and its configuration or its file does not allow that."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = grpc.StatusCode.FAILED_PRECONDITION
+    grpc_code = "FAILED_PRECONDITION"
     slug = "unservable-model"
     title = "The model cannot be served"
 
@@ -175,7 +173,7 @@ class RateLimited(NightliftError):
     """The caller sends more than its key, or its address, is allowed."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_code = "RESOURCE_EXHAUSTED"
     slug = "rate-limited"
     title = "Too many requests"
 
@@ -188,7 +186,7 @@ class ClientGone(NightliftError):
     """The client left before its answer was ready."""
 
     status = 499
-    code = grpc.StatusCode.CANCELLED
+    grpc_code = "CANCELLED"
     slug = "client-gone"
     title = "The client closed the request"
 
@@ -204,7 +202,7 @@ class Unavailable(NightliftError):
     """The service cannot take this request now, and can later."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    code = grpc.StatusCode.UNAVAILABLE
+    grpc_code = "UNAVAILABLE"
     slug = "unavailable"
     title = "The service is not available now"
     retry_after = 1.0
@@ -213,7 +211,7 @@ class Unavailable(NightliftError):
 class OutOfMemory(Unavailable):
     """There was no memory left for this request; smaller ones may be served."""
 
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_code = "RESOURCE_EXHAUSTED"
     slug = "out-of-memory"
     title = "There is not enough memory"
 
@@ -221,7 +219,7 @@ class OutOfMemory(Unavailable):
 class QueueFull(Unavailable):
     """The model's queue holds as many requests as it may."""
 
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_code = "RESOURCE_EXHAUSTED"
     slug = "queue-full"
     title = "The queue is full"
 
@@ -254,6 +252,6 @@ class DeadlineExceeded(NightliftError):
     """The request's time ran out before its result was ready."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
-    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    grpc_code = "DEADLINE_EXCEEDED"
     slug = "deadline-exceeded"
     title = "The deadline has passed"

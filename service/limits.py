@@ -3,10 +3,10 @@
 MAX_PIXELS = 67_200_000
 """Most pixels of a picture, where no setting says otherwise: those of phones of "64 megapixels" pass."""
 
-SMALLEST_SIDE = 16
+MIN_SIDE = 16
 """Shortest side in pixels of a picture and of a proxy; and of what a model takes, where it does not say otherwise."""
 
-LONGEST_RATIO = 8.0
+MAX_ASPECT_RATIO = 8.0
 """Long side to short side of a picture beyond which a proxy would be too thin for the network to see anything."""
 
 SHARE_RANGE = (0, 1)

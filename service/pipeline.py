@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
 from service.errors import OutOfMemory, UnsupportedShape, is_out_of_memory
-from service.inference import Expectation, LoadedModel, Outcome
+from service.inference import ArrivalHint, LoadedModel, Outcome
 from service.pictures import (
     Header,
     Limits,
@@ -38,7 +38,7 @@ from service.telemetry import Metrics
 
 T = TypeVar("T")
 
-AT_ONCE = 4
+MAX_CONCURRENT = 4
 """Tiles of one picture, or pictures of one request, that are under way together: one request must not fill the queue
 for all others. Of pictures there may be a batch, where that is more."""
 
@@ -79,7 +79,7 @@ async def run_network(
     model: LoadedModel,
     prepared: Prepared,
     deadline: float | None = None,
-    expectation: Expectation | None = None,
+    expectation: ArrivalHint | None = None,
     caller: str = "",
 ) -> tuple[list[NDArray[Any]], list[Outcome]]:
     """Run a picture's work items, a few at a time: (what `finish` and `fit_effect` take, what became of each).
@@ -87,7 +87,7 @@ async def run_network(
     The other arguments, and what is raised, are those of `BatchQueue.submit`.
     """
     output = prepared.plan.output
-    outcomes = await _a_few_at_once(
+    outcomes = await gather_limited(
         [partial(model.queue.submit, item[None], (output,), deadline, expectation, caller) for item in prepared.items]
     )
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
@@ -144,9 +144,9 @@ class Pipeline:
         """
         request = _Request(ticket, options, None, deadline)
         async with ticket.working(deadline):
-            return await _a_few_at_once(
+            return await gather_limited(
                 [partial(self._one, picture, request, Timings()) for picture in pictures],
-                max(AT_ONCE, ticket.model.queue.batch_size),
+                max(MAX_CONCURRENT, ticket.model.queue.batch_size),
             )
 
     async def _one(self, data: bytes, request: _Request, timings: Timings) -> Enhanced:
@@ -285,7 +285,7 @@ def _clipped(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> float:
     return float((sample == np.iinfo(pixels.dtype).max).any(axis=-1).mean())
 
 
-async def _a_few_at_once(work: Sequence[Callable[[], Awaitable[T]]], at_once: int = AT_ONCE) -> list[T]:
+async def gather_limited(work: Sequence[Callable[[], Awaitable[T]]], at_once: int = MAX_CONCURRENT) -> list[T]:
     """The results in order; the first failure gives up the rest."""
     if len(work) == 1:
         return [await work[0]()]

@@ -61,7 +61,7 @@ class Runtime:
 
     @property
     def live(self) -> bool:
-        """Whether nothing is broken that only a new process can mend."""
+        """Whether nothing is broken that only a new process can fix."""
         return not self.models.lost
 
     @property

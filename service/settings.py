@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.limits import MAX_PIXELS
-from service.places import model_repository
+from service.locations import model_repository
 
 MIB = 1024 * 1024
 

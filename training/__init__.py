@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training._compact_state import MOST_UNFINISHED_BYTES, UNFINISHED
+    from training._compact_state import MAX_UNFINISHED_BYTES, UNFINISHED
     from training._journal import read_curve
     from training._memory import keep_freed_memory
     from training._queue import parse_duration, work_through
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from training.trainer import TrainingResult
 
 __all__ = [
-    "MOST_UNFINISHED_BYTES",
+    "MAX_UNFINISHED_BYTES",
     "UNFINISHED",
     "TrainingResult",
     "data_folders",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MOST_UNFINISHED_BYTES": "training._compact_state",
+    "MAX_UNFINISHED_BYTES": "training._compact_state",
     "UNFINISHED": "training._compact_state",
     "TrainingResult": "training.trainer",
     "data_folders": "training._train",

@@ -20,7 +20,7 @@ from torch import Tensor
 UNFINISHED = Path(__file__).parent / "unfinished"
 """Where `nightlift train --budget` keeps the states of trainings that are to go on, on this machine or another."""
 
-MOST_UNFINISHED_BYTES = 12 << 20
+MAX_UNFINISHED_BYTES = 12 << 20
 """What may be committed in the folder in all."""
 
 SMALL = 64

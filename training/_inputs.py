@@ -139,8 +139,8 @@ def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:
 def _check_names(fields: Mapping[str, Mapping[str, str]]) -> None:
     """Streams fill the same names of the batch together, or have none in common."""
     names = [set(given) for given in fields.values()]
-    for place, one in enumerate(names):
-        for other in names[:place]:
+    for index, one in enumerate(names):
+        for other in names[:index]:
             if one & other and one != other:
                 raise ValueError(
                     f"two streams share {', '.join(sorted(one & other))} in the batch, but not "

@@ -15,7 +15,7 @@ from torch import Tensor
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
-class GentleMixedPrecision(MixedPrecision):
+class SubnormalFreePrecision(MixedPrecision):
     """Mixed precision that leaves a network's inputs as they are.
 
     Fabric's own rounds them first, to 8 significant bits in bfloat16: a network that adds its input to what it
@@ -39,7 +39,7 @@ def make_fabric(accelerator: str, devices: int, precision: Precision) -> Fabric:
     """Fabric for so many devices, in this precision."""
     if precision == "32-true":
         return Fabric(accelerator=accelerator, devices=devices)
-    return Fabric(accelerator=accelerator, devices=devices, plugins=[GentleMixedPrecision(precision, accelerator)])
+    return Fabric(accelerator=accelerator, devices=devices, plugins=[SubnormalFreePrecision(precision, accelerator)])
 
 
 def prepare_method(fabric: Fabric, wrapped: Any, name: str, compiled: bool = False) -> None:

@@ -161,8 +161,8 @@ def _read(file: Path) -> _Queue:
     except yaml.YAMLError as error:
         raise ValueError(f"{file.name} is not YAML: {error}") from error
     except ValidationError as error:
-        places = (f"{'.'.join(map(str, e['loc'])) or 'queue'}: {e['msg']}" for e in error.errors())
-        raise ValueError(f"the queue {file.name} is wrong\n  " + "\n  ".join(places)) from error
+        fields = (f"{'.'.join(map(str, e['loc'])) or 'queue'}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"the queue {file.name} is wrong\n  " + "\n  ".join(fields)) from error
 
 
 def _data(entry: _Entry, queue: _Queue) -> Path | dict[str, Path]:

@@ -38,7 +38,7 @@ class Cosine(_Shape):
         return _half_cosine(base, self.floor, (step - self.warmup) / max(1, steps - self.warmup))
 
 
-class Stairs(_Shape):
+class StepDecay(_Shape):
     """Multiplied by `factor` every `every` steps."""
 
     shape: Literal["stairs"]
@@ -91,4 +91,4 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
     return end + 0.5 * (start - end) * (1 + cos(pi * progress))
 
 
-Schedule = Annotated[Constant | Cosine | Stairs | CyclicCosine | OscillatingCosine, Field(discriminator="shape")]
+Schedule = Annotated[Constant | Cosine | StepDecay | CyclicCosine | OscillatingCosine, Field(discriminator="shape")]

@@ -1,4 +1,4 @@
-"""Recipes: everything that decides a training but the data's place, as YAML checked by pydantic.
+"""Recipes: everything that decides a training but the data's path, as YAML checked by pydantic.
 
     title: Zero-DCE as published
     network: zero_dce
@@ -153,7 +153,7 @@ class ValidationRecipe(_Part):
     Attributes:
         every: steps between validations.
         sets: what is scored, by name; the mean of their scores by their weights decides.
-        fraction, limit, resize: in the place of `sets`, one set of the first stream, scored by what the procedure
+        fraction, limit, resize: instead of `sets`, one set of the first stream, scored by what the procedure
             measures itself.
         select: the score that decides which checkpoint is the best.
         mode: whether the highest or the lowest is best.
@@ -270,7 +270,7 @@ def load_recipe(name: str | Path) -> Recipe:
 
     Raises:
         FileNotFoundError: there is no such recipe or file.
-        ValueError: the recipe is wrong; the message says at which place, and what is allowed.
+        ValueError: the recipe is wrong; the message names the field, and what is allowed.
     """
     if str(name) in RENAMED:
         warnings.warn(f"the recipe {name} is called {RENAMED[str(name)]} now", DeprecationWarning, stacklevel=2)
@@ -285,5 +285,5 @@ def load_recipe(name: str | Path) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        places = (f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
-        raise ValueError(f"the recipe {path.name} is wrong\n  " + "\n  ".join(places)) from error
+        fields = (f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"the recipe {path.name} is wrong\n  " + "\n  ".join(fields)) from error

@@ -180,7 +180,7 @@ def mixed_sizes(contest: Contest) -> str:
                 with peer.serving(contest.environments, contest.model, alone, mode) as port:
                     one = peer.target(port, files)
                     send_once(one, picture=int(np.argmin(pixels)))
-                    measured[mode] = done_of(closed_loop(one, MIXED_AT_ONCE, seconds, patience=0.1), pixels)
+                    measured[mode] = done_of(closed_loop(one, MIXED_AT_ONCE, seconds, time_limit=0.1), pixels)
             except (ServerError, OSError, RuntimeError) as error:
                 measured[mode] = {"error": str(error)[:200]}
         contest.note("mixed", peer.name, measured)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from service.limits import GAMMA_RANGE, SHARE_RANGE
-from service.places import model_repository as bundled_models
+from service.locations import model_repository as bundled_models
 
 if TYPE_CHECKING:
-    from nightlift._planes import PlaneOptions
+    from nightlift._backends import BackendOptions
 
 Repository = Annotated[
     Path | None, typer.Option(help="Model repository, a folder in Triton's layout (NIGHTLIFT_MODEL_REPOSITORY).")
@@ -54,7 +54,7 @@ Metadata = Annotated[
 
 
 @dataclass(frozen=True)
-class Look:
+class EnhanceFlags:
     """How far the enhancement goes, in pictures and videos alike."""
 
     model: Model = None
@@ -76,7 +76,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Rendering(Look):
+class Rendering(EnhanceFlags):
     """The parameters of `POST /enhance`."""
 
     detail: Detail = "auto"
@@ -95,7 +95,7 @@ class Rendering(Look):
 
 
 @dataclass(frozen=True)
-class Place:
+class BackendFlags:
     """Where the work is done: in this process, or by a service."""
 
     server: Annotated[
@@ -116,15 +116,17 @@ class Place:
     ] = None
     model_repository: Repository = None
 
-    def plane(self, model: str | None) -> PlaneOptions:
-        """What opens the plane for a model."""
-        from nightlift._planes import PlaneOptions
+    def options(self, model: str | None) -> BackendOptions:
+        """What opens the backend for a model."""
+        from nightlift._backends import BackendOptions
 
-        return PlaneOptions(self.server, self.api_key, self.ca, self.client_certificate, model, self.model_repository)
+        return BackendOptions(
+            self.server, self.api_key, self.ca, self.client_certificate, model, self.model_repository
+        )
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the fields of its dataclass arguments as flags of their own, in their place."""
+    """The command with the fields of its dataclass arguments as flags of their own, instead of them."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters = []

@@ -73,7 +73,7 @@ def train(
         ),
     ] = None,
     queue: Annotated[
-        Path | None, typer.Option(help="YAML list of trainings that are worked through, in the place of a recipe.")
+        Path | None, typer.Option(help="YAML list of trainings that are worked through, instead of a recipe.")
     ] = None,
 ) -> None:
     """Train a network from a recipe, or several in turn.
@@ -195,7 +195,7 @@ def export(
     full_size: Annotated[bool, typer.Option(help="Compare with torch at 400x600 too.")] = True,
     option: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=VALUE of the network in the place of what it was trained with; may be repeated."),
+        typer.Option(help="NAME=VALUE of the network instead of what it was trained with; may be repeated."),
     ] = None,
     from_official: Annotated[
         bool, typer.Option(help="The file is a checkpoint as its authors published it.")

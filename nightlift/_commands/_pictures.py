@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nightlift._commands._flags import Look, Place, Quiet, Rendering, Repository, with_groups
+from nightlift._commands._flags import BackendFlags, EnhanceFlags, Quiet, Rendering, Repository, with_groups
 
 VIDEOS = (".mp4", ".mkv", ".mov")
 """Suffixes of videos that are written; the first is that of new files."""
@@ -41,7 +41,7 @@ def enhance(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON about each picture to standard output.")
     ] = False,
-    place: Place,
+    backend: BackendFlags,
 ) -> None:
     """Enhance pictures. Finished files are skipped; a broken one is reported, and the others are still enhanced.
 
@@ -56,7 +56,7 @@ def enhance(
         inputs=tuple(inputs),
         out=out,
         options=rendering.options(),
-        plane=place.plane(rendering.model),
+        backend=backend.options(rendering.model),
         workers=workers,
         overwrite=overwrite,
         watch=watch,
@@ -79,8 +79,8 @@ def video(
         ),
     ] = None,
     *,
-    look: Look,
-    steadiness: Annotated[
+    flags: EnhanceFlags,
+    temporal_smoothing: Annotated[
         float, typer.Option(min=0, max=10, help="Seconds over which the effect is averaged; 0 turns this off.")
     ] = 0.5,
     crf: Annotated[int, typer.Option(min=0, max=51, help="H.264 quality: 0 is lossless, 18 looks lossless.")] = 18,
@@ -90,6 +90,7 @@ def video(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing video without asking.")] = False,
     quiet: Quiet = False,
     model_repository: Repository = None,
+    steadiness: Annotated[float | None, typer.Option(min=0, max=10, hidden=True)] = None,
 ) -> None:
     """Enhance a video without flicker; sound and metadata are kept, except the location. Needs ffmpeg.
 
@@ -97,17 +98,20 @@ def video(
 
     Example: `nightlift video night.mp4 bright.mp4`
     """
-    from nightlift._planes import PlaneOptions
-    from nightlift._video import VideoOrder, guided, run
+    from nightlift._backends import BackendOptions
+    from nightlift._video import VideoRequest, guided, run
 
-    plane = PlaneOptions(model=look.model, model_repository=model_repository)
-    options = guided(look.strength, look.protect, look.gate, look.gamma)
+    if steadiness is not None:
+        typer.echo("--steadiness is called --temporal-smoothing now; the former name will stop working", err=True)
+        temporal_smoothing = steadiness
+    backend = BackendOptions(model=flags.model, model_repository=model_repository)
+    options = guided(flags.strength, flags.protect, flags.gate, flags.gamma)
     if target is None:
         target = _beside(source)
     if target != "-" and Path(target).exists() and not overwrite and sys.stdin.isatty():
         overwrite = typer.confirm(f"{target} exists already. Replace it?", abort=True)
     started = time.monotonic()
-    run(VideoOrder(source, target, plane, options, steadiness, crf, metadata, overwrite))
+    run(VideoRequest(source, target, backend, options, temporal_smoothing, crf, metadata, overwrite))
     if not quiet and Path(target).is_file():
         size = Path(target).stat().st_size / 1e6
         typer.echo(f"{target}: {size:.1f} MB in {time.monotonic() - started:.1f} s", err=True)
@@ -132,7 +136,7 @@ def bulk(
     ] = 0,
     cpus: Annotated[float, typer.Option(min=0, help="CPU cores per worker.")] = 1.0,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs per worker; may be a fraction.")] = 0.0,
-    place: Place,
+    backend: BackendFlags,
 ) -> None:
     """Enhance a folder or bucket on a Ray cluster; finished files are skipped. Needs the extra `ray`.
 
@@ -140,9 +144,9 @@ def bulk(
 
     Example: `nightlift bulk s3://photos/dark s3://photos/bright --cpus 4`
     """
-    from nightlift.bulk import BulkOrder, enhance_bulk
+    from nightlift.bulk import BulkRequest, enhance_bulk
 
-    order = BulkOrder(source, target, rendering.options(), place.plane(rendering.model), workers, cpus, gpus)
+    order = BulkRequest(source, target, rendering.options(), backend.options(rendering.model), workers, cpus, gpus)
     report = enhance_bulk(order)
     for name, reason in report.failures.items():
         typer.echo(f"failed {name}: {reason}", err=True)

@@ -5,12 +5,12 @@ request: it has the model, the caller, the deadline, and what the request is exp
 shared fairly by callers: a key is one, or without keys a client's address.
 """
 
-from service.admission._addresses import Network, caller_of, forwarded_for, grpc_peer, one_caller
+from service.admission._addresses import Network, caller_address, caller_of, forwarded_for, grpc_peer
 from service.admission._admission import Admission, Call, Ticket
 from service.admission._answers import AnswerLimiter
 from service.admission._budget import Budget, Lease
 from service.admission._capacity import DEADLINE_MARGIN, STOP_MARGIN, CapacityLimiter, Intake
-from service.admission._deadline import within
+from service.admission._deadline import fail_at
 from service.admission._fair import FairExecutor, FairOrder
 from service.admission._keys import KeyFile, Scope, add_key, read_keys, revoke_key
 from service.admission._policy import open_policy
@@ -32,12 +32,12 @@ __all__ = [
     "Scope",
     "Ticket",
     "add_key",
+    "caller_address",
     "caller_of",
+    "fail_at",
     "forwarded_for",
     "grpc_peer",
-    "one_caller",
     "open_policy",
     "read_keys",
     "revoke_key",
-    "within",
 ]

@@ -44,10 +44,10 @@ def caller_of(peer: str, chain: str | None, trusted: Sequence[Network]) -> str:
         chain: value of `x-forwarded-for`, if there is one.
         trusted: see `forwarded_for`.
     """
-    return one_caller(forwarded_for(peer, [chain] if chain else [], trusted))
+    return caller_address(forwarded_for(peer, [chain] if chain else [], trusted))
 
 
-def one_caller(address: str) -> str:
+def caller_address(address: str) -> str:
     """What callers are told apart by: an address of IPv4, the subscriber's part of one of IPv6."""
     if ":" not in address:
         return address

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from service.admission._addresses import one_caller
+from service.admission._addresses import caller_address
 from service.admission._capacity import CapacityLimiter, Intake, Reservation
-from service.admission._deadline import within
+from service.admission._deadline import fail_at
 from service.admission._keys import Scope
 from service.admission._policy import AccessPolicy, Charge
 
@@ -68,9 +68,9 @@ class Ticket(Generic[M]):
         self._asked: tuple[str | None, int | None] = None, None
 
     def reserve(self, model: str | None = None, version: int | None = None) -> None:
-        """Find the model, and take a place for it, kept if the same is asked for again.
+        """Find the model, and take a slot in its queue, kept if the same is asked for again.
 
-        A place is lost by a body that is late, and by a model that is taken out of service before it has come.
+        A slot is lost by a body that is late, and by a model that is taken out of service before it has come.
 
         Raises:
             ModelNotFound, ModelNotReady, Draining: if there is no such model to call.
@@ -86,21 +86,21 @@ class Ticket(Generic[M]):
         self.model = found
 
     def release(self) -> None:
-        """Give the place back."""
+        """Give the slot back."""
         reservation, self._reservation = self._reservation, None
         if reservation is not None:
             self.capacity.leave(reservation)
 
     @asynccontextmanager
     async def working(self, deadline: float) -> AsyncIterator[None]:
-        """All of the request has come, and the block works on it; the place is free again before the answer is read.
+        """All of the request has come, and the block works on it; the slot is free again before the answer is read.
 
         Raises DeadlineExceeded at `deadline`, and Draining if the model was taken out of service in the last moment.
         """
         if self._reservation is not None:
             self.capacity.arrive(self._reservation)
         try:
-            async with within(deadline):
+            async with fail_at(deadline):
                 yield
         finally:
             self.release()
@@ -157,7 +157,7 @@ class Admission(Generic[M]):
         Raises:
             Unauthenticated, Forbidden, RateLimited: see `AccessPolicy.check`.
         """
-        caller, charge = one_caller(call.address), None
+        caller, charge = caller_address(call.address), None
         if self.policy is not None:
             caller, charge = self.policy.check(call.need, call.authorization, caller)
         return Ticket(self, caller, call.started + min(call.seconds, self.longest), charge)

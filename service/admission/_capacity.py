@@ -30,18 +30,18 @@ DEADLINE_MARGIN = 1.25
 """A request is taken if it is expected to be answered in the time that it leaves divided by this."""
 
 ARRIVAL_SECONDS = 0.25
-"""A request whose body has not come so long after its head has no place any more, and asks for one again when it has
+"""A request whose body has not come so long after its head has no slot any more, and asks for one again when it has
 come: slow clients would keep others out."""
 
-LONGEST_RETRY = 60.0
+MAX_RETRY_AFTER = 60.0
 
 REFUSING_SECONDS = 0.1
 """So long after a refusal the next one is expected."""
 
-MEMORY_SECONDS = 5.0
+DECAY_SECONDS = 5.0
 """Busy time after which the pace has forgotten most of what was before."""
 
-MEMORY = 0.9
+COST_DECAY = 0.9
 """What the cost of a stage keeps of the past with every observation."""
 
 FIRST_COSTS = {"decode": 5e-9, "network": 2e-6, "finish": 10e-9, "request": 0.1}
@@ -70,7 +70,7 @@ class StageCosts:
     def observe(self, stage: str, kind: str, amount: float, seconds: float) -> None:
         """So much took so long."""
         before, seen = self._seen.get((stage, kind), (0.0, 0.0))
-        self._seen[stage, kind] = MEMORY * before + seconds, MEMORY * seen + amount
+        self._seen[stage, kind] = COST_DECAY * before + seconds, COST_DECAY * seen + amount
 
 
 class ThroughputEstimator:
@@ -88,7 +88,7 @@ class ThroughputEstimator:
     def done(self, part: Part, amount: float, now: float) -> None:
         """So much of the expected work was done."""
         elapsed = now - self.since
-        kept = math.exp(-elapsed / MEMORY_SECONDS)
+        kept = math.exp(-elapsed / DECAY_SECONDS)
         self._seconds = kept * self._seconds + elapsed
         self._guess *= kept
         self._work = {one: kept * before for one, before in self._work.items()}
@@ -251,8 +251,8 @@ class CapacityLimiter:
         works = self._work.get(caller, Counter()), self._total, one.work
         mine, total, work = (pace * self.costs.value(some) for some in works)
         if intake.max_waiting:
-            places = intake.max_waiting + concurrency
-            if not _fits(intake.requests[caller], intake.total, 1, places):
+            slots = intake.max_waiting + concurrency
+            if not _fits(intake.requests[caller], intake.total, 1, slots):
                 raise self._full(f"{waiting} requests are waiting for this model, and no more may", work, work)
         if not self._requests:
             return  # how long it takes may be known badly: nobody would ever find out
@@ -278,7 +278,7 @@ class CapacityLimiter:
         """A refusal; who comes when it says finds room behind those who were told to come before."""
         now = time.monotonic()
         again = max(now + max(0.0, excess), self._promised_until)
-        self._promised_until = min(again + work, now + LONGEST_RETRY)
+        self._promised_until = min(again + work, now + MAX_RETRY_AFTER)
         self._refused = now
         error = QueueFull(detail)
         error.retry_after = float(max(1, math.ceil(again - now)))

@@ -10,7 +10,7 @@ from service.errors import DeadlineExceeded
 
 
 @asynccontextmanager
-async def within(deadline: float | None) -> AsyncIterator[None]:
+async def fail_at(deadline: float | None) -> AsyncIterator[None]:
     """Cancel the block at `deadline`; None is never.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-REMEMBERED = 1024
+MAX_IDLE_CALLERS = 1024
 """Callers above which those who are owed nothing are forgotten."""
 
 
@@ -36,7 +36,7 @@ class FairOrder:
     def served(self, start: float) -> None:
         """What has this tag is served now."""
         self._clock = max(self._clock, start)
-        if len(self._finish) > REMEMBERED:
+        if len(self._finish) > MAX_IDLE_CALLERS:
             self._finish = {caller: finish for caller, finish in self._finish.items() if finish > self._clock}
 
     def left(self, caller: str, cost: float) -> None:

@@ -35,7 +35,7 @@ from service.file_watcher import FileWatcher
 
 logger = logging.getLogger("nightlift")
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """How often a running service looks at the file, at most; a key that was revoked is good for so long."""
 
 KEY = re.compile(r"nightlift_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
@@ -179,19 +179,19 @@ class Keyring:
         self._watcher = FileWatcher(path)
         self._keys: dict[str, tuple[bytes, Key]] = {}
         self._read()
-        self._next_look = time.monotonic() + LOOK_SECONDS
+        self._next_look = time.monotonic() + POLL_SECONDS
 
     def find(self, presented: str) -> Key | None:
         """The key that was presented; None for an unknown one."""
         now = time.monotonic()
         if now >= self._next_look:
-            self._next_look = now + LOOK_SECONDS
-            self._look()
+            self._next_look = now + POLL_SECONDS
+            self._poll()
         match = KEY.fullmatch(presented)
         kept = self._keys.get(match[1]) if match else None
         return kept[1] if kept and hmac.compare_digest(_digest(presented), kept[0]) else None
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if not self._watcher.changed():
             return
         try:

@@ -123,7 +123,7 @@ def _authenticated(keyring: Keyring, authorization: str | None) -> Key:
 
 
 def _limits_of(key: Key, otherwise: Limits) -> Limits:
-    """A key's own limits, each in the place of the settings'; the settings' burst goes with their rate only."""
+    """A key's own limits, each instead of the settings'; the settings' burst goes with their rate only."""
     own = _limits(key.requests_per_second or 0, key.burst or 0, key.megapixels_per_minute or 0)
     requests = own.requests or otherwise.requests
     if requests and key.burst:

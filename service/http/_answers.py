@@ -147,7 +147,7 @@ class UnreadAnswers:
 
 
 class AnswerLimit:
-    """Counts answers as they are written, and says 503 in the place of one for which there is no room.
+    """Counts answers as they are written, and says 503 instead of one for which there is no room.
 
     What a route writes in several parts is not counted: it is written no quicker than it is read.
     """

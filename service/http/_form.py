@@ -19,9 +19,9 @@ from service.errors import MalformedRequest
 SLICE = 16 * 1024
 """Bytes of a form that are parsed at a time: some 7 ms, at worst, for which nobody else has a turn."""
 
-MOST_PARTS = 32
+MAX_PARTS = 32
 
-LONGEST_TEXT = 1024
+MAX_TEXT_LENGTH = 1024
 """Bytes of a part that is not the file, and characters of a part's name."""
 
 
@@ -94,8 +94,8 @@ class _Parts:
 
     def begin(self) -> None:
         self._count += 1
-        if self._count > MOST_PARTS:
-            raise MalformedRequest(f"the multipart form has more than {MOST_PARTS} parts")
+        if self._count > MAX_PARTS:
+            raise MalformedRequest(f"the multipart form has more than {MAX_PARTS} parts")
         self._disposition, self._name, self._content = b"", "", io.BytesIO()
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
@@ -112,14 +112,14 @@ class _Parts:
     def headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         name = options.get(b"name")
-        if name is None or len(name) > LONGEST_TEXT:
+        if name is None or len(name) > MAX_TEXT_LENGTH:
             raise MalformedRequest("a part of the multipart form has no name, or a very long one")
         self._name = name.decode("utf-8", "replace")
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        if self._name != self._file and self._content.tell() + end - start > LONGEST_TEXT:
+        if self._name != self._file and self._content.tell() + end - start > MAX_TEXT_LENGTH:
             raise MalformedRequest(
-                f"the form's field {self._name[:64]!r} is longer than {LONGEST_TEXT} bytes; "
+                f"the form's field {self._name[:64]!r} is longer than {MAX_TEXT_LENGTH} bytes; "
                 f"the file goes into the field {self._file!r}"
             )
         self._content.write(memoryview(data)[start:end])

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 from service.protocol.rest_codec import HEADER_LENGTH
 
-SENT = ("Authorization", "X-Request-ID", "X-Request-Timeout", HEADER_LENGTH, "traceparent")
-SEEN = (
+ALLOWED_HEADERS = ("Authorization", "X-Request-ID", "X-Request-Timeout", HEADER_LENGTH, "traceparent")
+EXPOSED_HEADERS = (
     "Nightlift-Model",
     "Nightlift-Detail",
     "Nightlift-Dropped",
@@ -34,8 +34,8 @@ def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=("GET", "HEAD", "POST"),
-        allow_headers=SENT,
-        expose_headers=SEEN,
+        allow_headers=ALLOWED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
     )
 
 
@@ -51,6 +51,6 @@ def is_foreign(headers: Headers, origins: Collection[str]) -> bool:
         return False
     if origin is None:
         return site is not None
-    scheme, _, place = origin.partition("://")
+    scheme, _, authority = origin.partition("://")
     port = {"http": ":80", "https": ":443"}.get(scheme, "")
-    return place.lower().removesuffix(port) != headers.get("host", "").lower().removesuffix(port)
+    return authority.lower().removesuffix(port) != headers.get("host", "").lower().removesuffix(port)

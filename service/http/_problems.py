@@ -20,10 +20,10 @@ logger = logging.getLogger("nightlift")
 
 MEDIA_TYPE = "application/problem+json"
 
-MOST_EXPLAINED = 8
+MAX_EXPLAINED = 8
 """Parameters of one request that are told what is wrong with them; a query may hold hundreds."""
 
-MOST_SHOWN = 64
+MAX_SHOWN = 64
 """Characters of a parameter's value that are shown to who sent it."""
 
 
@@ -112,11 +112,11 @@ def _explain_routing(error: HTTPException) -> str:
 
 def explain(errors: Sequence[Any]) -> str:
     parts = []
-    for error in errors[:MOST_EXPLAINED]:
+    for error in errors[:MAX_EXPLAINED]:
         where = ".".join(str(step) for step in error["loc"][1:]) or error["loc"][0]
         given = error.get("input")
-        shown = f" (given: {given!r:.{MOST_SHOWN}})" if isinstance(given, str | int | float) else ""
+        shown = f" (given: {given!r:.{MAX_SHOWN}})" if isinstance(given, str | int | float) else ""
         parts.append(f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}")
-    if len(errors) > MOST_EXPLAINED:
-        parts.append(f"and {len(errors) - MOST_EXPLAINED} more")
+    if len(errors) > MAX_EXPLAINED:
+        parts.append(f"and {len(errors) - MAX_EXPLAINED} more")
     return "; ".join(parts)

@@ -18,7 +18,7 @@ router = APIRouter()
 @router.get("/v2/health/live", summary="As /livez", responses={503: {}})
 @router.get("/livez", summary="Whether the process should be left running", responses={503: {}})
 async def livez(request: Request) -> Response:
-    """200 as long as the event loop runs; 503 if a model's device is lost for good, which only a restart mends."""
+    """200 as long as the event loop runs; 503 if a model's device is lost for good, which only a restart fixes."""
     runtime: Runtime = request.app.state.runtime
     return JSONResponse({"live": runtime.live}, 200 if runtime.live else 503)
 
@@ -81,7 +81,7 @@ async def problem(slug: str) -> dict[str, Any]:
         "type": f"/problems/{kind.slug}",
         "title": kind.title,
         "status": int(kind.status),
-        "grpc_code": kind.code.name,
+        "grpc_code": kind.grpc_code,
         "meaning": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
     }
 

@@ -36,7 +36,7 @@ CONNECTIONS = 65_536
 
 HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
-UNANSWERED = 8
+MAX_PIPELINED = 8
 """Requests that one connection may send ahead of their answers. uvicorn has a task for one at a time, and would parse
 all that one read of 250 KB brings: ten thousand."""
 
@@ -46,8 +46,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     A connection is closed if the head of its first request has not come after `header_timeout`, or that of a later
     one so long after its first byte; one that is longer than `HEAD_BYTES` is refused. So are `TRAILER_BYTES` in a row
-    that are neither head nor body, and more than `UNANSWERED` requests at once. Trailers are forgotten: uvicorn would
-    add them to the head's fields. Between requests its own limit on idle connections holds.
+    that are neither head nor body, and more than `MAX_PIPELINED` requests at once. Trailers are forgotten: uvicorn
+    would add them to the head's fields. Between requests its own limit on idle connections holds.
 
     The parser does not tell how far in a read it is. So what it tells is counted, and reads of which it tells
     nothing; what is left of any other read, some 250 KB at most, is counted once it is told.
@@ -166,8 +166,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":
                 raise MalformedRequest("CONNECT is for proxies")
             return  # the same head comes again without it
-        if len(self.pipeline) >= UNANSWERED:
-            raise MalformedRequest(f"{UNANSWERED} requests may be sent ahead of their answers")
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise MalformedRequest(f"{MAX_PIPELINED} requests may be sent ahead of their answers")
         if refusal := _ambiguity(self.parser.get_http_version(), self.url, self.headers):
             self._refusal = refusal
             raise MalformedRequest(refusal)
@@ -186,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body has come."""
-        self._count_anew()
+        self._reset_counts()
         if not isinstance(self.cycle, Refusal):
             super().on_body(body)
 
@@ -251,7 +251,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer = self.loop.call_later(self.header_timeout, self._give_up)
 
     def _end_head(self) -> None:
-        self._count_anew()
+        self._reset_counts()
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -260,7 +260,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer = None
         self.transport.abort()
 
-    def _count_anew(self) -> None:
+    def _reset_counts(self) -> None:
         self._has_told = True
         self._told_bytes = self._untold_bytes = 0
 

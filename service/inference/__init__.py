@@ -5,7 +5,7 @@ from service.inference._contract import Engine, EngineInfo, Runner, Tensors
 from service.inference._faults import Fault, classify
 from service.inference._models import LoadedModel, Models, ModelState, ModelStatus
 from service.inference._placement import Engines, cuda_available, cuda_devices, devices, isolated
-from service.inference._queue import BatchQueue, Expectation, Outcome
+from service.inference._queue import ArrivalHint, BatchQueue, Outcome
 from service.inference._runners import open_runner
 from service.inference._statistics import Statistics
 from service.repository import AFFINE, ENHANCED, IMAGE
@@ -14,6 +14,7 @@ __all__ = [
     "AFFINE",
     "ENHANCED",
     "IMAGE",
+    "ArrivalHint",
     "BatchPolicy",
     "BatchQueue",
     "Bucket",
@@ -22,7 +23,6 @@ __all__ = [
     "Engine",
     "EngineInfo",
     "Engines",
-    "Expectation",
     "Fault",
     "LoadedModel",
     "ModelState",

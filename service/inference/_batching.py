@@ -61,9 +61,9 @@ class BatchPolicy:
 
 @dataclass(frozen=True)
 class Cut:
-    """Send the items at these places of the queue, now."""
+    """Send the items at these indices of the queue now."""
 
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
     closed_by: ClosedBy
 
 
@@ -87,28 +87,28 @@ def decide(queue: Sequence[Waiting], expected: Mapping[Bucket, int], policy: Bat
         The bucket of the first item is served first, so that a rare shape does not starve.
     """
     leader = queue[0]
-    places: list[int] = []
+    indices: list[int] = []
     count = pixels = 0
-    for place, item in enumerate(queue):
+    for index, item in enumerate(queue):
         if item.bucket != leader.bucket:
             continue
-        if places and count + item.count > policy.max_count:
-            return Cut(tuple(places), ClosedBy.FULL)
-        if places and pixels + item.pixels > policy.max_pixels:
-            return Cut(tuple(places), ClosedBy.PIXELS)
-        places.append(place)
+        if indices and count + item.count > policy.max_count:
+            return Cut(tuple(indices), ClosedBy.FULL)
+        if indices and pixels + item.pixels > policy.max_pixels:
+            return Cut(tuple(indices), ClosedBy.PIXELS)
+        indices.append(index)
         count, pixels = count + item.count, pixels + item.pixels
     if count >= policy.max_count:
-        return Cut(tuple(places), ClosedBy.FULL)
+        return Cut(tuple(indices), ClosedBy.FULL)
     if not expected.get(leader.bucket):
-        return Cut(tuple(places), ClosedBy.IDLE)
-    oldest = min(queue[place].since for place in places)
+        return Cut(tuple(indices), ClosedBy.IDLE)
+    oldest = min(queue[index].since for index in indices)
     if now >= oldest + policy.max_delay:
-        return Cut(tuple(places), ClosedBy.DELAY)
-    deadlines = [queue[place].deadline for place in places]
+        return Cut(tuple(indices), ClosedBy.DELAY)
+    deadlines = [queue[index].deadline for index in indices]
     due = min((deadline for deadline in deadlines if deadline is not None), default=float("inf"))
     if due - now <= _urgent(policy):
-        return Cut(tuple(places), ClosedBy.DEADLINE)
+        return Cut(tuple(indices), ClosedBy.DEADLINE)
     return Wait(min(oldest + policy.max_delay, due - _urgent(policy)))
 
 

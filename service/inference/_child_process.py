@@ -77,12 +77,12 @@ class ChildProcess:
         assert self._process.pid is not None
         return self._process.pid
 
-    async def call(self, command: Command, patience: float) -> Any:
+    async def call(self, command: Command, time_limit: float) -> Any:
         """Send a command and wait for its result.
 
         Raises:
             EngineUnavailable: if the process ends meanwhile, or has no memory for this batch. A process that does not
-                answer within `patience` seconds, or that reports a sticky fault, is killed.
+                answer within `time_limit` seconds, or that reports a sticky fault, is killed.
             ConfigError: if a model cannot be loaded.
             ChildFailure: if the command broke.
         """
@@ -91,12 +91,12 @@ class ChildProcess:
         self._send(number, command)
         self._calls[number] = future
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(time_limit):
                 reply = await future
         except TimeoutError:
             self.kill(Fault.HUNG)
             raise EngineUnavailable(
-                f"the model did not answer within {patience:g} s and is being restarted"
+                f"the model did not answer within {time_limit:g} s and is being restarted"
             ) from None
         finally:
             self._calls.pop(number, None)
@@ -113,7 +113,7 @@ class ChildProcess:
         return reply.result
 
     async def run(
-        self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], coefficients: int, patience: float
+        self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], coefficients: int, time_limit: float
     ) -> Tensors:
         """Run a batch through a slot of shared memory; `coefficients` as `map_layout` has, raises as `call`."""
         number = self._take_slot()
@@ -125,7 +125,7 @@ class ChildProcess:
             slot.resize(room)
         await _copy(slot.view(batch.shape, np.uint8), batch)
         try:
-            placed = await self.call(Run(runner, number, room, batch.shape, outputs), patience)
+            placed = await self.call(Run(runner, number, room, batch.shape, outputs), time_limit)
             tensors = {name: await _fetch(slot, output) for name, output in placed.items()}
         except asyncio.CancelledError:
             raise  # the child may still write into the slot, which is not used again

@@ -17,7 +17,7 @@ from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
 
-PATIENCE = 5.0  # seconds that closing waits for a pass of a network under way
+CLOSE_TIMEOUT = 5.0  # seconds that closing waits for a pass of a network under way
 
 
 class InProcessEngine:
@@ -81,7 +81,7 @@ class InProcessEngine:
         """Wait for what runs, then release the models; a hanging pass is left behind."""
         ended: dict[Runner, bool] = {}
         for runner, thread in self._runners:
-            ended[runner] = await asyncio.to_thread(thread.stop, PATIENCE) and ended.get(runner, True)
+            ended[runner] = await asyncio.to_thread(thread.stop, CLOSE_TIMEOUT) and ended.get(runner, True)
         for runner, has_ended in ended.items():
             if has_ended:
                 runner.close()

@@ -86,20 +86,20 @@ class BoundShape:
         options: ort.RunOptions,
     ) -> None:
         kind, _, number = device.partition(":")
-        place = (kind, int(number or 0))
+        target = (kind, int(number or 0))
         self._session = session
         self._outputs = outputs
         self._options = options
-        self._staging = _pinned(shape, place[1]) if kind == "cuda" else None
-        self._input = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, *place)
+        self._staging = _pinned(shape, target[1]) if kind == "cuda" else None
+        self._input = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, *target)
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(session.get_inputs()[0].name, self._input)
         for name in outputs:
             if name == ENHANCED:
-                value = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, *place)
+                value = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, *target)
                 self._binding.bind_ortvalue_output(name, value)
             else:
-                self._binding.bind_output(name, *place)
+                self._binding.bind_output(name, *target)
 
     def run(self, batch: NDArray[np.uint8]) -> Tensors:
         """Run a batch of this shape; the outputs by name, in memory of their own."""

@@ -24,7 +24,7 @@ from service.inference._contract import Engine, Tensors
 from service.inference._statistics import Statistics
 from service.telemetry import ModelMetrics, record_batch
 
-Expectation = Callable[[], None]
+ArrivalHint = Callable[[], None]
 """Ends when a picture on its way to a queue is submitted: it is expected no more."""
 
 
@@ -56,7 +56,7 @@ class BatchQueue:
         policy: limits of one batch.
         metrics: where sizes and waits are counted.
         intake: the requests that were taken for this model; the queue closes when all of them have been answered.
-        patience: seconds after which an entry that still waits is refused; None is for ever.
+        queue_timeout: seconds after which an entry that still waits is refused; None is for ever.
         observe: is told pixels and seconds of every pass.
     """
 
@@ -66,7 +66,7 @@ class BatchQueue:
         policy: BatchPolicy,
         metrics: ModelMetrics,
         intake: Intake,
-        patience: float | None = None,
+        queue_timeout: float | None = None,
         observe: Callable[[int, float], None] = lambda pixels, seconds: None,
     ) -> None:
         self.statistics = Statistics()
@@ -74,7 +74,7 @@ class BatchQueue:
         self.batch_size = policy.max_count
         self._engine = engine
         self._policy = policy
-        self._patience = patience
+        self._queue_timeout = queue_timeout
         self._observe = observe
         self._metrics = metrics
         self._order = FairOrder()
@@ -93,7 +93,7 @@ class BatchQueue:
         pixels: NDArray[np.uint8],
         outputs: tuple[str, ...],
         deadline: float | None = None,
-        expectation: Expectation | None = None,
+        expectation: ArrivalHint | None = None,
         caller: str = "",
     ) -> Outcome:
         """Wait for the result of `pixels`. Whether there is room was decided when the request was taken.
@@ -126,7 +126,7 @@ class BatchQueue:
         return outcome
 
     @contextmanager
-    def expecting(self, bucket: Bucket) -> Iterator[Expectation]:
+    def expecting(self, bucket: Bucket) -> Iterator[ArrivalHint]:
         """Announce that a picture of this bucket is being decoded, so that a batch may wait for it."""
         coming = [bucket]
         self._expected[bucket] += 1
@@ -156,9 +156,9 @@ class BatchQueue:
                 await asyncio.sleep(0.01)
 
     async def _outcome(self, entry: _Entry) -> Outcome:
-        if self._patience is None:
+        if self._queue_timeout is None:
             return await entry.future
-        timer = asyncio.get_running_loop().call_later(self._patience, self._expire, entry)
+        timer = asyncio.get_running_loop().call_later(self._queue_timeout, self._expire, entry)
         try:
             return await entry.future
         finally:
@@ -173,8 +173,8 @@ class BatchQueue:
         while self._entries and len(self._running) < self._engine.concurrency:
             expected = {} if self.intake.closed else self._expected
             match decide([entry.waiting for entry in self._entries], expected, self._policy, time.monotonic()):
-                case Cut(places, closed_by):
-                    batch = [self._entries[place] for place in places]
+                case Cut(indices, closed_by):
+                    batch = [self._entries[index] for index in indices]
                     pixels = sum(entry.waiting.pixels for entry in batch)
                     if self._running and sum(self._running.values()) + pixels > self._policy.max_running_pixels:
                         return  # when a batch has run, there is another look
@@ -197,7 +197,9 @@ class BatchQueue:
         if entry in self._entries and not entry.future.done():
             self._entries.remove(entry)
             entry.future.set_exception(
-                DeadlineExceeded(f"the request waited for more than {self._patience:g} s, which its model allows")
+                DeadlineExceeded(
+                    f"the request waited for more than {self._queue_timeout:g} s, which its model allows"
+                )
             )
 
     def _ran(self, task: asyncio.Task[None]) -> None:

@@ -93,7 +93,7 @@ class DeviceSupervisor:
         """
         async with self._changing:
             if self._watching is None or self._watching.done():
-                self._child = await ChildProcess.start(self.device, self._unsettle, self._note_survived)
+                self._child = await ChildProcess.start(self.device, self._lost_child, self._note_survived)
                 self._watching = asyncio.create_task(self._watch())
         self._numbers += 1
         hosted = Hosted(self._numbers, model)
@@ -162,7 +162,7 @@ class DeviceSupervisor:
                     hosted.deadly = not child.alive
         return child.gone.result()
 
-    def _unsettle(self) -> None:
+    def _lost_child(self) -> None:
         """The process ends: batches wait from now on."""
         for hosted in self._hosted:
             hosted.settled.clear()
@@ -172,7 +172,7 @@ class DeviceSupervisor:
             await asyncio.sleep(delay)
             self._metrics.worker_restarts.labels(self.device).inc()
             try:
-                self._child = await ChildProcess.start(self.device, self._unsettle, self._note_survived)
+                self._child = await ChildProcess.start(self.device, self._lost_child, self._note_survived)
             except OSError as error:
                 logger.error("the worker process of %s cannot be started: %s", self.device, error)
                 continue

@@ -66,7 +66,7 @@ class TritonServer:
 class TritonEngine:
     """One version of a model on the server; made by `connect`."""
 
-    def __init__(self, server: TritonServer, model: ModelVersion, patience: float) -> None:
+    def __init__(self, server: TritonServer, model: ModelVersion, time_limit: float) -> None:
         config = model.config
         self.info = EngineInfo("triton", server.url, "remote", config.precision, "server")
         self.concurrency = IN_FLIGHT * sum(group.count for group in config.instances)
@@ -75,24 +75,24 @@ class TritonEngine:
         self._silent = False
         self._server = server
         self._model = model
-        self._patience = patience
+        self._time_limit = time_limit
         self._input = config.inputs[0].name
         self._doubt = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
     @classmethod
-    async def connect(cls, server: TritonServer, model: ModelVersion, patience: float) -> TritonEngine:
+    async def connect(cls, server: TritonServer, model: ModelVersion, time_limit: float) -> TritonEngine:
         """Ask for the model, and go on asking; a server that is not there yet is no error.
 
         Args:
             server: the connection.
             model: which model; its own configuration says what its tensors are.
-            patience: seconds after which a batch is given up.
+            time_limit: seconds after which a batch is given up.
 
         Raises:
             ConfigError: if the server's model has other tensors than the configuration here.
         """
-        engine = cls(server, model, patience)
+        engine = cls(server, model, time_limit)
         await engine._ask()
         if not engine.ready:
             logger.warning("model %s: Triton at %s does not serve it yet", model.name, server.url)
@@ -111,7 +111,7 @@ class TritonEngine:
                 [tensor],
                 model_version=str(self._model.version),
                 outputs=[InferRequestedOutput(name) for name in outputs],
-                client_timeout=self._patience,
+                client_timeout=self._time_limit,
             )
         except InferenceServerException as error:
             raise self._translated(error) from error

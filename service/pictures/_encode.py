@@ -29,10 +29,10 @@ class Metadata(StrEnum):
     """What an answer keeps of EXIF, XMP, IPTC, the print resolution and the colour profile."""
 
     KEEP = "keep"
-    """Everything, the place where the photo was taken included."""
+    """Everything, the location where the photo was taken included."""
 
     WITHOUT_LOCATION = "without_location"
-    """Everything but the place, which goes out of EXIF, XMP and IPTC alike."""
+    """Everything but the location, which goes out of EXIF, XMP and IPTC alike."""
 
     STRIP = "strip"
     """Nothing but a profile where the colours would be wrong without it: where they are not sRGB."""
@@ -103,7 +103,7 @@ def _kept_profile(picture: Picture, metadata: Metadata) -> bytes | None:
 
 
 def _kept(keep: Callable[..., bytes | None], block: bytes | None, metadata: Metadata) -> bytes | None:
-    return None if metadata is Metadata.STRIP else keep(block, with_place=metadata is Metadata.KEEP)
+    return None if metadata is Metadata.STRIP else keep(block, with_location=metadata is Metadata.KEEP)
 
 
 def _kept_exif(picture: Picture, metadata: Metadata) -> bytes | None:

@@ -78,7 +78,7 @@ def without_orientation(block: bytes) -> bytes | None:
 def without_location(block: bytes) -> bytes | None:
     """The block without its GPS directory, values included; None where nothing sound is left.
 
-    Blocks of XMP and IPTC that lie inside of it go as well, for they may name the place. A block that has several
+    Blocks of XMP and IPTC that lie inside of it go as well, for they may name the location. A block that has several
     GPS directories is given up: to clear them all could take a thousand times as long.
     """
     for tag in (GPS_DIRECTORY, *_INNER_BLOCKS):

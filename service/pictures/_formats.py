@@ -80,7 +80,7 @@ _ANSWERS = {
     PictureFormat.RAW: PictureFormat.JPEG,
 }
 
-_LARGEST_SIDE = {
+_MAX_SIDE = {
     PictureFormat.JPEG: 65_500,  # libjpeg's JPEG_MAX_DIMENSION
     PictureFormat.WEBP: 16_383,  # 14 bits in the bitstream
     PictureFormat.AVIF: 32_768,  # libavif's default dimension limit
@@ -143,7 +143,7 @@ def check_writable(format: PictureFormat, width: int, height: int) -> None:
         InvalidParameter: the format is not written, or holds no picture with a side this long.
     """
     _written(format)
-    largest = _LARGEST_SIDE.get(format)
+    largest = _MAX_SIDE.get(format)
     if largest is not None and max(width, height) > largest:
         raise InvalidParameter(
             f"A picture of {width}x{height} does not fit into {format.value}, "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from service.errors import UnsupportedShape
-from service.limits import LONGEST_RATIO, MAX_PIXELS, SMALLEST_SIDE
+from service.limits import MAX_ASPECT_RATIO, MAX_PIXELS, MIN_SIDE
 from service.pictures._formats import PictureFormat
 from service.pictures._matrix_profiles import Hdr
 
@@ -27,8 +27,8 @@ class Limits:
     """
 
     max_pixels: int = MAX_PIXELS
-    smallest_side: int = SMALLEST_SIDE
-    longest_ratio: float = LONGEST_RATIO
+    smallest_side: int = MIN_SIDE
+    longest_ratio: float = MAX_ASPECT_RATIO
 
     def check(self, width: int, height: int) -> None:
         """Raises UnsupportedShape, naming the size and the limit that it breaks."""

@@ -16,7 +16,7 @@ _RESOURCES = {_RESOURCE, b"AgHg", b"PHUT", b"DCSR", b"MeSa"}
 
 _TAG, _APPLICATION_RECORD = 0x1C, 2
 # Content location code and name; city, sublocation, province, country code and name.
-_PLACES = {26, 27, 90, 92, 95, 100, 101}
+_LOCATION = {26, 27, 90, 92, 95, 100, 101}
 _MAX_PARTS = 4096
 
 
@@ -43,14 +43,15 @@ def to_resources(block: bytes) -> bytes:
     return RESOURCES_MARK + head + block + bytes(len(block) % 2)
 
 
-def kept(block: bytes | None, *, with_place: bool) -> bytes | None:
-    """The block, without the records that name a place unless `with_place`; None where nothing sound is left."""
+def kept(block: bytes | None, *, with_location: bool) -> bytes | None:
+    """The block, without the records that name a location unless `with_location`; None where nothing sound is
+    left."""
     if not block or len(block) > MAX_IPTC_BYTES:
         return None
     records = [
         record
         for number, dataset, record in _records(block)
-        if with_place or not (number == _APPLICATION_RECORD and dataset in _PLACES)
+        if with_location or not (number == _APPLICATION_RECORD and dataset in _LOCATION)
     ]
     return b"".join(records) or None
 

@@ -1,4 +1,4 @@
-"""XMP packets (ISO 16684-1): take out what is no longer true of an enhanced picture, and the place where wanted.
+"""XMP packets (ISO 16684-1): take out what is no longer true of an enhanced picture, and the location where wanted.
 
 Everything that stays, stays byte for byte: the packet is cut, not written again, so that prefixes, order and padding
 survive. A packet that cannot be parsed, is not UTF-8, or is larger than MAX_XMP_BYTES counts as absent.
@@ -28,7 +28,7 @@ _STALE_NAMESPACES = (
     "http://ns.apple.com/HDRGainMap/",
     "http://ns.google.com/photos/",
 )
-_PLACE = re.compile(
+_LOCATION = re.compile(
     r"gps.*|.*latitude|.*longitude|altitude|city|state|country.*|province.*|sublocation|location.*|worldregion|coverage",
     re.IGNORECASE,
 )
@@ -36,16 +36,16 @@ _ATTRIBUTE = re.compile(rb"\s+([^\s=\"']+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _WGS84 = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 
 
-def kept(packet: bytes | None, *, with_place: bool) -> bytes | None:
+def kept(packet: bytes | None, *, with_location: bool) -> bytes | None:
     """The packet as it may lie beside an upright, enhanced picture; None where nothing sound is left.
 
-    Orientation, sizes, thumbnails and references to gain maps and appended files go. Without the place, so do all
+    Orientation, sizes, thumbnails and references to gain maps and appended files go. Without the location, so do all
     properties of EXIF's, IPTC's, Photoshop's and drones' schemas that name one, in whatever namespace they stand.
     """
     packet = (packet or b"").rstrip(b"\0")  # some writers count the zero behind their text
     if not packet or len(packet) > MAX_XMP_BYTES:
         return None
-    cutter = _Cutter(packet, with_place)
+    cutter = _Cutter(packet, with_location)
     try:
         cutter.run()
     except (expat.ExpatError, _Unusual, UnicodeDecodeError):
@@ -62,7 +62,7 @@ class _Cutter:
     """Walks over a packet, and notes which of its bytes go: every event reaches from its index to the next one's."""
 
     packet: bytes
-    with_place: bool
+    with_location: bool
     cuts: list[tuple[int, int]] = field(default_factory=list)
     depth: int = 0
     cut_depth: int | None = None
@@ -133,7 +133,7 @@ class _Cutter:
         local = rest.partition(" ")[0] or namespace
         if (namespace, local) in _STALE_PROPERTIES or namespace.startswith(_STALE_NAMESPACES):
             return True
-        return not self.with_place and (namespace == _WGS84 or bool(_PLACE.fullmatch(local)))
+        return not self.with_location and (namespace == _WGS84 or bool(_LOCATION.fullmatch(local)))
 
 
 def _qualified(name: str) -> bytes:

@@ -24,7 +24,7 @@ async def run_pictures(
     """Enhance every picture of `tensor`; the output `enhanced` has its shape.
 
     The request's parameters are the options, by the names of `EnhanceOptions`. The response's parameters report on
-    the picture (`detail`, `gate`, `luminance_before`, ...); where there are several, with their places: `detail.0`.
+    the picture (`detail`, `gate`, `luminance_before`, ...); where there are several, with their index: `detail.0`.
 
     Raises:
         InvalidParameter: if a parameter is no option, or out of its range.
@@ -65,7 +65,7 @@ def _reports(pictures: Sequence[Enhanced]) -> Mapping[str, Parameter]:
     if len(pictures) == 1:
         return _report(pictures[0])
     return {
-        f"{name}.{place}": value for place, picture in enumerate(pictures) for name, value in _report(picture).items()
+        f"{name}.{index}": value for index, picture in enumerate(pictures) for name, value in _report(picture).items()
     }
 
 

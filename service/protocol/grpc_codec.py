@@ -56,7 +56,7 @@ LONG_STRINGS = {
 }
 """Where a request has pixels and encoded pictures; messages of other methods have none there."""
 
-MOST_FIELDS = 4096
+MAX_FIELDS = 4096
 """Most fields that are looked at: more than a batch of encoded pictures can have."""
 
 
@@ -70,9 +70,9 @@ def check_structure(data: bytes, most: int) -> None:
         BodyTooLarge: if there is more, or there are more fields than any request needs.
     """
     structure = _Structure()
-    if structure.size(memoryview(data), LONG_STRINGS) > most or structure.fields > MOST_FIELDS:
+    if structure.size(memoryview(data), LONG_STRINGS) > most or structure.fields > MAX_FIELDS:
         raise BodyTooLarge(
-            f"a message may have {most} bytes and {MOST_FIELDS} fields beside its encoded pictures and raw contents; "
+            f"a message may have {most} bytes and {MAX_FIELDS} fields beside its encoded pictures and raw contents; "
             "send raw_input_contents, which are also faster",
             limit_bytes=most,
         )
@@ -87,7 +87,7 @@ class _Structure:
     def size(self, message: memoryview, strings: Mapping[int, Any]) -> int:
         """Bytes that are no part of `strings`: fields by number, with those within them, or None for a string."""
         size, position = len(message), 0
-        while position < len(message) and self.fields <= MOST_FIELDS:
+        while position < len(message) and self.fields <= MAX_FIELDS:
             self.fields += 1
             key, position = _read_varint(message, position)
             field, kind = key >> 3, key & 7
@@ -109,10 +109,10 @@ class _Structure:
 def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
     """An integer of seven bits a byte, and the position behind it; one that is cut short ends with the message."""
     value = 0
-    for place, byte in enumerate(message[position : position + 10]):
-        value |= (byte & 127) << 7 * place
+    for index, byte in enumerate(message[position : position + 10]):
+        value |= (byte & 127) << 7 * index
         if byte < 128:
-            return value, position + place + 1
+            return value, position + index + 1
     return value, len(message)
 
 

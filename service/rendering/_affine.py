@@ -20,7 +20,7 @@ from service.errors import EngineFailed
 from service.memory import empty
 from service.rendering import _native
 from service.rendering._native import kernel
-from service.rendering._noise import quiet
+from service.rendering._noise import noise_free_mask
 from service.rendering._shrink import luminance
 from service.rendering._strips import run
 
@@ -37,7 +37,7 @@ TERMS: Mapping[int, tuple[slice, ...]] = {
     MapLayout.BASE_AND_DETAIL: BASE_AND_DETAIL_TERMS,
     MapLayout.BASE_AND_CLEAN_DETAIL: (*BASE_AND_DETAIL_TERMS, slice(15, 16)),
 }
-"""Where in a place's coefficients the terms of the map are, by its layout."""
+"""Where in a position's coefficients the terms of the map are, by its layout."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class AffineMap:
     terms: Floats
 
     @property
-    def tells_light_from_texture(self) -> bool:
+    def has_base_and_detail(self) -> bool:
         """Whether it takes a picture's local light to apply it."""
         return len(self.terms) >= 5
 
@@ -80,7 +80,7 @@ class AffineMap:
         terms = np.ascontiguousarray(self.terms)
         cell = (height / light[0] + width / light[1]) / 2
         looks_at_noise = len(terms) == 6 and light != (height, width) and bool(terms[5].any())
-        free_of_noise = quiet(pixels, terms[3] @ MEAN) if looks_at_noise else None
+        free_of_noise = noise_free_mask(pixels, terms[3] @ MEAN) if looks_at_noise else None
         slopes, rest = empty((3, *terms.shape[1:]), np.float32), empty((4, *terms.shape[1:]), np.float32)
         count = terms[0].size // 3
         run("suit", terms, count, free_of_noise, max(cell * 3 / 7, 1), slopes, rest, pixels=count)

@@ -42,7 +42,7 @@ def in_picture_space(
     return _carried_over(picture, source, seen, enhanced)
 
 
-def speaks_srgb(picture: Picture) -> bool:
+def is_srgb_space(picture: Picture) -> bool:
     """Whether `in_picture_space` would change nothing: a colour picture in sRGB."""
     return picture.is_srgb and not picture.is_grey
 

@@ -23,16 +23,17 @@ from service.rendering._pass import apply_map
 from service.rendering._render import Prepared, affine_map
 
 CHANGE = (0.15, 0.5)
-"""Change of a place, relative to its brightness, up to which it counts as noise, and from which the new map wins."""
+"""Change of a position, relative to its brightness, up to which it counts as noise, and from which the new map
+wins."""
 
 CUT = 0.35
-"""Mean change of all places, each at most 1, from which a frame counts as the first of a new scene."""
+"""Mean change of all positions, each at most 1, from which a frame counts as the first of a new scene."""
 
 MOVED = 0.05
-"""Mean change of all places, each at most 1, from which a map is not taken over from one frame to another."""
+"""Mean change of all positions, each at most 1, from which a map is not taken over from one frame to another."""
 
 DARKNESS = 0.02
-"""Code value added to brightnesses before changes are put in relation to them; keeps black places quiet."""
+"""Code value added to brightnesses before changes are put in relation to them; keeps black areas quiet."""
 
 WINDOW = 9
 """Side in proxy pixels of the window over which changes are averaged, so that sensor noise does not count."""
@@ -72,11 +73,11 @@ def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: Ren
     return Effect(affine_map(prepared, outputs), gate, prepared.view.colour, prepared.means)
 
 
-def follow(before: Effect | None, now: Effect, share: float) -> Effect:
+def smooth_over_time(before: Effect | None, now: Effect, share: float) -> Effect:
     """The effect for this frame: `share` of its own, the rest of what was applied before.
 
-    An exponential average over time, place by place; a place whose brightness changes by half takes the new map at
-    once, and so does the whole frame after a cut, or if its size is another.
+    An exponential average over time, position by position; a position whose brightness changes by half takes the new
+    map at once, and so does the whole frame after a cut, or if its size is another.
 
     Args:
         before: what this function gave for the frame before; None for the first.
@@ -107,7 +108,7 @@ def shows_another(before: Prepared, now: Prepared) -> bool:
 
 
 def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much each place changed, relative to its brightness: float32 [h, w, 3] twice to [h, w], 0 and more."""
+    """How much each position changed, relative to its brightness: float32 [h, w, 3] twice to [h, w], 0 and more."""
     window = (WINDOW, WINDOW)
     earlier, later = (cv2.blur(view.mean(axis=2), window, borderType=cv2.BORDER_REFLECT) for view in (before, now))
     return np.asarray(np.abs(later - earlier) / ((earlier + later) / 2 + DARKNESS), np.float32)

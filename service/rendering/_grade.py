@@ -23,10 +23,10 @@ from service.rendering._options import RenderOptions
 from service.rendering._shrink import View, mean_light
 
 DARK = (0.1, 0.3)
-"""Luminance up to which a place is wholly dark, and from which it is not dark at all; smooth between."""
+"""Luminance up to which an area is wholly dark, and from which it is not dark at all; smooth between."""
 
 DARK_SHARE = (0.1, 0.4)
-"""Share of dark places up to which a picture is well exposed, and from which it gets all of the effect.
+"""Share of dark areas up to which a picture is well exposed, and from which it gets all of the effect.
 
 On the LOL, LIME and DICM photos: 0.31 to 1.0 for those taken in too little light (0.31 to 0.35 are backlit scenes
 with a mean luminance of 0.45, which a gate on the mean would shut out), 0.0 to 0.14 for most well-lit ones.
@@ -62,7 +62,7 @@ def light_and_gate(view: View) -> tuple[float, float]:
     """Mean luminance of what is visible, 0 to 1, and the gate.
 
     The gate is 1 for a dark picture, falling smoothly to 0 for one that is well exposed; 1 if nothing is visible. It
-    goes by the visible share of dark places, not by mean luminance, so that a dark room with a bright window in it
+    goes by the visible share of dark areas, not by mean luminance, so that a dark room with a bright window in it
     counts as dark.
     """
     light, dark_share = mean_light(view.colour, view.weight, *DARK)

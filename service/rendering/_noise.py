@@ -1,4 +1,4 @@
-"""How free of noise a picture will look, place by place: measured in it, where a small proxy can but guess.
+"""How free of noise a picture will look, position by position: measured in it, where a small proxy can but guess.
 
 J. Immerkaer, "Fast Noise Variance Estimation", Computer Vision and Image Understanding, 1996: second differences of
 second differences, [1 -2 1] down times [1 -2 1] across, vanish where a picture is smooth, and noise stays. Exported
@@ -36,7 +36,7 @@ NEIGHBOURS = np.ones((5, 5), np.uint8)
 Floats = NDArray[np.float32]
 
 
-def quiet(pixels: NDArray[Any], gain: Floats) -> Floats:
+def noise_free_mask(pixels: NDArray[Any], gain: Floats) -> Floats:
     """How free of noise a picture will look: float32 [h, w], 0 (texture may be noise) to 1.
 
     Of brightness and colour the noisier decides. A block counts for its neighbours too, by the least of 5 x 5:

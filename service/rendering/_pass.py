@@ -64,7 +64,7 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
     """
     height, width = pixels.shape[:2]
     white = np.float32(np.iinfo(pixels.dtype).max)
-    if affine.tells_light_from_texture:
+    if affine.has_base_and_detail:
         assert means is not None, "a map for light and texture is applied with the picture's light"
         slopes, rest = affine.suited_to(pixels, means.shape[:2])
         offset = light_base(rest, means, white)

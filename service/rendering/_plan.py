@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from service.contract import AFFINE, ENHANCED, ModelTraits, SpatialScope
 from service.errors import InvalidParameter, UnsupportedShape
-from service.limits import LONGEST_RATIO, SMALLEST_SIDE
+from service.limits import MAX_ASPECT_RATIO, MIN_SIDE
 from service.rendering._options import Detail, RenderOptions
-from service.repository import AFFINE, ENHANCED, ModelTraits, SpatialScope
 
 ASPECT_RATIOS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9, 2.0)
 """Long side to short side of the proxies that pictures of nearly these shapes share, so that they share batches."""
@@ -128,19 +128,17 @@ def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:
         UnsupportedShape: if the picture is longer than 8:1, or a side has less than 16 pixels.
     """
     long, short = max(width, height), min(width, height)
-    if short < SMALLEST_SIDE:
-        raise UnsupportedShape(
-            f"the picture has {width} x {height} pixels; each side must have at least {SMALLEST_SIDE}"
-        )
-    if long > LONGEST_RATIO * short:
+    if short < MIN_SIDE:
+        raise UnsupportedShape(f"the picture has {width} x {height} pixels; each side must have at least {MIN_SIDE}")
+    if long > MAX_ASPECT_RATIO * short:
         raise UnsupportedShape(
             f"the picture has {width} x {height} pixels; the long side may have at most "
-            f"{LONGEST_RATIO:g} times the short side"
+            f"{MAX_ASPECT_RATIO:g} times the short side"
         )
     ratio = _shared_ratio(long / short)
     proxy_long = _floor(min(working_side, long), SIDE_STEP)
     proxy_short = SIDE_STEP * round(proxy_long / ratio / SIDE_STEP)
-    proxy_short = max(SMALLEST_SIDE, min(proxy_short, _floor(short, SIDE_STEP)))
+    proxy_short = max(MIN_SIDE, min(proxy_short, _floor(short, SIDE_STEP)))
     return (proxy_short, proxy_long) if width >= height else (proxy_long, proxy_short)
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract import ModelTraits
 from service.pictures import Picture, PictureFormat
 from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
-from service.rendering._colour import in_picture_space, speaks_srgb
+from service.rendering._colour import in_picture_space, is_srgb_space
 from service.rendering._grade import grade, light_and_gate
 from service.rendering._options import RenderOptions
 from service.rendering._pass import Pass, apply_map, blend
 from service.rendering._plan import RenderPlan, Window, plan
 from service.rendering._shrink import View, coarser, mean_luminance, shrink
-from service.repository import ModelTraits
 
 MEASURING_SIDE = 256
 """Long side, in pixels, of the view on which light is measured where there is no proxy."""
@@ -162,14 +162,14 @@ def affine_map(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> AffineMap
         seen, enhanced = picture.srgb(source), _unit(_assemble(plan, outputs))
     else:
         predicted = None if outputs[0].shape[-1] == 3 else predicted_affine(outputs[0])
-        if predicted is not None and speaks_srgb(picture):
+        if predicted is not None and is_srgb_space(picture):
             return predicted
         source = _for_network(view.colour, deep)
         seen = picture.srgb(source)
         if predicted is None:
             enhanced = _unit(outputs[0])
         else:
-            if predicted.tells_light_from_texture:
+            if predicted.has_base_and_detail:
                 light = in_picture_space(picture, source, seen, evaluate(predicted.light, _unit(seen)))
                 return predicted.moved(_unit(source), light, grey=picture.is_grey)
             enhanced = evaluate(predicted, _unit(seen))
@@ -191,7 +191,7 @@ def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixe
     """The network's picture at full size, uint8 [H, W, 3], in the picture's colour space."""
     picture = prepared.picture
     enhanced = _assemble(prepared.plan, outputs)
-    if speaks_srgb(picture):
+    if is_srgb_space(picture):
         return enhanced
     source = _visible(picture, prepared.view)
     seen = picture.srgb(source)

@@ -86,12 +86,12 @@ def mean_luminance(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> 
 def mean_light(
     colour: NDArray[np.float32], weight: NDArray[np.float32], dark: float, lit: float
 ) -> tuple[float, float]:
-    """Mean luminance, and the share of dark places: both 0 to 1, counted by `weight`; 0 and 1 if nothing is visible.
+    """Mean luminance, and the share of dark areas: both 0 to 1, counted by `weight`; 0 and 1 if nothing is visible.
 
     Args:
         colour: float32 [h, w, 3], code values from 0 to 1.
         weight: float32 [h, w].
-        dark, lit: luminance up to which a place is wholly dark, and from which it is not dark at all.
+        dark, lit: luminance up to which an area is wholly dark, and from which it is not dark at all.
     """
     sums = np.empty(3)
     colour, weight = (np.ascontiguousarray(values, np.float32) for values in (colour, weight))

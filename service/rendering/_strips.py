@@ -6,7 +6,7 @@ import ctypes
 from functools import partial
 from typing import Any
 
-from service.cores import together
+from service.cores import run_on_cores
 from service.rendering import _native
 
 PIXELS_PER_THREAD = 128 * 1024
@@ -23,4 +23,4 @@ def run(name: str, *arguments: Any, pixels: int, first: int = 0) -> None:
         first: the row to begin with.
     """
     next_row = ctypes.byref(ctypes.c_int64(first))
-    together(partial(_native.kernel(name, _native.LEVEL), *arguments, next_row), pixels // PIXELS_PER_THREAD)
+    run_on_cores(partial(_native.kernel(name, _native.LEVEL), *arguments, next_row), pixels // PIXELS_PER_THREAD)

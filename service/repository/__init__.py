@@ -1,6 +1,6 @@
 """A Triton-style model repository: folders, versions, config.pbtxt, and what a model says about itself."""
 
-from service.contract import AFFINE, ENHANCED, IMAGE, MapLayout
+from service.contract import AFFINE, ENHANCED, IMAGE, MapLayout, ModelTraits, SpatialScope
 from service.repository._config import (
     Batching,
     ConfigError,
@@ -11,7 +11,6 @@ from service.repository._config import (
     read_config,
 )
 from service.repository._repository import ModelRepository, ModelVersion
-from service.repository._traits import ModelTraits, SpatialScope
 
 __all__ = [
     "AFFINE",

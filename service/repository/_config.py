@@ -26,9 +26,8 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from service.contract import AFFINE, MapLayout
+from service.contract import AFFINE, MapLayout, ModelTraits, SpatialScope
 from service.repository._checks import MODEL_FILES, PLATFORMS, ignored, refusals
-from service.repository._traits import ModelTraits, SpatialScope
 
 TRAIT_PREFIX = "nightlift."
 DEFAULT_QUEUE_SIZE = 256

@@ -71,6 +71,6 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         try:
             self._plane.model_metadata(name)
         except NightliftError as error:
-            if error.code is grpc.StatusCode.NOT_FOUND:
+            if error.grpc_code == "NOT_FOUND":
                 return Status.SERVICE_UNKNOWN
         return Status.NOT_SERVING

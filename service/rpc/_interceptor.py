@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from service.admission import Call, Scope, forwarded_for, grpc_peer, one_caller
+from service.admission import Call, Scope, caller_address, forwarded_for, grpc_peer
 from service.errors import MalformedRequest, NightliftError
 from service.protocol.grpc_codec import check_structure, passing_bytes
 from service.rpc._answers import UnreadAnswers
@@ -92,7 +92,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         }
 
         def caller(context: grpc.aio.ServicerContext) -> str:
-            return one_caller(grpc_peer(context.peer()))
+            return caller_address(grpc_peer(context.peer()))
 
         if answer := handler.unary_unary:
 
@@ -128,7 +128,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
             with self._admission.admit(self._call(need, context)) as ticket:
                 async with limiter.receive(requests, ticket.caller) as request:
-                    return await answer(request, ticket)  # in the place of gRPC's context
+                    return await answer(request, ticket)  # instead of gRPC's context
 
         return admitted
 
@@ -150,16 +150,16 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                 try:
                     result = await answer(request, context)
                     if isinstance(result, bytes):  # that of a model; all others are short
-                        self._answers.hold(len(result), one_caller(grpc_peer(context.peer())), context)
+                        self._answers.hold(len(result), caller_address(grpc_peer(context.peer())), context)
                     record.answered(200, grpc.StatusCode.OK.name)
                     return result
                 except NightliftError as error:
-                    record.answered(int(error.status), error.code.name)
+                    record.answered(int(error.status), error.grpc_code)
                     await self._refuse(context, error)
                 except Exception as error:
                     logger.error("%s failed", method, exc_info=error)
                     failure = NightliftError("the failure was logged; the request may be repeated")
-                    record.answered(int(failure.status), failure.code.name)
+                    record.answered(int(failure.status), failure.grpc_code)
                     await self._refuse(context, failure)
 
         return bounded
@@ -174,7 +174,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                     ("grpc-retry-pushback-ms", str(math.ceil(error.retry_after * 1000))),
                 )
             )
-        await context.abort(error.code, error.detail)
+        await context.abort(grpc.StatusCode[error.grpc_code], error.detail)
 
 
 def _present(message: Any) -> Any:

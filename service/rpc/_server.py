@@ -55,8 +55,8 @@ class RpcServer:
 
     Requests are limited to the setting `max_body_bytes`, as on HTTP, and those that run a model, all that are here at
     one time, to `max_body_bytes_in_flight`. The others have `OTHERS_COMING` times `max_body_bytes` and
-    `OTHERS_ANSWERED` of their own; of those open to everybody `AT_ONCE` are read at one time, and they must be short.
-    Answers count until they are read. Without TLS files nothing is encrypted.
+    `OTHERS_ANSWERED` of their own; of those open to everybody `MAX_CONCURRENT` are read at one time, and they must
+    be short. Answers count until they are read. Without TLS files nothing is encrypted.
     """
 
     def __init__(self, runtime: Runtime, tls: TlsFiles | None = None) -> None:

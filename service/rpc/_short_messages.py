@@ -15,7 +15,7 @@ from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedReque
 LONGEST = 4096
 """Bytes of a message. gRPC has one limit for all calls, and takes in as much as that before it shows a message."""
 
-AT_ONCE = 1
+MAX_CONCURRENT = 1
 """Messages that may be coming at one time: what they may cost is that many times gRPC's limit, twice over."""
 
 PATIENCE = 0.1
@@ -31,7 +31,7 @@ class ShortMessages:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._places = Budget(AT_ONCE)
+        self._places = Budget(MAX_CONCURRENT)
         self._waiting = 0
 
     async def receive(self, messages: AsyncIterator[Any], caller: str) -> Any:
@@ -76,7 +76,7 @@ class ShortMessages:
 
 
 def short(parse: Any) -> Any:
-    """A deserializer that gives an error in the place of a message that is too long, or cannot be parsed."""
+    """A deserializer that gives an error instead of a message that is too long, or cannot be parsed."""
 
     def parse_or_say(data: bytes) -> Any:
         if len(data) > LONGEST:

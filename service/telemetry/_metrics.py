@@ -92,7 +92,7 @@ class Metrics:
         )
         self.key_requests = counter("key_requests", "Requests by API key, admitted or why not", "key", "outcome")
         self.cancelled = counter(
-            "cancelled", "Requests whose client had gone, by the place where it was noticed", "at"
+            "cancelled", "Requests whose client had gone, by the stage at which it was noticed", "at"
         )
         self.unread_answers = counter("unread_answers", "Answers that were dropped because nobody read them")
         self.unread_answer_bytes = gauge("unread_answer_bytes", "Bytes of answers that clients have not read yet")

@@ -27,7 +27,7 @@ from tests.docs.ledger import Runner, commands_of
 from tests.pictures import SCENES, dark_scene, encoded
 from tests.servers import free_port
 
-PATIENCE = 900.0
+TIMEOUT = 900.0
 """Seconds for one command, or until a server answers; the first one installs everything."""
 
 FIRST = ("make serve", "git clone")
@@ -143,7 +143,7 @@ def shell(command: str, folder: Path) -> None:
     """
     words = ["bash", "-euo", "pipefail", "-c", command]
     done = subprocess.run(
-        words, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=PATIENCE, check=False
+        words, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
@@ -185,7 +185,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
     Raises:
         AssertionError: if the process ended, or the time ran out.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
         assert process.poll() is None, f"it ended with {process.returncode}"
         assert time.monotonic() < end, "it took too long"

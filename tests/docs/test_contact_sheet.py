@@ -23,7 +23,7 @@ def test_columns_are_input_models_and_reference(tmp_path: Path) -> None:
         (tmp_path / f"low/{number:02}.png").write_bytes(encoded(constant(20, (height, width))))
     (tmp_path / "high/00.png").write_bytes(encoded(constant(200, (height, width))))
     rows = sheets.from_folder(tmp_path / "low", tmp_path / "high")
-    assert len(rows) == sheets.MOST_PHOTOS
+    assert len(rows) == sheets.MAX_PHOTOS
     sheet = np.asarray(sheets.draw(*asyncio.run(sheets.answers(settings, rows, ()))))
     assert sheet.shape[1] == 3 * width + 2 * sheets.GAP
     middle = [width // 2 + column * (width + sheets.GAP) for column in range(3)]

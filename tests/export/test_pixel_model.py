@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from export import PixelModel
-from service.limits import SMALLEST_SIDE
+from service.limits import MIN_SIDE
 from training import networks
 
 PLAIN = replace(networks.spec("zero_dce"), output_gamma=1.0, multiple=1)
@@ -35,7 +35,7 @@ class Remember(nn.Module):
         return image
 
 
-def codes(*values: int, side: int = SMALLEST_SIDE) -> Tensor:
+def codes(*values: int, side: int = MIN_SIDE) -> Tensor:
     """A uint8 picture [1, side, side, 3] that holds these values."""
     filled = np.resize(np.array(values, np.uint8), (1, side, side, 3))
     return torch.from_numpy(filled.copy())
@@ -84,8 +84,8 @@ def test_sides_are_padded_by_reflection_and_cropped_again() -> None:
 
 def test_the_smallest_side_leaves_room_for_every_networks_padding() -> None:
     for name in networks.names():
-        assert networks.spec(name).multiple <= SMALLEST_SIDE
-        assert networks.spec(name).smallest_side <= SMALLEST_SIDE
+        assert networks.spec(name).multiple <= MIN_SIDE
+        assert networks.spec(name).smallest_side <= MIN_SIDE
 
 
 def test_half_precision_reaches_the_network_and_no_further() -> None:

@@ -70,10 +70,10 @@ def test_an_empty_folder_is_said(tmp_path: Path) -> None:
 
 FULL = """
 import sys
-from nightlift.bulk import BulkOrder, Worker
+from nightlift.bulk import BulkRequest, Worker
 from tests.servers import limit_files
 
-worker = Worker(BulkOrder(*sys.argv[1:]))
+worker = Worker(BulkRequest(*sys.argv[1:]))
 limit_files(20_000)
 print(*worker({"name": ["large.png", "small.png"]})["failure"], sep="|")
 """

@@ -78,8 +78,8 @@ def test_arrays_become_pngs_that_lose_nothing(bits: int, channels: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 2**bits, (20, 30, channels)[: 3 if channels else 2], kind)
     for given in (pixels, pixels.astype(np.dtype(kind).newbyteorder(">"))):
         picture = decode(png_of_array(given))
-        planes = pixels[..., None] if channels == 0 else pixels
-        colour = planes[..., :3]
+        backends = pixels[..., None] if channels == 0 else pixels
+        colour = backends[..., :3]
         assert picture.pixels.dtype == kind
         np.testing.assert_array_equal(picture.pixels, np.broadcast_to(colour, (20, 30, 3)))
         assert picture.is_grey == (channels < 3)

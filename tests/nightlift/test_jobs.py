@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nightlift._jobs import STREAM, Job, find_jobs, place_within
+from nightlift._jobs import STREAM, Job, find_jobs, path_within
 
 
 def touch(root: Path, *names: str) -> None:
@@ -70,7 +70,7 @@ def test_a_folder_for_results_inside_the_input_is_no_input(tmp_path: Path) -> No
     ],
 )
 def test_where_a_place_is_within_a_folder(folder: str, other: str, place: str | None) -> None:
-    assert place_within(folder, other) == place
+    assert path_within(folder, other) == place
 
 
 def test_format_changes_the_suffix_only_where_it_must(tmp_path: Path) -> None:

@@ -69,10 +69,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_video_is_steady_complete_and_keeps_its_sound(repository: Path, clip: Path, tmp_path: Path) -> None:
     swing = {}
-    for name, steadiness in (("steady", "0.5"), ("alone", "0")):
+    for name, seconds in (("steady", "0.5"), ("alone", "0")):
         target = tmp_path / f"{name}.mp4"
         outcome = nightlift(
-            *("video", clip, target, "--steadiness", steadiness, "--crf", "1", *NEUTRAL), repository=repository
+            *("video", clip, target, "--temporal-smoothing", seconds, "--crf", "1", *NEUTRAL),
+            repository=repository,
         )
         assert outcome.returncode == 0, outcome.stderr.decode()
         source, result = frames_of(clip), frames_of(target)
@@ -218,9 +219,11 @@ def test_a_machine_without_ffmpeg_is_told_so(repository: Path, clip: Path, tmp_p
     assert b"videos need ffprobe, which is not installed" in outcome.stderr
 
 
-@pytest.mark.parametrize(("steadiness", "rate", "expected"), [(0, 25, 1.0), (0.5, 25, 0.0769), (1.0, 50, 0.0198)])
-def test_share_of_new_frames(steadiness: float, rate: float, expected: float) -> None:
-    assert share_of_new(steadiness, rate) == pytest.approx(expected, abs=1e-4)
+@pytest.mark.parametrize(
+    ("temporal_smoothing", "rate", "expected"), [(0, 25, 1.0), (0.5, 25, 0.0769), (1.0, 50, 0.0198)]
+)
+def test_share_of_new_frames(seconds: float, rate: float, share: float) -> None:
+    assert share_of_new(seconds, rate) == pytest.approx(share, abs=1e-4)
 
 
 def view(number: int) -> Frames:

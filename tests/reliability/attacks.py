@@ -127,7 +127,7 @@ def long_messages(server: Server, clients: int, seconds: float, method: str | No
             while time.monotonic() < end and not connection.is_closed and stream not in connection.ended:
                 connection.read(0.1)
 
-    together(one, clients)
+    run_on_cores(one, clients)
     return sent
 
 
@@ -183,7 +183,7 @@ def unread_rpc_answers(server: Server, clients: int, seconds: float, model: str,
                 connection.read(0.1)
             ended.append(connection.is_closed or stream in connection.ended)
 
-    together(one, clients)
+    run_on_cores(one, clients)
     return sum(ended)
 
 
@@ -200,7 +200,7 @@ def pipelining(server: Server, clients: int, seconds: float) -> None:
                 connection.sendall(request)
             time.sleep(seconds)
 
-    together(one, clients)
+    run_on_cores(one, clients)
 
 
 def endless_body(server: Server, seconds: float, head: str = "POST /nothing HTTP/1.1") -> int:
@@ -259,7 +259,7 @@ def slow_bodies(server: Server, clients: int, seconds: float) -> None:
                 connection.sendall(b"\xff")
                 time.sleep(0.1)
 
-    together(one, clients)
+    run_on_cores(one, clients)
 
 
 def hang_ups(server: Server, clients: int, seconds: float) -> None:
@@ -283,7 +283,7 @@ def hang_ups(server: Server, clients: int, seconds: float) -> None:
             connection.recv(1000)
 
 
-def together(work: Callable[[int], None], count: int) -> None:
+def run_on_cores(work: Callable[[int], None], count: int) -> None:
     """Run it in so many threads."""
     threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
     for thread in threads:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests import pictures
-from training import MOST_UNFINISHED_BYTES, UNFINISHED, TrainingResult, parse_duration, train, work_through
+from training import MAX_UNFINISHED_BYTES, UNFINISHED, TrainingResult, parse_duration, train, work_through
 from training._compact_state import load_compact, save_compact
 from training._journal import read_curve
 from training.checkpoints import load_checkpoint
@@ -198,7 +198,7 @@ def test_a_compact_state_is_small_and_close(tmp_path: Path) -> None:
 
 
 def test_committed_states_are_few() -> None:
-    assert sum(file.stat().st_size for file in UNFINISHED.glob("*.pt")) <= MOST_UNFINISHED_BYTES
+    assert sum(file.stat().st_size for file in UNFINISHED.glob("*.pt")) <= MAX_UNFINISHED_BYTES
 
 
 def test_a_queue_is_worked_through_and_says_what_is_left(

@@ -22,11 +22,11 @@ Side = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Words(BaseModel):
+class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Flips(_Words):
+class Flips(_Model):
     """Probabilities of mirroring left-right, up-down, and of exchanging rows and columns (square inputs only)."""
 
     horizontal: Share = 0.0
@@ -34,14 +34,14 @@ class Flips(_Words):
     transpose: Share = 0.0
 
 
-class Zoom(_Words):
+class Zoom(_Model):
     """With `probability`, cut out a part whose sides are `smallest` to 1 of the picture's, and enlarge it back."""
 
     probability: Share
     smallest: float = Field(gt=0, le=1)
 
 
-class Exposure(_Words):
+class Exposure(_Model):
     """Other light on the dark views: code values `v -> gain * v^gamma + noise`, rounded to 8 bit again.
 
     Attributes:
@@ -59,7 +59,7 @@ class Exposure(_Words):
     fields: tuple[str, ...] = ("image", "low")
 
 
-class Illumination(_Words):
+class Illumination(_Model):
     """Lamps, windows and skies for pairs that have none: parts of both views show the same bright light.
 
     Attributes:
@@ -77,7 +77,7 @@ class Illumination(_Words):
     fields: tuple[str, str] = ("low", "high")
 
 
-class Blacks(_Words):
+class Blacks(_Model):
     """Night skies for photos that have none: what is darkest in a picture turns black, the rest keeps its range.
 
     For samples whose views all show the same picture.
@@ -91,7 +91,7 @@ class Blacks(_Words):
     share: tuple[Share, Share] = (0.05, 0.4)
 
 
-class ColouredLight(_Words):
+class ColouredLight(_Model):
     """Street lamps and neon: all views are seen in one light that has a colour.
 
     Attributes:
@@ -105,7 +105,7 @@ class ColouredLight(_Words):
     gain: tuple[float, float] = (1.0, 1.5)
 
 
-class Transforms(_Words):
+class Transforms(_Model):
     """What happens to a sample, in this order.
 
     Attributes:

@@ -27,13 +27,13 @@ from training.datasets._samples import (
 WELL_EXPOSED = (95.0, 150.0)
 """Mean code values of 255 between which a shot may be a reference; the one nearest to their middle is taken."""
 
-MOST_CLIPPED = 0.03
+MAX_CLIPPED = 0.03
 """Largest share of blown-out pixels in a reference."""
 
 DARK = (4.0, 0.65)
 """Least mean code value of a dark shot, and its largest mean as a share of the reference's."""
 
-LEAST_AGREEMENT = 0.95
+MIN_AGREEMENT = 0.95
 """Least rank correlation of the two shots' brightness over the pixels that are not black in the dark one."""
 
 THUMBNAIL = 96
@@ -93,7 +93,7 @@ def _pairs(rows: list[dict[str, str]], root: Path) -> list[tuple[Path, Path]]:
     references = [
         row
         for row in rows
-        if darkest <= float(row["mean_rgb"]) <= brightest and float(row["frac_clipped_hi"]) <= MOST_CLIPPED
+        if darkest <= float(row["mean_rgb"]) <= brightest and float(row["frac_clipped_hi"]) <= MAX_CLIPPED
     ]
     if not references:
         return []
@@ -108,7 +108,7 @@ def _pairs(rows: list[dict[str, str]], root: Path) -> list[tuple[Path, Path]]:
     return [
         (root / row["file"], root / reference["file"])
         for row in wanted
-        if agreement(thumbnail(root / row["file"]), view) >= LEAST_AGREEMENT
+        if agreement(thumbnail(root / row["file"]), view) >= MIN_AGREEMENT
     ]
 
 

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.datasets._transforms import read_picture
-from training.datasets.brackets import LEAST_AGREEMENT, agreement, sequences, thumbnail
+from training.datasets.brackets import MIN_AGREEMENT, agreement, sequences, thumbnail
 from training.datasets.fused import TABLE, beside
 
 Pixels = NDArray[np.uint8]
 
-FEWEST = 3
+MIN_COUNT = 3
 """Shots that a fusion is made of, at least."""
 
 BRIGHTEST = 215.0
@@ -53,7 +53,7 @@ def fuse(root: Path) -> int:
     lines = []
     for scene, rows in sequences(root).items():
         shots = _fusible([row for row in rows if float(row["mean_rgb"]) <= BRIGHTEST], root)
-        if len(shots) < FEWEST:
+        if len(shots) < MIN_COUNT:
             continue
         picture = exposure_fusion([read_picture(root / row["file"]) for row in shots])
         name = f"{scene}.jpg"
@@ -61,7 +61,7 @@ def fuse(root: Path) -> int:
         lines += [(row["file"], scene, name, f"{picture.mean():.1f}") for row in shots]
     if not lines:
         shutil.rmtree(unfinished)
-        raise ValueError(f"{root} has no sequence of {FEWEST} shots or more that show the same")
+        raise ValueError(f"{root} has no sequence of {MIN_COUNT} shots or more that show the same")
     with (unfinished / TABLE).open("w", newline="") as file:
         csv.writer(file).writerows([("file", "scene", "fused", "mean_fused"), *lines])
     shutil.rmtree(to, ignore_errors=True)
@@ -89,7 +89,7 @@ def _fusible(rows: list[dict[str, str]], root: Path) -> list[dict[str, str]]:
         if row is middle
         or (
             _size(root / row["file"]) == size
-            and agreement(*sorted((thumbnail(root / row["file"]), view), key=np.mean)) >= LEAST_AGREEMENT
+            and agreement(*sorted((thumbnail(root / row["file"]), view), key=np.mean)) >= MIN_AGREEMENT
         )
     ]
 

@@ -19,7 +19,7 @@ DARK = (25.0, 0.85)
 """Least mean code value of a shot that is paired, and its largest mean as a share of the fusion's. What is darker
 teaches that all black is lost light, and night skies turn to fog."""
 
-MOST_CLIPPED = 0.05
+MAX_CLIPPED = 0.05
 """Largest share of blown-out pixels in a shot that is paired: what it lost, a network could only invent."""
 
 
@@ -55,7 +55,7 @@ def fused(root: Path, split: str) -> list[Sample]:
 
 def _is_trained_on(shot: dict[str, str], mean_fused: float) -> bool:
     least, share = DARK
-    return least <= float(shot["mean_rgb"]) <= share * mean_fused and float(shot["frac_clipped_hi"]) <= MOST_CLIPPED
+    return least <= float(shot["mean_rgb"]) <= share * mean_fused and float(shot["frac_clipped_hi"]) <= MAX_CLIPPED
 
 
 def beside(root: Path) -> Path:

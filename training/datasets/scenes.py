@@ -25,7 +25,7 @@ from training.datasets.brackets import agreement, thumbnail
 REACH = 5
 """How many of the pictures before it a picture is compared with."""
 
-LEAST_AGREEMENT = 0.8
+MIN_AGREEMENT = 0.8
 """Least rank correlation of two pictures of one scene; of pairs for training it is more (`brackets`)."""
 
 BLOWN_OUT, BLACK = 252, 8
@@ -69,9 +69,9 @@ def scene_numbers(pictures: Sequence[Path]) -> list[int]:
     """The scene of each picture, a number from 0; they come in the order of their file names."""
     views = [thumbnail(path) for path in pictures]
     numbers: list[int] = []
-    for place, view in enumerate(views):
-        before = range(max(0, place - REACH), place)
-        alike = {numbers[n] for n in before if agreement(*sorted((views[n], view), key=np.mean)) >= LEAST_AGREEMENT}
+    for index, view in enumerate(views):
+        before = range(max(0, index - REACH), index)
+        alike = {numbers[n] for n in before if agreement(*sorted((views[n], view), key=np.mean)) >= MIN_AGREEMENT}
         number = min(alike, default=max(numbers, default=-1) + 1)
         numbers = [number if one in alike else one for one in numbers]  # a picture may join what was apart
         numbers.append(number)

@@ -14,7 +14,7 @@ from training.datasets._samples import Sample, has_holdout, list_pictures, regis
 MEAN_CODES = (95.0, 150.0)
 """Darkest and brightest mean code value, of 255, of a well-exposed photograph."""
 
-MOST_CLIPPED, MOST_BLACK = 0.02, 0.01
+MAX_CLIPPED, MAX_BLACK = 0.02, 0.01
 """Largest share of blown-out and of black pixels."""
 
 
@@ -50,6 +50,6 @@ def _is_well_exposed(row: dict[str, str]) -> bool:
     darkest, brightest = MEAN_CODES
     return (
         darkest <= float(row["mean_rgb"]) <= brightest
-        and float(row["frac_clipped_hi"]) <= MOST_CLIPPED
-        and float(row["frac_black"]) <= MOST_BLACK
+        and float(row["frac_clipped_hi"]) <= MAX_CLIPPED
+        and float(row["frac_black"]) <= MAX_BLACK
     )

@@ -27,9 +27,9 @@ Pixels = NDArray[np.uint8]
 
 DEFAULT_SIDE = 640
 GREY = 114
-SMALLEST_SCORE = 0.001
-LARGEST_OVERLAP = 0.7
-MOST_BOXES = 100
+MIN_SCORE = 0.001
+MAX_OVERLAP = 0.7
+MAX_BOXES = 100
 
 SYNONYMS = {"motorcycle": "Motorbike", "person": "People", "dining table": "Table", "diningtable": "Table"}
 """Other data sets' names of ExDark's classes."""
@@ -86,10 +86,8 @@ class Detector:
         sizes = output[:, 2:4]
         corners = output[:, :2] - sizes / 2
         boxes = np.concatenate([(corners - (left, top)) / scale, sizes / scale], axis=1)
-        kept = cv2.dnn.NMSBoxesBatched(
-            boxes.tolist(), scores.tolist(), classes.tolist(), SMALLEST_SCORE, LARGEST_OVERLAP
-        )
-        best = sorted((int(index) for index in kept), key=lambda index: -scores[index])[:MOST_BOXES]
+        kept = cv2.dnn.NMSBoxesBatched(boxes.tolist(), scores.tolist(), classes.tolist(), MIN_SCORE, MAX_OVERLAP)
+        best = sorted((int(index) for index in kept), key=lambda index: -scores[index])[:MAX_BOXES]
         found = []
         for index in best:
             label = self.labels[classes[index]]

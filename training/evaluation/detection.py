@@ -175,5 +175,5 @@ def precision(pictures: Sequence[LabelledPicture], detections: Sequence[Sequence
         evaluation.accumulate()
     # [overlaps, recalls, classes, areas, numbers of boxes]: all areas, most boxes.
     curves = evaluation.eval["precision"][:, :, :, 0, -1]
-    by_class = {CLASSES[number - 1]: float(curves[0, :, place].mean()) for place, number in enumerate(present)}
+    by_class = {CLASSES[number - 1]: float(curves[0, :, index].mean()) for index, number in enumerate(present)}
     return Precision(float(curves.mean()), float(curves[0].mean()), by_class)

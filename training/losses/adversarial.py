@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 
-def judgement(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+def discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """The discriminator's loss: real pictures should score 1, made ones 0."""
     return (real_scores - 1).square().mean() + fake_scores.square().mean()
 
 
-def noisy_judgement(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+def noisy_discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """The same with soft labels, drawn for each picture: U[0.7, 1.2] for real ones, U[0, 0.3] for made ones (DRBN).
 
     Args:
@@ -27,7 +27,7 @@ def noisy_judgement(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return real + fake
 
 
-def deception(fake_scores: Tensor) -> Tensor:
+def generator_loss(fake_scores: Tensor) -> Tensor:
     """The generator's loss: made pictures should score 1."""
     return (fake_scores - 1).square().mean()
 

@@ -19,7 +19,7 @@ from training.networks._separable import Separable
 STEP = 8
 """Sides of a proxy are multiples of this, in pixels."""
 
-SHORTEST = 16
+MIN_SIDE_OF_MAP = 16
 """Shortest side of a proxy, in pixels."""
 
 FINEST = 4
@@ -133,11 +133,11 @@ def _for_noise(
             rows.append(part + gains[:, channel : channel + 1] if colour == channel else part)
     wanted = torch.cat(rows, dim=1)
     nothing = torch.zeros_like(clear)
-    share = torch.where(clear > 0, quiet(image, gains.mean(dim=1, keepdim=True)), nothing)
+    share = torch.where(clear > 0, noise_free_mask(image, gains.mean(dim=1, keepdim=True)), nothing)
     return matrix + share * (wanted - matrix)
 
 
-def quiet(
+def noise_free_mask(
     image: Tensor,
     gain: Tensor,
     unseen: tuple[float, float] = QUIET,
@@ -248,7 +248,7 @@ def _area_weights(length: int, shorter: int, like: Tensor) -> Tensor:
     return (overlap / overlap.sum(dim=1, keepdim=True)).to(like.dtype)
 
 
-def _along(side: int, longest: int, long: int, step: int, shortest: int = SHORTEST) -> int:
+def _along(side: int, longest: int, long: int, step: int, shortest: int = MIN_SIDE_OF_MAP) -> int:
     """One side of the proxy: scaled, rounded to a multiple of `step`, at least 16, at most what the picture has."""
     scaled = (2 * side * long + step * longest) // (2 * step * longest) * step
     return _smaller(_larger(scaled, shortest), side // step * step)

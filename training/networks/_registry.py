@@ -30,7 +30,7 @@ class NetworkSpec:
         working_side: long side in pixels of the picture on which the network works best (training scale).
         output_gamma: exponent applied to the clamped output when served; 1 changes nothing.
         map_layout: of the local colour map that the network makes of a small picture and from which its result comes.
-            A network with a map has `look`, `affine` and `render`.
+            A network with a map has `make_proxy`, `affine` and `render`.
     """
 
     name: str

@@ -132,7 +132,7 @@ class PointwiseMlp(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Transformer-shaped block with a depthwise 5×5 convolution in the place of attention."""
+    """Transformer-shaped block with a depthwise 5×5 convolution instead of attention."""
 
     def __init__(self, channels: int, drop_path: float) -> None:
         super().__init__()

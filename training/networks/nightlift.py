@@ -1,18 +1,18 @@
 """Nightlift's own network: it sees a picture small, and answers with a local affine colour map of it.
 
-What the service needs of a network is not a picture but a map (`service.rendering`): coefficients that say, place by
-place, how a pixel's colour becomes the enhanced one. This network predicts them directly, as HDRnet does (Gharbi et
-al., "Deep Bilateral Learning for Real-Time Image Enhancement", SIGGRAPH 2017), on a proxy of at most 256 pixels, and
-is trained through the rendering at full size (the idea of Wu et al., "Fast End-to-End Trainable Guided Filter", CVPR
-2018), so that it learns what the map does to pixels it has not seen: noise among them.
+What the service needs of a network is not a picture but a map (`service.rendering`): coefficients that say, position
+by position, how a pixel's colour becomes the enhanced one. This network predicts them directly, as HDRnet does
+(Gharbi et al., "Deep Bilateral Learning for Real-Time Image Enhancement", SIGGRAPH 2017), on a proxy of at most 256
+pixels, and is trained through the rendering at full size (the idea of Wu et al., "Fast End-to-End Trainable Guided
+Filter", CVPR 2018), so that it learns what the map does to pixels it has not seen: noise among them.
 
 With x the pixel and m the local light, area means of the picture on a grid as fine as the proxy or up to four times
 finer, enlarged linearly, the enhanced pixel is
 
     y = gain * m + offset + contrast * ((1 - pooling) * texture + pooling * w . texture),   texture = gain * (x - m)
 
-Gains and offsets are the three channels'; contrast and pooling are one number a place. The first part is light, the
-second texture. Contrast below 1 is what guided filters do to noise; pooling takes texture from luminance alone
+Gains and offsets are the three channels'; contrast and pooling are one number a position. The first part is light,
+the second texture. Contrast below 1 is what guided filters do to noise; pooling takes texture from luminance alone
 (weights w of Rec. BT.601) and so drops colour noise, most of which is not in the scene. How fine the light is, is the
 picture's to say and not the proxy's: only what is as fine as noise is texture (`light_size`).
 """
@@ -110,9 +110,9 @@ class Nightlift(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
-        return self.render(self.affine(self.look(image)), image)
+        return self.render(self.affine(self.make_proxy(image)), image)
 
-    def look(self, image: Tensor) -> Tensor:
+    def make_proxy(self, image: Tensor) -> Tensor:
         """The proxy of a picture: [N, 3, H, W] -> [N, 3, h, w], rounded to code values as the service's is."""
         height, width = proxy_size(image.shape[2], image.shape[3], self.side)
         return as_codes(shrink(image, height, width))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.discriminators import SortedColorDiscriminator
-from training.losses.adversarial import deception, noisy_judgement
+from training.losses.adversarial import generator_loss, noisy_discriminator_loss
 from training.losses.perceptual import Vgg16, perceptual_distance
 from training.losses.ssim import ssim
 from training.objectives._base import Batch, Objective, Player, Settings, Update, frozen, register_objective
@@ -115,7 +115,7 @@ class DrbnPerceptualTraining(Objective):
     def step(self, batch: Batch, update: Update) -> dict[str, Tensor]:
         made = self.network(batch["dark"])
         real = torch.cat([batch["high"], batch["liked"]])
-        verdict = noisy_judgement(self.discriminator(real), self.discriminator(made.detach()))
+        verdict = noisy_discriminator_loss(self.discriminator(real), self.discriminator(made.detach()))
         update("discriminator", verdict)
         with frozen(self.discriminator):
             losses = self.losses(self.network(batch["low"]), batch["high"], made)
@@ -126,7 +126,7 @@ class DrbnPerceptualTraining(Objective):
         """Fidelity of `enhanced` to `high`, the verdict on `made`, and `loss`, their weighted sum."""
         settings = self.settings
         enhanced = enhanced.float()
-        terms = {"ssim": ssim(enhanced, high), "adversarial": deception(self.discriminator(made).float())}
+        terms = {"ssim": ssim(enhanced, high), "adversarial": generator_loss(self.discriminator(made).float())}
         loss = settings.adversarial * terms["adversarial"] - settings.similarity * terms["ssim"]
         if settings.l1:
             terms["l1"] = F.l1_loss(enhanced, high)

@@ -23,14 +23,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.discriminators import SpectralPatchDiscriminator
-from training.losses.adversarial import deception, judgement
+from training.losses.adversarial import discriminator_loss, generator_loss
 from training.losses.fidelity import blurred, charbonnier, gaussian_divergence
 from training.losses.ssim import ssim
 from training.networks import pad_to_multiple
 from training.objectives._base import Batch, Objective, Player, Settings, Update, frozen, register_objective
 from training.objectives._paired_scores import paired_scores
 
-LARGEST_SCALE = 4.0
+MAX_SCALE = 4.0
 
 
 class StageASettings(Settings):
@@ -151,16 +151,16 @@ class DRGNStageB(_Stage):
         made_degradation, made_base, made_enhanced = self.unmix(made.detach())
         synthetic = self.fidelity(made_base, made_enhanced, bright)
 
-        dark_judgement = judgement(self.dark_discriminator(low), self.dark_discriminator(made.detach()))
+        dark_judgement = discriminator_loss(self.dark_discriminator(low), self.dark_discriminator(made.detach()))
         update("dark_discriminator", dark_judgement)
-        degradation_judgement = judgement(
+        degradation_judgement = discriminator_loss(
             self.degradation_discriminator(degradation.detach()),
             self.degradation_discriminator(made_degradation.detach()),
         )
         update("degradation_discriminator", degradation_judgement)
 
         with frozen(self.dark_discriminator, self.degradation_discriminator):
-            deceptions = deception(self.dark_discriminator(made)) + deception(
+            deceptions = generator_loss(self.dark_discriminator(made)) + generator_loss(
                 self.degradation_discriminator(made_degradation)
             )
             divergence = gaussian_divergence(degradation, made_degradation)
@@ -193,5 +193,5 @@ class DRGNStageB(_Stage):
         wanted = (mean_bright + mean_change).clamp(*s.darkness)
         darker = mean_change < -1e-3  # a change that does not darken cannot be scaled into one that does
         scale = torch.where(darker, (wanted - mean_bright) / mean_change.clamp(max=-1e-3), 1.0)
-        made = bright + scale.clamp(0, LARGEST_SCALE) * degradation
+        made = bright + scale.clamp(0, MAX_SCALE) * degradation
         return (made + s.noise * torch.randn_like(made)).clamp(0, 1)

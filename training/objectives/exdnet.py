@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.discriminators import PatchDiscriminator
-from training.losses.adversarial import deception, judgement
+from training.losses.adversarial import discriminator_loss, generator_loss
 from training.losses.perceptual import Vgg16, perceptual_distance, style_distance
 from training.losses.ssim import ssim
 from training.losses.variation import total_variation
@@ -83,7 +83,7 @@ class ExdNetTraining(Objective):
         enhanced = self.network(low) if self.settings.clamped else self.network.unclamped(low)
         log: dict[str, Tensor] = {}
         if self.discriminator is not None and self.alternates:
-            log["judgement"] = judgement(self.discriminator(high), self.discriminator(enhanced.detach()))
+            log["judgement"] = discriminator_loss(self.discriminator(high), self.discriminator(enhanced.detach()))
             update("discriminator", log["judgement"])
             with frozen(self.discriminator):
                 losses = self.losses(enhanced, high)
@@ -107,7 +107,7 @@ class ExdNetTraining(Objective):
             terms["perceptual"] = perceptual_distance(features, wanted, CONTENT)
             terms["style"] = style_distance(features, wanted, STYLE)
         if self.discriminator is not None:
-            terms["adversarial"] = deception(self.discriminator(enhanced))
+            terms["adversarial"] = generator_loss(self.discriminator(enhanced))
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, **terms}
 

@@ -147,7 +147,7 @@ def _same_part(image: Tensor, reference: Tensor, side: int) -> tuple[Tensor, Ten
 def hue_distance(image: Tensor, reference: Tensor) -> Tensor:
     """1 - cosine between colour vectors, of means over 8 x 8 pixels; weighted by the reference's brightness.
 
-    A grey that should be grey gives 0 at any brightness; dark places, whose colour nobody sees, count little.
+    A grey that should be grey gives 0 at any brightness; dark areas, whose colour nobody sees, count little.
     """
     height, width = (side // 8 for side in image.shape[2:])
     ours, theirs = (shrink(picture[:, :, : 8 * height, : 8 * width], height, width) for picture in (image, reference))

@@ -25,7 +25,7 @@ _SPEED = 9
 _LOSSLESS_ALPHA = {"alpha:lossless": "1"}
 _SUBSAMPLING = {"444": "4:4:4", "422": "4:2:2"}
 # Pixels of all frames together, in multiples of the picture's: colour, alpha, and the same in up to four layers.
-_MOST_FRAMES = 8
+_MAX_FRAMES = 8
 
 
 def read_header(data: bytes) -> Header:
@@ -105,8 +105,8 @@ def _check_frames(frames: list[int], width: int, height: int) -> None:
     if not frames:
         raise ValueError("there is no frame")
     largest, total = max(frames), sum(frames)
-    if largest > width * height or total > _MOST_FRAMES * width * height:
+    if largest > width * height or total > _MAX_FRAMES * width * height:
         raise UnreadablePicture(
             f"The AVIF announces {width}x{height} pixels, but its {len(frames)} frames have up to {largest}; "
-            f"none may be larger than the picture, and all together at most {_MOST_FRAMES} times as large."
+            f"none may be larger than the picture, and all together at most {_MAX_FRAMES} times as large."
         )

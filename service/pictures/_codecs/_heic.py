@@ -20,7 +20,7 @@ from service.pictures._matrix_profiles import Colours
 _LENGTH_BYTES = 4  # before every unit, as all writers have it
 _MARGIN = 1024
 # Colour, alpha, and what else libheif looks at.
-_MOST_FRAMES = 4
+_MAX_FRAMES = 4
 
 
 def read_header(data: bytes) -> Header:
@@ -61,8 +61,8 @@ def _check_frames(data: bytes, width: int, height: int) -> None:
     # Coded sizes are multiples of up to 64, and the tiles of a grid stand out over its edges by up to a tile.
     frames += [pixels for piece in item_data(data, b"hvc1") for pixels in data_pixels(piece, _LENGTH_BYTES)]
     allowed = (width + _MARGIN) * (height + _MARGIN)
-    if not frames or max(frames) > allowed or sum(frames) > _MOST_FRAMES * allowed:
+    if not frames or max(frames) > allowed or sum(frames) > _MAX_FRAMES * allowed:
         raise UnreadablePicture(
             f"The HEIC announces {width}x{height} pixels, but its {len(frames)} coded pictures have up to "
-            f"{max(frames, default=0)}; all together may be {_MOST_FRAMES} times as large."
+            f"{max(frames, default=0)}; all together may be {_MAX_FRAMES} times as large."
         )

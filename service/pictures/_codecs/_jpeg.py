@@ -35,7 +35,7 @@ _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 # Of Ultra HDR: ISO 21496-1, and Adobe's before it.
 _GAIN_MAP_MARK, _GAIN_MAP_NAMESPACE = b"urn:iso:std:iso:ts:21496:-1", b"http://ns.adobe.com/hdr-gain-map/"
 _INCHES, _CENTIMETRES = 1, 2
-_LARGEST_SEGMENT = 65_533
+_MAX_SEGMENT_BYTES = 65_533
 _MAX_SEGMENTS = 4096
 # Encoders write about ten, optimisers up to twenty.
 _MAX_SCANS = 100
@@ -258,9 +258,9 @@ def _metadata(extras: Extras) -> list[bytes]:
         blocks.append((_APP1, _XMP_MARK + extras.xmp))
     if extras.iptc:
         blocks.append((_APP13, _iptc.to_resources(extras.iptc)))
-    segments = [_segment(marker, block) for marker, block in blocks if len(block) <= _LARGEST_SEGMENT]
+    segments = [_segment(marker, block) for marker, block in blocks if len(block) <= _MAX_SEGMENT_BYTES]
     if extras.icc:
-        size = _LARGEST_SEGMENT - len(_ICC_MARK) - 2
+        size = _MAX_SEGMENT_BYTES - len(_ICC_MARK) - 2
         parts = [extras.icc[start : start + size] for start in range(0, len(extras.icc), size)]
         if len(parts) <= 255:
             segments += [

@@ -13,7 +13,7 @@ from typing import Any
 import simplejpeg
 from numpy.typing import NDArray
 
-from service.cores import together
+from service.cores import run_on_cores
 from service.pictures._codecs._samples import Rows
 
 SMALLEST = 1 << 20
@@ -24,14 +24,14 @@ ROWS = 64
 
 _BLOCKS = {"444": (8, 8), "422": (16, 8), "420": (16, 16), "440": (8, 16), "411": (32, 8)}
 """Width and height in pixels of what is coded together."""
-_MOST_BLOCKS = 0xFFFF
+_MAX_BLOCKS = 0xFFFF
 _SOF0, _SOS, _DRI, _RST0, _EOI = b"\xff\xc0", b"\xff\xda", b"\xff\xdd", 0xD0, b"\xff\xd9"
 
 
 def suits(pixels: NDArray[Any], subsampling: str) -> bool:
     """Whether a picture, uint8 [H, W, 3], is written in strips."""
     height, width = pixels.shape[:2]
-    return pixels.ndim == 3 and height * width >= SMALLEST and _interval(width, subsampling) <= _MOST_BLOCKS
+    return pixels.ndim == 3 and height * width >= SMALLEST and _interval(width, subsampling) <= _MAX_BLOCKS
 
 
 def write(pixels: NDArray[Any], quality: int, subsampling: str, rows: Rows | None) -> bytes:
@@ -56,7 +56,7 @@ def write(pixels: NDArray[Any], quality: int, subsampling: str, rows: Rows | Non
                 pixels[first:last], quality=quality, colorspace="RGB", colorsubsampling=subsampling
             )
 
-    together(work, len(strips))
+    run_on_cores(work, len(strips))
     frame, scan, data = _places(strips[0])
     head = strips[0][:data]
     restarts = _DRI + (4).to_bytes(2, "big") + _interval(width, subsampling).to_bytes(2, "big")

@@ -33,7 +33,7 @@ _RAW_PROFILE = b"Raw profile type "
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # First column and row, and steps, of the passes of interlaced files.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-_MOST_RATIO = 1032  # of deflate (RFC 1951): 258 bytes by two bits
+_MAX_RATIO = 1032  # of deflate (RFC 1951): 258 bytes by two bits
 _PIECE = 16 * 1024
 _SLACK = 1024 * 1024
 # Raw profiles are hexadecimal, two digits a byte and line ends.
@@ -201,7 +201,7 @@ def check_inflation(pixels: Sequence[memoryview], data: bytes) -> None:
     Whoever writes a few bytes too many is let through, and so is what is too short to inflate far.
     """
     most = 2 * _raw_bytes(data) + _SLACK
-    if sum(map(len, pixels)) * _MOST_RATIO <= most:
+    if sum(map(len, pixels)) * _MAX_RATIO <= most:
         return
     try:
         inflated = _inflated(pixels, most, isal_zlib)

@@ -23,7 +23,7 @@ ARGUMENTS = [
     "--force-color-profile=srgb",
     "--enable-unsafe-swiftshader",  # WebGL without a GPU
 ]
-PATIENCE = 60_000  # milliseconds: the machine may be busy with other things
+TIMEOUT = 60_000  # milliseconds: the machine may be busy with other things
 DESKTOP = {"width": 1440, "height": 1000}
 
 
@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
     """One browser a module: Playwright keeps an event loop running, which other modules' tests could not bear."""
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}")
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=TIMEOUT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -52,7 +52,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, site: Server) -> Iterator[Page]:
     """The page, open in a desktop window. It may ask nobody but the service, and must keep its console clean."""
     context = browser.new_context(viewport=DESKTOP, reduced_motion="reduce", color_scheme="dark")
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))

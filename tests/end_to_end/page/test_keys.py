@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from service.admission import Scope, add_key, revoke_key
-from tests.end_to_end.page.conftest import DESKTOP, PATIENCE
+from tests.end_to_end.page.conftest import DESKTOP, TIMEOUT
 from tests.end_to_end.page.visitor import Visitor
 from tests.pictures import dark_scene, encoded
 from tests.repositories import make_repository
@@ -41,7 +41,7 @@ def site(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 def page(browser: Browser, site: Server) -> Iterator[Page]:
     """A tab that has just been opened; nothing may be amiss but refusals."""
     context = browser.new_context(viewport=DESKTOP)
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
     page.add_init_script("""
       window.violations = [];

@@ -10,7 +10,7 @@ import pytest
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.admission import forwarded_for, grpc_peer
-from service.admission._addresses import one_caller
+from service.admission._addresses import caller_address
 
 TRUSTED = ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"]
 CHAINS = [
@@ -69,5 +69,5 @@ def test_peers_of_grpc(peer: str, address: str) -> None:
         ("", ""),
     ],
 )
-def test_a_subscriber_is_one_caller(address: str, caller: str) -> None:
-    assert one_caller(address) == caller
+def test_a_subscriber_is_caller_address(address: str, caller: str) -> None:
+    assert caller_address(address) == caller

@@ -149,7 +149,7 @@ def test_those_who_are_refused_are_told_to_come_one_after_the_other(clock: Clock
     assert told[0] <= 3
     assert told == sorted(told)
     assert 10 <= told[12] <= 16
-    assert told[-1] == capacity.LONGEST_RETRY
+    assert told[-1] == capacity.MAX_RETRY_AFTER
     clock.now += 90.0
     with pytest.raises(QueueFull) as refused:
         one.reserve("a", intake, LATER)
@@ -211,7 +211,7 @@ def test_who_is_slow_to_send_keeps_nobody_out(clock: Clock) -> None:
     assert intake.total == intake.requests["b"]
 
 
-def test_a_look_takes_no_place(clock: Clock) -> None:
+def test_a_look_takes_no_slot(clock: Clock) -> None:
     one, intake = limiter(cost=1.0), Intake("m/1", max_waiting=1)
     for _ in range(5):
         one.check("a", intake, LATER)

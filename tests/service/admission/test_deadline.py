@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from service.admission import within
+from service.admission import fail_at
 from service.errors import DeadlineExceeded
 
 
 async def work(deadline: float | None, seconds: float) -> str:
     """Sleep within a deadline."""
-    async with within(deadline):
+    async with fail_at(deadline):
         await asyncio.sleep(seconds)
     return "done"
 
@@ -37,7 +37,7 @@ def test_work_in_time_is_done(deadline: float | None) -> None:
 
 def test_a_timeout_inside_the_work_stays_what_it_is() -> None:
     async def times_out() -> None:
-        async with within(None):
+        async with fail_at(None):
             raise TimeoutError("a disk")
 
     with pytest.raises(TimeoutError, match="a disk"):

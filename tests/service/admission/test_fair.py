@@ -9,7 +9,7 @@ from concurrent.futures import Future, wait
 import pytest
 
 from service.admission import Budget, FairExecutor, FairOrder
-from service.admission._fair import REMEMBERED
+from service.admission._fair import MAX_IDLE_CALLERS
 
 
 def served(order: FairOrder, entries: list[tuple[str, float]]) -> str:
@@ -37,10 +37,10 @@ def test_a_caller_who_comes_later_does_not_catch_up() -> None:
 
 def test_callers_who_are_owed_nothing_are_forgotten() -> None:
     order = FairOrder()
-    for number in range(10 * REMEMBERED):
+    for number in range(10 * MAX_IDLE_CALLERS):
         order.served(order.enter(f"caller {number}", 1e-9 * number))
     order.served(1.0)
-    assert len(order._finish) <= REMEMBERED + 1
+    assert len(order._finish) <= MAX_IDLE_CALLERS + 1
 
 
 def test_threads_are_shared_fairly_and_none_idles() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from service.admission import Scope, add_key, read_keys, revoke_key
-from service.admission._keys import LOOK_SECONDS, Keyring
+from service.admission._keys import POLL_SECONDS, Keyring
 
 ENHANCE = frozenset({Scope.ENHANCE})
 
@@ -79,18 +79,18 @@ def test_changes_are_seen_within_a_second_and_broken_files_are_not_believed(
     keys = Keyring(path)
     second = add_key(path, "second", ENHANCE)
     assert keys.find(second) is None
-    now += LOOK_SECONDS
+    now += POLL_SECONDS
     assert keys.find(second) is not None
     revoke_key(path, "first")
-    now += LOOK_SECONDS
+    now += POLL_SECONDS
     assert keys.find(first) is None
     for broken in ("", '{"keys": [{"name": "first"}]}', "[]"):
         path.write_text(broken)
-        now += LOOK_SECONDS
+        now += POLL_SECONDS
         assert keys.find(second) is not None
     assert caplog.text.count("stay good") == 3
     path.unlink()
-    now += LOOK_SECONDS
+    now += POLL_SECONDS
     assert keys.find(second) is not None
 
 
@@ -177,11 +177,11 @@ def test_a_revocation_that_could_not_be_read_at_first_holds_once_it_can(public_p
         state = path.stat()
         revoke_key(path, "phone")
         path.chmod(0)
-        time.sleep(LOOK_SECONDS + 0.1)
+        time.sleep(POLL_SECONDS + 0.1)
         assert is_known() == "True"
         path.chmod(0o644)
         os.utime(path, ns=(state.st_atime_ns, path.stat().st_mtime_ns))
-        time.sleep(LOOK_SECONDS + 0.1)
+        time.sleep(POLL_SECONDS + 0.1)
         assert is_known() == "False"
 
 

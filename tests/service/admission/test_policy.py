@@ -1,4 +1,4 @@
-"""Which limits hold for a key: its own, each in the place of the settings'."""
+"""Which limits hold for a key: its own, each instead of the settings'."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tests.service.http.test_enhance import problem
 HEAD_SECONDS = 0.5
 REQUEST_SECONDS = 4.0
 BYTES_TOGETHER = 2_000_000
-PATIENCE = 20.0
+TIMEOUT = 20.0
 PHOTO = encoded(dark_scene(size=(48, 64)))
 
 
@@ -42,7 +42,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def connect(server: Server, sent: bytes = b"") -> socket.socket:
     """A connection on which these bytes were sent."""
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
     connection.sendall(sent)
     return connection
 
@@ -103,7 +103,7 @@ def test_many_slow_uploads_do_not_hold_up_others(strict: Server) -> None:
     try:
         for _ in range(5):
             started = time.monotonic()
-            assert httpx.post(f"{strict.url}/enhance", content=PHOTO, timeout=PATIENCE).status_code == 200
+            assert httpx.post(f"{strict.url}/enhance", content=PHOTO, timeout=TIMEOUT).status_code == 200
             assert time.monotonic() - started < REQUEST_SECONDS
     finally:
         for connection in connections:
@@ -112,23 +112,23 @@ def test_many_slow_uploads_do_not_hold_up_others(strict: Server) -> None:
 
 def test_bodies_together_are_bounded(strict: Server) -> None:
     big = b"\xff" * (BYTES_TOGETHER - 1000)
-    end, refused = time.monotonic() + PATIENCE, False
+    end, refused = time.monotonic() + TIMEOUT, False
     while not refused and time.monotonic() < end:  # on a busy machine its time may run out before it was read
         with connect(strict, upload(BYTES_TOGETHER + 1) + big):
             patient = time.monotonic() + REQUEST_SECONDS
             while not refused and time.monotonic() < patient:
-                answer = httpx.post(f"{strict.url}/enhance", content=PHOTO + bytes(100_000), timeout=PATIENCE)
+                answer = httpx.post(f"{strict.url}/enhance", content=PHOTO + bytes(100_000), timeout=TIMEOUT)
                 refused = answer.status_code == 503
     problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"]
-    end = time.monotonic() + PATIENCE
-    while httpx.post(f"{strict.url}/enhance", content=PHOTO, timeout=PATIENCE).status_code != 200:
+    end = time.monotonic() + TIMEOUT
+    while httpx.post(f"{strict.url}/enhance", content=PHOTO, timeout=TIMEOUT).status_code != 200:
         assert time.monotonic() < end
 
 
 def test_a_full_queue_refuses_before_the_body_is_sent(strict: Server) -> None:
     def enhance(_: int) -> httpx.Response:
-        return httpx.post(f"{strict.url}/enhance", params={"model": "slow"}, content=PHOTO, timeout=PATIENCE)
+        return httpx.post(f"{strict.url}/enhance", params={"model": "slow"}, content=PHOTO, timeout=TIMEOUT)
 
     head = b"POST /enhance?model=slow HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\nExpect: 100-continue\r\n\r\n"
     enhance(0)  # so that the queue knows how long a picture takes

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.http._uvicorn_protocol import HEAD_BYTES, TRAILER_BYTES, UNANSWERED, URL_BYTES, BoundedProtocol
+from service.http._uvicorn_protocol import HEAD_BYTES, MAX_PIPELINED, TRAILER_BYTES, URL_BYTES, BoundedProtocol
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
@@ -235,15 +235,15 @@ def test_a_proxys_method_is_refused() -> None:
 
 
 def test_a_few_requests_may_be_sent_ahead_of_their_answers() -> None:
-    wire, _ = told(GET * UNANSWERED)
-    assert len(wire.answers) == UNANSWERED
+    wire, _ = told(GET * MAX_PIPELINED)
+    assert len(wire.answers) == MAX_PIPELINED
     assert not wire.closed
 
 
 def test_thousands_may_not() -> None:
     """What was parsed by then is answered, then the connection is closed; nothing else is kept of them."""
     wire, app = told(GET * 5000)
-    assert UNANSWERED <= len(wire.answers) <= UNANSWERED + 1
+    assert MAX_PIPELINED <= len(wire.answers) <= MAX_PIPELINED + 1
     assert len(app.heads) == len(wire.answers)
     assert wire.closed
 

@@ -22,13 +22,13 @@ class Line:
         concurrency: int = 1,
         max_count: int = 8,
         delay: float = 0.0,
-        patience: float | None = None,
+        queue_timeout: float | None = None,
         max_running_pixels: float = math.inf,
     ) -> None:
         self.engine = GatedEngine(concurrency)
         self.metrics = Metrics()
         policy = BatchPolicy(max_count, 1_000_000, delay, max_running_pixels)
-        self.queue = BatchQueue(self.engine, policy, self.metrics.model("m"), Intake("m/1"), patience)
+        self.queue = BatchQueue(self.engine, policy, self.metrics.model("m"), Intake("m/1"), queue_timeout)
 
     def submit(
         self, value: int, height: int = 16, deadline: float | None = None, caller: str = ""

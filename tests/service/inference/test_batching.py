@@ -101,7 +101,7 @@ def test_a_rare_shape_does_not_starve() -> None:
     queue = waiting(SMALL, SMALL, since=NOW - 1) + waiting(WIDE, since=NOW - 0.9) + waiting(*[SMALL] * 20)
     first = decide(queue, {}, POLICY, NOW)
     assert isinstance(first, Cut)
-    rest = [item for place, item in enumerate(queue) if place not in first.places]
+    rest = [item for index, item in enumerate(queue) if index not in first.indices]
     second = decide(rest, {}, POLICY, NOW)
     assert isinstance(second, Cut)
-    assert {rest[place].bucket for place in second.places} == {WIDE}
+    assert {rest[index].bucket for index in second.indices} == {WIDE}

@@ -211,7 +211,7 @@ async def test_metrics_say_how_long_and_how_many() -> None:
 
 
 async def test_waiting_longer_than_the_model_allows_is_refused() -> None:
-    line = Line(max_count=1, patience=0.03)
+    line = Line(max_count=1, queue_timeout=0.03)
     running, waiting = line.submit(0), line.submit(1)
     with pytest.raises(DeadlineExceeded, match=r"0\.03 s"):
         await waiting

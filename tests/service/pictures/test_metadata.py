@@ -52,10 +52,10 @@ def test_xmp_is_kept_without_the_place(format: PictureFormat) -> None:
         assert kept in packet
     for gone in (b"Stock", b"59", b"GPS", b"photoshop:Country", b"hdrgm:Version", b"tiff:Orientation"):
         assert gone not in packet, gone
-    with_place = xmp_of(encode(picture, format=format, metadata=Metadata.KEEP))
+    with_location = xmp_of(encode(picture, format=format, metadata=Metadata.KEEP))
     for place in (b"Stock>holm", b"59,19.55N", b"drone:GpsLatitude", b"<photoshop:Country/>", b"<ext:City>Stockholm"):
-        assert place in with_place, place
-    assert b"hdrgm:Version" not in with_place
+        assert place in with_location, place
+    assert b"hdrgm:Version" not in with_location
     assert not xmp_of(encode(picture, format=format, metadata=Metadata.STRIP))
 
 
@@ -160,7 +160,7 @@ def test_photoshop_s_resources_in_tiff() -> None:
     ids=["empty", "text", "torn", "document type", "utf-16", "large"],
 )
 def test_packets_that_are_not_sound_go(packet: bytes) -> None:
-    assert kept_xmp(packet, with_place=False) is None
+    assert kept_xmp(packet, with_location=False) is None
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_packets_that_are_not_sound_go(packet: bytes) -> None:
 )
 def test_packets_made_to_harm_cost_little(packet: bytes) -> None:
     start = time.process_time()
-    kept_xmp(packet, with_place=False)
+    kept_xmp(packet, with_location=False)
     assert time.process_time() - start < 1.5
 
 
@@ -183,15 +183,15 @@ def test_cut_packets_keep_every_other_byte() -> None:
     before, after = b"<a xmlns:g='u'", b" g:name='n'>\n "
     rest = b"\t<g:name><!-- c --></g:name></a> "
     packet = before + b' g:city = "x>y"' + after + b"<g:City>x<b/></g:City><g:City/>" + rest
-    assert kept_xmp(packet, with_place=True) == packet
-    assert kept_xmp(packet, with_place=False) == before + after + rest
+    assert kept_xmp(packet, with_location=True) == packet
+    assert kept_xmp(packet, with_location=False) == before + after + rest
 
 
 def test_iptc_that_is_torn_keeps_what_is_whole() -> None:
-    assert kept_iptc(IPTC + b"\x1c\x02\x78\x10\x00torn", with_place=True) == IPTC
-    assert kept_iptc(b"none", with_place=True) is None
+    assert kept_iptc(IPTC + b"\x1c\x02\x78\x10\x00torn", with_location=True) == IPTC
+    assert kept_iptc(b"none", with_location=True) is None
     extended = b"\x1c\x02\x5a\x80\x04\x00\x00\x00\x09Stockholm"
-    assert kept_iptc(extended + iptc_block(), with_place=False) == iptc_block()
+    assert kept_iptc(extended + iptc_block(), with_location=False) == iptc_block()
 
 
 def test_the_gain_map_of_an_ultra_hdr_picture_is_dropped_with_all_that_names_it() -> None:
@@ -219,4 +219,4 @@ def test_the_print_resolution_of_a_bmp_is_kept() -> None:
 
 
 def test_a_zero_behind_a_packet_does_no_harm() -> None:
-    assert kept_xmp(XMP + b"\0", with_place=False) == kept_xmp(XMP, with_place=False) is not None
+    assert kept_xmp(XMP + b"\0", with_location=False) == kept_xmp(XMP, with_location=False) is not None

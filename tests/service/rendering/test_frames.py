@@ -17,9 +17,9 @@ from service.rendering import (
     apply_effect,
     finish,
     fit_effect,
-    follow,
     plan,
     prepare,
+    smooth_over_time,
 )
 from service.repository import ModelTraits
 from tests.pictures import constant, dark_scene
@@ -51,29 +51,29 @@ def test_one_frame_alone_is_what_finish_makes_of_a_picture() -> None:
 def test_a_still_scene_is_averaged() -> None:
     pixels = dark_scene(size=(120, 160))
     one, two = effect_of(pixels, 2.0), effect_of(pixels, 3.0)
-    mixed = follow(one, two, 0.25)
+    mixed = smooth_over_time(one, two, 0.25)
     np.testing.assert_allclose(mixed.affine.terms, 0.75 * one.affine.terms + 0.25 * two.affine.terms, atol=1e-5)
 
 
 def test_sensor_noise_does_not_count_as_change() -> None:
     one = effect_of(dark_scene(size=(240, 320), seed=1), 2.0)
     two = effect_of(dark_scene(size=(240, 320), seed=2), 3.0)
-    mixed = follow(one, two, 0.1)
+    mixed = smooth_over_time(one, two, 0.1)
     expected = 0.9 * one.affine.terms[0] + 0.1 * two.affine.terms[0]
     assert np.abs(mixed.affine.terms[0] - expected).mean() < 0.02
 
 
 def test_after_a_cut_nothing_of_the_old_scene_is_left() -> None:
     two = effect_of(dark_scene("astronaut", (120, 160)), 3.0)
-    assert follow(effect_of(dark_scene("coffee", (120, 160)), 2.0), two, 0.1) is two
-    assert follow(None, two, 0.1) is two
+    assert smooth_over_time(effect_of(dark_scene("coffee", (120, 160)), 2.0), two, 0.1) is two
+    assert smooth_over_time(None, two, 0.1) is two
 
 
 def test_only_what_moves_takes_the_new_map() -> None:
     """A lamp goes on at the right; the left stays as steady as before."""
     before, after = constant(20, (64, 64)), constant(20, (64, 64))
     after[:, 48:] = 120
-    mixed = follow(effect_of(before, 2.0), effect_of(after, 3.0), 0.1)
+    mixed = smooth_over_time(effect_of(before, 2.0), effect_of(after, 3.0), 0.1)
     slopes_and_offsets = mixed.affine.terms[..., 0]
     left, right = slopes_and_offsets[:, 20, 10], slopes_and_offsets[:, 20, 58]
     assert left @ [20 / 255, 1] * 255 == pytest.approx(0.9 * 40 + 0.1 * 60, abs=1)
@@ -82,7 +82,7 @@ def test_only_what_moves_takes_the_new_map() -> None:
 
 def test_another_size_begins_anew() -> None:
     two = effect_of(dark_scene(size=(120, 120)), 3.0)
-    assert follow(effect_of(dark_scene(size=(120, 160)), 2.0), two, 0.1) is two
+    assert smooth_over_time(effect_of(dark_scene(size=(120, 160)), 2.0), two, 0.1) is two
 
 
 def test_frames_need_a_map() -> None:

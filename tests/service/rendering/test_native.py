@@ -18,7 +18,7 @@ from service.pictures import Picture, PictureFormat
 from service.rendering import RenderOptions, _native
 from service.rendering._affine import AffineMap, fit_affine
 from service.rendering._grade import grade
-from service.rendering._noise import quiet
+from service.rendering._noise import noise_free_mask
 from service.rendering._pass import apply_map, blend
 from service.rendering._shrink import mean_light, shrink
 from service.rendering._strips import PIXELS_PER_THREAD
@@ -50,8 +50,8 @@ def render_many() -> list[NDArray[Any]]:
                 if dtype == np.uint8:
                     results.append(blend(pixels, 255 - pixels, numbers).make_all())
             if min(height, width) >= 3:
-                results.append(quiet(pixels // 32, random.random((16, 24), np.float32)))
-                results.append(quiet(pixels // 32, random.random((3, 3), np.float32)))
+                results.append(noise_free_mask(pixels // 32, random.random((16, 24), np.float32)))
+                results.append(noise_free_mask(pixels // 32, random.random((3, 3), np.float32)))
             source = (pixels / white).astype(np.float32)
             slope, offset = fit_affine(source, np.sqrt(source)).terms
             results.append(slope * source + offset)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.pictures import pair
 from training.discriminators import PatchDiscriminator, SortedColorDiscriminator
-from training.losses.adversarial import deception, judgement, noisy_judgement
+from training.losses.adversarial import discriminator_loss, generator_loss, noisy_discriminator_loss
 from training.losses.perceptual import LAYERS, PLAN, Vgg16, perceptual_distance, style_distance
 from training.losses.ssim import ssim
 from training.losses.variation import total_variation
@@ -92,14 +92,16 @@ def test_total_variation_counts_both_directions() -> None:
 
 
 def test_adversarial_losses_vanish_at_their_targets() -> None:
-    assert judgement(torch.ones(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)).item() == 0
-    assert deception(torch.ones(2)).item() == 0
-    assert deception(torch.zeros(2)).item() == 1
+    assert discriminator_loss(torch.ones(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)).item() == 0
+    assert generator_loss(torch.ones(2)).item() == 0
+    assert generator_loss(torch.zeros(2)).item() == 1
 
 
 def test_noisy_labels_are_drawn_for_each_picture() -> None:
     torch.manual_seed(0)
-    losses = torch.stack([noisy_judgement(torch.full((1,), 0.95), torch.full((1,), 0.15)) for _ in range(2000)])
+    losses = torch.stack(
+        [noisy_discriminator_loss(torch.full((1,), 0.95), torch.full((1,), 0.15)) for _ in range(2000)]
+    )
     # Variance of U[0.7, 1.2] plus that of U[0, 0.3], at their means.
     assert losses.mean().item() == pytest.approx(0.5**2 / 12 + 0.3**2 / 12, rel=0.05)
     assert losses.min() < losses.max()

@@ -57,7 +57,7 @@ def test_the_proxy_is_the_services_own(size: tuple[int, int]) -> None:
 def test_a_proxy_passes_as_it_is() -> None:
     proxy = torch.randint(0, 256, (1, 3, 168, 256)) / 255
     network = networks.create("nightlift")
-    assert torch.allclose(network.look(proxy), proxy, atol=1e-6)  # type: ignore[operator]
+    assert torch.allclose(network.make_proxy(proxy), proxy, atol=1e-6)  # type: ignore[operator]
 
 
 def test_shrinking_takes_the_services_area_means() -> None:

@@ -1,4 +1,4 @@
-"""Who enhances: the service's own plane inside this process, or a service somewhere else, behind one interface."""
+"""Who enhances: the service's own backend inside this process, or a service somewhere else, behind one interface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RETRIES = 4
 
 
 class Answer(Protocol):
-    """An enhanced picture: what both planes answer."""
+    """An enhanced picture: what both backends answer."""
 
     @property
     def data(self) -> bytes:
@@ -51,7 +51,7 @@ class Answer(Protocol):
         """Mean luminance of the answer, 0 to 1."""
 
 
-class Plane(Protocol):
+class Backend(Protocol):
     """Turns one encoded picture into another."""
 
     async def enhance(self, data: bytes, options: Mapping[str, Any]) -> Answer:
@@ -67,7 +67,7 @@ class PictureRefused(Exception):
 
 
 @dataclass(frozen=True)
-class PlaneOptions:
+class BackendOptions:
     """Where the work is done.
 
     Attributes:
@@ -89,8 +89,8 @@ class PlaneOptions:
     threads: int = 0
 
 
-def open_plane(options: PlaneOptions) -> AbstractAsyncContextManager[Plane]:
-    """The plane that the options ask for.
+def open_backend(options: BackendOptions) -> AbstractAsyncContextManager[Backend]:
+    """The backend that the options ask for.
 
     Raises (on entry):
         ValueError: if the service cannot be reached, or the model cannot be served.
@@ -99,7 +99,7 @@ def open_plane(options: PlaneOptions) -> AbstractAsyncContextManager[Plane]:
 
 
 @asynccontextmanager
-async def open_runtime(options: PlaneOptions) -> AsyncIterator[Runtime]:
+async def open_runtime(options: BackendOptions) -> AsyncIterator[Runtime]:
     """The service's runtime in this process, with one model, loaded and warmed.
 
     Raises (on entry):
@@ -127,7 +127,7 @@ async def open_runtime(options: PlaneOptions) -> AsyncIterator[Runtime]:
 
 
 @asynccontextmanager
-async def _embedded(options: PlaneOptions) -> AsyncIterator[Plane]:
+async def _embedded(options: BackendOptions) -> AsyncIterator[Backend]:
     async with open_runtime(options) as runtime:
         yield _Embedded(runtime)
 
@@ -149,7 +149,7 @@ class _Embedded:
 
 
 @asynccontextmanager
-async def _remote(options: PlaneOptions) -> AsyncIterator[Plane]:
+async def _remote(options: BackendOptions) -> AsyncIterator[Backend]:
     assert options.server is not None
     async with AsyncClient(options.server, api_key=options.api_key, verify=_verification(options)) as client:
         try:
@@ -159,7 +159,7 @@ async def _remote(options: PlaneOptions) -> AsyncIterator[Plane]:
         yield _Remote(client)
 
 
-def _verification(options: PlaneOptions) -> bool | ssl.SSLContext:
+def _verification(options: BackendOptions) -> bool | ssl.SSLContext:
     """How the service's certificate is verified, and ours shown.
 
     Raises:
