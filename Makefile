@@ -38,7 +38,7 @@ parity: .venv/testing ## compare every served model with its network at 400x600,
 torchscript: .venv/testing ## make the TorchScript variant of every model from its weights
 	$(BIN)/python -m export.torchscript
 
-docs: .venv/testing ## write the tables and pictures of the documents anew
+docs: .venv/testing ## write the tables and pictures of the documents again
 	$(BIN)/python -m docs.make_tables
 	$(BIN)/python -m docs.make_pictures
 	$(BIN)/python -m docs.make_house_pictures nightlift

@@ -2,9 +2,10 @@
 
     python -m benchmarks.per_picture data/LIME --models zero_dce,zero_dce_improved --detail whole --out speed.md
 
-Every photo goes through the service's own plane in this process, file to file, as behind `POST /enhance`. The models
-take turns on each photo, so that what else the machine does falls on all of them; medians are reported, and how many
-times as fast as the first model each of the others is. Bare times are worth little elsewhere; the ratios hold.
+Every photo goes through the service's own pipeline in this process, file to file, as behind `POST /enhance`. The
+models take turns on each photo, so that what else the machine does falls on all of them; medians are reported, and
+how many times as fast as the first model each of the others is. Bare times are worth little elsewhere; the ratios
+hold.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m docs.make_pictures
 
-Each row is dark, enhanced by the default model through the service's own plane, and the photo before it was darkened.
-Both samples may be shown: "astronaut" is NASA's (public domain), "coffee" is by Rachel Michetti (CC0).
+Each row is dark, enhanced by the default model through the service's own pipeline, and the photo before it was
+darkened. Both samples may be shown: "astronaut" is NASA's (public domain), "coffee" is by Rachel Michetti (CC0).
 """
 
 from __future__ import annotations

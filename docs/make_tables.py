@@ -1,6 +1,6 @@
 """Write the tables of the documents that come from the code: settings, parameters, problem types, models.
 
-    python -m docs.make_tables            writes them anew
+    python -m docs.make_tables            writes them again
     python -m docs.make_tables --check    says which are stale, and exits with 1 if any is
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; everything else in a document is written by hand.

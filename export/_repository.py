@@ -1,4 +1,4 @@
-"""Looking after a repository of exported models: cards written anew, files checked, exactness measured again."""
+"""Looking after a repository of exported models: cards written again, files checked, exactness measured again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Compare every model of a repository with its network again: `python -m export.parity`, which is `make parity`.
 
 Every size of the committed reports is measured, 400x600 included; the reports (`<model>/<version>/parity.json`, each
-bound to its model file by a hash) are written anew. The exit status is 1 if a model file is not the one that its
+bound to its model file by a hash) are written again. The exit status is 1 if a model file is not the one that its
 manifest speaks of, or computes something else than its network.
 """
 

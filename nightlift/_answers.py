@@ -58,7 +58,7 @@ class Enhanced:
 
     @property
     def image(self) -> PIL.Image.Image:
-        """The picture as a PIL image, decoded anew each time; PIL shows 16 bits of colour as 8."""
+        """The picture as a PIL image, decoded each time; PIL shows 16 bits of colour as 8."""
         import PIL.Image
 
         image = PIL.Image.open(io.BytesIO(self.data))
@@ -69,7 +69,7 @@ class Enhanced:
     def array(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """The picture as uint8, or uint16 for 16 bits, [H, W, C]: C is 1 for grey, 3 for RGB, 4 with alpha.
 
-        In the picture's own colour space, decoded anew each time.
+        In the picture's own colour space, decoded each time.
         """
         import numpy as np
 

@@ -23,7 +23,7 @@ PLAYLIST = ".m3u8"
 """Suffix of a target that is written in segments (HLS), to be watched while it grows."""
 
 COMMON_SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
-"""Codecs of sound that MP4 and HLS take; all else is coded anew."""
+"""Codecs of sound that MP4 and HLS take; all else is coded again."""
 
 Metadata = Literal["keep", "without_location", "strip"]
 

@@ -1,7 +1,7 @@
 """Memory for the pixels of large pictures, used again and again.
 
 A photo of 12 megapixels takes 36 MB twice. Memory fresh from the system has to be mapped, cleared and, on a virtual
-machine, fetched from the host, for every photo anew; what an allocator keeps is at most 32 MB a piece.
+machine, fetched from the host, for every photo again; what an allocator keeps is at most 32 MB a piece.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def train(
         workers: processes that prepare batches ahead; 0: each is prepared when its step begins.
         start_from: training checkpoint whose weights to begin with.
         vgg16: weights of the perceptual losses' network; without them these terms are left out, loudly.
-        resume: go on from `last.ckpt` in `out` if it is there; False: begin anew.
+        resume: go on from `last.ckpt` in `out` if it is there; False: start over.
         stop_after: end after so many steps in all, as an interruption would: `last.ckpt` is there to resume from,
             and the schedule is the whole training's.
         budget: the same after so many seconds from now.

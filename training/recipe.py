@@ -192,7 +192,7 @@ class Recipe(_Part):
         channels_last: memory layout of pictures and weights; often faster in low precision.
         ema: decay a step of the running average of the network's weights, which is validated and exported in
             place of the last weights; None: no average.
-        starts_from: what the initial weights must come from ("a trained `drbn`"); None: they are drawn anew.
+        starts_from: what the initial weights must come from ("a trained `drbn`"); None: they are drawn at random.
         seed: decides weights, order of samples and everything random.
         compile: let torch compile the network, which takes a minute or more at the start and a C++ compiler; without
             one, the network runs as it is.

@@ -46,7 +46,7 @@ def repeat(
     start_from: Path | None = None,
     vgg16: Path | None = None,
 ) -> list[Point]:
-    """Train the first `steps` steps of a recorded training anew.
+    """Train the first `steps` steps of a recorded training again.
 
     Args:
         training: a run's `run.json`, or the entry `training` of a model's `manifest.json`.

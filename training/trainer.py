@@ -344,7 +344,7 @@ class Trainer:
                 raise ValueError("its weights have other names")
             self.objective.load_state_dict(state["objective"], strict=False)
         except (RuntimeError, ValueError) as error:
-            raise ValueError(f"{path} cannot be resumed; choose another folder, or begin anew: {error}") from error
+            raise ValueError(f"{path} cannot be resumed; choose another folder, or start over: {error}") from error
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         if self.average is not None:

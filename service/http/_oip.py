@@ -1,4 +1,5 @@
-"""The Open Inference Protocol over REST: thin routes over the plane. Errors are `{"error": "..."}` below `/v2`."""
+"""The Open Inference Protocol over REST: thin routes over the data plane. Errors are `{"error": "..."}` below
+`/v2`."""
 
 from __future__ import annotations
 
@@ -105,7 +106,7 @@ class LoadRequest(BaseModel):
     """What loading takes."""
 
     parameters: dict[str, Any] = Field({}, json_schema_extra={"maxProperties": 0})
-    """Triton's `config` and `file:` are refused, by the plane, which names them."""
+    """Triton's `config` and `file:` are refused by the data plane, which names them."""
 
 
 class UnloadRequest(BaseModel):

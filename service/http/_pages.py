@@ -20,7 +20,7 @@ REVALIDATE = "no-cache"
 
 
 class Files(StaticFiles):
-    """Files that browsers ask for anew, and get again only if they have changed."""
+    """Files that browsers ask for again, and get again only if they have changed."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         """See StaticFiles."""

@@ -28,7 +28,7 @@ logger = logging.getLogger("nightlift")
 
 LOAD_TIMEOUT = 600.0  # seconds: TensorRT may build an engine
 BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before each attempt to start a process anew; then the device is given up. A model that could not be loaded
+"""Seconds before each attempt to restart a process; then the device is given up. A model that could not be loaded
 again is tried after the same times, and then after the last of them, for as long as the process lives."""
 
 

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol without a transport: REST and gRPC are two thin layers over this one plane.
+"""The Open Inference Protocol without a transport: REST and gRPC are two thin layers over this one data plane.
 
 Metadata, statistics and the repository's index are the protocol's own protobuf messages (gRPC sends them as they are,
 REST as their JSON); inference has small values of its own, whose tensors are NumPy arrays over the received bytes.

@@ -67,7 +67,7 @@ class InferenceRequest:
 
 @dataclass(frozen=True)
 class InferenceResponse:
-    """The answer to one call; `parameters` report on pictures that went through the enhancement plane."""
+    """The answer to one call; `parameters` report on pictures that went through the pipeline."""
 
     model: str
     version: int

@@ -1,4 +1,4 @@
-"""Inference messages of gRPC <-> the plane's values. Raw contents are used where they lie in the message."""
+"""Inference messages of gRPC <-> the data plane's values. Raw contents are used where they lie in the message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inference over REST: JSON, and binary tensors after it, <-> the plane's values.
+"""Inference over REST: JSON, and binary tensors after it, <-> the data plane's values.
 
 With the header `Inference-Header-Content-Length: n` the body is n bytes of JSON and then, in the order of the inputs,
 the bytes of every input that has the parameter `binary_data_size`. Answers are made the same way. With n = 0 the body

@@ -30,7 +30,7 @@ class ModelVersion:
 class ModelRepository:
     """`<root>/<model>/config.pbtxt` and `<root>/<model>/<version>/<file>`, as Triton lays them out.
 
-    The folder is read anew at every call, so that a model copied in while the service runs can be loaded.
+    The folder is read again at every call, so that a model copied in while the service runs can be loaded.
     """
 
     def __init__(self, root: Path) -> None:

@@ -17,7 +17,7 @@ Status = health_pb2.HealthCheckResponse
 WATCH_SECONDS = 0.25
 
 WATCHERS = 1000
-"""Streams of `Watch` at one time: they need no key, and each looks anew every `WATCH_SECONDS`."""
+"""Streams of `Watch` at one time: they need no key, and each looks again every `WATCH_SECONDS`."""
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):

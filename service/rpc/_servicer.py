@@ -1,4 +1,4 @@
-"""The protocol's service over gRPC: each call is one line over the plane.
+"""The protocol's service over gRPC: each call is one line over the data plane.
 
 What Triton's service has beyond that (shared memory, streams, trace and log settings) answers UNIMPLEMENTED, by
 `AdmissionInterceptor`.
@@ -19,7 +19,7 @@ from service.protocol.grpc_codec import read_request, write_response
 
 
 class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Serves one plane; errors leave as they are raised and are mapped by `AdmissionInterceptor`.
+    """Serves one data plane; errors leave as they are raised and are mapped by `AdmissionInterceptor`.
 
     Args:
         plane: what answers.

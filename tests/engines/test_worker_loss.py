@@ -40,7 +40,7 @@ async def test_killed_under_load(tmp_path: Path) -> None:
 
 
 def restarts(runtime: Runtime) -> float:
-    """How often the worker process was started anew."""
+    """How often the worker process was restarted."""
     name, labels = "nightlift_worker_restarts_total", {"device": "cpu"}
     return runtime.metrics.registry.get_sample_value(name, labels) or 0.0
 

@@ -84,7 +84,7 @@ def peak_mib(pid: int) -> float:
 
 
 def reset_peak(pid: int) -> None:
-    """Let the kernel measure anew."""
+    """Let the kernel measure again."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 

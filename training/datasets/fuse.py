@@ -37,7 +37,7 @@ QUALITY = 95
 
 
 def fuse(root: Path) -> int:
-    """Fuse every sequence of a folder and write the results beside it, anew; how many there are.
+    """Fuse every sequence of a folder and write the results beside it, again; how many there are.
 
     Args:
         root: the folder of shots; beside it `<folder>.scenes.csv` (`training.datasets.brackets`).

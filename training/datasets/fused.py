@@ -42,7 +42,7 @@ def fused(root: Path, split: str) -> list[Sample]:
     with (made / TABLE).open(newline="") as lines:
         for row in csv.DictReader(lines):
             if row["file"] not in shots:
-                raise FileNotFoundError(f"{made / TABLE} lists {row['file']}, which is not in {root}: fuse anew")
+                raise FileNotFoundError(f"{made / TABLE} lists {row['file']}, which is not in {root}: fuse again")
             shot = shots[row["file"]]
             if row["scene"] not in wanted:
                 continue

@@ -2,7 +2,7 @@
 
 Stage 1 (`drbn`) runs a three-scale unit four times. Each run sees the picture, the estimate before it, and adds the
 features before it; it predicts the bright picture at full, half and quarter scale, coarse to fine, so that the finer
-scales hold bands of detail. Stage 2 (`drbn_perceptual`) weighs these bands anew in every pixel, trained against
+scales hold bands of detail. Stage 2 (`drbn_perceptual`) weighs these bands again in every pixel, trained against
 photographs that people liked.
 
 Source: Yang et al., "From Fidelity to Perceptual Quality: A Semi-Supervised Approach for Low-Light Image

@@ -23,7 +23,7 @@ own), and its `step` is the procedure's readable text: compute losses, and hand 
 
 The trainer does the rest: devices, precision, optimisers, schedules, clipping, averaging, checkpoints. Everything
 that is a module or buffer of the objective is checkpointed with it. Random numbers in a step come from torch's
-global generator, which the trainer seeds anew for every step, so that a resumed run repeats exactly.
+global generator, which the trainer reseeds for every step, so that a resumed run repeats exactly.
 """
 
 from __future__ import annotations

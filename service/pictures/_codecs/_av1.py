@@ -46,7 +46,7 @@ def frame_pixels(pieces: Iterable[memoryview]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
-    """What a sequence header says that frame headers need: `None` is for what every frame chooses anew.
+    """What a sequence header says that frame headers need: `None` is for what every frame chooses again.
 
     Attributes:
         pixels: those of a frame without a size of its own.

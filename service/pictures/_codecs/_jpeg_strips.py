@@ -1,7 +1,7 @@
 """A large picture as JPEG, strip by strip on all cores.
 
 Each strip is compressed as a picture of its own, with the same tables. What follows its header is what libjpeg would
-write between two restart markers (ITU-T T.81, B.2.1 and E.1.4): there prediction starts anew, and bytes are full. So
+write between two restart markers (ITU-T T.81, B.2.1 and E.1.4): there prediction begins again, and bytes are full. So
 the strips' data, with markers in between, are the baseline JPEG of the whole, which every decoder reads.
 """
 

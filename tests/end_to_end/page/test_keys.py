@@ -139,4 +139,4 @@ def await_key(site: Server, key: str, status: int = 200) -> None:
         if httpx.get(f"{site.url}/models", headers={"Authorization": f"Bearer {key}"}).status_code == status:
             return
         time.sleep(0.05)
-    raise AssertionError("the service did not read its keys anew")
+    raise AssertionError("the service did not read its keys again")

@@ -83,7 +83,7 @@ async def test_the_last_model_takes_the_process_with_it(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_does_not_come_back_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And a reload by hand begins anew."""
+    """And a reload by hand starts over."""
     monkeypatch.setattr(supervisor, "BACKOFF", (0.0, 0.01))
     root = make_repository(tmp_path)
     async with serving(root) as service:

@@ -1,4 +1,5 @@
-"""What the plane decides by itself: when to give up, what goes on without its caller, and what stopping refuses."""
+"""What the data plane decides by itself: when to give up, what goes on without its caller, and what stopping
+refuses."""
 
 from __future__ import annotations
 

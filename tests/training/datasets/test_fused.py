@@ -97,7 +97,7 @@ def test_a_shot_that_was_fused_must_be_there_still(folder: Path) -> None:
     fuse(folder)
     table = folder.parent / "photos.scenes.csv"
     table.write_text("".join(line for line in table.read_text().splitlines(True) if not line.startswith("dim")))
-    with pytest.raises(FileNotFoundError, match=r"lists dim\.png, which is not in .*photos: fuse anew"):
+    with pytest.raises(FileNotFoundError, match=r"lists dim\.png, which is not in .*photos: fuse again"):
         find_samples("fused", folder)
 
 
