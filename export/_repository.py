@@ -10,7 +10,7 @@ from export._config import SUFFIX
 from export._parity import FULL_SIZE, SIZES, Parity, Run, measure, onnx_runner, torch_runner, torchscript_runner
 from export._pixel_model import PixelModel
 from export._records import MANIFEST, PARITY, SCORES, Record, parity_report, read_record, records, sha256
-from export._version import describe
+from export._version import write_descriptions
 from training import networks
 from training.checkpoints import WEIGHTS, build_network, load_checkpoint
 
@@ -42,7 +42,7 @@ def write_cards(repository: Path, models: Sequence[str] = (), scores: Path | Non
             (record.folder / SCORES).write_bytes(scores.read_bytes())
         chosen = [read_record(record.folder) for record in chosen]
     for record in chosen:
-        describe(record)
+        write_descriptions(record)
     return chosen
 
 
@@ -78,7 +78,7 @@ def remeasure(record: Record, sizes: Sequence[tuple[int, int]] = (*SIZES, FULL_S
     parity = measure(torch_runner(restored(record)), exported, sizes)
     parity.require(str(record.file))
     (record.folder / PARITY).write_text(parity_report(sha256(content), parity), encoding="utf-8")
-    describe(read_record(record.folder))
+    write_descriptions(read_record(record.folder))
     return parity
 
 

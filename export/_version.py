@@ -116,7 +116,7 @@ class BuiltVersion:
             unfinished.rename(self.folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        describe(read_record(self.folder))
+        write_descriptions(read_record(self.folder))
         return ExportedModel(self.folder / FILES[self.format], self.parity)
 
 
@@ -148,7 +148,7 @@ def build_versions(
     return built
 
 
-def describe(record: Record) -> None:
+def write_descriptions(record: Record) -> None:
     """Rewrite a model's config.pbtxt, card and NOTICE from its records and the hand-written part."""
     manifest, prose = record.manifest, family(record.manifest["family"])
     text = write_config(

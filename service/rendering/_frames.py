@@ -33,7 +33,7 @@ MOVED = 0.05
 """Mean change of all positions, each at most 1, from which a map is not taken over from one frame to another."""
 
 DARKNESS = 0.02
-"""Code value added to brightnesses before changes are put in relation to them; keeps black areas quiet."""
+"""Code value added to brightnesses before changes are put in relation to them; keeps black areas steady."""
 
 WINDOW = 9
 """Side in proxy pixels of the window over which changes are averaged, so that sensor noise does not count."""
@@ -116,9 +116,9 @@ def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArr
 
 def apply_effect(frame: Picture, effect: Effect, options: RenderOptions) -> NDArray[Any]:
     """Bring an effect to every pixel of a frame: uint8 or uint16 [H, W, 3], as the frame has."""
-    numbers = grade(options, effect.gate)
+    grading = grade(options, effect.gate)
     return (
         frame.pixels
-        if numbers.blend == 0
-        else apply_map(frame.pixels, effect.affine, numbers, effect.means).make_all()
+        if grading.blend == 0
+        else apply_map(frame.pixels, effect.affine, grading, effect.means).make_all()
     )

@@ -122,13 +122,13 @@ def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOp
     """
     picture, plan = prepared.picture, prepared.plan
     before, gate = light_and_gate(prepared.view)
-    numbers = grade(options, gate if options.gate else 1.0)
-    if numbers.blend == 0:
+    grading = grade(options, gate if options.gate else 1.0)
+    if grading.blend == 0:
         return Rendering(picture, gate, before, plan.label)
     if plan.through_map:
-        rows = apply_map(picture.pixels, affine_map(prepared, outputs), numbers, prepared.means)
+        rows = apply_map(picture.pixels, affine_map(prepared, outputs), grading, prepared.means)
     else:
-        rows = blend(picture.pixels, _enhanced_codes(prepared, outputs), numbers)
+        rows = blend(picture.pixels, _enhanced_codes(prepared, outputs), grading)
     return Rendering(replace(picture, pixels=rows.pixels), gate, before, plan.label, rows)
 
 

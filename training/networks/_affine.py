@@ -120,7 +120,8 @@ def _for_cells(light_terms: Tensor, texture: Tensor, cell: float) -> Tensor:
 def _for_noise(
     matrix: Tensor, coefficients: Tensor, image: Tensor, weights: tuple[float, float, float] = BT601
 ) -> Tensor:
-    """T, [N, 9, h, w], of a map of 16 coefficients: where the picture is quiet, texture gets the gains of light.
+    """T, [N, 9, h, w], of a map of 16 coefficients: where the picture shows no noise, texture gets the gains of
+    light.
 
     And its luminance the sixteenth times that: colours need no emphasis, and their noise shows first.
     """

@@ -1,7 +1,7 @@
 """Training with the renderer in the loop: a map is made from the small picture, and judged on the large one.
 
 The network sees the proxy only. Its map is stretched over the picture and applied, as the service does, and all
-losses are taken there: what the map does to noise and edges that the proxy does not show is part of the lesson.
+losses are taken there: what the map does to noise and edges that the proxy does not show is part of what is learned.
 
 How bright a photo should be is not written in the dark one: LOL's references vary in exposure for reasons that the
 picture does not show. So half of the weight goes to the difference after both have the same mean brightness.

@@ -32,12 +32,12 @@ KERNEL(measure_noise)
                 load(pixels, deep, at + width, count, &line);
                 load(pixels, deep, at + 2 * width, count, &below);
                 for (int64_t x = 0; x < count; x++) {
-                    float bend[3];
+                    float second_difference[3];
                     for (int c = 0; c < 3; c++)
-                        bend[c] = above.channel[c][x] - 2 * line.channel[c][x] + below.channel[c][x];
-                    grey[x] = bend[0] + bend[1] + bend[2];
-                    red_green[x] = bend[0] - bend[1];
-                    blue_green[x] = bend[2] - bend[1];
+                        second_difference[c] = above.channel[c][x] - 2 * line.channel[c][x] + below.channel[c][x];
+                    grey[x] = second_difference[0] + second_difference[1] + second_difference[2];
+                    red_green[x] = second_difference[0] - second_difference[1];
+                    blue_green[x] = second_difference[2] - second_difference[1];
                 }
                 if (step == 1) {
                     for (int64_t x = 0; x < places; x++) {

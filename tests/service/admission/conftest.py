@@ -24,7 +24,7 @@ ORIGIN = "https://app.example"
 
 
 @dataclass
-class Guarded:
+class ServiceWithKeys:
     """A service with keys, and the keys by name."""
 
     server: Server
@@ -39,7 +39,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def guarded(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def guarded(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceWithKeys]:
     """A service with a key of every scope, `slow` that may call three times and then every 1000 s, and `small`
     and `raw` that may send half a `PICTURE` a minute."""
     folder = tmp_path_factory.mktemp("guarded")
@@ -58,7 +58,7 @@ def guarded(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         cors_origins=ORIGIN,
         max_body_bytes=1_000_000,
     ) as server:
-        yield Guarded(server, file, keys)
+        yield ServiceWithKeys(server, file, keys)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from service.admission import Scope, add_key, revoke_key
 from service.rpc._interceptor import scope_needed
-from tests.service.admission.conftest import PICTURE, Guarded, bearer, call
+from tests.service.admission.conftest import PICTURE, ServiceWithKeys, bearer, call
 
 TRANSPORTS = ("http", "grpc")
 MISSING = {"http": 401, "grpc": "UNAUTHENTICATED"}
@@ -27,14 +27,14 @@ FINE = {"http": 200, "grpc": "OK"}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_good_key_is_let_in_however_the_scheme_is_written(guarded: Guarded, transport: str) -> None:
+def test_a_good_key_is_let_in_however_the_scheme_is_written(guarded: ServiceWithKeys, transport: str) -> None:
     key = guarded.keys["enhance"]
     for value in (f"Bearer {key}", f"bearer  {key}"):
         assert call(transport, guarded.server, {"authorization": value}).code == FINE[transport]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_without_a_good_key_nobody_is(guarded: Guarded, transport: str) -> None:
+def test_without_a_good_key_nobody_is(guarded: ServiceWithKeys, transport: str) -> None:
     key = guarded.keys["enhance"]
     for value in (None, "", "Bearer", f"Basic {key}", key, f"Bearer {key[:-1]}", f"Bearer {key} {key}"):
         outcome = call(transport, guarded.server, {} if value is None else {"authorization": value})
@@ -44,14 +44,14 @@ def test_without_a_good_key_nobody_is(guarded: Guarded, transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_the_scope_counts(guarded: Guarded, transport: str) -> None:
+def test_the_scope_counts(guarded: ServiceWithKeys, transport: str) -> None:
     outcome = call(transport, guarded.server, bearer(guarded.keys["admin"]))
     assert outcome.code == FORBIDDEN[transport]
     assert outcome.detail == "this needs a key with the scope 'enhance'; the key's scopes are: admin"
 
 
 @pytest.mark.parametrize(("name", "status"), [(None, 401), ("enhance", 403), ("metrics", 403), ("admin", 200)])
-def test_models_are_changed_by_administrators_alone(guarded: Guarded, name: str | None, status: int) -> None:
+def test_models_are_changed_by_administrators_alone(guarded: ServiceWithKeys, name: str | None, status: int) -> None:
     headers = bearer(guarded.keys[name]) if name else {}
     for change in ("load", "unload"):
         response = httpx.post(f"{guarded.server.url}/v2/repository/models/changing/{change}", headers=headers)
@@ -67,7 +67,7 @@ def test_models_are_changed_by_administrators_alone(guarded: Guarded, name: str 
     assert code == {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 200: "OK"}[status]
 
 
-def test_probes_page_and_documentation_stay_open(guarded: Guarded) -> None:
+def test_probes_page_and_documentation_stay_open(guarded: ServiceWithKeys) -> None:
     for path in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json"):
         assert httpx.get(guarded.server.url + path).status_code == 200, path
     for path in ("/static/style.css", "/static/scripts/app.js", "/problems/unauthenticated"):
@@ -76,7 +76,7 @@ def test_probes_page_and_documentation_stay_open(guarded: Guarded) -> None:
         assert httpx.get(guarded.server.url + path).status_code == 401, path
 
 
-def test_the_description_says_what_needs_a_key(guarded: Guarded) -> None:
+def test_the_description_says_what_needs_a_key(guarded: ServiceWithKeys) -> None:
     description = httpx.get(f"{guarded.server.url}/openapi.json").json()
     scheme = description["components"]["securitySchemes"]["key"]
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
@@ -86,7 +86,7 @@ def test_the_description_says_what_needs_a_key(guarded: Guarded) -> None:
             assert operation.get("security") == ([{"key": []}] if refused else None), (method, path)
 
 
-def test_of_grpc_health_liveness_and_reflection_stay_open(guarded: Guarded) -> None:
+def test_of_grpc_health_liveness_and_reflection_stay_open(guarded: ServiceWithKeys) -> None:
     with grpc.insecure_channel(guarded.server.grpc) as channel:
         health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         assert health.status == health_pb2.HealthCheckResponse.SERVING
@@ -108,7 +108,7 @@ def test_every_method_of_the_service_needs_what_it_should() -> None:
     assert scope_needed("/another.Service/Method") is Scope.ENHANCE
 
 
-def test_metrics_need_their_own_scope_and_tell_keys_by_name(guarded: Guarded) -> None:
+def test_metrics_need_their_own_scope_and_tell_keys_by_name(guarded: ServiceWithKeys) -> None:
     url = f"{guarded.server.url}/metrics"
     assert httpx.get(url).status_code == 401
     assert httpx.get(url, headers=bearer(guarded.keys["enhance"])).status_code == 403
@@ -132,7 +132,7 @@ def test_metrics_need_their_own_scope_and_tell_keys_by_name(guarded: Guarded) ->
     assert refused[0] >= 1
 
 
-def test_refusals_say_what_to_do(guarded: Guarded) -> None:
+def test_refusals_say_what_to_do(guarded: ServiceWithKeys) -> None:
     response = httpx.post(f"{guarded.server.url}/enhance", content=PICTURE)
     assert response.headers["www-authenticate"] == 'Bearer realm="nightlift"'
     assert response.headers["content-type"] == "application/problem+json"
@@ -140,7 +140,7 @@ def test_refusals_say_what_to_do(guarded: Guarded) -> None:
     assert httpx.get(f"{guarded.server.url}/v2/models/brighten").json().keys() == {"error"}
 
 
-def test_http_refuses_before_the_body_is_there(guarded: Guarded) -> None:
+def test_http_refuses_before_the_body_is_there(guarded: ServiceWithKeys) -> None:
     with socket.create_connection(("127.0.0.1", guarded.server.port), timeout=10) as client:
         head = "POST /enhance HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\nExpect: 100-continue\r\n\r\n"
         client.sendall(head.encode())
@@ -152,7 +152,7 @@ def test_http_refuses_before_the_body_is_there(guarded: Guarded) -> None:
     assert time.monotonic() - started < 2
 
 
-def test_grpc_refuses_before_the_message_is_there(guarded: Guarded) -> None:
+def test_grpc_refuses_before_the_message_is_there(guarded: ServiceWithKeys) -> None:
     """The client never sends its message: a server that waited for it would not answer."""
     with grpc.insecure_channel(guarded.server.grpc) as channel:
         infer = channel.stream_unary(
@@ -172,7 +172,7 @@ def test_grpc_refuses_before_the_message_is_there(guarded: Guarded) -> None:
     assert time.monotonic() - started < 2.5
 
 
-def test_grpc_calls_without_a_message_or_with_too_long_a_one_are_refused(guarded: Guarded) -> None:
+def test_grpc_calls_without_a_message_or_with_too_long_a_one_are_refused(guarded: ServiceWithKeys) -> None:
     metadata = tuple(bearer(guarded.keys["enhance"]).items())
     with grpc.insecure_channel(guarded.server.grpc) as channel:
         infer = channel.stream_unary(
@@ -191,14 +191,16 @@ def test_grpc_calls_without_a_message_or_with_too_long_a_one_are_refused(guarded
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_running_service_learns_of_new_keys_and_forgets_revoked_ones(guarded: Guarded, transport: str) -> None:
+def test_a_running_service_learns_of_new_keys_and_forgets_revoked_ones(
+    guarded: ServiceWithKeys, transport: str
+) -> None:
     headers = bearer(add_key(guarded.file, "passing", frozenset({Scope.ENHANCE})))
     wait_for(FINE[transport], transport, guarded, headers)
     revoke_key(guarded.file, "passing")
     wait_for(MISSING[transport], transport, guarded, headers)
 
 
-def test_nothing_of_a_key_is_logged(guarded: Guarded) -> None:
+def test_nothing_of_a_key_is_logged(guarded: ServiceWithKeys) -> None:
     call("http", guarded.server, bearer(guarded.keys["enhance"]))
     load = f"{guarded.server.url}/v2/repository/models/changing/load"
     assert httpx.post(load, headers=bearer(guarded.keys["admin"])).status_code == 200
@@ -208,7 +210,7 @@ def test_nothing_of_a_key_is_logged(guarded: Guarded) -> None:
     assert guarded.keys["enhance"] not in json.dumps(httpx.get(f"{guarded.server.url}/openapi.json").json())
 
 
-def wait_for(code: int | str, transport: str, guarded: Guarded, headers: dict[str, str]) -> None:
+def wait_for(code: int | str, transport: str, guarded: ServiceWithKeys, headers: dict[str, str]) -> None:
     end = time.monotonic() + 5
     while call(transport, guarded.server, headers).code != code:
         assert time.monotonic() < end

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.servers import Server, serving
-from tests.service.admission.conftest import HALF_A_PICTURE, Guarded, bearer, call
+from tests.service.admission.conftest import HALF_A_PICTURE, ServiceWithKeys, bearer, call
 from tests.service.conftest import metric
 
 TRANSPORTS = ("http", "grpc")
@@ -33,7 +33,7 @@ def limited(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
-def test_a_key_has_its_burst_on_both_transports_together(guarded: Guarded) -> None:
+def test_a_key_has_its_burst_on_both_transports_together(guarded: ServiceWithKeys) -> None:
     headers = bearer(guarded.keys["slow"])
     outcomes = [call(transport, guarded.server, headers) for transport in ("http", "grpc", "http", "http", "grpc")]
     assert [outcome.code for outcome in outcomes] == [200, "OK", 200, 429, "RESOURCE_EXHAUSTED"]
@@ -44,7 +44,7 @@ def test_a_key_has_its_burst_on_both_transports_together(guarded: Guarded) -> No
     assert call("http", guarded.server, bearer(guarded.keys["enhance"])).code == 200
 
 
-def test_pixels_are_charged_in_full_and_the_debt_is_waited_for(guarded: Guarded) -> None:
+def test_pixels_are_charged_in_full_and_the_debt_is_waited_for(guarded: ServiceWithKeys) -> None:
     """The first picture is twice what a minute brings, so another one's turn comes in a minute."""
     headers = bearer(guarded.keys["small"])
     assert call("grpc", guarded.server, headers).code == "OK"
@@ -56,7 +56,7 @@ def test_pixels_are_charged_in_full_and_the_debt_is_waited_for(guarded: Guarded)
         assert 40 <= outcome.retry_after <= 61
 
 
-def test_raw_pixels_are_charged_too(guarded: Guarded) -> None:
+def test_raw_pixels_are_charged_too(guarded: ServiceWithKeys) -> None:
     shape = (1, 100, 100, 3)
     body = {"inputs": [{"name": "image", "datatype": "UINT8", "shape": shape, "data": [0] * math.prod(shape)}]}
     url, headers = f"{guarded.server.url}/v2/models/brighten/infer", bearer(guarded.keys["raw"])

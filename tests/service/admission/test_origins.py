@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.servers import Server
-from tests.service.admission.conftest import ORIGIN, PICTURE, Guarded, bearer
+from tests.service.admission.conftest import ORIGIN, PICTURE, ServiceWithKeys, bearer
 
 FOREIGN = "https://evil.example"
 
@@ -18,7 +18,7 @@ def preflight(
     return httpx.options(f"{url}/enhance", headers=asked)
 
 
-def test_a_listed_origin_may_ask_and_read(guarded: Guarded) -> None:
+def test_a_listed_origin_may_ask_and_read(guarded: ServiceWithKeys) -> None:
     asked = preflight(guarded.server.url, ORIGIN)
     assert asked.status_code == 200
     assert asked.headers["access-control-allow-origin"] == ORIGIN
@@ -36,7 +36,7 @@ def test_a_listed_origin_may_ask_and_read(guarded: Guarded) -> None:
     assert {name.strip() for name in answer.headers["vary"].split(",")} == {"Accept", "Origin"}
 
 
-def test_refusals_can_be_read_by_it_too(guarded: Guarded) -> None:
+def test_refusals_can_be_read_by_it_too(guarded: ServiceWithKeys) -> None:
     for path, status in (("/enhance", 401), ("/nothing", 401), ("/livez", 405)):
         answer = httpx.post(guarded.server.url + path, content=PICTURE, headers={"Origin": ORIGIN})
         assert answer.status_code == status
@@ -44,7 +44,7 @@ def test_refusals_can_be_read_by_it_too(guarded: Guarded) -> None:
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null", f"{ORIGIN}.evil.example", ORIGIN.replace("https", "http")])
-def test_others_may_not(guarded: Guarded, origin: str) -> None:
+def test_others_may_not(guarded: ServiceWithKeys, origin: str) -> None:
     asked = preflight(guarded.server.url, origin)
     assert asked.status_code == 400
     assert "access-control-allow-origin" not in asked.headers
@@ -53,7 +53,7 @@ def test_others_may_not(guarded: Guarded, origin: str) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_methods_and_headers_beyond_the_api_are_refused(guarded: Guarded) -> None:
+def test_methods_and_headers_beyond_the_api_are_refused(guarded: ServiceWithKeys) -> None:
     assert preflight(guarded.server.url, ORIGIN, method="DELETE").status_code == 400
     assert preflight(guarded.server.url, ORIGIN, headers="x-other").status_code == 400
 
@@ -79,12 +79,12 @@ def test_foreign_pages_change_no_models_where_there_are_no_keys(
         assert httpx.post(url, headers=headers).status_code == status
 
 
-def test_with_keys_a_page_gains_nothing_by_a_name_and_every_name_is_taken(guarded: Guarded) -> None:
+def test_with_keys_a_page_gains_nothing_by_a_name_and_every_name_is_taken(guarded: ServiceWithKeys) -> None:
     assert httpx.get(f"{guarded.server.url}/livez", headers={"Host": "photos.example"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/metrics%0a", "/metrics%00", "/livez%0a"])
-def test_a_line_end_opens_no_path(guarded: Guarded, path: str) -> None:
+def test_a_line_end_opens_no_path(guarded: ServiceWithKeys, path: str) -> None:
     """A route's pattern would match, and a comparison of texts would not."""
     answer = httpx.get(guarded.server.url + path, headers=bearer(guarded.keys["enhance"]))
     assert answer.status_code == 400

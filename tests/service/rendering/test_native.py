@@ -41,14 +41,14 @@ def render_many() -> list[NDArray[Any]]:
                     view = shrink(Picture(pixels, PictureFormat.PNG, alpha), shape)
                     results += [view.colour, view.weight, np.array(mean_light(view.colour, view.weight, 0.1, 0.3))]
             for gamma in (1.0, 1.3):
-                numbers = grade(RenderOptions(gamma=gamma, strength=0.9, protect=0.5), gate=1.0)
+                grading = grade(RenderOptions(gamma=gamma, strength=0.9, protect=0.5), gate=1.0)
                 for terms in (2, 4, 5, *([6] if min(height, width) >= 3 else [])):
                     for rows, columns in ((1, 1), (1, 3), (7, 9), (40, 64)):
                         affine = AffineMap(random.random((terms, rows, columns, 3), np.float32))
                         means = random.random((14, 18, 3), np.float32)
-                        results.append(apply_map(pixels, affine, numbers, means).make_all())
+                        results.append(apply_map(pixels, affine, grading, means).make_all())
                 if dtype == np.uint8:
-                    results.append(blend(pixels, 255 - pixels, numbers).make_all())
+                    results.append(blend(pixels, 255 - pixels, grading).make_all())
             if min(height, width) >= 3:
                 results.append(noise_free_mask(pixels // 32, random.random((16, 24), np.float32)))
                 results.append(noise_free_mask(pixels // 32, random.random((3, 3), np.float32)))
