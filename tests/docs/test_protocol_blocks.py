@@ -44,7 +44,7 @@ def example(document: Path, language: str, sign: str, server: Server) -> str:
     [
         (PROTOCOL, "import tritonclient", "bright.webp"),
         (README, "import tritonclient", "bright.jpg"),
-        (README, "from nightlift.client", "bright.jpg"),
+        (README, "from nightlift import Client", "bright.jpg"),
     ],
 )
 def test_python_examples(server: Server, folder: Path, document: Path, sign: str, answer: str) -> None:

@@ -149,7 +149,7 @@ def test_a_playlist_grows_until_ctrl_c_and_is_whole_then(repository: Path, clip:
 def test_a_camera_that_does_not_answer_is_said(repository: Path, clip: Path, tmp_path: Path) -> None:
     outcome = nightlift("video", f"rtsp://127.0.0.1:{free_port()}/night", tmp_path / "out.mp4", repository=repository)
     assert outcome.returncode == 2
-    assert b"is no video" in outcome.stderr
+    assert b"is not a video" in outcome.stderr
     assert b"Connection refused" in outcome.stderr
     assert not list(tmp_path.iterdir())
 
@@ -164,5 +164,5 @@ def test_nothing_on_stdin_is_no_video(repository: Path, clip: Path, tmp_path: Pa
         check=False,
     )
     assert outcome.returncode == 2
-    assert b"- is no video" in outcome.stderr
+    assert b"- is not a video" in outcome.stderr
     assert not os.listdir(tmp_path)

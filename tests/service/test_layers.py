@@ -10,7 +10,8 @@ import service
 
 ROOT = Path(service.__file__).parent
 LAYERS = (
-    {"contract", "limits", "memory", "page", "places", "file_watcher"},
+    {"limits", "locations", "memory", "page", "file_watcher"},
+    {"contract"},
     {"errors", "settings"},
     {"cores", "telemetry", "tls", "repository"},
     {"admission", "pictures"},
