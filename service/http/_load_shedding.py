@@ -29,7 +29,7 @@ MAX_DISCARDED_BYTES = 1 << 20
 """Bodies up to this size are taken and thrown away; the application refuses larger ones, and closes."""
 
 COALESCE_SECONDS = 0.02
-"""While requests are refused, what connections send is handled together, every so many seconds."""
+"""While requests are refused, others are handled together, every so many seconds; probes are handled at once."""
 
 CACHED = 256
 """URLs, and answers to them, that are remembered."""

@@ -115,7 +115,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return  # what comes behind a request that closes its connection is not looked at
         self._unset_keepalive_if_required()
-        if not self.coalescer.postpone(self.transport, partial(self._handle, data)):
+        if not (data.startswith(b"POST ") and self.coalescer.postpone(self.transport, partial(self._handle, data))):
             self._handle(data)
 
     def _handle(self, data: bytes) -> None:
