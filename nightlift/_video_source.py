@@ -93,7 +93,7 @@ class Source:
             raise ValueError(f"{self.name} does not answer within {PATIENCE} s") from None
 
     def arguments(self) -> list[str]:
-        """What ffmpeg is told of it."""
+        """The arguments by which ffmpeg opens it."""
         if self.name == STDIN:
             return ["-i", "pipe:0"]
         # Cameras drop packets of UDP where there is more than a trickle.

@@ -14,13 +14,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
 from service.admission import caller_of
 from service.errors import NightliftError, QueueFull
 from service.http._admission import PictureTarget, picture_target
-from service.http._middleware import HEADERS
-from service.http._problems import problem_response
+from service.http._problems import problem_bytes
 from service.http._timeouts import parse_timeout
 from service.runtime import Phase, Runtime
 from service.telemetry import recorded
@@ -156,7 +153,4 @@ def _told(detail: str, retry_after: float, path: str) -> tuple[bytes, bytes]:
     """Status line and headers but the last ones, and the body, of what the application would answer."""
     error = QueueFull(detail)
     error.retry_after = retry_after
-    response = problem_response(error, path)
-    own = ((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
-    lines = (name + b": " + value + b"\r\n" for name, value in (*response.raw_headers, *own))
-    return STATUS_LINE[int(error.status)] + b"".join(lines), bytes(response.body)
+    return problem_bytes(error, path)

@@ -12,8 +12,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.errors import InvalidParameter, NightliftError
+from service.http._middleware import HEADERS
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
@@ -38,6 +40,14 @@ def problem_response(error: NightliftError, instance: str) -> Response:
         return JSONResponse({"error": error.detail}, int(error.status), headers)
     document = _document(f"/problems/{error.slug}", error.title, int(error.status), error.detail, instance)
     return JSONResponse({**document, **error.extensions}, int(error.status), headers, MEDIA_TYPE)
+
+
+def problem_bytes(error: NightliftError, instance: str) -> tuple[bytes, bytes]:
+    """The same answer in bytes, where no application makes it: status line and headers with their line ends; body."""
+    response = problem_response(error, instance)
+    own = ((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
+    lines = (name + b": " + value + b"\r\n" for name, value in (*response.raw_headers, *own))
+    return STATUS_LINE[int(error.status)] + b"".join(lines), bytes(response.body)
 
 
 def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:

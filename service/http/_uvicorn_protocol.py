@@ -14,15 +14,14 @@ from typing import Any
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.admission import AnswerLimiter
 from service.errors import MalformedRequest
 from service.http._answers import EXTENSION, UnreadAnswers
 from service.http._body_limit import DISCARD_SECONDS
 from service.http._load_shedding import LoadShedder, ReadCoalescer, Refusal
-from service.http._middleware import HEADERS
-from service.http._problems import problem_response
+from service.http._problems import problem_bytes
 
 HEAD_BYTES = 64 * 1024
 
@@ -202,11 +201,8 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.disconnected = True  # this is its answer
         error = MalformedRequest(self._refusal or self._excess() or "these bytes are no request in HTTP/1.1")
         path = unquote(self.url[:URL_BYTES].decode("latin-1").partition("?")[0])
-        response = problem_response(error, path)
-        own = ((name.lower().encode(), value.encode()) for name, value in {**HEADERS, "Connection": "close"}.items())
-        headers = (*response.raw_headers, *own, *self.server_state.default_headers)
-        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + bytes(response.body))
+        head, body = problem_bytes(error, path)
+        self._write(head, body, keep_alive=False)
         if self._unread is not None:
             self._unread.watch()
         self.transport.close()
@@ -238,13 +234,16 @@ class BoundedProtocol(HttpToolsProtocol):
         timer.cancel()
         refusal.response_complete = True
         keep_alive = refusal.keep_alive and self.loop.time() < timer.when()
-        lines = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
-        close = b"" if keep_alive else b"connection: close\r\n"
-        self.transport.write(b"".join((refusal.head, lines, close, b"\r\n", refusal.body)))
+        self._write(refusal.head, refusal.body, keep_alive)
         if keep_alive:
             self.on_response_complete()
         else:
             self.transport.close()
+
+    def _write(self, head: bytes, body: bytes, keep_alive: bool) -> None:
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
+        close = b"" if keep_alive else b"connection: close\r\n"
+        self.transport.write(b"".join((head, lines, close, b"\r\n", body)))
 
     def _expect_head(self) -> None:
         self._end_head()

@@ -55,7 +55,7 @@ def test_asynchronous_client_answers_many_at_once(server: Server, tmp_path: Path
 
 def test_refusals_raise_with_the_problem(server: Server) -> None:
     with Client(server.url) as client, pytest.raises(ServiceError, match="text, not a picture") as caught:
-        client.enhance(b"this is no picture at all")
+        client.enhance(b"this is not a picture")
     assert caught.value.status == 400
     assert caught.value.slug == "unreadable-picture"
 

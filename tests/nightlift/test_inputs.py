@@ -179,7 +179,7 @@ def test_pictures_are_enhanced_without_a_server(tmp_path: Path, path: Path) -> N
 
 def test_refusals_without_a_server_are_those_of_a_service() -> None:
     with pytest.raises(ServiceError) as caught:
-        enhance(b"this is no picture at all")
+        enhance(b"this is not a picture")
     assert (caught.value.status, caught.value.slug) == (400, "unreadable-picture")
     with pytest.raises(ValueError, match="model 'nobody' not found"):
         enhance(PICTURE, model="nobody")

@@ -219,9 +219,7 @@ def test_a_machine_without_ffmpeg_is_told_so(repository: Path, clip: Path, tmp_p
     assert b"videos need ffprobe, which is not installed" in outcome.stderr
 
 
-@pytest.mark.parametrize(
-    ("seconds", "rate", "share"), [(0, 25, 1.0), (0.5, 25, 0.0769), (1.0, 50, 0.0198)]
-)
+@pytest.mark.parametrize(("seconds", "rate", "share"), [(0, 25, 1.0), (0.5, 25, 0.0769), (1.0, 50, 0.0198)])
 def test_share_of_new_frames(seconds: float, rate: float, share: float) -> None:
     assert share_of_new(seconds, rate) == pytest.approx(share, abs=1e-4)
 

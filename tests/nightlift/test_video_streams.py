@@ -1,4 +1,4 @@
-"""`nightlift video` where there is no file: stdin and stdout, HTTP, a camera by RTSP, a playlist that grows."""
+"""`nightlift video` with streams instead of files: stdin and stdout, HTTP, an RTSP camera, a growing playlist."""
 
 from __future__ import annotations
 
