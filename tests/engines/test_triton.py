@@ -11,7 +11,7 @@ import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
 from service.errors import EngineUnavailable
-from service.inference import ENHANCED, Fault, Models
+from service.inference import ENHANCED, IMAGE, Fault, Models
 from service.inference._triton import POLL_SECONDS, POLL_TIMEOUT
 from service.repository import ModelRepository
 from service.settings import Settings
@@ -74,10 +74,10 @@ async def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: P
         labels = {"device": "remote", "kind": Fault.UNREACHABLE}
         assert metrics.registry.get_sample_value("nightlift_device_faults_total", labels) == 0
         with pytest.raises(EngineUnavailable, match="'brighten'"):
-            await models.get("brighten").queue.submit(picture(1), WANTED)
+            await models.get("brighten").queue.submit({IMAGE: picture(1)}, WANTED)
         server.start()
         await eventually(lambda: models.ready(["brighten"]), 40)
-        outcome = await models.get("brighten").queue.submit(picture(1), WANTED)
+        outcome = await models.get("brighten").queue.submit({IMAGE: picture(1)}, WANTED)
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
         info = models.get("brighten").engine.info
         assert (info.engine, info.device, info.placement) == ("triton", "remote", "server")
@@ -101,12 +101,12 @@ async def test_a_model_that_still_loads_is_served_as_soon_as_it_has(tmp_path: Pa
             await eventually(lambda: "loading: brighten" in server.log.read_text(), 20)
             for _ in range(3):
                 with pytest.raises(EngineUnavailable, match="'brighten'"):
-                    await models.get("brighten").queue.submit(picture(1), WANTED)
+                    await models.get("brighten").queue.submit({IMAGE: picture(1)}, WANTED)
             assert not loading.done()
             assert not models.ready(["brighten"])
             await loading
         await eventually(lambda: models.ready(["brighten"]), 2)
-        outcome = await models.get("brighten").queue.submit(picture(1), WANTED)
+        outcome = await models.get("brighten").queue.submit({IMAGE: picture(1)}, WANTED)
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
         await models.close()
 
@@ -122,7 +122,7 @@ async def test_a_busy_server_is_waited_for_and_a_silent_one_is_not(small_triton:
         seen.append(models.ready(["brighten"]))
         await asyncio.sleep(0.02)
     assert all(seen)
-    outcome = await queue.submit(picture(1), WANTED)
+    outcome = await queue.submit({IMAGE: picture(1)}, WANTED)
     np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
     held = asyncio.create_task(asyncio.to_thread(server.suspend, 3 * (POLL_TIMEOUT + POLL_SECONDS)))
     await eventually(lambda: not models.ready(["brighten"]), 2.5 * (POLL_TIMEOUT + POLL_SECONDS))
@@ -136,7 +136,7 @@ async def test_batches_cross_the_wire_together(small_triton: Small) -> None:
     models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
     await models.load("brighten")
     queue = models.get("brighten").queue
-    outcomes = await asyncio.gather(*(queue.submit(picture(value), WANTED) for value in range(20)))
+    outcomes = await asyncio.gather(*(queue.submit({IMAGE: picture(value)}, WANTED) for value in range(20)))
     for value, outcome in enumerate(outcomes):
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(value)))
     assert max(outcome.batch for outcome in outcomes) > 4

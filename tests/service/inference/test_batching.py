@@ -6,9 +6,9 @@ import pytest
 
 from service.inference import BatchPolicy, Bucket, ClosedBy, Cut, Wait, Waiting, decide
 
-SMALL: Bucket = (10, 10, ("enhanced",))
-WIDE: Bucket = (10, 20, ("enhanced",))
-AFFINE: Bucket = (10, 10, ("affine",))
+SMALL = Bucket.of_picture(10, 10, "enhanced")
+WIDE = Bucket.of_picture(10, 20, "enhanced")
+AFFINE = Bucket.of_picture(10, 10, "affine")
 POLICY = BatchPolicy(max_count=4, max_pixels=450, max_delay=0.05)
 NOW = 100.0
 

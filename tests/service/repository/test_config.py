@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from service.repository import ConfigError, ModelConfig, SpatialScope, WarmupSample, read_config
+from service.repository import ConfigError, ModelConfig, SpatialScope, WarmupSample, WarmupTensor, read_config
 
 MINIMAL = """
 platform: "onnxruntime_onnx"
@@ -102,7 +102,10 @@ def test_everything_that_is_honoured(read: Read) -> None:
     assert config.graph_level == 1
     assert config.cuda_graphs
     assert config.accelerators == {"tensorrt": {"precision_mode": "FP16"}}
-    assert config.warmup == (WarmupSample(4, 48, 64, True, 3), WarmupSample(1, 16, 24, False, 1))
+    assert config.warmup == (
+        WarmupSample((WarmupTensor("image", (4, 48, 64, 3), random=True),), 3),
+        WarmupSample((WarmupTensor("image", (1, 16, 24, 3), random=False),), 1),
+    )
     assert config.parameters["intra_op_thread_count"] == "3"
     traits = config.traits
     assert (traits.family, traits.spatial_scope, traits.halo, traits.multiple) == ("night", "local", 8, 4)
@@ -210,7 +213,7 @@ REFUSED = {
         "input_data_file"
     ),
     MINIMAL + 'model_warmup { name: "w" inputs { key: "image" value { dims: [ 8 ] zero_data: true } } }': (
-        "height, width, 3"
+        "input 'image' has dims [8]; [-1, -1, 3] are declared"
     ),
     MINIMAL + 'parameters { key: "nightlift.halo" value { string_value: "wide" } }': "nightlift.halo is 'wide'",
     MINIMAL + 'parameters { key: "nightlift.scores" value { string_value: "{psnr: 18}" } }': "nightlift.scores",
