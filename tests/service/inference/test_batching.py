@@ -40,7 +40,7 @@ TABLE = {
     "what is too much stays": (waiting(*[SMALL] * 6), {}, POLICY, Cut((0, 1, 2, 3), ClosedBy.FULL)),
     "pixels bound a batch": (waiting(*[WIDE] * 3), {WIDE: 1}, POLICY, Cut((0, 1), ClosedBy.PIXELS)),
     "one picture alone is let through": (
-        waiting((50, 50, ("enhanced",))),
+        waiting(Bucket.of_picture(50, 50, "enhanced")),
         {},
         POLICY,
         Cut((0,), ClosedBy.IDLE),
