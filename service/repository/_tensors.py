@@ -177,9 +177,9 @@ def _own_tensor_refusals(proto: Any) -> Iterator[str]:
             if _datatype(tensor.data_type) not in NUMBERS:
                 yield f"{kind} {tensor.name!r} has no numbers; allowed are {', '.join(NUMBERS)}"
             dims = list(tensor.dims)
-            if not (dims or batch) or len(dims) + batch > MAX_RANK or any(dim < 1 and dim != -1 for dim in dims):
-                most = f"{1 - batch} to {MAX_RANK - batch}"
-                yield f"{kind} {tensor.name!r} has dims {dims}; there must be {most}, each positive or -1"
+            most = MAX_RANK - batch
+            if not 1 <= len(dims) <= most or any(dim < 1 and dim != -1 for dim in dims):
+                yield f"{kind} {tensor.name!r} has dims {dims}; there must be 1 to {most}, each positive or -1"
     if any(tensor.optional or tensor.is_shape_tensor for tensor in proto.input):
         yield "optional inputs and shape tensors are not supported; every request brings all inputs"
     if any(tensor.format == pb.ModelInput.FORMAT_NCHW for tensor in proto.input):

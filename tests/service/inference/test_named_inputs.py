@@ -19,12 +19,18 @@ from service.inference._onnx_cuda import BoundShape, BufferSpec
 from service.inference._worker import Placed
 from service.repository import ConfigError, ModelRepository
 from tests.service.inference.children import serving
+from tests.service.inference.graphs import HUGE
 from tests.service.inference.lines import Line
 from tests.settling import settle
 from tests.tensor_models import Arrays, assert_answers, made_inputs, make_tensor_model, warmup_of
 
 KINDS = ("mapper", "restorer")
 OUTPUTS = {"mapper": ("affine", "brightness"), "restorer": ("restored",)}
+
+
+def save(graph: str, root: Path, name: str) -> None:
+    """Put another graph into a model's folder."""
+    onnx.save(onnx.parser.parse_model(graph), root / name / "1" / "model.onnx")
 
 
 @pytest.mark.parametrize("scripted", [False, True])
@@ -163,6 +169,41 @@ def test_a_batch_that_does_not_fit_is_halved_in_every_input() -> None:
         run_guarded(runner, {"a": np.zeros(6), "b": np.zeros((6, 2))}, ("sum", "difference"), noted.append)
 
 
+GREEDY = f"""<ir_version: 8, opset_import: ["": 17]>
+greedy (uint8[N,H,W,3] picture, float[N,H,W,2] guide) => (uint8[N,H,W,3] restored)
+<int64[1] fits = {{2}}, int64[1] nothing = {{0}}, int64[1] huge = {{{HUGE}}}, int64[1] one = {{1}},
+ float zero = {{0.0}}, float white = {{255.0}}>
+{{
+    count = Shape<start = 0, end = 1>(picture)
+    beyond = Sub(count, fits)
+    excess = Max(beyond, nothing)
+    wanted = Mul(excess, huge)
+    size = Add(wanted, one)
+    waste = ConstantOfShape(size)
+    none = ReduceMax<keepdims = 0>(waste)
+    codes = Cast<to = 1>(picture)
+    share = ReduceMean<axes = [3], keepdims = 1>(guide)
+    moved = Mul(codes, share)
+    same = Add(moved, none)
+    clipped = Clip(same, zero, white)
+    restored = Cast<to = 2>(clipped)
+}}"""
+"""The restorer, which asks for far too much memory for more than two items."""
+
+
+@pytest.mark.parametrize("isolation", ["process", "none"])
+async def test_memory_that_runs_out_halves_every_input(tmp_path: Path, isolation: str) -> None:
+    """With real refusals by ONNX Runtime's allocator."""
+    root = make_tensor_model(tmp_path, "restorer")
+    save(GREEDY, root, "restorer")
+    async with serving(root, ["restorer"], engine_isolation=isolation) as service:
+        queue, inputs = service.model("restorer").queue, made_inputs("restorer", count=4)
+        assert_answers("restorer", inputs, (await queue.submit(inputs, ("restored",))).tensors)
+        assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 1
+        with pytest.raises(EngineUnavailable, match=r"picture of shape \[6, 16, 24, 3\], guide of shape"):
+            await queue.submit(made_inputs("restorer", count=6), ("restored",))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_child_process_answers_as_this_one(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -188,10 +229,6 @@ async def test_the_child_process_answers_as_this_one(
     assert kind != "mapper" or largest > KEPT
 
 
-def save(graph: str, root: Path, name: str) -> None:
-    onnx.save(onnx.parser.parse_model(graph), root / name / "1" / "model.onnx")
-
-
 ENLARGER = """<ir_version: 8, opset_import: ["": 17]>
 enlarger (uint8[N,H,W,3] picture, float[N,H,W,2] guide) => (uint8[N,A,B,3] restored)
 <int64[4] twice = {1, 2, 2, 1}> { restored = Tile(picture, twice) }"""
@@ -212,7 +249,7 @@ reducer (uint8[N,H,W,3] picture, float[N,H,W,2] guide) => (uint8[M,H,W,3] restor
 
 
 async def test_an_answer_that_has_not_a_row_for_everybody_goes_to_nobody(tmp_path: Path) -> None:
-    """A model that answers with its first item alone is told from others by a warm-up of two, or by its first batch."""
+    """A model that answers with its first item alone shows that in a warm-up of two, or in its first batch."""
     root = make_tensor_model(tmp_path, "restorer", delay_us=1)
     save(REDUCER, root, "restorer")
     async with serving(root, ["restorer"], engine_isolation="none") as service:
