@@ -268,6 +268,7 @@ CONTRADICTIONS = {
     "another datatype": ("TYPE_FP32", "TYPE_FP16", ["guide as FP16", "the graph as FP32"]),
     "another number of channels": ("-1, -1, 2", "-1, -1, 5", ["[-1, -1, -1, 5]", "[-1, -1, -1, 2]"]),
     "another number of axes": ("-1, -1, 2", "-1, 2", ["[-1, -1, 2]", "[-1, -1, -1, 2]"]),
+    "any number of channels, of which the graph takes two": ("-1, -1, 2", "-1, -1, -1", ["[-1, -1, -1, -1]"]),
     "an output that the graph has not": ('name: "restored"', 'name: "enhanced"', ["'enhanced'", "['restored']"]),
 }
 
