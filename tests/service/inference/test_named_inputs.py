@@ -132,6 +132,8 @@ async def test_what_no_batch_can_be_made_of_is_refused_at_once() -> None:
         ({"small": (2, 4, 4, 3), "large": (2, 10, 20, 1)}, 200),
         ({"vector": (2, 500)}, 500),
         ({"vector": (2, 500), "proxy": (2, 10, 20, 3)}, 500),
+        ({"channels": (2, 10, 20, 64)}, 200),
+        ({"no_picture": (2, 10, 20, 65)}, 13_000),
         ({"alone": (2,)}, 1),
     ],
 )
