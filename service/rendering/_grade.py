@@ -71,7 +71,7 @@ class Grade:
 
 
 def grade(options: RenderOptions, gate: float, picture: Picture) -> Grade:
-    """Turn options and the picture's gate (0 to 1) into numbers for the kernels; `with_shadows` adds what is missing."""
+    """Turn options and the picture's gate (0 to 1) into numbers for the kernels, all but the shadows."""
     tone = curve = NOTHING
     if options.gamma != 1.0:
         tone = (np.linspace(0.0, 1.0, TONE_STEPS) ** options.gamma).astype(np.float32)

@@ -37,7 +37,7 @@ FALL = (0.1, MIDDLE_GREY)
 WINDOW = 1 / 16
 """Radius of the filter's windows, of the small picture's long side."""
 
-FLAT = 0.02**2
+FLAT = 0.015**2
 """Variance of code values within a window up to which it counts as texture, and from which as an edge."""
 
 NODES = 1024

@@ -41,7 +41,9 @@ def render_many() -> list[NDArray[Any]]:
                     view = shrink(Picture(pixels, PictureFormat.PNG, alpha), shape)
                     results += [view.colour, view.weight, np.array(mean_light(view.colour, view.weight, 0.1, 0.3))]
             for gamma in (1.0, 1.3):
-                grading = grade(RenderOptions(gamma=gamma, strength=0.9, protect=0.5), 1.0, Picture(pixels, PictureFormat.PNG))
+                grading = grade(
+                    RenderOptions(gamma=gamma, strength=0.9, protect=0.5), 1.0, Picture(pixels, PictureFormat.PNG)
+                )
                 for terms in (2, 4, 5, *([6] if min(height, width) >= 3 else [])):
                     for rows, columns in ((1, 1), (1, 3), (7, 9), (40, 64)):
                         affine = AffineMap(random.random((terms, rows, columns, 3), np.float32))
