@@ -2,12 +2,11 @@
 
 In light L, 0 to 1, by sRGB's transfer function (IEC 61966-2-1), and with k = 2^exposure:
 
-    T(L) = k L / (1 + (k^q - 1) L^q)^(1/q),    q = 1.5
+    T(L) = k L / (1 + (k^q - 1) L^q)^(1/q)
 
-T(0) = 0 and T(1) = 1; in the dark its slope is k, and towards white it bends like a film's shoulder, so that nothing
-is clipped. With q = 1 this is Reinhard's operator ("Photographic Tone Reproduction for Digital Images", 2002,
-equation 3) scaled to keep white, which gives middle grey but three quarters of the stops that were asked for; the
-larger q, the later and the harder the bend. The curve of -exposure is the inverse of that of exposure, for every q.
+T(0) = 0 and T(1) = 1; in the dark its slope is k. Brightened, highlights bend towards white as on a film's shoulder,
+and nothing is clipped; the larger q, the later and the harder they bend. With q = 1 this is Reinhard's operator
+("Photographic Tone Reproduction for Digital Images", 2002, equation 3) scaled to keep white.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SHOULDER = 1.5
-"""q: at 1 a stop more gives middle grey 0.76 stops, at 1.5 it is 0.87, at 2 it is 0.94."""
+BRIGHTER, DARKER = 1.5, 1.0
+"""q where exposure is above 0, and below: either way the first stop is 0.87 stops at middle grey. Brightened with
+q = 1 it would be 0.76; darkened with 1.5, the last codes before white would be spread twice as far."""
 
 NODES = 4096
 """At which the curve is computed; between them it is linear."""
@@ -48,4 +48,5 @@ def to_code(light: Values) -> Values:
 
 
 def _exposed(light: Values, gain: float) -> Values:
-    return gain * light / (1 + (gain**SHOULDER - 1) * light**SHOULDER) ** (1 / SHOULDER)
+    power = BRIGHTER if gain > 1 else DARKER
+    return gain * light / (1 + (gain**power - 1) * light**power) ** (1 / power)
