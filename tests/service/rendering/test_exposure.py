@@ -115,7 +115,7 @@ def test_no_buffer_of_the_pictures_size_is_needed() -> None:
                 finish(prepared, outputs, options)
                 peaks.append(tracemalloc.get_traced_memory()[1])
                 tracemalloc.stop()
-            assert 0 < peaks[0]
+            assert peaks[0] > 0
             assert peaks[1] < peaks[0] + pixels.nbytes / 2, "of floats it would be four times that of the pixels"
 
 
