@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
     protect: float
     gate: bool
     gamma: float
+    max_side: int
     format: Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"]
     quality: int
     metadata: Literal["keep", "without_location", "strip"]

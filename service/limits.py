@@ -14,3 +14,6 @@ SHARE_RANGE = (0, 1)
 
 GAMMA_RANGE = (0.3, 3)
 """Of the option `gamma`."""
+
+MAX_SIDE_RANGE = (16, 65_535)
+"""Of the option `max_side`, in pixels."""

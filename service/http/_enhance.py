@@ -86,6 +86,7 @@ def _headers(enhanced: Enhanced) -> dict[str, str]:
         "Nightlift-Model": f"{enhanced.model}/{enhanced.version}",
         "Nightlift-Detail": enhanced.detail,
         "Nightlift-Gate": f"{enhanced.gate:.3f}",
+        "Nightlift-Source-Size": f"{enhanced.source_width}x{enhanced.source_height}",
         "Nightlift-Luminance-Before": f"{enhanced.luminance_before:.4f}",
         "Nightlift-Luminance-After": f"{enhanced.luminance_after:.4f}",
         **dropped,
