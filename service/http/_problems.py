@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.errors import InvalidParameter, NightliftError
 from service.http._middleware import HEADERS
+from service.http._pages import not_found_page
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
@@ -68,6 +69,8 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
         detail = _explain_routing(error)
         if _is_protocol(path):
             return JSONResponse({"error": detail}, error.status_code, error.headers)
+        if error.status_code == HTTPStatus.NOT_FOUND and _wants_page(request):
+            return not_found_page(path)
         document = _document("about:blank", HTTPStatus(error.status_code).phrase, error.status_code, detail, path)
         return JSONResponse(document, error.status_code, error.headers, MEDIA_TYPE)
 
@@ -77,6 +80,12 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
         failure = NightliftError("the failure was logged; the request may be repeated")
         metrics.failed(failure)
         return problem_response(failure, _path(request))
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether it is a browser that goes somewhere: all others take any type, or name those that they take."""
+    accept = request.headers.get("accept", "")
+    return request.method in ("GET", "HEAD") and "text/html" in accept and "problem+json" not in accept
 
 
 def _path(request: Request) -> str:

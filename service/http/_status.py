@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from service.http._problems import problem_types
 from service.inference import LoadedModel, ModelState
+from service.limits import MAX_ASPECT_RATIO, MIN_SIDE
 from service.runtime import Runtime
 
 router = APIRouter()
@@ -52,7 +53,7 @@ async def metrics(request: Request) -> Response:
 
 @router.get("/models", summary="Which models there are")
 async def models(request: Request) -> dict[str, Any]:
-    """Families, variants, versions, what each runs on, licence note and measured scores."""
+    """Families, variants, versions, what each runs on, licence note, measured scores, and the limits of photos."""
     runtime: Runtime = request.app.state.runtime
     loaded = {(model.name, model.version): model for model in runtime.models.loaded()}
     entries = []
@@ -68,7 +69,7 @@ async def models(request: Request) -> dict[str, Any]:
         if model := loaded.get((status.name, status.version)):
             entry.update(_describe(model))
         entries.append(entry)
-    return {"default": runtime.settings.default_model, "models": entries}
+    return {"default": runtime.settings.default_model, "limits": _limits(runtime), "models": entries}
 
 
 @router.get("/problems/{slug}", summary="What a problem type means", include_in_schema=False)
@@ -83,6 +84,17 @@ async def problem(slug: str) -> dict[str, Any]:
         "status": int(kind.status),
         "grpc_code": kind.grpc_code,
         "meaning": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
+    }
+
+
+def _limits(runtime: Runtime) -> dict[str, float]:
+    """What is refused whatever the model, so that clients need not send it first."""
+    settings = runtime.settings
+    return {
+        "max_body_bytes": settings.max_body_bytes,
+        "max_pixels": settings.max_pixels,
+        "min_side": MIN_SIDE,
+        "max_aspect_ratio": MAX_ASPECT_RATIO,
     }
 
 

@@ -14,7 +14,7 @@ from service.http import create_app
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import dark_scene, encoded
-from tests.service.http.conftest import TOLD
+from tests.service.http.conftest import MAX_BODY_BYTES, TOLD
 
 SHIPPED = "zero_dce_improved"
 
@@ -29,6 +29,8 @@ def test_probes(client: httpx.Client) -> None:
 def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
     listing = client.get("/models").json()
     assert listing["default"] == "brighten"
+    limits = {"max_body_bytes": MAX_BODY_BYTES, "max_pixels": 4_000_000, "min_side": 16, "max_aspect_ratio": 8}
+    assert listing["limits"] == limits
     assert [(model["name"], model["version"]) for model in listing["models"]] == [
         ("brighten", 1),
         ("brighten", 2),

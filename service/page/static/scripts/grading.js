@@ -8,12 +8,19 @@
 const SHADOW_FLOOR = 0.15;
 export const LUMINANCE = [0.2126, 0.7152, 0.0722];
 
-/** The two numbers that the formula needs, from the controls and from the gate that the service measured. */
-export function grading({ strength, protect, gate }, measuredGate) {
-  return { blend: strength * (gate ? measuredGate : 1), protect };
+/** What the photo itself is, and what the answer itself is: a file that is finished already. */
+export const UNCHANGED = { blend: 0, protect: 0 };
+export const FINISHED = { blend: 1, protect: 0 };
+
+/** The numbers that the formula needs, from a photo's settings and from what the service measured: {gate}. */
+export function grading({ strength, protect, gate }, measured) {
+  return { blend: strength * (gate ? measured.gate : 1), protect };
 }
 
-/** Grade pixels: RGBA of x and y in, as the clamped, rounding bytes of ImageData, and out (`result` may be `y`). */
+/** Their names, those of the shader's uniforms. */
+export const GRADE_UNIFORMS = ["blend", "protect"];
+
+/** Grade pixels: RGBA of x and y in, as the clamped, rounding bytes of ImageData, and out (`result` may be `x` or `y`). */
 export function gradePixels(x, y, { blend, protect }, result) {
   const [red, green, blue] = LUMINANCE.map((weight) => weight / 255);
   for (let i = 0; i < x.length; i += 4) {
@@ -26,11 +33,11 @@ export function gradePixels(x, y, { blend, protect }, result) {
   }
 }
 
-/** The same for a fragment shader: `vec3 grade(vec3 x, vec3 y)`, with the uniforms `blend` and `protect`. */
+/** The same for a fragment shader: `vec3 grade(vec3 x, vec3 y, vec2 place)`, the place in the photo from 0 to 1. */
 export const GRADE_SHADER = `
   uniform float blend, protect;
 
-  vec3 grade(vec3 x, vec3 y) {
+  vec3 grade(vec3 x, vec3 y, vec2 place) {
     float darkness = 1.0 - dot(x, vec3(${LUMINANCE.join(", ")}));
     float share = blend * (1.0 - protect * ${SHADOW_FLOOR} * inversesqrt(darkness * darkness + ${SHADOW_FLOOR ** 2}));
     return x + share * (y - x);

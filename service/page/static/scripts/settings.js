@@ -1,0 +1,73 @@
+// What can be set for a photo: one list of sliders, one of presets, and the settings themselves, plain objects.
+
+const percent = (value) => `${value} %`;
+
+/**
+ * The sliders, in their order. `scale`: positions of the slider for 1 of the parameter. `live`: the page shows the
+ * change itself, at once; the others ask the service. `isExpert`: it lies under "More".
+ */
+export const SLIDERS = [
+  { name: "strength", label: "Strength", min: 0, max: 100, step: 1, value: 100, scale: 100, live: true, text: percent },
+  {
+    name: "protect",
+    label: "Protect highlights",
+    min: 0,
+    max: 100,
+    step: 1,
+    value: 50,
+    scale: 100,
+    live: true,
+    text: percent,
+  },
+  {
+    name: "gamma",
+    label: "Gamma",
+    min: 0.3,
+    max: 3,
+    step: 0.05,
+    value: 1,
+    scale: 1,
+    live: false,
+    isExpert: true,
+    text: (value) => Number(value).toFixed(2),
+  },
+];
+
+/** What the service does where nothing is set; `model` is "" for the service's own default. */
+export const DEFAULTS = Object.freeze({
+  model: "",
+  detail: "auto",
+  gate: true,
+  ...Object.fromEntries(SLIDERS.map(({ name, value, scale }) => [name, value / scale])),
+});
+
+/** Names for looks: the values of sliders, the others at their defaults. */
+export const PRESETS = [{ name: "Natural", values: {} }];
+
+/** Settings with the sliders as a preset has them; model and detail stay. */
+export function withPreset(settings, { values }) {
+  const { model, detail } = settings;
+  return { ...DEFAULTS, ...values, model, detail };
+}
+
+/** The preset whose values the settings have, or null. */
+export function presetOf(settings) {
+  return PRESETS.find((preset) => same(withPreset(settings, preset), settings)) ?? null;
+}
+
+export function same(one, other) {
+  return Object.keys(DEFAULTS).every((name) => one[name] === other[name]);
+}
+
+/** The parameters of a request on which the network's answer depends; of another `model` than the one that is set. */
+export function inference(settings, model = settings.model) {
+  const [name, version] = model.split("/");
+  const asked = Object.fromEntries(SLIDERS.filter(({ live }) => !live).map(({ name }) => [name, settings[name]]));
+  return { model: name, version, detail: settings.detail, ...asked };
+}
+
+/** All parameters of a request for a finished file; `output` is {format, quality}. */
+export function finished(settings, output) {
+  const { model, ...others } = settings;
+  return { ...others, ...inference(settings), ...output };
+}
