@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.end_to_end.page.conftest import wait_ready
 from tests.end_to_end.page.visitor import Visitor, difference
 from tests.pictures import dark_scene, encoded, letterboxed, scene
 
@@ -38,11 +39,10 @@ def test_strength_protection_and_gate_need_no_request_and_match_the_service(
     if painter == "canvas":
         page.add_init_script(NO_WEBGL)
         page.reload()
-        page.locator("select[name=model] option").first.wait_for(state="attached")
+        wait_ready(page)
     data = PICTURES[name]
     visitor.add(("photo", data))
     visitor.divide(0)
-    page.locator("summary").click()
     for light in (
         {"strength": 100, "protect": 50, "gate": True},
         {"strength": 40, "protect": 50, "gate": True},
@@ -71,7 +71,6 @@ def test_gamma_and_models_ask_once_and_are_remembered(visitor: Visitor, page: Pa
     data = PICTURES["whole"]
     visitor.add(("photo.png", data))
     visitor.divide(0)
-    page.locator("summary").click()
     visitor.set(gamma=0.7)
     visitor.wait()
     answer = visitor.service(data, gamma=0.7)

@@ -61,8 +61,25 @@ class Visitor:
         """Wait until the photo has been enhanced, or it has been said why not."""
         expect(self.page.locator("#stage")).to_have_attribute("aria-busy", "false")
 
+    def wait_all(self) -> None:
+        """Wait until nothing is being enhanced any more."""
+        for state in ("waiting", "working"):
+            expect(self.page.locator(f"#film [data-state={state}]")).to_have_count(0)
+        self.wait()
+
+    def open(self, *summaries: str) -> None:
+        """Unfold parts of the panel by their titles."""
+        for summary in summaries or ("More settings", "File format", "Technical details"):
+            details = self.page.locator("details", has=self.page.locator("summary", has_text=summary))
+            if details.get_attribute("open") is None:
+                details.locator("summary").click()
+
     def set(self, **controls: float | str | bool) -> None:
         """Move controls: sliders to their positions, lists to values, boxes to on or off."""
+        if {"gamma", "gate", "detail"} & controls.keys():
+            self.open("More settings")
+        if {"format", "quality"} & controls.keys():
+            self.open("File format")
         for name, value in controls.items():
             control = self.page.locator(f"[name={name}]")
             if isinstance(value, bool):

@@ -2,7 +2,7 @@
 //
 // A photo that the browser decodes is shrunk here, and only the copy is sent: a few hundred kilobytes, whatever the
 // photo has. A photo of up to AS_IT_IS bytes is sent as it is, and the service shrinks its answer: that costs no more,
-// and the preview is exact. One that the browser cannot decode (TIFF, HEIC, raw) is sent once, for a copy of it.
+// and the preview is exact. One that the browser cannot decode (TIFF, HEIC, raw) is sent first for a copy of it.
 
 import { enhance, Problem } from "./api.js";
 import { decode, encode } from "./pixels.js";
@@ -23,9 +23,10 @@ export async function makeCopy(file, side, { signal, onprogress, limits, byServi
     checkSize(local.size, limits);
     return local;
   }
-  const options = { strength: 0, max_side: side, format: "webp", quality: DECODED_QUALITY };
-  const { blob, report } = await enhance(file, options, { signal, onprogress });
-  return { blob, size: report.size, sent: blob, isWhole: false };
+  const isLight = file.size <= AS_IT_IS;
+  const format = isLight ? { format: "png" } : { format: "webp", quality: DECODED_QUALITY };
+  const { blob, report } = await enhance(file, { strength: 0, max_side: side, ...format }, { signal, onprogress });
+  return { blob, size: report.size, sent: isLight ? file : blob, isWhole: isLight };
 }
 
 /** A copy in the browser; null where it cannot decode the file. */

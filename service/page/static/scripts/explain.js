@@ -28,7 +28,7 @@ export function explain(error) {
   const { status, slug, title, detail, isOurs } = error;
   return {
     title: isOurs ? title : (TITLES[slug] ?? title),
-    detail: sentence(detail),
+    detail: isOurs ? detail : sentence(detail),
     canRetry: MAY_PASS.includes(status),
   };
 }

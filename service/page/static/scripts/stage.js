@@ -50,14 +50,14 @@ export class Stage {
     this.#forgetDetail();
     if (photo !== this.#photo) this.#before = null;
     const isSame = photo === this.#photo;
-    if (!photo?.copy) return this.#empty();
+    if (!photo?.copy) return this.#empty(photo ? "waiting" : "failed");
     try {
       if (this.#before !== photo.copy) {
         const { bitmap } = await decode(photo.copy.blob, this.viewer.longestSide);
         if (turn !== this.#shown) return;
         this.#photo = photo;
         this.#before = photo.copy;
-        this.#empty(false);
+        this.#empty(null);
         this.histogram.takeBefore(bitmap);
         this.viewer.showBefore(bitmap, photo.copy.size, isSame);
       }
@@ -123,10 +123,11 @@ export class Stage {
     return light;
   }
 
-  /** Nothing to show of the chosen photo: then the one before it must not seem to be it. */
-  #empty(isEmpty = true) {
-    document.querySelector(".bench").toggleAttribute("data-empty", isEmpty);
-    if (!isEmpty) return;
+  /** Nothing to show of the chosen photo, and why: then the one before it must not seem to be it. */
+  #empty(why) {
+    const bench = document.querySelector(".bench");
+    if (why === null) return delete bench.dataset.empty;
+    bench.dataset.empty = why;
     this.#photo = null;
     this.viewer.clear();
   }
