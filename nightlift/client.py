@@ -40,6 +40,8 @@ class Options(TypedDict, total=False):
     protect: float
     gate: bool
     gamma: float
+    exposure: float
+    shadows: float
     max_side: int
     format: Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"]
     quality: int

@@ -15,5 +15,11 @@ SHARE_RANGE = (0, 1)
 GAMMA_RANGE = (0.3, 3)
 """Of the option `gamma`."""
 
+EXPOSURE_RANGE = (-2, 2)
+"""Of the option `exposure`, in stops."""
+
+SHADOWS_RANGE = (-1, 1)
+"""Of the option `shadows`."""
+
 MAX_SIDE_RANGE = (16, 65_535)
 """Of the option `max_side`, in pixels."""
