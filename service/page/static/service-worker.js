@@ -42,6 +42,7 @@ const FILES = [
     "queue",
     "session",
     "settings",
+    "shadows",
     "sharing",
     "shortcuts",
     "showcase",

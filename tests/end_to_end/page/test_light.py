@@ -33,7 +33,7 @@ PICTURES = {
 @pytest.mark.parametrize(
     ("name", "painter"), [*((name, "webgl") for name in PICTURES), ("guided", "canvas"), ("well lit", "canvas")]
 )
-def test_strength_protection_and_gate_need_no_request_and_match_the_service(
+def test_all_sliders_but_gamma_need_no_request_and_match_the_service(
     visitor: Visitor, page: Page, name: str, painter: str
 ) -> None:
     if painter == "canvas":
@@ -45,12 +45,15 @@ def test_strength_protection_and_gate_need_no_request_and_match_the_service(
     visitor.divide(0)
     for light in (
         {"strength": 100, "protect": 50, "gate": True},
-        {"strength": 40, "protect": 50, "gate": True},
         {"strength": 70, "protect": 100, "gate": False},
         {"strength": 0, "protect": 30, "gate": True},
+        {"strength": 100, "protect": 50, "gate": True, "exposure": -0.8},
+        {"strength": 80, "protect": 20, "gate": True, "exposure": 1.2, "shadows": -60},
+        {"strength": 100, "protect": 50, "gate": True, "exposure": 0, "shadows": 70},
     ):
         visitor.set(**light)
-        options = {**light, "strength": light["strength"] / 100, "protect": light["protect"] / 100}
+        options = {name: light[name] / 100 for name in ("strength", "protect", "shadows") if name in light}
+        options |= {name: light[name] for name in ("gate", "exposure") if name in light}
         answer = visitor.service(data, **options)
         assert difference(visitor.seen(*answer.shape[:2]), answer) <= TOLERANCE, light
     assert len(visitor.requests) == 1

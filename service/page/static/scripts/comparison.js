@@ -1,7 +1,7 @@
 // One photo through every model, side by side with the original; the cards follow the sliders as the large picture does.
 
-import { gradePixels, grading } from "./grading.js";
-import { decode, sample } from "./pixels.js";
+import { gradePixels, grading, SEEN_SIDE } from "./grading.js";
+import { decode, sample, small } from "./pixels.js";
 import { duration } from "./timing.js";
 
 export const CARD_SIDE = 640; // pixels
@@ -37,7 +37,7 @@ export class Comparison {
     this.grid.replaceChildren(original.element, ...this.#cards.map(({ element }) => element));
     const before = this.#original(photo, signal);
     // Where it fails, each card says so; where it comes late, the cards are another photo's.
-    before.then((pixels) => {
+    before.then(({ pixels }) => {
       if (signal.aborted) return;
       put(original.canvas, pixels);
       for (const { canvas, pixels: own } of this.#cards) if (!own) put(canvas, pixels);
@@ -79,15 +79,16 @@ export class Comparison {
 
   async #original(photo, signal) {
     const { bitmap } = await decode(await this.before(photo, signal), CARD_SIDE);
-    return sample(bitmap, CARD_SIDE);
+    return { pixels: sample(bitmap, CARD_SIDE), seen: small(bitmap, SEEN_SIDE) };
   }
 
   async #fill(card, photo, before, signal) {
     try {
       const { blob, report } = await this.answer(photo, card.model.value, signal);
       const x = await before;
-      const y = sample((await decode(blob, CARD_SIDE)).bitmap, CARD_SIDE, x);
-      Object.assign(card, { pixels: [x, y], report });
+      const { bitmap } = await decode(blob, CARD_SIDE);
+      const y = { pixels: sample(bitmap, CARD_SIDE, x.pixels), seen: small(bitmap, SEEN_SIDE, x.seen) };
+      Object.assign(card, { pixels: [x.pixels, y.pixels], seen: { x: x.seen, y: y.seen }, report });
       const network = report.stages.find(({ name }) => name === "infer");
       card.note.textContent = network ? `network ${duration(network.milliseconds)}` : "";
       card.box.dataset.done = "";
@@ -97,11 +98,11 @@ export class Comparison {
     }
   }
 
-  #paint({ canvas, pixels, report }) {
+  #paint({ canvas, pixels, report, seen }) {
     if (!pixels) return;
     const [x, y] = pixels;
     const result = new ImageData(x.width, x.height);
-    gradePixels(x.data, y.data, grading(this.settings, report), result.data);
+    gradePixels(x, y, grading(this.settings, report, seen), result);
     put(canvas, result);
   }
 }

@@ -104,7 +104,7 @@ export class Controls {
     this.#change();
   }
 
-  #slider({ name, label, min, max, step, value, live }) {
+  #slider({ name, label, min, max, step, value, isLive }) {
     const row = document.createElement("label");
     const title = document.createElement("span");
     const output = Object.assign(document.createElement("output"), { ariaHidden: "true" });
@@ -112,7 +112,7 @@ export class Controls {
     output.setAttribute("for", name);
     title.append(`${label} `, output);
     row.append(title, input);
-    if (live) input.addEventListener("input", () => this.oninput(this.#read()));
+    if (isLive) input.addEventListener("input", () => this.oninput(this.#read()));
     input.addEventListener("change", () => this.#change());
     input.addEventListener("dblclick", () => {
       input.value = value;

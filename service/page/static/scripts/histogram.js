@@ -20,15 +20,14 @@ export class Histogram {
   }
 
   takeAfter(bitmap) {
-    this.after = sample(bitmap, SAMPLE_SIDE, this.before).data;
+    this.after = sample(bitmap, SAMPLE_SIDE, this.before);
   }
 
   /** Draw; `grading` as for `gradePixels`. Answers the mean luminance before and after, 0 to 1. */
   draw(grading) {
-    const before = this.before.data;
-    const graded = new Uint8ClampedArray(before.length);
-    gradePixels(before, this.after ?? before, grading, graded);
-    const spreads = [before, graded].map(spread);
+    const graded = new ImageData(this.before.width, this.before.height);
+    gradePixels(this.before, this.after ?? this.before, grading, graded);
+    const spreads = [this.before.data, graded.data].map(spread);
     const highest = Math.max(...spreads.flatMap(({ counts }) => [...counts.subarray(1, BINS - 1)]), 1);
     spreads.forEach(({ counts }, which) => this.paths[which].setAttribute("d", outline(counts, highest)));
     const [dark, bright] = spreads.map(({ mean }) => mean);

@@ -39,7 +39,15 @@ export class CanvasPainter {
     const x = this.#visible(this.before, view, left, top, columns, rows);
     if (grading) {
       const y = this.#visible(this.after ?? this.before, view, left, top, columns, rows);
-      gradePixels(x.data, y.data, grading, x.data);
+      const across = view.photo.width * view.scale;
+      const down = view.photo.height * view.scale;
+      const area = {
+        left: (left - view.left) / across,
+        top: (top - view.top) / down,
+        width: columns / across,
+        height: rows / down,
+      };
+      gradePixels(x, y, grading, x, area);
     }
     this.context.putImageData(x, left, top);
   }

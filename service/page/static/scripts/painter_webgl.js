@@ -1,7 +1,7 @@
 // Paints the visible part of a photo with WebGL 2: grading a frame costs the GPU one pass over the canvas, whatever
 // the photo's size. `painter_canvas.js` has the same interface.
 
-import { GRADE_SHADER, GRADE_UNIFORMS, UNCHANGED } from "./grading.js";
+import { GRADE_SHADER, GRADE_UNIFORMS, UNCHANGED, uniforms } from "./grading.js";
 
 const VERTICES = `#version 300 es
   void main() {
@@ -52,6 +52,12 @@ export class WebGLPainter {
     gl.uniform1i(gl.getUniformLocation(program, "before"), 0);
     gl.uniform1i(gl.getUniformLocation(program, "after"), 1);
     this.uniform = Object.fromEntries(UNIFORMS.map((name) => [name, gl.getUniformLocation(program, name)]));
+    gl.uniform1i(gl.getUniformLocation(program, "field"), 2);
+    gl.activeTexture(gl.TEXTURE2);
+    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+    for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.LINEAR);
+    for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
+    this.field = null;
     for (const unit of [gl.TEXTURE0, gl.TEXTURE1]) {
       gl.activeTexture(unit);
       gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
@@ -93,7 +99,9 @@ export class WebGLPainter {
     // Of bitmaps that are smaller than the photo a dot of the canvas covers fewer pixels.
     const dots = this.widths.map((pixels) => (scale * photo.width) / pixels);
     gl.uniform2f(uniform.levels, ...dots.map((dot) => -Math.log2(dot)));
-    for (const name of GRADE_UNIFORMS) gl.uniform1f(uniform[name], (grading ?? UNCHANGED)[name]);
+    const numbers = uniforms(grading ?? UNCHANGED);
+    for (const name of GRADE_UNIFORMS) gl.uniform1f(uniform[name], numbers[name]);
+    if (grading?.field && grading.field !== this.field) this.#uploadField(grading.field);
     dots.forEach((dot, unit) => {
       gl.activeTexture(gl.TEXTURE0 + unit);
       // Who zooms in beyond the photo's pixels wants to see them.
@@ -101,6 +109,14 @@ export class WebGLPainter {
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, magnify);
     });
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  #uploadField(field) {
+    const { gl } = this;
+    const { width, height, values } = field;
+    gl.activeTexture(gl.TEXTURE2);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, width, height, 0, gl.RG, gl.FLOAT, values);
+    this.field = field;
   }
 
   #upload(unit, pixels) {

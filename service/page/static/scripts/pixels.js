@@ -23,15 +23,23 @@ export function encode(bitmap, type, quality) {
 
 /**
  * ImageData of every so many-th pixel of a bitmap, so that the long side has at most `side`; of exactly the size of
- * `like`, another ImageData, where that is given.
+ * `like`, another ImageData, where that is given. Pixels are picked: a histogram of averages would be too narrow.
  */
 export function sample(bitmap, side, like = null) {
+  return drawn(bitmap, side, like, { imageSmoothingEnabled: false });
+}
+
+/** The same, with every pixel the mean of those that it stands for. */
+export function small(bitmap, side, like = null) {
+  return drawn(bitmap, side, like, { imageSmoothingQuality: "high" });
+}
+
+function drawn(bitmap, side, like, smoothing) {
   const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
   const width = like?.width ?? Math.max(1, Math.round(bitmap.width * scale));
   const height = like?.height ?? Math.max(1, Math.round(bitmap.height * scale));
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  // Pixels are picked, not averaged: a histogram of averages would be too narrow.
-  context.imageSmoothingEnabled = false;
+  Object.assign(context, smoothing);
   context.drawImage(bitmap, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
 }

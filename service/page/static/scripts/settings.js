@@ -1,36 +1,20 @@
 // What can be set for a photo: one list of sliders, one of presets, and the settings themselves, plain objects.
 
 const percent = (value) => `${value} %`;
+const signed = (value) => `${value > 0 ? "+" : ""}${value}`;
+const stops = (value) => `${value > 0 ? "+" : ""}${Number(value).toFixed(2)} EV`;
+const plain = (value) => Number(value).toFixed(2);
 
 /**
- * The sliders, in their order. `scale`: positions of the slider for 1 of the parameter. `live`: the page shows the
- * change itself, at once; the others ask the service. `isExpert`: it lies under "More".
+ * The sliders, in their order. `scale`: positions of the slider for 1 of the parameter. `isLive`: the page shows the
+ * change itself, at once; the others ask the service. `isExpert`: it lies under "More settings".
  */
 export const SLIDERS = [
-  { name: "strength", label: "Strength", min: 0, max: 100, step: 1, value: 100, scale: 100, live: true, text: percent },
-  {
-    name: "protect",
-    label: "Protect highlights",
-    min: 0,
-    max: 100,
-    step: 1,
-    value: 50,
-    scale: 100,
-    live: true,
-    text: percent,
-  },
-  {
-    name: "gamma",
-    label: "Gamma",
-    min: 0.3,
-    max: 3,
-    step: 0.05,
-    value: 1,
-    scale: 1,
-    live: false,
-    isExpert: true,
-    text: (value) => Number(value).toFixed(2),
-  },
+  { name: "exposure", label: "Exposure", min: -2, max: 2, step: 0.05, value: 0, scale: 1, isLive: true, text: stops },
+  { name: "shadows", label: "Shadows", min: -100, max: 100, step: 1, value: 0, scale: 100, isLive: true, text: signed },
+  { name: "protect", label: "Protect highlights", min: 0, max: 100, step: 1, value: 50, scale: 100, isLive: true, text: percent },
+  { name: "strength", label: "Strength", min: 0, max: 100, step: 1, value: 100, scale: 100, isLive: true, text: percent },
+  { name: "gamma", label: "Gamma", min: 0.3, max: 3, step: 0.05, value: 1, scale: 1, isExpert: true, text: plain },
 ];
 
 /** What the service does where nothing is set; `model` is "" for the service's own default. */
@@ -42,7 +26,11 @@ export const DEFAULTS = Object.freeze({
 });
 
 /** Names for looks: the values of sliders, the others at their defaults. */
-export const PRESETS = [{ name: "Natural", values: {} }];
+export const PRESETS = [
+  { name: "Natural", values: {} },
+  { name: "Lift shadows", values: { shadows: 0.5 } },
+  { name: "Night", values: { exposure: -0.5, protect: 0.8 } },
+];
 
 /** Settings with the sliders as a preset has them; model and detail stay. */
 export function withPreset(settings, { values }) {
@@ -62,7 +50,7 @@ export function same(one, other) {
 /** The parameters of a request on which the network's answer depends; of another `model` than the one that is set. */
 export function inference(settings, model = settings.model) {
   const [name, version] = model.split("/");
-  const asked = Object.fromEntries(SLIDERS.filter(({ live }) => !live).map(({ name }) => [name, settings[name]]));
+  const asked = Object.fromEntries(SLIDERS.filter(({ isLive }) => !isLive).map(({ name }) => [name, settings[name]]));
   return { model: name, version, detail: settings.detail, ...asked };
 }
 

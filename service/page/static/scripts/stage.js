@@ -1,10 +1,10 @@
 // What is on the stage: the chosen photo's preview, its full detail when it is zoomed into, and what is said of it.
 
 import { enhance } from "./api.js";
-import { FINISHED, grading } from "./grading.js";
+import { FINISHED, grading, SEEN_SIDE } from "./grading.js";
 import { percent } from "./histogram.js";
 import { DONE } from "./photo.js";
-import { decode } from "./pixels.js";
+import { decode, small } from "./pixels.js";
 import { finished } from "./settings.js";
 import { duration, showTiming } from "./timing.js";
 
@@ -20,6 +20,7 @@ export class Stage {
   #scale = 0;
   #revealed = new WeakSet();
   #before = null;
+  #seen = null;
   #shown = 0;
   #isFull = false;
   #timer = 0;
@@ -59,6 +60,7 @@ export class Stage {
         this.#before = photo.copy;
         this.#empty(null);
         this.histogram.takeBefore(bitmap);
+        this.#seen = { x: small(bitmap, SEEN_SIDE), y: null };
         this.viewer.showBefore(bitmap, photo.copy.size, isSame);
       }
       if (photo.state !== DONE) return;
@@ -108,7 +110,8 @@ export class Stage {
     const { bitmap } = await decode(blob, this.viewer.longestSide);
     if (turn !== this.#shown) return bitmap.close();
     this.histogram.takeAfter(bitmap);
-    this.viewer.showAfter(bitmap, grading(photo.settings, report));
+    this.#seen.y = small(bitmap, SEEN_SIDE, this.#seen.x);
+    this.viewer.showAfter(bitmap, grading(photo.settings, report, this.#seen));
     const light = this.#followLight();
     this.#describe(report);
     this.done(`Enhanced in ${duration(report.elapsed)}. Mean light ${percent(light.before)} before, ${percent(light.after)} after.`);
@@ -116,7 +119,7 @@ export class Stage {
   }
 
   #followLight() {
-    const numbers = grading(this.#photo.settings, this.#photo.answer.report);
+    const numbers = grading(this.#photo.settings, this.#photo.answer.report, this.#seen);
     this.viewer.grade(numbers);
     const light = this.histogram.draw(numbers);
     this.at("light").textContent = `${percent(light.before)} → ${percent(light.after)}`;

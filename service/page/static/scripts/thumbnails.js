@@ -67,7 +67,8 @@ export class Thumbnails {
     if (!canvas || !before) return;
     const shown = new ImageData(SIDE, SIDE);
     if (after && photo.answer) {
-      gradePixels(before.data.data, after.data.data, grading(photo.settings, photo.answer.report), shown.data);
+      const [x, y] = [before.data, after.data];
+      gradePixels(x, y, grading(photo.settings, photo.answer.report, { x, y }), shown);
     } else shown.data.set(before.data.data);
     canvas.getContext("2d").putImageData(shown, 0, 0);
   }
