@@ -1,4 +1,4 @@
-"""The web page at `/` and its companions, and `/docs`, with every asset served from here: nothing comes from elsewhere."""
+"""The web page at `/` and its companions, and `/docs`, with every asset: nothing comes from elsewhere."""
 
 from __future__ import annotations
 

@@ -15,13 +15,12 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.errors import InvalidParameter, NightliftError
+from service.http._description import PROBLEM_TYPE
 from service.http._middleware import HEADERS
 from service.http._pages import not_found_page
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
-
-MEDIA_TYPE = "application/problem+json"
 
 MAX_EXPLAINED = 8
 """Parameters of one request that are told what is wrong with them; a query may hold hundreds."""
@@ -40,7 +39,7 @@ def problem_response(error: NightliftError, instance: str) -> Response:
     if _is_protocol(instance):
         return JSONResponse({"error": error.detail}, int(error.status), headers)
     document = _document(f"/problems/{error.slug}", error.title, int(error.status), error.detail, instance)
-    return JSONResponse({**document, **error.extensions}, int(error.status), headers, MEDIA_TYPE)
+    return JSONResponse({**document, **error.extensions}, int(error.status), headers, PROBLEM_TYPE)
 
 
 def problem_bytes(error: NightliftError, instance: str) -> tuple[bytes, bytes]:
@@ -72,7 +71,7 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
         if error.status_code == HTTPStatus.NOT_FOUND and _wants_page(request):
             return not_found_page(path)
         document = _document("about:blank", HTTPStatus(error.status_code).phrase, error.status_code, detail, path)
-        return JSONResponse(document, error.status_code, error.headers, MEDIA_TYPE)
+        return JSONResponse(document, error.status_code, error.headers, PROBLEM_TYPE)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

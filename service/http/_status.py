@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
+from service.http._description import MODELS, OPERATION, PROTOCOL
 from service.http._problems import problem_types
 from service.inference import LoadedModel, ModelState
 from service.limits import MAX_ASPECT_RATIO, MIN_SIDE
@@ -16,15 +17,15 @@ from service.runtime import Runtime
 router = APIRouter()
 
 
-@router.get("/v2/health/live", summary="As /livez", responses={503: {}})
-@router.get("/livez", summary="Whether the process should be left running", responses={503: {}})
+@router.get("/v2/health/live", tags=[PROTOCOL], summary="As /livez", responses={503: {}})
+@router.get("/livez", tags=[OPERATION], summary="Whether the process should be left running", responses={503: {}})
 async def livez(request: Request) -> Response:
     """200 as long as the event loop runs; 503 if a model's device is lost for good, which only a restart fixes."""
     runtime: Runtime = request.app.state.runtime
     return JSONResponse({"live": runtime.live}, 200 if runtime.live else 503)
 
 
-@router.get("/readyz", summary="Whether requests should be sent here", responses={503: {}})
+@router.get("/readyz", tags=[OPERATION], summary="Whether requests should be sent here", responses={503: {}})
 async def readyz(request: Request) -> Response:
     """200 when the required models are loaded and warmed and the service is not about to stop, else 503."""
     runtime: Runtime = request.app.state.runtime
@@ -36,14 +37,14 @@ async def readyz(request: Request) -> Response:
     return JSONResponse(body, 200 if runtime.ready else 503)
 
 
-@router.get("/v2/health/ready", summary="As /readyz", responses={503: {}})
+@router.get("/v2/health/ready", tags=[PROTOCOL], summary="As /readyz", responses={503: {}})
 async def ready(request: Request) -> Response:
     """As the Open Inference Protocol has it."""
     is_ready = request.app.state.runtime.ready
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get("/metrics", tags=[OPERATION], summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """The text exposition format, or OpenMetrics with exemplars where `Accept` asks for it."""
     runtime: Runtime = request.app.state.runtime
@@ -51,7 +52,7 @@ async def metrics(request: Request) -> Response:
     return Response(body, headers={"Content-Type": media_type, "Vary": "Accept"})
 
 
-@router.get("/models", summary="Which models there are")
+@router.get("/models", tags=[MODELS], summary="Which models there are")
 async def models(request: Request) -> dict[str, Any]:
     """Families, variants, versions, what each runs on, licence note, measured scores, and the limits of photos."""
     runtime: Runtime = request.app.state.runtime

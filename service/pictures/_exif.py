@@ -71,7 +71,7 @@ def upright(block: bytes | None) -> bytes | None:
 
 
 def with_size(block: bytes | None, width: int, height: int) -> bytes | None:
-    """The block with the sizes that it names changed to `width` x `height` pixels; a block that cannot be read stays."""
+    """The block with the sizes that it names changed to `width` x `height` pixels; an unreadable block stays."""
     directory = _parsed(block)
     if directory is None:
         return block

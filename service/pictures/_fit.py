@@ -1,4 +1,4 @@
-"""A picture made smaller for an answer of a bounded size: what was rendered at full size, averaged over its pixels."""
+"""A picture made smaller for an answer of a bounded size: the means of what was rendered at full size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.pictures._picture import Picture
 
 
 def fitted_size(width: int, height: int, max_side: int | None) -> tuple[int, int]:
-    """(width, height) in pixels, the same shape with neither side longer than `max_side`; never larger than it was."""
+    """(width, height) in pixels, the same shape, neither side longer than `max_side`; never larger than it was."""
     if max_side is None or max(width, height) <= max_side:
         return width, height
     scale = max_side / max(width, height)

@@ -14,7 +14,9 @@ from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RAN
 from service.rendering import RenderOptions
 
 PAGE = Path(__file__).resolve().parents[2] / "service/page/static"
-SLIDERS = (PAGE / "scripts/settings.js").read_text(encoding="utf-8") + (PAGE / "index.html").read_text(encoding="utf-8")
+SLIDERS = (PAGE / "scripts/settings.js").read_text(encoding="utf-8") + (PAGE / "index.html").read_text(
+    encoding="utf-8"
+)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,9 @@ def test_max_side_shrinks_what_was_enhanced_at_full_size(client: httpx.Client, w
         assert small.headers[name] == full.headers[name]
     assert client.post("/enhance", params={"max_side": 300}, content=file).content == full.content
     for wrong in (0, 15, 65_536, -1, "large"):
-        document = problem(client.post("/enhance", params={"max_side": wrong}, content=file), 422, "invalid-parameter")
+        document = problem(
+            client.post("/enhance", params={"max_side": wrong}, content=file), 422, "invalid-parameter"
+        )
         assert "max_side" in document["detail"]
 
 
