@@ -11,6 +11,8 @@ and nothing is clipped; the larger q, the later and the harder they bend. With q
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,9 +34,24 @@ def exposure_curve(stops: float, tones: Values, steps: int) -> NDArray[np.float3
         tones: the colour space's greys in sRGB, as `grey_tones` gives them.
         steps: entries of the table, for code values from 0 to 1.
     """
-    nodes, codes = np.linspace(0, 1, NODES), np.linspace(0, 1, len(tones))
-    exposed = to_code(_exposed(to_light(np.interp(nodes, codes, tones)), 2.0**stops))
-    return np.interp(np.linspace(0, 1, steps), nodes, np.interp(exposed, tones, codes)).astype(np.float32)
+    nodes = np.linspace(0, 1, NODES)
+    exposed = as_in_srgb(nodes, tones, lambda code: to_code(_exposed(to_light(code), 2.0**stops)))
+    return np.interp(np.linspace(0, 1, steps), nodes, exposed).astype(np.float32)
+
+
+def as_in_srgb(codes: Values, tones: Values, change: Callable[[Values], Values]) -> Values:
+    """Code values of a colour space, 0 to 1, changed as `change` does it in sRGB; what it leaves alone stays.
+
+    Args:
+        codes: code values of the space's greys.
+        tones: what its greys are in sRGB, as `grey_tones` gives them.
+        change: takes and gives code values of sRGB, 0 to 1.
+    """
+    steps = np.linspace(0, 1, len(tones))
+    shown = np.interp(codes, steps, tones)
+    # Greys that are one in sRGB have no inverse: so the difference is added.
+    changed = codes + np.interp(change(shown), tones, steps) - np.interp(shown, tones, steps)
+    return np.clip(changed, 0, 1)
 
 
 def to_light(code: Values) -> Values:

@@ -44,7 +44,6 @@ with a mean luminance of 0.45, which a gate on the mean would shut out), 0.0 to 
 
 TONE_STEPS = 1 << 16
 
-
 NOTHING = np.empty(0, np.float32)
 """A table that is not needed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from service.pictures import Picture, PictureFormat
-from service.rendering import NEUTRAL, Detail, RenderOptions, render_array
+from service.rendering import NEUTRAL, Detail, RenderOptions, finish, plan, prepare, render_array
+from service.rendering._exposure import exposure_curve
+from service.rendering._grade import grade, with_shadows
+from service.rendering._shadows import shadow_factors
 from tests import pictures
 from tests.service.pictures.profiles import grey_profile, rgb_profile
 from tests.service.rendering.networks import POINTWISE, identity, quadratic, render
@@ -79,6 +83,44 @@ def test_exposure_follows_what_the_gate_lets_through() -> None:
     assert wished.gate == plain.gate
 
 
+def test_who_asks_for_neither_gets_the_plain_formula() -> None:
+    picture = Picture(pictures.dark_scene("astronaut", (80, 80)), PictureFormat.PNG)
+    plain = grade(RenderOptions(strength=0.5), 0.3, picture)
+    assert (plain.blend, plain.curve.size, plain.shadows.field.size) == (np.float32(0.15), 0, 0)
+    assert with_shadows(plain, RenderOptions(strength=0.5), picture, lambda: pytest.fail("nobody asked")) is plain
+
+
+@pytest.mark.parametrize("detail", [Detail.WHOLE, Detail.GUIDED])
+@pytest.mark.parametrize("wish", ["exposure", "shadows"])
+def test_from_nothing_on_all_changes_are_small(wish: str, detail: Detail) -> None:
+    image = pictures.dark_scene("astronaut", (120, 160))
+    plain, little = (
+        render_array(image, quadratic(-0.6), POINTWISE, RenderOptions(detail=detail, gamma=0.9, **options))
+        for options in ({}, {wish: 0.001})
+    )
+    assert np.abs(plain.astype(int) - little).max() <= 1
+    assert (plain != little).mean() < 0.1
+
+
+def test_no_buffer_of_the_pictures_size_is_needed() -> None:
+    pixels = pictures.dark_scene("coffee", (1200, 1800))
+    traits = replace(POINTWISE, max_pixels=10**7)
+    for bits in (8, 16):
+        picture = Picture(pixels if bits == 8 else pixels.astype(np.uint16) * 257, PictureFormat.PNG)
+        for detail in (Detail.WHOLE, Detail.GUIDED):
+            peaks = []
+            for wishes in ({}, {"exposure": 1.0, "shadows": 1.0}):
+                options = RenderOptions(detail=detail, **wishes)
+                prepared = prepare(picture, plan(1800, 1200, bits, traits, options))
+                outputs = [np.minimum(item, 120) * np.uint8(2) for item in prepared.items]
+                tracemalloc.start()
+                finish(prepared, outputs, options)
+                peaks.append(tracemalloc.get_traced_memory()[1])
+                tracemalloc.stop()
+            assert peaks[0] > 0
+            assert peaks[1] < peaks[0] + pixels.nbytes / 2, "of floats it would be four times that of the pixels"
+
+
 @pytest.mark.parametrize("detail", [Detail.WHOLE, Detail.GUIDED])
 def test_no_strength_no_change(detail: Detail) -> None:
     image = pictures.dark_scene("astronaut", (80, 80))
@@ -115,6 +157,24 @@ def test_under_a_profile_it_looks_the_same(icc: bytes, options: dict[str, float]
     # The brightest channel of a colour is another one's share in another gamut; greys differ by rounding alone.
     assert np.abs(difference).mean() < 1 + 0.1 * change
     assert np.abs(difference.mean(axis=(0, 1))).max() < 0.1 * change
+
+
+@pytest.mark.parametrize("wish", [{"exposure": 2.0}, {"exposure": -2.0}, {"shadows": 1.0}, {"shadows": -1.0}])
+def test_greys_that_a_profile_shows_as_black_stay_what_they_are(wish: dict[str, float]) -> None:
+    """A black point of 16, as in video; brighter greys are changed all the same."""
+    black = np.clip((np.arange(256) - 16) / 239, 0, 1)
+    nodes = np.arange(256) / 255
+    table = exposure_curve(wish["exposure"], black, 256) if "exposure" in wish else None
+    for code in range(0, 16, 5):
+        if table is not None:
+            assert table[code] == pytest.approx(nodes[code], abs=1e-6)
+        else:
+            factors = shadow_factors(np.full((16, 16, 3), nodes[code], np.float32), wish["shadows"], black)
+            slope, offset, _ = factors.field[8, 8]
+            assert slope * nodes[code] + offset == pytest.approx(1, abs=1e-5)
+    if table is not None:
+        assert abs(table[60] - nodes[60]) > 0.05
+        assert np.diff(table).min() >= 0
 
 
 @pytest.mark.parametrize("icc", [None, grey_profile()])
