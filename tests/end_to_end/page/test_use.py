@@ -11,10 +11,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-import service.page
-from docs.make_samples import make_samples
 from tests.end_to_end.page.visitor import Visitor, difference
-from tests.pictures import dark_scene, decoded, encoded
+from tests.pictures import dark_scene, encoded
 
 DARK = dark_scene("coffee", (240, 360))
 PNG = encoded(DARK)
@@ -141,8 +139,8 @@ def test_a_photo_that_is_decoded_late_is_not_shown_on_the_cards_of_another(visit
     canvas = page.locator("#cards canvas").first
     expect(canvas).to_have_js_property("height", 200)
     page.evaluate("release()")
-    expect(page.locator("#film [data-state=done]")).to_have_count(2)
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(500)
+    assert page.evaluate("late") >= 2  # for the thumbnail and the copy
     assert canvas.evaluate("canvas => canvas.height") == 200
 
 
@@ -165,7 +163,7 @@ def test_models_are_offered_as_they_come(visitor: Visitor, page: Page) -> None:
     options = page.locator("select[name=model] option")
     expect(page.locator("#offline")).to_be_visible()
     expect(options).to_have_count(4)  # as they were at the last visit
-    page.evaluate("localStorage.clear()")
+    page.evaluate("localStorage.removeItem('nightlift-models')")
     page.reload()
     expect(alert).to_contain_text("cannot be reached")
     state = "LOADING"
@@ -279,26 +277,6 @@ def test_a_lost_connection_is_explained_and_can_be_tried_again(visitor: Visitor,
     page.context.set_offline(False)  # and nobody has to press anything
     expect(page.locator("#message")).to_contain_text("Enhanced")
     expect(alert).to_be_hidden()
-
-
-def test_samples_are_small_dark_and_what_the_script_makes(visitor: Visitor, page: Page, tmp_path: Path) -> None:
-    made = make_samples(tmp_path)
-    for path in made:
-        kept = (service.page.STATIC / "samples" / path.name).read_bytes()
-        assert len(kept) < 60_000
-        assert np.abs(decoded(kept).astype(int) - decoded(path.read_bytes())).mean() < 1
-    links = page.locator(".samples a")
-    assert links.count() == len(made)
-    page.locator(".drop").hover()
-    expect(page.locator(".drop")).to_have_css("border-color", "rgb(255, 212, 121)")  # the accent
-    page.route("**/coffee.jpg", lambda route: route.fulfill(status=404))
-    links.first.click()
-    expect(page.get_by_role("alert")).to_be_visible()
-    expect(page.locator("#film li")).to_have_count(0)
-    page.unroute("**/coffee.jpg")
-    page.get_by_role("button", name="Try again").click()
-    expect(page.locator("#message")).to_contain_text("Enhanced")
-    expect(page.locator("#size")).to_contain_text("600 × 400")
 
 
 def mean_of(page: Page, card: int) -> float:

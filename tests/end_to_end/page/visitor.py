@@ -96,13 +96,18 @@ class Visitor:
     def seen(self, height: int, width: int) -> NDArray[np.uint8]:
         """The photo's pixels on the screen at actual size, uint8 [height, width, 3]."""
         self.page.locator("#actual").click()
-        columns, rows, data = self.page.evaluate(READ_CANVAS)
-        canvas = np.frombuffer(base64.b64decode(data), np.uint8).reshape(rows, columns, 4)
+        canvas = self.canvas()
+        rows, columns = canvas.shape[:2]
         top, left = round((rows - height) / 2 + 1e-9), round((columns - width) / 2 + 1e-9)
         inside = canvas[top : top + height, left : left + width]
         assert inside.shape[:2] == (height, width), f"the canvas has only {columns} x {rows} dots"
         assert (inside[..., 3] == 255).all()
         return inside[..., :3]
+
+    def canvas(self) -> NDArray[np.uint8]:
+        """All of the stage, uint8 [H, W, 4]."""
+        columns, rows, data = self.page.evaluate(READ_CANVAS)
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(rows, columns, 4)
 
     def service(self, data: bytes, **options: object) -> NDArray[np.uint8]:
         """The service's own answer, uint8 [H, W, 3]."""

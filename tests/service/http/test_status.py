@@ -92,6 +92,38 @@ def test_documentation_loads_nothing_from_elsewhere(client: httpx.Client) -> Non
     assert "securitySchemes" not in description["components"]  # no keys, and no button to enter one
 
 
+def test_the_description_tells_of_problems_headers_and_groups(client: httpx.Client) -> None:
+    description = client.get("/openapi.json").json()
+    enhance = description["paths"]["/enhance"]["post"]
+    assert "Nightlift-Gate" in enhance["responses"]["200"]["headers"]
+    assert "Retry-After" in enhance["responses"]["503"]["headers"]
+    for status in ("400", "403", "421", "422", "503"):
+        schema = enhance["responses"][status]["content"]["application/problem+json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/Problem"}
+    problem = client.post("/enhance", content=b"").json()
+    schema = description["components"]["schemas"]["Problem"]
+    assert set(schema["required"]) <= set(problem) <= set(schema["properties"])
+    groups = {tag["name"] for tag in description["tags"]}
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            assert set(operation["tags"]) <= groups
+            assert len(operation["tags"]) == 1
+
+
+@pytest.mark.parametrize(("path", "root"), [("/nothing", "./"), ("/no/such/place", "../../")])
+def test_browsers_get_a_page_for_what_is_not_there(client: httpx.Client, path: str, root: str) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    response = client.get(path, headers=browser)
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("text/html")
+    links = re.findall(r'(?:src|href)="([^"]+)"', response.text)
+    assert f"{root}docs" in links
+    for link in links:
+        assert client.get(urljoin(path, link)).status_code == 200, link
+    assert client.get("/v2/nothing", headers=browser).headers["content-type"] == "application/json"
+    assert client.post("/nothing", headers=browser).headers["content-type"] == "application/problem+json"
+
+
 def test_every_problem_type_is_explained(client: httpx.Client) -> None:
     document = client.post("/enhance", content=b"").json()
     explained = client.get(document["type"]).json()

@@ -4,7 +4,7 @@
 import { getFile, Problem } from "./api.js";
 import { CARD_SIDE, Comparison } from "./comparison.js";
 import { Controls } from "./controls.js";
-import { asFile, canCopy, canShare, copy, save, saveAll, share } from "./download.js";
+import { FileButtons } from "./files.js";
 import { Film } from "./film.js";
 import { Finals } from "./finals.js";
 import { Histogram } from "./histogram.js";
@@ -17,7 +17,7 @@ import { Previews } from "./previews.js";
 import { ProblemBox } from "./problems.js";
 import { Queue } from "./queue.js";
 import { Session } from "./session.js";
-import { finished, inference } from "./settings.js";
+import { inference } from "./settings.js";
 import { Shortcuts } from "./shortcuts.js";
 import { showBeforeAndAfter } from "./showcase.js";
 import { Stage } from "./stage.js";
@@ -63,7 +63,7 @@ const keys = new KeyDialog({
   problem: $("key-problem"),
   decline: $("no-key"),
 });
-let isMakingFiles = false;
+const files = new FileButtons({ at: $, library, stage, finals, controls, problems, tell });
 
 // Photos
 
@@ -76,7 +76,7 @@ library.onchoose = (photo) => {
     $("file").focus();
     if (problems.subject) problems.hide();
   } else controls.show(photo.settings);
-  allowDownloads();
+  files.allow();
   look(photo);
   compare();
 };
@@ -111,7 +111,7 @@ function look(photo) {
   }
   stage.show(photo?.state === FAILED && photo.answer === null ? null : photo);
   if (photo?.state === FAILED) fail(photo);
-  allowDownloads();
+  files.allow();
 }
 
 function fail(photo) {
@@ -122,7 +122,7 @@ function fail(photo) {
 /** Say what went wrong; for a missing key, ask for one. */
 function tell(error, { again = null, subject = null, name = "" } = {}) {
   if (error.status === 401) keys.ask(error.message, subject ?? again, again);
-  if (subject === null || subject === library.chosen) problems.show(error, { again, subject, name });
+  if (subject === library.chosen || !library.photos.includes(subject)) problems.show(error, { again, subject, name });
 }
 
 function tellQueue() {
@@ -163,91 +163,14 @@ $("apply").addEventListener("click", () => {
 $("undo").addEventListener("click", () => library.history.undo());
 $("redo").addEventListener("click", () => library.history.redo());
 
-// Files
-
-function allowDownloads() {
-  const { chosen, photos } = library;
-  const isReady = !isMakingFiles && chosen?.state === DONE;
-  for (const id of ["download", "copy", "share"]) $(id).disabled = !isReady;
-  $("download-all").disabled = isMakingFiles;
-  $("download-all").hidden = $("apply").hidden = photos.length < 2;
-}
-
-/** The finished file of a photo. */
-function finish(photo) {
-  const onprogress = (progress) => photo === library.chosen && stage.progress(progress);
-  return finals.get(photo, finished(photo.settings, controls.output), { onprogress });
-}
-
-/** Do `work`, one at a time; it answers what to say then. */
-async function make(work) {
-  isMakingFiles = true;
-  allowDownloads();
-  problems.settle(null);
-  stage.busy("Making the file …");
-  try {
-    stage.done(await work());
-  } catch (error) {
-    stage.done("");
-    if (error.name !== "AbortError") tell(error, { again: () => make(work) });
-  } finally {
-    isMakingFiles = false;
-    allowDownloads();
-  }
-}
-
-async function downloadChosen() {
-  const photo = library.chosen;
-  save(asFile(photo, await finish(photo)));
-  return "Downloaded.";
-}
-
-async function downloadAll() {
-  const photos = [...library.photos]; // some may be removed meanwhile
-  const failures = await saveAll(photos, finish, (count) => stage.busy(`Making file ${count + 1} of ${photos.length} …`, count / photos.length));
-  if (failures.length > 0) {
-    const each = failures.map(({ photo, error }) => `${photo.name}: ${error.message}`).join(" · ");
-    problems.show(new Problem(422, { title: `${failures.length} of ${photos.length} failed`, detail: each }, true));
-  }
-  return `${photos.length - failures.length} of ${photos.length} downloaded.`;
-}
-
-async function copyChosen() {
-  await copy(finish(library.chosen));
-  return "Copied.";
-}
-
-async function shareChosen() {
-  const photo = library.chosen;
-  const file = asFile(photo, await finish(photo));
-  try {
-    return (await share(file)) ? "Shared." : "";
-  } catch (error) {
-    // The browser wants a fresh tap, for which the file is ready now.
-    if (error.name === "NotAllowedError") return "The file is ready: tap Share once more.";
-    throw error;
-  }
-}
-
-for (const [id, work] of Object.entries({
-  download: downloadChosen,
-  "download-all": downloadAll,
-  copy: copyChosen,
-  share: shareChosen,
-})) {
-  $(id).addEventListener("click", () => make(work));
-}
-$("copy").hidden = !canCopy();
-$("share").hidden = !canShare();
-
 // Ways in
 
-function add(files, wereMore) {
-  library.add(files);
+function add(photos, wereMore) {
+  library.add(photos);
   tellQueue();
-  allowDownloads();
+  files.allow();
   if (wereMore) {
-    const detail = `The first ${files.length} were added. Add the others once these are done.`;
+    const detail = `The first ${photos.length} were added. Add the others once these are done.`;
     problems.show(new Problem(413, { title: "That is more than fits at once", detail }, true));
   }
 }

@@ -1,10 +1,10 @@
 // The panel: presets, sliders, model and the rest of a photo's settings, and how files are written.
 
+import { recall, remember } from "./memory.js";
 import { described } from "./models.js";
 import { DEFAULTS, PRESETS, presetOf, SLIDERS, withPreset } from "./settings.js";
 
 const LOSSLESS = ["png", "tiff"];
-const OUTPUT = "nightlift-output";
 
 export class Controls {
   /** Called with settings while a slider moves, and once with the settings that it, or something else, came to. */
@@ -34,8 +34,9 @@ export class Controls {
       this.show({ ...DEFAULTS });
       this.onchange(this.#settings);
     });
-    Object.assign(this.elements.format, { value: kept().format ?? "" });
-    this.elements.quality.value = kept().quality ?? this.elements.quality.value;
+    const { format = "", quality = this.elements.quality.value } = recall("output") ?? {};
+    this.elements.format.value = format;
+    this.elements.quality.value = quality;
     this.show(this.#settings);
   }
 
@@ -157,16 +158,7 @@ export class Controls {
   }
 
   #keepOutput() {
-    localStorage.setItem(OUTPUT, JSON.stringify(this.output));
+    remember("output", this.output);
     this.onoutput();
-  }
-}
-
-/** Format and quality as they were last time. */
-function kept() {
-  try {
-    return JSON.parse(localStorage.getItem(OUTPUT)) ?? {};
-  } catch {
-    return {};
   }
 }

@@ -29,7 +29,7 @@ export class Library {
     };
   }
 
-  /** Add files with the settings of the photo that is looked at, and choose the first of them. */
+  /** Add files, and choose the first of them. */
   add(files) {
     const photos = files.map((file, index) => new Photo(file, { added: Date.now() + index / 1000 }));
     for (const photo of photos) {

@@ -1,10 +1,10 @@
 // The list of models, asked for again and again while some of them are still being loaded.
 
 import { listModels } from "./api.js";
+import { recall, remember } from "./memory.js";
 
 const POLL_MILLISECONDS = 1000;
 const UNCHANGED_POLLS = 3; // after which a model that is not being loaded is not waited for
-const KEPT = "nightlift-models";
 
 export class Offer {
   /** Called with a list that changed. */
@@ -25,7 +25,7 @@ export class Offer {
       this.#polls = text === this.#text ? this.#polls + 1 : 0;
       this.#text = text;
       if (this.#polls === 0) {
-        localStorage.setItem(KEPT, text);
+        remember("models", list);
         this.onlist(list);
       }
       if (this.#isFinal(list)) return;
@@ -40,11 +40,7 @@ export class Offer {
 
   /** The list of the last visit, for a page that is opened without a connection; null if there is none. */
   get last() {
-    try {
-      return JSON.parse(localStorage.getItem(KEPT));
-    } catch {
-      return null;
-    }
+    return recall("models");
   }
 
   /** Whether no more models are to be expected: those without a reason may be next, or may not be wanted at all. */

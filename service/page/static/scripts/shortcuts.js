@@ -1,6 +1,7 @@
 // Keys that work anywhere on the page, except where something is typed or chosen with them.
 
-const SWITCH = "nightlift-shortcuts";
+import { recall, remember } from "./memory.js";
+
 const TYPING = "input:not([type=range], [type=checkbox], [type=radio], [type=file]), select, textarea, dialog *";
 
 export class Shortcuts {
@@ -17,11 +18,11 @@ export class Shortcuts {
 
   /** Whether single keys do something: who speaks to a computer may want them off (WCAG 2.1.4). */
   get areOn() {
-    return localStorage.getItem(SWITCH) !== "off";
+    return recall("shortcuts") !== false;
   }
 
   set areOn(wanted) {
-    localStorage.setItem(SWITCH, wanted ? "on" : "off");
+    remember("shortcuts", wanted);
   }
 
   #press(event) {
