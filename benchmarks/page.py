@@ -122,11 +122,11 @@ def measure(browser: Browser, url: str, path: Path) -> Line:
     seconds = time.monotonic() - started
     (request,) = requests
     painted = _painted(page)
+    sent, received = int(request.all_headers()["content-length"]), len(request.response().body())
     context.close()
     data = path.read_bytes()
     finished = _decoded(httpx.post(f"{url}/enhance", content=data, timeout=120).content)
     differences = _differences(painted, finished)
-    sent, received = len(request.post_data_buffer or b""), len(request.response().body())
     pixels = finished.shape[0] * finished.shape[1]
     sizes = (pixels / 1e6, len(data) / 1000, sent / 1000, received / 1000)
     return Line(path.name, *sizes, seconds, *differences)

@@ -10,6 +10,7 @@ import { decode, encode } from "./pixels.js";
 const AS_IT_IS = 1e6; // bytes
 const COPY_BYTES = 8e5; // which take two seconds at 3 Mbit/s
 const QUALITIES = [0.97, 0.94, 0.9, 0.85]; // the first whose copy fits: what is dark must not be lost in it
+const SHOWN_QUALITY = 0.92; // of a copy that is shown, but not sent
 const DECODED_QUALITY = 97;
 const WITHOUT_ALPHA = ["image/jpeg"];
 
@@ -41,7 +42,9 @@ async function shrunk(file, side, signal) {
   signal?.throwIfAborted();
   const isSmall = bitmap.width === size.width && bitmap.height === size.height;
   const isLight = file.size <= AS_IT_IS;
-  const blob = isSmall && isLight ? file : await lightest(bitmap, file.type);
+  const type = WITHOUT_ALPHA.includes(file.type) ? file.type : "image/webp";
+  const written = () => (isLight ? encode(bitmap, type, SHOWN_QUALITY) : lightest(bitmap, type));
+  const blob = isSmall && isLight ? file : await written();
   bitmap.close();
   return { blob, size, sent: isLight ? file : blob, isWhole: isLight };
 }
@@ -49,7 +52,7 @@ async function shrunk(file, side, signal) {
 async function lightest(bitmap, type) {
   let blob = null;
   for (const quality of QUALITIES) {
-    blob = await encode(bitmap, WITHOUT_ALPHA.includes(type) ? type : "image/webp", quality);
+    blob = await encode(bitmap, type, quality);
     if (blob.size <= COPY_BYTES) break;
   }
   return blob;

@@ -1,7 +1,7 @@
 // Small pictures of photos as they look now: the copy before, the answer after, graded like the large picture.
 
 import { gradePixels, grading } from "./grading.js";
-import { DONE } from "./photo.js";
+import { DONE, FAILED, WAITING } from "./photo.js";
 
 const SIDE = 160; // pixels
 
@@ -15,7 +15,8 @@ export class Thumbnails {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = SIDE;
     this.#canvases.set(photo, canvas);
-    this.#inTurn(photo, () => this.#load(photo, "before", photo.copy?.blob ?? photo.file));
+    // Of those that are being enhanced there will soon be a small copy.
+    this.#inTurn(photo, async () => photo.state === WAITING && this.#load(photo, "before", photo.copy?.blob ?? photo.file));
     return canvas;
   }
 
@@ -26,6 +27,8 @@ export class Thumbnails {
         await this.#load(photo, "before", photo.copy.blob);
         await this.#load(photo, "after", photo.answer.blob);
       });
+    } else if (photo.state === FAILED && !this.#pixels.has(photo)) {
+      this.#inTurn(photo, () => this.#load(photo, "before", photo.file));
     } else this.#paint(photo);
   }
 
