@@ -31,7 +31,9 @@ SLIDERS = (PAGE / "scripts/settings.js").read_text(encoding="utf-8") + (PAGE / "
     ],
 )
 def test_sliders_of_the_page(option: str, allowed: tuple[float, float]) -> None:
+    (common,) = re.findall(r"const SHARE = ({.*});", SLIDERS)
     (slider,) = re.findall(rf'{{ name: "{option}",.*}}|<input id="{option}" [^>]*>', SLIDERS)
+    slider = slider.replace("...SHARE", common)
     shown = {name: float(value) for name, value in re.findall(r'(min|max|value|scale)(?:: |=")(-?[0-9.]+)', slider)}
     scale = shown.pop("scale", 1)
     assert (shown["min"] / scale, shown["max"] / scale) == allowed

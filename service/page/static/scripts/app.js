@@ -27,8 +27,8 @@ import { Viewer } from "./viewer.js";
 const PREVIEW_SIDES = [1024, 2048]; // pixels: the smallest and the largest, between them that of the screen
 
 const $ = (id) => document.getElementById(id);
-const side = Math.min(Math.max(PREVIEW_SIDES[0], Math.max(screen.width, screen.height) * devicePixelRatio), PREVIEW_SIDES[1]);
-const previews = new Previews(Math.round(side));
+const dots = Math.round(Math.max(screen.width, screen.height) * devicePixelRatio);
+const previews = new Previews(Math.min(Math.max(PREVIEW_SIDES[0], dots), PREVIEW_SIDES[1]));
 const finals = new Finals();
 const thumbnails = new Thumbnails();
 const queue = new Queue(previews);
@@ -271,7 +271,7 @@ window.addEventListener("online", () => {
   library.retry(({ error }) => error.status === 0);
 });
 session.onfull = () => {
-  const detail = "This browser has no more room for the page. The photos are fine until the page is closed or reloaded.";
+  const detail = "This browser has no more room for them. They are fine until the page is closed or reloaded.";
   problems.show(new Problem(507, { title: "Photos will not be kept for a reload", detail }, true));
 };
 

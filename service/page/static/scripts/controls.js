@@ -109,7 +109,8 @@ export class Controls {
     const row = document.createElement("label");
     const title = document.createElement("span");
     const output = Object.assign(document.createElement("output"), { ariaHidden: "true" });
-    const input = Object.assign(document.createElement("input"), { id: name, name, type: "range", min, max, step, value });
+    const range = { id: name, name, type: "range", min, max, step, value };
+    const input = Object.assign(document.createElement("input"), range);
     output.setAttribute("for", name);
     title.append(`${label} `, output);
     row.append(title, input);

@@ -64,7 +64,8 @@ function checkSize({ width, height }, { max_pixels, min_side, max_aspect_ratio }
   const refuse = (detail) => {
     throw new Problem(422, { title: "This photo cannot be enhanced here", detail }, true);
   };
-  if (width * height > max_pixels) refuse(`${shape} This server takes up to ${(max_pixels / 1e6).toFixed(0)} megapixels.`);
+  const most = (max_pixels / 1e6).toFixed(0);
+  if (width * height > max_pixels) refuse(`${shape} This server takes up to ${most} megapixels.`);
   if (Math.min(width, height) < min_side) refuse(`${shape} Each side needs at least ${min_side}.`);
   const isLong = Math.max(width, height) > max_aspect_ratio * Math.min(width, height);
   if (isLong) refuse(`${shape} The long side may have at most ${max_aspect_ratio} times the short one.`);

@@ -59,13 +59,14 @@ export class FileButtons {
 
   async #downloadAll() {
     const photos = [...this.library.photos]; // some may be removed meanwhile
-    const tellCount = (count) => this.stage.busy(`Making file ${count + 1} of ${photos.length} …`, count / photos.length);
+    const total = photos.length;
+    const tellCount = (count) => this.stage.busy(`Making file ${count + 1} of ${total} …`, count / total);
     const failures = await saveAll(photos, (photo) => this.#finish(photo), tellCount);
     if (failures.length > 0) {
       const each = failures.map(({ photo, error }) => `${photo.name}: ${error.message}`).join(" · ");
-      this.problems.show(new Problem(422, { title: `${failures.length} of ${photos.length} failed`, detail: each }, true));
+      this.problems.show(new Problem(422, { title: `${failures.length} of ${total} failed`, detail: each }, true));
     }
-    return `${photos.length - failures.length} of ${photos.length} downloaded.`;
+    return `${total - failures.length} of ${total} downloaded.`;
   }
 
   async #copy() {

@@ -19,7 +19,8 @@ export class Film {
   /** Add a photo, before `next` or at the end. */
   add(photo, next = null) {
     const item = document.createElement("li");
-    const button = element("button", { type: "button", title: photo.name, ariaLabel: photo.name, ariaPressed: "false" });
+    const { name } = photo;
+    const button = element("button", { type: "button", title: name, ariaLabel: name, ariaPressed: "false" });
     const remove = element("button", { type: "button", className: "remove", textContent: "×" });
     const state = element("span", { className: "state" });
     remove.setAttribute("aria-label", `Remove ${photo.name}`);

@@ -70,7 +70,8 @@ export class Library {
 
   /** Try again what failed, and for which `is` holds. */
   retry(is) {
-    for (const photo of this.photos) if (photo.state === FAILED && is(photo)) this.queue.add(photo, photo === this.chosen);
+    const failed = this.photos.filter((photo) => photo.state === FAILED && is(photo));
+    for (const photo of failed) this.queue.add(photo, photo === this.chosen);
   }
 
   /** Follow a slider: the settings are not final yet. */

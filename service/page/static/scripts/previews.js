@@ -27,7 +27,8 @@ export class Previews {
 
   /** A photo's copy, as `makeCopy` gives it; of `smaller` pixels a side where that is enough. */
   async copy(photo, { signal, onprogress, smaller = this.side } = {}) {
-    const copy = photo.copy ?? (await this.#sharing.run(`${photo.id} copy`, (shared) => this.#copy(photo, shared, onprogress), signal));
+    const make = (shared) => this.#copy(photo, shared, onprogress);
+    const copy = photo.copy ?? (await this.#sharing.run(`${photo.id} copy`, make, signal));
     if (Math.max(copy.size.width, copy.size.height) <= smaller || smaller === this.side) return copy;
     const key = `${photo.id} copy ${smaller}`;
     const small = this.#small.get(key) ?? { ...(await makeCopy(copy.blob, smaller, { signal, limits: this.limits })) };

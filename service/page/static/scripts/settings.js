@@ -5,6 +5,8 @@ const signed = (value) => `${value > 0 ? "+" : ""}${value}`;
 const stops = (value) => `${value > 0 ? "+" : ""}${Number(value).toFixed(2)} EV`;
 const plain = (value) => Number(value).toFixed(2);
 
+const SHARE = { min: 0, max: 100, step: 1, scale: 100, isLive: true, text: percent };
+
 /**
  * The sliders, in their order. `scale`: positions of the slider for 1 of the parameter. `isLive`: the page shows the
  * change itself, at once; the others ask the service. `isExpert`: it lies under "More settings".
@@ -12,8 +14,8 @@ const plain = (value) => Number(value).toFixed(2);
 export const SLIDERS = [
   { name: "exposure", label: "Exposure", min: -2, max: 2, step: 0.05, value: 0, scale: 1, isLive: true, text: stops },
   { name: "shadows", label: "Shadows", min: -100, max: 100, step: 1, value: 0, scale: 100, isLive: true, text: signed },
-  { name: "protect", label: "Protect highlights", min: 0, max: 100, step: 1, value: 50, scale: 100, isLive: true, text: percent },
-  { name: "strength", label: "Strength", min: 0, max: 100, step: 1, value: 100, scale: 100, isLive: true, text: percent },
+  { name: "protect", label: "Protect highlights", ...SHARE, value: 50 },
+  { name: "strength", label: "Strength", ...SHARE, value: 100 },
   { name: "gamma", label: "Gamma", min: 0.3, max: 3, step: 0.05, value: 1, scale: 1, isExpert: true, text: plain },
 ];
 

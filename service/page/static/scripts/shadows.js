@@ -33,7 +33,7 @@ export function shadowField(x, y, gate, shadows) {
   const goal = mean(target);
   const both = mean(guide.map((value, place) => value * target[place]));
   const squares = mean(guide.map((value) => value * value));
-  const slope = middle.map((value, place) => (both[place] - value * goal[place]) / (squares[place] - value * value + FLAT));
+  const slope = middle.map((value, at) => (both[at] - value * goal[at]) / (squares[at] - value * value + FLAT));
   const slopes = mean(slope);
   const offsets = mean(goal.map((value, place) => value - slope[place] * middle[place]));
   const values = new Float32Array(2 * slopes.length);

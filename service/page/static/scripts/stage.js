@@ -114,7 +114,8 @@ export class Stage {
     this.viewer.showAfter(bitmap, grading(photo.settings, report, this.#seen));
     const light = this.#followLight();
     this.#describe(report);
-    this.done(`Enhanced in ${duration(report.elapsed)}. Mean light ${percent(light.before)} before, ${percent(light.after)} after.`);
+    const change = `${percent(light.before)} before, ${percent(light.after)} after`;
+    this.done(`Enhanced in ${duration(report.elapsed)}. Mean light ${change}.`);
     this.#wantDetail();
   }
 
@@ -143,7 +144,8 @@ export class Stage {
     const { size } = photo.copy;
     const limit = Math.min(1, this.side / Math.max(size.width, size.height));
     if (limit < 1 && this.#scale > 1.05 * limit) {
-      this.#timer = setTimeout(() => this.#loadDetail(photo).catch((error) => this.#noDetail(error)), FULL_DETAIL_DELAY);
+      const load = () => this.#loadDetail(photo).catch((error) => this.#noDetail(error));
+      this.#timer = setTimeout(load, FULL_DETAIL_DELAY);
     }
   }
 

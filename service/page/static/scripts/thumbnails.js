@@ -16,7 +16,8 @@ export class Thumbnails {
     canvas.width = canvas.height = SIDE;
     this.#canvases.set(photo, canvas);
     // Of those that are being enhanced there will soon be a small copy.
-    this.#inTurn(photo, async () => photo.state === WAITING && this.#load(photo, "before", photo.copy?.blob ?? photo.file));
+    const file = photo.copy?.blob ?? photo.file;
+    this.#inTurn(photo, async () => photo.state === WAITING && this.#load(photo, "before", file));
     return canvas;
   }
 

@@ -216,7 +216,9 @@ export class Viewer {
     this.painter.paint({ ...this.#view, photo: this.#photo }, this.#grading, { divider: column, shift });
     const [first, last] = covered(this.#view, this.#photo, this.#room());
     const place = { column, first, last: shift + last };
-    for (const [name, dots] of Object.entries(place)) this.stage.style.setProperty(`--${name}`, `${dots / devicePixelRatio}px`);
+    for (const [name, dots] of Object.entries(place)) {
+      this.stage.style.setProperty(`--${name}`, `${dots / devicePixelRatio}px`);
+    }
     this.slider.setAttribute("aria-valuetext", `${Math.round(this.slider.value)} % before`);
   }
 
@@ -261,7 +263,8 @@ export class Viewer {
 
   #release(event) {
     const press = this.#press;
-    if (press?.slides && !press.hasMoved && !press.isHeld && event.type === "pointerup") this.#slideToColumn(press.point.x);
+    const wasClick = press && !press.hasMoved && !press.isHeld && event.type === "pointerup";
+    if (wasClick && press.slides) this.#slideToColumn(press.point.x);
     this.#pointers.delete(event.pointerId);
     this.#endPress();
   }
