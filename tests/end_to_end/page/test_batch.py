@@ -113,7 +113,7 @@ def test_a_reload_keeps_the_session_until_it_is_cleared(visitor: Visitor, page: 
     count = """async () => {
       const open = indexedDB.open("nightlift");
       await new Promise((resolve) => (open.onsuccess = resolve));
-      const request = open.result.transaction("photos").objectStore("photos").count();
+      const request = open.result.transaction("files").objectStore("files").count();
       await new Promise((resolve) => (request.onsuccess = resolve));
       return request.result;
     }"""

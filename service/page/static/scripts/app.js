@@ -193,7 +193,11 @@ for (const link of document.querySelectorAll("a[data-sample]")) {
 }
 for (const figure of document.querySelectorAll(".showcase")) showBeforeAndAfter(figure);
 $("clear").addEventListener("click", () => $("clear-dialog").showModal());
-$("clear-dialog").addEventListener("close", () => $("clear-dialog").returnValue === "clear" && library.clear());
+$("clear-dialog").addEventListener("close", () => {
+  if ($("clear-dialog").returnValue !== "clear") return;
+  library.clear();
+  finals.clear();
+});
 
 // View
 

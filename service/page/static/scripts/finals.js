@@ -21,9 +21,8 @@ export class Finals {
     return answer;
   }
 
-  /** Forget a photo. */
-  forget(photo) {
-    for (const key of this.#kept.keys()) if (key.startsWith(photo.id)) this.#kept.delete(key);
+  clear() {
+    this.#kept.clear();
   }
 
   #keep(key, answer) {

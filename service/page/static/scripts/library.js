@@ -3,7 +3,6 @@
 import { History } from "./history.js";
 import { DONE, FAILED, Photo } from "./photo.js";
 import { inference, same } from "./settings.js";
-import { unpacked } from "./session.js";
 
 export class Library {
   /** Called with the photo that is chosen now, or null when there is none. */
@@ -24,7 +23,7 @@ export class Library {
     film.onremove = (photo) => this.remove(photo);
     queue.onchange = (photo) => {
       film.update(photo);
-      if (photo.state === DONE) session.keep(photo);
+      if (photo.state === DONE) session.keepPreview(photo);
       this.onstate(photo);
     };
   }
@@ -34,7 +33,7 @@ export class Library {
     const photos = files.map((file, index) => new Photo(file, { added: Date.now() + index / 1000 }));
     for (const photo of photos) {
       this.#insert(photo);
-      this.session.keep(photo);
+      this.session.keepPhoto(photo);
       this.queue.add(photo);
     }
     if (photos.length > 0) this.choose(photos[0]);
@@ -42,9 +41,9 @@ export class Library {
 
   /** The photos of an earlier visit. */
   async restore() {
-    for (const { file, name, copy, answer, ...record } of await this.session.all()) {
+    for (const { file, name, copy = null, answer = null, byService = false, ...record } of await this.session.all()) {
       const photo = new Photo(file, record);
-      Object.assign(photo, { name, answer, byService: record.byService, copy: unpacked(copy, file) });
+      Object.assign(photo, { name, copy, answer, byService });
       this.#insert(photo);
       if (answer && photo.copy) {
         this.previews.keep(this.previews.key(photo, inference(photo.settings)), answer);
@@ -98,8 +97,9 @@ export class Library {
     this.history.add({
       undo: () => {
         this.#insert(photo, this.photos[index] ?? null);
-        this.session.keep(photo);
-        if (photo.state !== DONE) this.queue.add(photo);
+        this.session.keepPhoto(photo);
+        if (photo.state === DONE) this.session.keepPreview(photo);
+        else this.queue.add(photo);
         this.choose(photo);
       },
       redo: () => this.#take(photo),
@@ -140,7 +140,7 @@ export class Library {
   #commit(photo, settings) {
     this.#committed.set(photo, settings);
     this.#apply(photo, settings);
-    this.session.keep(photo);
+    this.session.keepSettings(photo);
   }
 
   #apply(photo, settings) {

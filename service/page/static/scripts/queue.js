@@ -14,21 +14,15 @@ export class Queue {
 
   #photos = [];
   #working = new Map();
-  #isPaused = false;
 
   /** `previews` are those of `Previews`. */
   constructor(previews) {
     this.previews = previews;
   }
 
-  /** How many photos are not ready yet. */
-  get length() {
-    return this.#photos.length + this.#working.size;
-  }
-
   /** Make a photo's preview for its settings; `first`: before all others. What was under way for it is given up. */
   add(photo, first = false) {
-    this.remove(photo);
+    this.#drop(photo);
     photo.state = WAITING;
     photo.error = null;
     if (first) this.#photos.unshift(photo);
@@ -47,10 +41,7 @@ export class Queue {
   }
 
   remove(photo) {
-    this.#working.get(photo)?.abort();
-    this.#working.delete(photo);
-    const index = this.#photos.indexOf(photo);
-    if (index >= 0) this.#photos.splice(index, 1);
+    this.#drop(photo);
     this.#work();
   }
 
@@ -60,19 +51,16 @@ export class Queue {
     this.#photos = [];
   }
 
-  /** Begin nothing more, until `resume`. */
-  pause() {
-    this.#isPaused = true;
-  }
-
-  resume() {
-    this.#isPaused = false;
-    this.#work();
+  #drop(photo) {
+    this.#working.get(photo)?.abort();
+    this.#working.delete(photo);
+    const index = this.#photos.indexOf(photo);
+    if (index >= 0) this.#photos.splice(index, 1);
   }
 
   /** One more than usual for the photo that is looked at: it does not wait for a batch. */
   #work(urgent = null) {
-    while (!this.#isPaused && this.#photos.length > 0) {
+    while (this.#photos.length > 0) {
       const extra = this.#photos[0] === urgent ? 1 : 0;
       if (this.#working.size >= AT_ONCE + extra) return;
       this.#make(this.#photos.shift());
