@@ -23,7 +23,7 @@ ARGUMENTS = [
     "--force-color-profile=srgb",
     "--enable-unsafe-swiftshader",  # WebGL without a GPU
 ]
-TIMEOUT = 12_000  # milliseconds: the machine may be busy with other things
+TIMEOUT = 60_000  # milliseconds: the machine may be busy with other things
 DESKTOP = {"width": 1440, "height": 1000}
 
 
