@@ -26,7 +26,7 @@ export async function getFile(path) {
   return response.blob();
 }
 
-/** {default, limits, models: [{name, version, family, state, ready, reason, ...}]}, as the service gives it. */
+/** {default, limits, models: [{name, version, family, state, ready, reason, takes_pictures, ...}]}, as it is given. */
 export async function listModels() {
   const response = await fetchOrExplain("models", { headers: credentials() });
   if (!response.ok) throw await problemOf(response.status, await response.blob());

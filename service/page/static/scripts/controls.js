@@ -40,9 +40,9 @@ export class Controls {
     this.show(this.#settings);
   }
 
-  /** Offer models as `listModels` gives them; those that are not ready are left out, and the chosen one stays. */
+  /** Offer models as `listModels` gives them; those that are not ready, or take no photos, are left out. */
   offer({ default: preferred, models }) {
-    const ready = models.filter((model) => model.ready);
+    const ready = models.filter(({ ready, takes_pictures }) => ready && takes_pictures);
     const versions = (name) => ready.filter((model) => model.name === name).length;
     this.models = ready.map((model) => {
       const { name, version, family } = model;

@@ -6,7 +6,8 @@ import { described } from "./models.js";
 const message = document.getElementById("message");
 
 try {
-  const { default: preferred, models } = await listModels();
+  const { default: preferred, models: all } = await listModels();
+  const models = all.filter(({ takes_pictures: takesPictures }) => takesPictures !== false);
   document.getElementById("list").replaceChildren(...models.map((model) => card(model, model.name === preferred)));
   message.textContent = `${models.length} models`;
 } catch (error) {
