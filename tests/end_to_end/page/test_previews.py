@@ -88,7 +88,7 @@ def test_the_preview_of_a_light_photo_is_exact(visitor: Visitor, page: Page) -> 
     (preview,) = visitor.requests
     assert sent_bytes(preview) == len(LIGHT)
     assert "max_side=" in preview.url
-    exact = visitor.answer(LIGHT, strength=1, protect=0, gate=False, max_side=1440, format="webp", quality=85)
+    exact = visitor.answer(LIGHT, strength=1, protect=0, gate=False, max_side=1440, format="webp")
     response = preview.response()
     assert response is not None
     assert response.body() == exact

@@ -6,7 +6,6 @@ import { Sharing } from "./sharing.js";
 
 const KEPT = 200; // answers of some hundred kilobytes
 const LOSSLESS_PIXELS = 5e5; // up to which the answer comes as PNG
-const QUALITY = 85; // of larger ones
 
 /** The network's answer and nothing else; the page does the rest. */
 const NETWORK_ONLY = { strength: 1, protect: 0, gate: false };
@@ -88,10 +87,9 @@ export class Previews {
       detail = width * height <= this.wholePixels(inference.model) ? "whole" : "guided";
     }
     const scale = Math.min(1, smaller / Math.max(width, height));
-    const isExact = width * height * scale * scale <= LOSSLESS_PIXELS;
-    const written = isExact ? { format: "png" } : { format: "webp", quality: QUALITY };
+    const format = width * height * scale * scale <= LOSSLESS_PIXELS ? "png" : "webp";
     const max_side = isPhoto && scale < 1 ? smaller : undefined;
-    return enhance(file, { ...inference, ...NETWORK_ONLY, ...written, detail, max_side }, { signal, onprogress });
+    return enhance(file, { ...inference, ...NETWORK_ONLY, format, detail, max_side }, { signal, onprogress });
   }
 }
 
