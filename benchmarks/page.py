@@ -15,13 +15,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from benchmarks._servers import nightlift
 from benchmarks._tables import table
@@ -113,8 +112,13 @@ def measure(browser: Browser, url: str, path: Path) -> Line:
     client.send("Network.enable")
     line = {"offline": False, "latency": LATENCY, "downloadThroughput": DOWN, "uploadThroughput": UP}
     client.send("Network.emulateNetworkConditions", line)
-    requests: list[Any] = []
-    page.on("request", lambda request: "/enhance" in request.url and requests.append(request))
+    requests: list[Request] = []
+
+    def note(request: Request) -> None:
+        if "/enhance" in request.url:
+            requests.append(request)
+
+    page.on("request", note)
     started = time.monotonic()
     page.locator("#file").set_input_files(path)
     page.locator("#message", has_text="Enhanced").wait_for(timeout=120_000)
@@ -122,7 +126,9 @@ def measure(browser: Browser, url: str, path: Path) -> Line:
     seconds = time.monotonic() - started
     (request,) = requests
     painted = _painted(page)
-    sent, received = int(request.all_headers()["content-length"]), len(request.response().body())
+    response = request.response()
+    assert response is not None
+    sent, received = int(request.all_headers()["content-length"]), len(response.body())
     context.close()
     data = path.read_bytes()
     finished = _decoded(httpx.post(f"{url}/enhance", content=data, timeout=120).content)

@@ -19,10 +19,10 @@ def test_presets_are_named_settings(visitor: Visitor, page: Page) -> None:
     natural, lift, night = (page.get_by_role("button", name=name) for name in ("Natural", "Lift shadows", "Night"))
     expect(natural).to_have_attribute("aria-pressed", "true")
     lift.click()
-    expect(page.locator("[name=shadows]")).to_have_value("50")
+    expect(page.locator("[name=shadows]")).to_have_value("80")
     expect(natural).to_have_attribute("aria-pressed", "false")
     visitor.divide(0)
-    assert difference(visitor.seen(200, 300), visitor.service(PNG, shadows=0.5)) <= 2
+    assert difference(visitor.seen(200, 300), visitor.service(PNG, exposure=0.3, shadows=0.8)) <= 2
     night.click()
     expect(page.locator("[name=shadows]")).to_have_value("0")
     assert difference(visitor.seen(200, 300), visitor.service(PNG, exposure=-0.5, protect=0.8)) <= 2

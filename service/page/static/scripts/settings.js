@@ -30,7 +30,7 @@ export const DEFAULTS = Object.freeze({
 /** Names for looks: the values of sliders, the others at their defaults. */
 export const PRESETS = [
   { name: "Natural", values: {} },
-  { name: "Lift shadows", values: { shadows: 0.5 } },
+  { name: "Lift shadows", values: { exposure: 0.3, shadows: 0.8 } },
   { name: "Night", values: { exposure: -0.5, protect: 0.8 } },
 ];
 
