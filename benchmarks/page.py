@@ -20,14 +20,14 @@ import cv2
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, ViewportSize, sync_playwright
 
 from benchmarks._servers import nightlift
 from benchmarks._tables import table
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-quic", "--force-color-profile=srgb", "--enable-unsafe-swiftshader"]
-WINDOW = {"width": 1440, "height": 900}
+WINDOW: ViewportSize = {"width": 1440, "height": 900}
 DOWN, UP = 10e6 / 8, 3e6 / 8
 """Bytes a second."""
 LATENCY = 30
