@@ -64,7 +64,7 @@ def test_side_by_side_shows_both_at_the_same_place(visitor: Visitor, page: Page)
     assert box is not None
     half = int(box["width"]) // 2
     seen = visitor.canvas()
-    top, left = (seen.shape[0] - 200) // 2, (half - 300) // 2
+    top, left = (round((room - length) / 2 + 1e-9) for room, length in ((seen.shape[0], 200), (half, 300)))
     before = seen[top : top + 200, left : left + 300, :3]
     after = seen[top : top + 200, half + left : half + left + 300, :3]
     assert difference(before, DARK) == 0

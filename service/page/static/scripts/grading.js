@@ -25,7 +25,7 @@ export const FINISHED = { blend: 1, protect: 0, gate: 1, gain: 1, field: null };
 
 /**
  * The numbers that the formula needs: of a photo's settings, what the service `measured` ({gate}), and `seen`, the photo
- * and its answer as small ImageData, {x, y}.
+ * and its answer as `small` gives them, {x, y}.
  */
 export function grading({ strength, protect, gate, exposure, shadows }, measured, seen) {
   const through = gate ? measured.gate : 1;

@@ -26,20 +26,53 @@ export function encode(bitmap, type, quality) {
  * `like`, another ImageData, where that is given. Pixels are picked: a histogram of averages would be too narrow.
  */
 export function sample(bitmap, side, like = null) {
-  return drawn(bitmap, side, like, { imageSmoothingEnabled: false });
+  return drawn(bitmap, like ?? fittingSize(bitmap, side));
 }
 
-/** The same, with every pixel the mean of those that it stands for. */
+/**
+ * The same, with every pixel the mean of those that it stands for, as the service shrinks photos: {width, height, data},
+ * Float32Array [height * width * 4], code values.
+ */
 export function small(bitmap, side, like = null) {
-  return drawn(bitmap, side, like, { imageSmoothingQuality: "high" });
+  return areaMeans(drawn(bitmap, bitmap), like ?? fittingSize(bitmap, side));
 }
 
-function drawn(bitmap, side, like, smoothing) {
-  const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
-  const width = like?.width ?? Math.max(1, Math.round(bitmap.width * scale));
-  const height = like?.height ?? Math.max(1, Math.round(bitmap.height * scale));
+/** Area means of ImageData on a grid of {width, height}, no larger than it. */
+export function areaMeans({ width, height, data }, size) {
+  const rows = new Float32Array(size.width * height * 4);
+  for (let row = 0; row < height; row++) {
+    average(data, 4 * row * width, 4, width, rows, 4 * row * size.width, 4, size.width);
+  }
+  const result = new Float32Array(size.width * size.height * 4);
+  const stride = 4 * size.width;
+  for (let column = 0; column < size.width; column++) {
+    average(rows, 4 * column, stride, height, result, 4 * column, stride, size.height);
+  }
+  return { width: size.width, height: size.height, data: result };
+}
+
+/** Means along one line: `length` pixels of `from`, `step` apart, become `count` pixels of `to`. */
+function average(from, start, step, length, to, place, toStep, count) {
+  for (let index = 0; index < count; index++) {
+    const first = (index * length) / count;
+    const last = ((index + 1) * length) / count;
+    const at = place + index * toStep;
+    for (let pixel = Math.floor(first); pixel < last; pixel++) {
+      const weight = ((Math.min(pixel + 1, last) - Math.max(pixel, first)) * count) / length;
+      const source = start + pixel * step;
+      for (let channel = 0; channel < 4; channel++) to[at + channel] += weight * from[source + channel];
+    }
+  }
+}
+
+function fittingSize({ width, height }, side) {
+  const scale = Math.min(1, side / Math.max(width, height));
+  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
+}
+
+function drawn(bitmap, { width, height }) {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  Object.assign(context, smoothing);
+  context.imageSmoothingEnabled = false;
   context.drawImage(bitmap, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
 }

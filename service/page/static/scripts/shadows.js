@@ -12,7 +12,7 @@ const FLAT = 0.015 ** 2;
 
 /**
  * {width, height, values, most}: slopes and offsets in turn, Float32Array [height * width * 2], and the factor of what is
- * changed most. `x` and `y` are ImageData of the photo and the network's answer, both small and of one size; `gate` is
+ * changed most. `x` and `y` are the photo and the network's answer as `small` gives them, of one size; `gate` is
  * what is let through, 0 to 1, and `shadows` the setting, -1 to 1.
  */
 export function shadowField(x, y, gate, shadows) {
