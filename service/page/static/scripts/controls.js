@@ -112,6 +112,7 @@ export class Controls {
     const range = { id: name, name, type: "range", min, max, step, value };
     const input = Object.assign(document.createElement("input"), range);
     output.setAttribute("for", name);
+    row.htmlFor = name; // else it would be the output's label, which comes first
     title.append(`${label} `, output);
     row.append(title, input);
     if (isLive) input.addEventListener("input", () => this.oninput(this.#read()));
