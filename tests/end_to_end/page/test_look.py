@@ -107,7 +107,7 @@ def test_models_say_what_they_are_good_for(page: Page, visitor: Visitor) -> None
     expect(page.locator("#sentence")).to_contain_text("A good first choice.")
     page.unroute("**/models")
     page.get_by_role("link", name="Models").click()
-    expect(page.get_by_role("heading", name="brighten", exact=True).first).to_be_visible()
+    expect(page.get_by_role("heading", name="brighten default").first).to_be_visible()
     expect(page.locator("#list li")).to_have_count(4)
     page.get_by_role("link", name="API").click()
     expect(page.locator(".opblock-tag").first).to_contain_text("Enhance")

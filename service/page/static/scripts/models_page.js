@@ -19,7 +19,7 @@ function card(model, isDefault) {
   const { title, sentence } = described(model);
   const item = document.createElement("li");
   const heading = part("h2", title);
-  heading.append(part("small", isDefault ? "default" : ""));
+  if (isDefault) heading.append(" ", part("small", "default"));
   const facts = document.createElement("dl");
   for (const [name, value] of factsOf(model)) facts.append(part("dt", name), part("dd", value));
   item.append(heading, part("p", sentence), facts);
