@@ -5,7 +5,7 @@ import its file here.
 """
 
 # Importing a layout's file puts it on the list.
-from training.datasets import brackets, exdark, folders, fused, objects, publishers, well_exposed
+from training.datasets import answers, brackets, exdark, folders, fused, objects, publishers, well_exposed
 from training.datasets._samples import (
     Sample,
     find_samples,
@@ -23,6 +23,7 @@ __all__ = [
     "Sample",
     "Stream",
     "Transforms",
+    "answers",
     "brackets",
     "exdark",
     "find_samples",

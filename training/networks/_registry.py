@@ -31,6 +31,8 @@ class NetworkSpec:
         output_gamma: exponent applied to the clamped output when served; 1 changes nothing.
         map_layout: of the local colour map that the network makes of a small picture and from which its result comes.
             A network with a map has `make_proxy`, `affine` and `render`.
+        takes_answer: whether the network works on another's answer: its input is [N, 6, H, W], the answer and the
+            photo that it was made from.
     """
 
     name: str
@@ -44,6 +46,7 @@ class NetworkSpec:
     working_side: int
     output_gamma: float = 1.0
     map_layout: MapLayout = MapLayout.NONE
+    takes_answer: bool = False
 
 
 _NETWORKS: dict[str, tuple[NetworkSpec, Callable[..., nn.Module]]] = {}
