@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.contract import BT601, MapLayout
+from service.contract import BT601, EVIDENCE_CHANNELS, EVIDENCE_SAMPLES, MapLayout
 from training.networks._affine import apply_map, local_mean, proxy_size, shrink
 from training.networks._registry import NetworkSpec, register
 from training.networks.nightlift import Block, _convolution, _twice
@@ -36,12 +36,6 @@ LOG_GAIN, OFFSET, CONTRAST = 4.0, 0.25, 1.25
 
 GAMMA = 2.2
 """Exponent from code values to light, by which brightness is given in stops."""
-
-EVIDENCE = 3
-"""Numbers a pixel that `evidence` gives."""
-
-SAMPLES = (2, 4)
-"""Least and largest number of samples along each side of a pixel of the proxy that `evidence` looks at."""
 
 SPEC = NetworkSpec(
     name="nightlift_v2",
@@ -93,7 +87,7 @@ class NightliftV2(nn.Module):
         self.detail_gain = float(detail_gain)
         self.evident = evident
         half, quarter, eighth = width, 2 * width, 4 * width
-        self.stem = _convolution(4 * (7 + EVIDENCE), half)
+        self.stem = _convolution(4 * (7 + EVIDENCE_CHANNELS), half)
         self.fine = Block(half)
         self.to_quarter = _convolution(half, quarter, stride=2)
         self.middle = Block(quarter)
@@ -145,7 +139,7 @@ class NightliftV2(nn.Module):
             the map [N, 16, h, w] (`apply_map`), and the guess [N, 1].
         """
         logarithm = torch.log1p(LOG_SCALE * proxy) / 4.0
-        shown = evidence if self.evident else torch.zeros_like(evidence)
+        shown = torch.log1p(255.0 * evidence) / 2.0 if self.evident else torch.zeros_like(evidence)
         seen = torch.cat([proxy, logarithm, logarithm.amax(dim=1, keepdim=True), shown], dim=1)
         fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
         middle = self.middle(F.relu(self.to_quarter(fine)))
@@ -235,10 +229,9 @@ def evidence(image: Tensor, height: int, width: int) -> Tensor:
     """What the pixels of a proxy of (height, width) hide: float [N, 3, H, W] in [0, 1] -> [N, 3, height, width].
 
     Of 2 x 2 to 4 x 4 samples in each of the proxy's pixels: the deviation of grey; the mean second difference of grey
-    along a row, which is noise or the finest texture; and that of red and of blue less green. Each as
-    log(1 + 255 v) / 2.
+    along a row, which is noise or the finest texture; and that of red and of blue less green.
     """
-    least, most = SAMPLES
+    least, most = EVIDENCE_SAMPLES
     count = max(least, min(most, image.shape[2] // height, image.shape[3] // width))
     rows = _positions(image.shape[2], height * count, image)
     columns = _positions(image.shape[3], width * count, image)
@@ -247,19 +240,19 @@ def evidence(image: Tensor, height: int, width: int) -> Tensor:
         lines.index_select(3, (columns + step).clamp(0, image.shape[3] - 1)) for step in (-1, 0, 1)
     )
     second = here - (before + after) / 2
-    grey = here.mean(dim=1, keepdim=True)
-    mean, square = (F.avg_pool2d(values, count) for values in (grey, grey * grey))
-    deviation = (square - mean * mean).clamp(min=0).sqrt()
+    grey = here.mean(dim=1).unflatten(1, [height, count]).unflatten(3, [width, count])
+    around = grey - grey.mean(dim=[2, 4], keepdim=True)
+    deviation = (around * around).mean(dim=[2, 4]).sqrt()[:, None]
     finest = F.avg_pool2d(second.mean(dim=1, keepdim=True).abs(), count)
     colour = F.avg_pool2d(
         (second[:, 0:1] - second[:, 1:2]).abs() + (second[:, 2:3] - second[:, 1:2]).abs(), count
     )
-    return torch.log1p(255.0 * torch.cat([deviation, finest, colour / 2], dim=1)) / 2.0
+    return torch.cat([deviation, finest, colour / 2], dim=1)
 
 
 def _positions(length: int, count: int, like: Tensor) -> Tensor:
     """Centres of `count` equal parts of an axis of `length` pixels, as indices."""
-    return ((torch.arange(count, device=like.device) + 0.5) * (length / count)).long().clamp(0, length - 1)
+    return (2 * torch.arange(count, device=like.device) + 1) * length // (2 * count)
 
 
 def _modulated(features: Tensor, numbers: Tensor) -> Tensor:
