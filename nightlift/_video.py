@@ -22,7 +22,7 @@ from nightlift._signals import until_signal
 from nightlift._video_source import Clip, Source, probe
 from service.inference import LoadedModel
 from service.pictures import Picture, PictureFormat
-from service.pipeline import run_network
+from service.pipeline import check_takes_pictures, run_network
 from service.rendering import (
     Detail,
     Effect,
@@ -99,6 +99,7 @@ async def _run(order: VideoRequest, source: Source, clip: Clip) -> None:
     columns = (TextColumn("enhancing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     async with open_runtime(order.backend) as runtime, AsyncExitStack() as stack:
         model = runtime.models.get(runtime.settings.default_model)
+        check_takes_pictures(model)
         heard, hearing = stack.enter_context(sound_pipe(source, clip))
         frames = stack.enter_context(reading(source, clip, hearing))
         if not source.is_file:
