@@ -101,6 +101,8 @@ class ModelTraits:
         tolerance: measured difference to the network in torch, in 1/255.
         map_layout: what the optional output `affine` holds.
         smallest_side: shortest side in pixels that the model accepts.
+        map_model: for a network whose colour map is made by another graph of the same weights, from a proxy, from
+            what it hides and from the wanted exposure: the name of that model. Empty: the model sees proxies itself.
     """
 
     family: str
@@ -112,3 +114,4 @@ class ModelTraits:
     tolerance: float = 1.0
     map_layout: MapLayout = MapLayout.NONE
     smallest_side: int = MIN_SIDE
+    map_model: str = ""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
 from service.errors import InvalidParameter, OutOfMemory, UnsupportedShape, is_out_of_memory
-from service.inference import IMAGE, ArrivalHint, Bucket, LoadedModel, Outcome
+from service.inference import ArrivalHint, BatchQueue, Bucket, LoadedModel, Outcome
 from service.pictures import (
     Header,
     Limits,
@@ -101,14 +101,19 @@ async def run_network(
 
     The other arguments, and what is raised, are those of `BatchQueue.submit`.
     """
-    output = prepared.plan.output
+    output, queue = prepared.plan.output, _queue(model, prepared.plan)
     outcomes = await gather_limited(
         [
-            partial(model.queue.submit, {IMAGE: item[None]}, (output,), deadline, expectation, caller)
-            for item in prepared.items
+            partial(queue.submit, inputs, (output,), deadline, expectation, caller)
+            for inputs in prepared.inputs()
         ]
     )
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
+
+
+def _queue(model: LoadedModel, render_plan: RenderPlan) -> BatchQueue:
+    """Where the work items of a picture go."""
+    return model.queue if render_plan.exposure is None else model.of_maps.queue
 
 
 class Pipeline:
@@ -180,7 +185,7 @@ class Pipeline:
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
-        ticket.expect("network", model.intake.model, sum(render_plan.item_pixels))
+        ticket.expect("network", _queue(model, render_plan).intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
@@ -232,14 +237,14 @@ class Pipeline:
             return prepare(decode(job.data, self._limits, job.header), job.plan)
 
         ticket, timings = job.request.ticket, job.timings
-        height, width = job.plan.item_shapes[0]
-        with ticket.model.queue.expecting(Bucket.of_picture(height, width, job.plan.output)) as expectation:
+        queue = _queue(ticket.model, job.plan)
+        with queue.expecting(Bucket.of_kinds(job.plan.item_tensors, job.plan.output)) as expectation:
             with timings.measure("decode"):
                 prepared = await self._stage("decode", job.header.format, job, decoded)
             outputs, outcomes = await run_network(
                 ticket.model, prepared, job.request.deadline, expectation, ticket.caller
             )
-        ticket.done("network", ticket.model.intake.model, sum(job.plan.item_pixels))
+        ticket.done("network", queue.intake.model, sum(job.plan.item_pixels))
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs
