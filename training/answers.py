@@ -102,8 +102,7 @@ def _both_answers(noisy: Pixels, clean: NDArray[np.uint16], model: EvaluatedMode
     ready, quiet = (
         prepare(frame, plan(width, height, frame.bits, model.traits, GUIDED)) for frame in frames
     )
-    run = model.answer(ready.plan.output)
-    effect = fit_effect(ready, [run(item[None])[0] for item in ready.items], GUIDED)
+    effect = fit_effect(ready, [model.answer(inputs, ready.plan.output)[0] for inputs in ready.inputs()], GUIDED)
     answer = apply_effect(frames[0], effect, GUIDED)
     reference = apply_effect(frames[1], effect.on(quiet, GUIDED), GUIDED)
     return answer, np.round(reference / 257).astype(np.uint8)

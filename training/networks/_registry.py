@@ -31,6 +31,7 @@ class NetworkSpec:
         output_gamma: exponent applied to the clamped output when served; 1 changes nothing.
         map_layout: of the local colour map that the network makes of a small picture and from which its result comes.
             A network with a map has `make_proxy`, `affine` and `render`.
+        shown_evidence: whether its `affine` takes a proxy in float, what the proxy hides, and the wanted brightness.
         takes_answer: whether the network works on another's answer: its input is [N, 6, H, W], the answer and the
             photo that it was made from.
     """
@@ -46,6 +47,7 @@ class NetworkSpec:
     working_side: int
     output_gamma: float = 1.0
     map_layout: MapLayout = MapLayout.NONE
+    shown_evidence: bool = False
     takes_answer: bool = False
 
 

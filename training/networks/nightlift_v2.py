@@ -48,6 +48,7 @@ SPEC = NetworkSpec(
     smallest_side=16,
     working_side=SIDE,
     map_layout=MapLayout.BASE_AND_CLEAN_DETAIL,
+    shown_evidence=True,
 )
 
 
