@@ -24,7 +24,6 @@ from service.inference import LoadedModel
 from service.pictures import Picture, PictureFormat
 from service.pipeline import check_takes_pictures, run_network
 from service.rendering import (
-    Detail,
     Effect,
     Prepared,
     RenderOptions,
@@ -53,7 +52,7 @@ class VideoRequest:
         source: a file, `-` for stdin, or a URL that ffmpeg opens, such as rtsp://camera/stream.
         target: a file, a playlist (.m3u8), or `-` for stdout.
         backend: which model; the work is always done in this process.
-        options: strength, protection, gate and gamma; the detail is guided.
+        options: strength, protection, gate, gamma, exposure and shadows; the detail is guided.
         temporal_smoothing: seconds over which effects are averaged; 0 takes every frame for itself.
         crf: quality of the H.264 stream, 0 (lossless) to 51.
         metadata: what is kept of the source's tags.
@@ -232,8 +231,3 @@ def _render(
     """The effect that is applied to a frame, and the frame under it."""
     effect = smooth_over_time(before, latest.on(prepared, options), share)
     return effect, apply_effect(prepared.picture, effect, options)
-
-
-def guided(strength: float, protect: float, gate: bool, gamma: float) -> RenderOptions:
-    """The options of a video's frames."""
-    return RenderOptions(Detail.GUIDED, strength, protect, gate, gamma)

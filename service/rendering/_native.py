@@ -52,12 +52,13 @@ def _optional(parameter: Any) -> type:
 
 
 FLAG, COUNT, NUMBER, NEXT = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.POINTER(ctypes.c_int64)
-GRADE = (NUMBER, NUMBER, NUMBER, FLOATS, COUNT)
+EXPOSURE_AND_SHADOWS = (NUMBER, FLOATS, COUNT, FLOATS, COUNT, COUNT, NUMBER, NUMBER)
+GRADE = (NUMBER, NUMBER, NUMBER, FLOATS, COUNT, *EXPOSURE_AND_SHADOWS)
 
 PARAMETERS: dict[str, tuple[Any, ...]] = {
     "add_light": (FLOATS, FLOATS, COUNT, NUMBER, NUMBER, DOUBLES),
     "apply_map": (CODES, FLAG, *[COUNT] * 2, FLOATS, *[COUNT] * 3, FLOATS, *[COUNT] * 2, *GRADE, COUNT, CODES, NEXT),
-    "blend": (BYTES, BYTES, COUNT, *GRADE, BYTES, NEXT),
+    "blend": (BYTES, BYTES, *[COUNT] * 2, *GRADE, COUNT, BYTES, NEXT),
     "deal": (FLOATS, COUNT, COUNT, INTS, COUNT, FLOATS, FLOATS),
     "evidence": (CODES, FLAG, *[COUNT] * 4, INTS, INTS, NUMBER, FLOATS, FLOATS, NEXT),
     "fit": (FLOATS, FLOATS, COUNT, COUNT, FLOATS, FLOATS, NEXT),

@@ -15,7 +15,7 @@ from service.pictures import Picture, PictureFormat
 from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
 from service.rendering._colour import in_picture_space, is_srgb_space
 from service.rendering._evidence import evidence
-from service.rendering._grade import grade, light_and_gate
+from service.rendering._grade import grade, light_and_gate, with_shadows
 from service.rendering._options import RenderOptions
 from service.rendering._pass import Pass, apply_map, blend
 from service.rendering._plan import RenderPlan, Window, plan
@@ -60,6 +60,8 @@ class Prepared:
         items: what the network is to see: [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order; uint8, or
             float32 from 0 to 1 for models that take what is hidden beside it.
         hidden: for these, float32 [h, w, 3], what the proxy hides (`evidence`).
+        told: for these, the stops of the wished exposure that the network is told: the gate's share, for the rest of
+            the picture is not the network's. The exposure curve does what is left.
         means: float32 [h, w, 3], area means on the grid `plan.light`, code values from 0 to 1; None without one.
     """
 
@@ -69,12 +71,13 @@ class Prepared:
     items: list[NDArray[Any]]
     means: NDArray[np.float32] | None = None
     hidden: NDArray[np.float32] | None = None
+    told: float = 0.0
 
     def inputs(self) -> list[dict[str, NDArray[Any]]]:
         """The model's inputs for each work item, by name, each with a batch axis of one."""
         if self.hidden is None:
             return [{IMAGE: item[None]} for item in self.items]
-        exposure = np.array([[self.plan.exposure]], np.float32)
+        exposure = np.array([[self.told]], np.float32)
         return [{PROXY: item[None], EVIDENCE: self.hidden[None], EXPOSURE: exposure} for item in self.items]
 
 
@@ -88,7 +91,8 @@ def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
         if plan.exposure is None:
             return Prepared(picture, plan, view, [picture.srgb(_for_network(view.colour, deep))], means)
         hidden = evidence(picture.pixels, plan.proxy) * (view.weight[..., None] > 0)
-        return Prepared(picture, plan, view, [_fine_srgb(picture, view.colour)], means, hidden)
+        told = plan.exposure * (light_and_gate(view)[1] if plan.gate else 1.0)
+        return Prepared(picture, plan, view, [_fine_srgb(picture, view.colour)], means, hidden, told)
     view = shrink(picture, _measuring_shape(picture))
     source = _visible(picture, view)
     if deep:
@@ -132,17 +136,22 @@ def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOp
         prepared: the picture.
         outputs: the network's answer to each work item, in order: `enhanced`, uint8 [h, w, 3], or for guided
             rendering also `affine`, FP32 [h, w, k], as `predicted_affine` defines it.
-        options: strength, protect, gate and gamma; the detail is decided in the plan.
+        options: strength, protect, gate, gamma, exposure and shadows; the detail is decided in the plan.
     """
-    picture, plan = prepared.picture, prepared.plan
-    before, gate = light_and_gate(prepared.view)
-    grading = grade(options, gate if options.gate else 1.0)
+    picture, plan, view = prepared.picture, prepared.plan, prepared.view
+    before, gate = light_and_gate(view)
+    options = replace(options, exposure=options.exposure - prepared.told)
+    grading = grade(options, gate if options.gate else 1.0, picture)
     if grading.blend == 0:
         return Rendering(picture, gate, before, plan.label)
     if plan.through_map:
-        rows = apply_map(picture.pixels, affine_map(prepared, outputs), grading, prepared.means)
+        affine = affine_map(prepared, outputs)
+        grading = with_shadows(grading, options, picture, lambda: (view.colour, evaluate(affine, view.colour)))
+        rows = apply_map(picture.pixels, affine, grading, prepared.means)
     else:
-        rows = blend(picture.pixels, _enhanced_codes(prepared, outputs), grading)
+        enhanced = _enhanced_codes(prepared, outputs)
+        grading = with_shadows(grading, options, picture, lambda: (view.colour, _from_afar(enhanced, prepared)))
+        rows = blend(picture.pixels, enhanced, grading)
     return Rendering(replace(picture, pixels=rows.pixels), gate, before, plan.label, rows)
 
 
@@ -184,7 +193,7 @@ def affine_map(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> AffineMap
             enhanced = _unit(outputs[0])
         else:
             if predicted.has_base_and_detail:
-                light = in_picture_space(picture, source, seen, evaluate(predicted.light, _unit(seen)))
+                light = in_picture_space(picture, source, seen, evaluate(predicted, _unit(seen)))
                 return predicted.moved(_unit(source), light, grey=picture.is_grey)
             enhanced = evaluate(predicted, _unit(seen))
     return fit_affine(_unit(source), in_picture_space(picture, source, seen, enhanced))
@@ -210,6 +219,12 @@ def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixe
     source = _visible(picture, prepared.view)
     seen = picture.srgb(source)
     return np.rint(in_picture_space(picture, source, seen, _unit(enhanced)) * 255).astype(np.uint8)
+
+
+def _from_afar(enhanced: Pixels, prepared: Prepared) -> NDArray[np.float32]:
+    """The network's picture of full size as small as the view is, float32 [h, w, 3], 0 to 1."""
+    view = prepared.view
+    return shrink(replace(prepared.picture, pixels=enhanced), view.weight.shape).colour
 
 
 def _assemble(plan: RenderPlan, outputs: Sequence[NDArray[Any]]) -> Pixels:
