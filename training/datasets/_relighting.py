@@ -89,5 +89,5 @@ def relight(
     return _codes(dark), _codes(reference)
 
 
-def _codes(light: NDArray[np.float32]) -> Pixels:
-    return np.round(255 * np.clip(light, 0, 1) ** (1 / GAMMA)).astype(np.uint8)
+def _codes(light: NDArray[np.floating]) -> Pixels:
+    return np.asarray(np.round(255 * np.clip(light, 0, 1) ** (1 / GAMMA)), np.uint8)
