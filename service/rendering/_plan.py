@@ -73,6 +73,7 @@ class RenderPlan:
             texture, else None: a whole multiple of the proxy.
         exposure: stops around the automatic brightness, for models that take this wish with the proxy and with what
             it hides; None for models that are shown a picture alone.
+        gate: whether pictures that are well exposed already are left alone.
     """
 
     detail: Detail
@@ -82,6 +83,7 @@ class RenderPlan:
     output: str = ENHANCED
     light: tuple[int, int] | None = None
     exposure: float | None = None
+    gate: bool = True
 
     @property
     def item_tensors(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
@@ -146,9 +148,7 @@ def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options:
     output = AFFINE if traits.map_layout else ENHANCED
     light = light_shape(width, height, proxy) if traits.map_layout.has_base_and_detail else None
     exposure = options.exposure if traits.map_model else None
-    return RenderPlan(
-        Detail.GUIDED, proxy, (), through_map=True, output=output, light=light, exposure=exposure
-    )
+    return RenderPlan(Detail.GUIDED, proxy, (), True, output, light, exposure, options.gate)
 
 
 def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:

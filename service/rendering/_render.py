@@ -60,6 +60,8 @@ class Prepared:
         items: what the network is to see: [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order; uint8, or
             float32 from 0 to 1 for models that take what is hidden beside it.
         hidden: for these, float32 [h, w, 3], what the proxy hides (`evidence`).
+        told: for these, the stops of the wished exposure that the network is told: the gate's share, for the rest of
+            the picture is not the network's. The exposure curve does what is left.
         means: float32 [h, w, 3], area means on the grid `plan.light`, code values from 0 to 1; None without one.
     """
 
@@ -69,12 +71,13 @@ class Prepared:
     items: list[NDArray[Any]]
     means: NDArray[np.float32] | None = None
     hidden: NDArray[np.float32] | None = None
+    told: float = 0.0
 
     def inputs(self) -> list[dict[str, NDArray[Any]]]:
         """The model's inputs for each work item, by name, each with a batch axis of one."""
         if self.hidden is None:
             return [{IMAGE: item[None]} for item in self.items]
-        exposure = np.array([[self.plan.exposure]], np.float32)
+        exposure = np.array([[self.told]], np.float32)
         return [{PROXY: item[None], EVIDENCE: self.hidden[None], EXPOSURE: exposure} for item in self.items]
 
 
@@ -88,7 +91,8 @@ def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
         if plan.exposure is None:
             return Prepared(picture, plan, view, [picture.srgb(_for_network(view.colour, deep))], means)
         hidden = evidence(picture.pixels, plan.proxy) * (view.weight[..., None] > 0)
-        return Prepared(picture, plan, view, [_fine_srgb(picture, view.colour)], means, hidden)
+        told = plan.exposure * (light_and_gate(view)[1] if plan.gate else 1.0)
+        return Prepared(picture, plan, view, [_fine_srgb(picture, view.colour)], means, hidden, told)
     view = shrink(picture, _measuring_shape(picture))
     source = _visible(picture, view)
     if deep:
@@ -136,6 +140,7 @@ def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOp
     """
     picture, plan, view = prepared.picture, prepared.plan, prepared.view
     before, gate = light_and_gate(view)
+    options = replace(options, exposure=options.exposure - prepared.told)
     grading = grade(options, gate if options.gate else 1.0, picture)
     if grading.blend == 0:
         return Rendering(picture, gate, before, plan.label)

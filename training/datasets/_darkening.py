@@ -116,7 +116,7 @@ def _camera_noise(
     height, width = light.shape[:2]
     grain = float(np.exp(random.uniform(*np.log(words.grain))))
     size = (max(8, round(width / grain)), max(8, round(height / grain)))
-    small = light if grain == 1.0 else cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+    small = light if grain == 1.0 else np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_AREA), np.float32)
     noise = _deviation(small, electrons, read_noise) * random.standard_normal(small.shape, np.float32)
     if random.random() < words.mosaic:
         noise = _demosaiced(noise)
@@ -125,8 +125,8 @@ def _camera_noise(
         grey = noise.mean(axis=2, keepdims=True)
         noise = grey + cv2.GaussianBlur(noise - grey, (0, 0), blur)
     if noise.shape != light.shape:
-        noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(noise, np.float32)
+        return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return noise
 
 
 def _demosaiced(planes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -35,6 +35,8 @@ class Relighting(BaseModel):
         surroundings: least and most stops that the surroundings gain beside what makes them bright.
         softness: least and largest deviation in pixels of the blur of the mask's contour; drawn log-uniformly.
         spotlight: share of relit samples in which the subject keeps its light, and the surroundings lose it.
+        night: share of relit samples in which the surroundings are night, black in the reference too, and the subject
+            lost half of the drawn stops: what is black without texture is to stay black.
         uneven: deviation in stops of a smooth field over the dark side.
         fields: the view that is relit, the reference, and the mask.
     """
@@ -46,6 +48,7 @@ class Relighting(BaseModel):
     surroundings: Stops = (-0.5, 0.5)
     softness: tuple[float, float] = (0.5, 6.0)
     spotlight: Share = 0.2
+    night: Share = 0.0
     uneven: float = Field(0.4, ge=0)
     fields: tuple[str, str, str] = ("dark", "reference", "mask")
 
@@ -78,10 +81,13 @@ def relight(
         random.normal(0, words.uneven, (3, 3)).astype(np.float32), view.shape[1::-1], interpolation=cv2.INTER_CUBIC
     )
     lost = random.uniform(*words.loss)
+    if random.random() < words.night:
+        reference = light * soft[..., None]
+        return _codes(reference * np.exp2((field - lost) / 2 * soft)[..., None]), _codes(reference)
     reference = light * np.exp2(raised * (1 - soft))[..., None]
     dark = reference * np.exp2((np.minimum(field, lost) - lost) * soft)[..., None]
     return _codes(dark), _codes(reference)
 
 
-def _codes(light: NDArray[np.float32]) -> Pixels:
-    return np.round(255 * np.clip(light, 0, 1) ** (1 / GAMMA)).astype(np.uint8)
+def _codes(light: NDArray[np.floating]) -> Pixels:
+    return np.asarray(np.round(255 * np.clip(light, 0, 1) ** (1 / GAMMA)), np.uint8)

@@ -101,10 +101,10 @@ def judge_light(
     scores = [_scores(enhance(dark), fusion) for dark, fusion in held_out_sequences(brackets)] if brackets else []
     backlit = [_parts(photo, enhance(photo)) for photo in backlit_photos(objects)] if objects else []
     changes = [_change(photo, enhance(photo)) for photo in good_photos(photos)] if photos else []
-    means = np.mean(scores, axis=0) if scores else np.full(4, np.nan)
+    psnr, ssim, psnr_matched, ssim_matched = (_mean([row[index] for row in scores]) for index in range(4))
     dark, white = (_mean([pair[index] for pair in backlit]) for index in (0, 1))
     skies = tuple(_sky(enhance(photo), box) for photo, box in night_skies(unpaired)) if unpaired else ()
-    return Light(*map(float, means), dark, white, skies, _mean(changes))
+    return Light(psnr, ssim, psnr_matched, ssim_matched, dark, white, skies, _mean(changes))
 
 
 def held_out_sequences(root: Path) -> Iterator[tuple[Pixels, Pixels]]:

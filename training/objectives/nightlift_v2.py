@@ -26,6 +26,9 @@ from training.objectives.nightlift import STRUCTURE_SIDE, Pair, _same_part, hue_
 WHITE = (0.92, 0.98)
 """Least channel of a pixel of the dark picture, up to which the reference decides alone, and from which white stays."""
 
+BLACK = (0.02, 0.06)
+"""Largest channel of a pixel of the dark picture, up to which it is nearly black, and from which it is not."""
+
 
 class NightliftV2Settings(Settings):
     """Weights of the losses.
@@ -37,7 +40,9 @@ class NightliftV2Settings(Settings):
         dissimilarity: of 1 - SSIM, after the same scaling.
         hue: of 1 - the cosine between colours, means over 8 x 8 pixels.
         guess: of the guess's error in stops.
-        white: of what white loses.
+        white: of what white loses, mean over white pixels.
+        black: of the difference of colours less their mean, over pixels that are nearly black in the dark picture;
+            night is to stay without colour.
         wishes: share of pairs whose reference gets another exposure.
         spread: standard deviation of this exposure in stops, within 2.
     """
@@ -49,6 +54,7 @@ class NightliftV2Settings(Settings):
     hue: float = Field(0.5, ge=0)
     guess: float = Field(0.03, ge=0)
     white: float = Field(1.0, ge=0)
+    black: float = Field(1.0, ge=0)
     wishes: float = Field(0.5, ge=0, le=1)
     spread: float = Field(0.8, ge=0)
 
@@ -104,7 +110,8 @@ class NightliftV2Training(Objective):
             "dissimilarity": 1 - ssim(*_same_part(matched, high, STRUCTURE_SIDE), padded=False),
             "hue": hue_distance(enhanced, high),
             "guess": F.smooth_l1_loss(guess, chosen),
-            "white": (white * (high - enhanced).clamp(min=0)).mean(),
+            "white": _mean_where(white, (high - enhanced).clamp(min=0)),
+            "black": _mean_where(1 - _ramp(low.amax(dim=1, keepdim=True), *BLACK), (_hue(enhanced) - _hue(high)).abs()),
         }
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, **terms}
@@ -138,6 +145,15 @@ def exposed(image: Tensor, stops: Tensor) -> Tensor:
     light = image.clamp(min=0) ** GAMMA
     factor = torch.exp2(stops)
     return (factor * light / (1 + (factor - 1) * light)).clamp(min=1e-12) ** (1 / GAMMA)
+
+
+def _hue(image: Tensor) -> Tensor:
+    return image - image.mean(dim=1, keepdim=True)
+
+
+def _mean_where(weight: Tensor, values: Tensor) -> Tensor:
+    """Mean of values [N, 3, H, W] by weight [N, 1, H, W]; of less than a hundredth of the pixels, less."""
+    return (weight * values).mean() / (weight.mean() + 0.01)
 
 
 def _ramp(values: Tensor, start: float, end: float) -> Tensor:

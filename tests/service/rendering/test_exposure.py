@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from service.pictures import Picture, PictureFormat
-from service.rendering import NEUTRAL, Detail, RenderOptions, render_array
+from service.rendering import NEUTRAL, Detail, RenderOptions, finish, plan, prepare, render_array
+from service.rendering._grade import grade, with_shadows
 from tests import pictures
 from tests.service.pictures.profiles import grey_profile, rgb_profile
 from tests.service.rendering.networks import POINTWISE, identity, quadratic, render
@@ -77,6 +79,44 @@ def test_exposure_follows_what_the_gate_lets_through() -> None:
     expected = exposed(1)[0, :, 0][plain.picture.pixels].astype(int)
     assert np.abs(wished.picture.pixels - expected).max() <= 2  # half a code, rounded before the curve
     assert wished.gate == plain.gate
+
+
+def test_who_asks_for_neither_gets_the_plain_formula() -> None:
+    picture = Picture(pictures.dark_scene("astronaut", (80, 80)), PictureFormat.PNG)
+    plain = grade(RenderOptions(strength=0.5), 0.3, picture)
+    assert (plain.blend, plain.curve.size, plain.shadows.field.size) == (np.float32(0.15), 0, 0)
+    assert with_shadows(plain, RenderOptions(strength=0.5), picture, lambda: pytest.fail("nobody asked")) is plain
+
+
+@pytest.mark.parametrize("detail", [Detail.WHOLE, Detail.GUIDED])
+@pytest.mark.parametrize("wish", ["exposure", "shadows"])
+def test_from_nothing_on_all_changes_are_small(wish: str, detail: Detail) -> None:
+    image = pictures.dark_scene("astronaut", (120, 160))
+    plain, little = (
+        render_array(image, quadratic(-0.6), POINTWISE, RenderOptions(detail=detail, gamma=0.9, **options))
+        for options in ({}, {wish: 0.001})
+    )
+    assert np.abs(plain.astype(int) - little).max() <= 1
+    assert (plain != little).mean() < 0.1
+
+
+def test_no_buffer_of_the_pictures_size_is_needed() -> None:
+    pixels = pictures.dark_scene("coffee", (1200, 1800))
+    traits = replace(POINTWISE, max_pixels=10**7)
+    for bits in (8, 16):
+        picture = Picture(pixels if bits == 8 else pixels.astype(np.uint16) * 257, PictureFormat.PNG)
+        for detail in (Detail.WHOLE, Detail.GUIDED):
+            peaks = []
+            for wishes in ({}, {"exposure": 1.0, "shadows": 1.0}):
+                options = RenderOptions(detail=detail, **wishes)
+                prepared = prepare(picture, plan(1800, 1200, bits, traits, options))
+                outputs = [np.minimum(item, 120) * np.uint8(2) for item in prepared.items]
+                tracemalloc.start()
+                finish(prepared, outputs, options)
+                peaks.append(tracemalloc.get_traced_memory()[1])
+                tracemalloc.stop()
+            assert peaks[0] > 0
+            assert peaks[1] < peaks[0] + pixels.nbytes / 2, "of floats it would be four times that of the pixels"
 
 
 @pytest.mark.parametrize("detail", [Detail.WHOLE, Detail.GUIDED])

@@ -91,7 +91,7 @@ def test_all_levels_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert difference.max() <= 1
                 assert (difference > 0).mean() < 1e-3
             elif one.dtype == np.uint16:
-                assert difference.max() <= 2
+                assert difference.max() <= 4  # exposure's table rises by so much from one entry to the next
             else:
                 np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
