@@ -89,7 +89,7 @@ class MapModel(nn.Module):
         """The map of a proxy.
 
         Args:
-            proxy: float32 [N, h, w, 3], sRGB code values from 0 to 1; sides are multiples of 8, of at least 16 pixels.
+            proxy: float32 [N, h, w, 3], sRGB code values from 0 to 1; sides are multiples of 8, at least 16.
             evidence: float32 [N, h, w, 3], what the proxy hides.
             exposure: float32 [N, 1], stops around the brightness that the network chooses.
 

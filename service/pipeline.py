@@ -103,10 +103,7 @@ async def run_network(
     """
     output, queue = prepared.plan.output, _queue(model, prepared.plan)
     outcomes = await gather_limited(
-        [
-            partial(queue.submit, inputs, (output,), deadline, expectation, caller)
-            for inputs in prepared.inputs()
-        ]
+        [partial(queue.submit, inputs, (output,), deadline, expectation, caller) for inputs in prepared.inputs()]
     )
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
 

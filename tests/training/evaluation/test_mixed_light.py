@@ -1,4 +1,4 @@
-"""Night and backlight, measured on made pictures: what stays, what is lifted, what is ruined, shows in the figures."""
+"""Night and backlight, measured on made pictures: what stays, what is lifted, and what is ruined shows."""
 
 from __future__ import annotations
 
