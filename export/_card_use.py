@@ -52,8 +52,8 @@ def _of_maps(record: Record) -> Iterator[str]:
         "Inputs: `proxy`, the photo shrunk by area means to sides that are multiples of 8, of at least 16 and for "
         f"best results {spec.working_side} pixels the longer, sRGB code values from 0 to 1, float32 `[N, h, w, 3]`",
         "`evidence`, what the proxy hides, measured in 2 x 2 to 4 x 4 samples of the photo in each of its pixels: "
-        "the deviation of grey, and the mean size of second differences along a row, of grey, and of red and blue less "
-        "green, float32 `[N, h, w, 3]`",
+        "the deviation of grey, and the mean size of second differences along a row, of grey, and of red and blue "
+        "less green, float32 `[N, h, w, 3]`",
         "`exposure`, stops around the brightness that the network chooses, -2 to 2, float32 `[N, 1]`",
         f"Outputs: `affine`, the map, float32 `[N, h, w, {int(spec.map_layout)}]` (`docs/rendering.md`)",
         "`brightness`, which the network chose: the logarithm to base 2 of the mean luminance of the result's code "
