@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import InvalidParameter, OutOfMemory, UnsupportedShape, is_out_of_memory
-from service.inference import IMAGE, ArrivalHint, Bucket, LoadedModel, Outcome
+from service.errors import Draining, InvalidParameter, OutOfMemory, UnsupportedShape, is_out_of_memory
+from service.inference import ArrivalHint, BatchQueue, Bucket, LoadedModel, Outcome, Tensors
 from service.pictures import (
     Header,
     Limits,
@@ -104,13 +104,24 @@ async def run_network(
     The other arguments, and what is raised, are those of `BatchQueue.submit`.
     """
     output = prepared.plan.output
-    outcomes = await gather_limited(
-        [
-            partial(model.queue.submit, {IMAGE: item[None]}, (output,), deadline, expectation, caller)
-            for item in prepared.items
-        ]
-    )
+
+    async def submit(inputs: Tensors) -> Outcome:
+        queue = _queue(model, prepared.plan)
+        try:
+            return await queue.submit(inputs, (output,), deadline, expectation, caller)
+        except Draining:
+            # A model of maps does not know of this request: a reload may have closed its queue a moment ago.
+            if (renewed := _queue(model, prepared.plan)) is queue:
+                raise
+            return await renewed.submit(inputs, (output,), deadline, expectation, caller)
+
+    outcomes = await gather_limited([partial(submit, inputs) for inputs in prepared.inputs()])
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
+
+
+def _queue(model: LoadedModel, render_plan: RenderPlan) -> BatchQueue:
+    """Where the work items of a picture go."""
+    return model.queue if render_plan.exposure is None else model.of_maps.queue
 
 
 class Pipeline:
@@ -182,7 +193,7 @@ class Pipeline:
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
-        ticket.expect("network", model.intake.model, sum(render_plan.item_pixels))
+        ticket.expect("network", _queue(model, render_plan).intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
@@ -241,14 +252,14 @@ class Pipeline:
             return prepare(decode(job.data, self._limits, job.header), job.plan)
 
         ticket, timings = job.request.ticket, job.timings
-        height, width = job.plan.item_shapes[0]
-        with ticket.model.queue.expecting(Bucket.of_picture(height, width, job.plan.output)) as expectation:
+        queue = _queue(ticket.model, job.plan)
+        with queue.expecting(Bucket.of_kinds(job.plan.item_tensors, job.plan.output)) as expectation:
             with timings.measure("decode"):
                 prepared = await self._stage("decode", job.header.format, job, decoded)
             outputs, outcomes = await run_network(
                 ticket.model, prepared, job.request.deadline, expectation, ticket.caller
             )
-        ticket.done("network", ticket.model.intake.model, sum(job.plan.item_pixels))
+        ticket.done("network", queue.intake.model, sum(job.plan.item_pixels))
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs
