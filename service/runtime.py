@@ -9,7 +9,7 @@ from types import TracebackType
 
 from service.admission import Admission, AnswerLimiter, Call, CapacityLimiter
 from service.enhancement import Enhanced, EnhanceOptions
-from service.errors import Draining
+from service.errors import Draining, ModelNotFound
 from service.inference import LoadedModel, Models
 from service.memory import Releaser
 from service.pipeline import Pipeline
@@ -53,7 +53,7 @@ class Runtime:
             )
             for _ in range(2)
         )
-        self.pipeline = Pipeline(settings, self.metrics)
+        self.pipeline = Pipeline(settings, self.metrics, self._find_restorer)
         self.metrics.backlog.set_function(lambda: capacity.backlog)
         self.metrics.unread_answer_bytes.set_function(lambda: self.answers.held + self.rpc_answers.held)
         self._loading: asyncio.Task[None] | None = None
@@ -100,6 +100,15 @@ class Runtime:
         if self.phase is Phase.STOPPING:
             raise Draining("the service is shutting down; another instance will take the request")
         return self.models.get(name or self.settings.default_model, version)
+
+    def _find_restorer(self) -> LoadedModel | None:
+        """The model that takes noise out, None where there is none; raises ModelNotReady if it is not loaded."""
+        if not self.settings.restorer:
+            return None
+        try:
+            return self.models.get(self.settings.restorer)
+        except ModelNotFound:
+            return None
 
     async def _load(self) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from service.pictures import Picture, PictureFormat
 from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
 from service.rendering._colour import in_picture_space, is_srgb_space
 from service.rendering._evidence import evidence
-from service.rendering._grade import grade, light_and_gate, with_shadows
+from service.rendering._grade import WHOLE_EFFECT, Grade, grade, light_and_gate, with_shadows
 from service.rendering._options import RenderOptions
 from service.rendering._pass import Pass, apply_map, blend
 from service.rendering._plan import RenderPlan, Window, plan
@@ -138,20 +139,72 @@ def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOp
             rendering also `affine`, FP32 [h, w, k], as `predicted_affine` defines it.
         options: strength, protect, gate, gamma, exposure and shadows; the detail is decided in the plan.
     """
-    picture, plan, view = prepared.picture, prepared.plan, prepared.view
-    before, gate = light_and_gate(view)
-    options = replace(options, exposure=options.exposure - prepared.told)
-    grading = grade(options, gate if options.gate else 1.0, picture)
+    return begin_answer(Answer(prepared, outputs), options)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the network makes of a picture, before any option, in the picture's colour space.
+
+    Attributes:
+        prepared, outputs: as for `begin`.
+    """
+
+    prepared: Prepared
+    outputs: Sequence[NDArray[Any]]
+
+    @cached_property
+    def affine(self) -> AffineMap:
+        """It as a map, where the plan is `through_map`."""
+        return affine_map(self.prepared, self.outputs)
+
+    @cached_property
+    def enhanced(self) -> Pixels:
+        """It as a picture, uint8 [H, W, 3], where the plan is not."""
+        return _enhanced_codes(self.prepared, self.outputs)
+
+    def from_afar(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The picture and the answer as small as the view is, float32 [h, w, 3] each; the answer may leave 0 to 1."""
+        colour = self.prepared.view.colour
+        if self.prepared.plan.through_map:
+            return colour, evaluate(self.affine, colour)
+        return colour, _from_afar(self.enhanced, self.prepared)
+
+    def pixels(self) -> NDArray[Any]:
+        """The answer at full size, [H, W, 3] of the picture's type; not to be written to."""
+        picture = self.prepared.picture
+        if self.prepared.plan.through_map:
+            return apply_map(picture.pixels, self.affine, WHOLE_EFFECT, self.prepared.means).make_all()
+        return self.enhanced
+
+    def grading(self, options: RenderOptions) -> tuple[RenderOptions, Grade]:
+        """What is left of the options once the network has had its part of them, and the numbers for the kernels."""
+        gate = light_and_gate(self.prepared.view)[1] if options.gate else 1.0
+        left = replace(options, exposure=options.exposure - self.prepared.told)
+        return left, grade(left, gate, self.prepared.picture)
+
+
+def begin_answer(answer: Answer, options: RenderOptions, restored: NDArray[Any] | None = None) -> Rendering:
+    """As `begin`, for an answer that is there.
+
+    Args:
+        answer: of the network.
+        options: as for `begin`.
+        restored: the answer at full size without its noise, [H, W, 3] of the picture's type; None: the answer.
+    """
+    prepared = answer.prepared
+    picture, plan = prepared.picture, prepared.plan
+    before, gate = light_and_gate(prepared.view)
+    left, grading = answer.grading(options)
     if grading.blend == 0:
         return Rendering(picture, gate, before, plan.label)
-    if plan.through_map:
-        affine = affine_map(prepared, outputs)
-        grading = with_shadows(grading, options, picture, lambda: (view.colour, evaluate(affine, view.colour)))
-        rows = apply_map(picture.pixels, affine, grading, prepared.means)
+    grading = with_shadows(grading, left, picture, answer.from_afar)
+    if restored is not None:
+        rows = blend(picture.pixels, restored, grading)
+    elif plan.through_map:
+        rows = apply_map(picture.pixels, answer.affine, grading, prepared.means)
     else:
-        enhanced = _enhanced_codes(prepared, outputs)
-        grading = with_shadows(grading, options, picture, lambda: (view.colour, _from_afar(enhanced, prepared)))
-        rows = blend(picture.pixels, enhanced, grading)
+        rows = blend(picture.pixels, answer.enhanced, grading)
     return Rendering(replace(picture, pixels=rows.pixels), gate, before, plan.label, rows)
 
 
