@@ -78,7 +78,9 @@ class EnhanceOptions(BaseModel):
         except ValidationError:
             lowest, highest = SHARE_RANGE
             raise PydanticCustomError(
-                "denoise", "input should be auto, or a number from {lowest} to {highest}", dict(lowest=lowest, highest=highest)
+                "denoise",
+                "input should be auto, or a number from {lowest} to {highest}",
+                dict(lowest=lowest, highest=highest),
             ) from None
 
     @property

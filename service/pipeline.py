@@ -51,7 +51,7 @@ from service.rendering import (
     prepare,
     restoration_of,
 )
-from service.restoring import NOT_RESTORED, Restored, choose, look, most_pixels, restore
+from service.restoring import NOT_RESTORED, Restored, choose, look, most_pixels, restore, restorer_for
 from service.settings import Settings, available_cores
 from service.telemetry import Metrics
 
@@ -124,10 +124,7 @@ async def run_network(
     """
     output, queue = prepared.plan.output, _queue(model, prepared.plan)
     outcomes = await gather_limited(
-        [
-            partial(queue.submit, inputs, (output,), deadline, expectation, caller)
-            for inputs in prepared.inputs()
-        ]
+        [partial(queue.submit, inputs, (output,), deadline, expectation, caller) for inputs in prepared.inputs()]
     )
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
 
@@ -205,7 +202,7 @@ class Pipeline:
                 header = await self._in_thread(partial(inspect, data, self._limits), ticket.caller)
             else:
                 header = inspect(data, self._limits)
-        restorer = self._restorer(request.options)
+        restorer = restorer_for(request.options.denoise, self._find_restorer)
         target = negotiate_format(request.options.format, request.accept, header.format)
         check_writable(target, header.width, header.height)
         ticket.charge_pixels(header.pixels)
@@ -280,29 +277,6 @@ class Pipeline:
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs
-
-    def _restorer(self, options: EnhanceOptions) -> LoadedModel | None:
-        """The model that takes noise out; None where nobody asks for it, or nobody insists and it cannot be called.
-
-        Raises:
-            InvalidParameter: if there is none, and a share of noise is to be taken out.
-            ModelNotReady: if there is one that is not loaded yet.
-        """
-        if options.denoise == 0:
-            return None
-        if options.denoise == "auto":
-            try:
-                found = self._find_restorer()
-            except NightliftError:
-                return None
-            return found if found is not None and found.ready else None
-        if (found := self._find_restorer()) is None:
-            raise InvalidParameter(
-                f"denoise is {options.denoise:g}, and this service has no model that takes noise out; allowed are 0 "
-                "and auto",
-                parameter="denoise",
-            )
-        return found
 
     async def _restored(self, job: _Job, answer: Answer) -> Restored:
         """The answer without its noise; where nobody insists, also none of it if anything goes wrong."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.concurrency import MAX_CONCURRENT, gather_limited
 from service.contract import CORRECTION
+from service.errors import InvalidParameter, NightliftError
 from service.inference import LoadedModel
 from service.rendering import (
     SCALES,
@@ -71,6 +72,33 @@ class Wish:
     noise: NDArray[np.float32] | None
     strength: float
     plans: tuple[RestorationPlan, ...] = ()
+
+
+def restorer_for(denoise: Denoise, find: Callable[[], LoadedModel | None]) -> LoadedModel | None:
+    """The model that takes noise out; None where nobody asks for it, or nobody insists and it cannot be called.
+
+    Args:
+        denoise: what is asked for.
+        find: gives it, None where there is none; raises why it cannot be called.
+
+    Raises:
+        InvalidParameter: if there is none, and a share of noise is to be taken out.
+        ModelNotReady: if there is one that is not loaded yet.
+    """
+    if denoise == 0:
+        return None
+    if denoise == "auto":
+        try:
+            found = find()
+        except NightliftError:
+            return None
+        return found if found is not None and found.ready else None
+    if (found := find()) is None:
+        raise InvalidParameter(
+            f"denoise is {denoise:g}, and there is no model here that takes noise out; allowed are 0 and auto",
+            parameter="denoise",
+        )
+    return found
 
 
 def look(answer: Answer, options: RenderOptions, denoise: Denoise) -> Wish:

@@ -53,7 +53,7 @@ class Runtime:
             )
             for _ in range(2)
         )
-        self.pipeline = Pipeline(settings, self.metrics, self._find_restorer)
+        self.pipeline = Pipeline(settings, self.metrics, self.find_restorer)
         self.metrics.backlog.set_function(lambda: capacity.backlog)
         self.metrics.unread_answer_bytes.set_function(lambda: self.answers.held + self.rpc_answers.held)
         self._loading: asyncio.Task[None] | None = None
@@ -96,12 +96,7 @@ class Runtime:
         if self._loading is not None:
             await asyncio.shield(self._loading)
 
-    def _find(self, name: str | None, version: int | None) -> LoadedModel:
-        if self.phase is Phase.STOPPING:
-            raise Draining("the service is shutting down; another instance will take the request")
-        return self.models.get(name or self.settings.default_model, version)
-
-    def _find_restorer(self) -> LoadedModel | None:
+    def find_restorer(self) -> LoadedModel | None:
         """The model that takes noise out, None where there is none; raises ModelNotReady if it is not loaded."""
         if not self.settings.restorer:
             return None
@@ -109,6 +104,11 @@ class Runtime:
             return self.models.get(self.settings.restorer)
         except ModelNotFound:
             return None
+
+    def _find(self, name: str | None, version: int | None) -> LoadedModel:
+        if self.phase is Phase.STOPPING:
+            raise Draining("the service is shutting down; another instance will take the request")
+        return self.models.get(name or self.settings.default_model, version)
 
     async def _load(self) -> None:
         try:

@@ -8,7 +8,14 @@ take the place of `finish`. All are synchronous and pure, release the GIL in the
 of engines.
 """
 
-from service.rendering._frames import Effect, apply_effect, fit_effect, shows_another, smooth_over_time
+from service.rendering._frames import (
+    Effect,
+    FrameAnswer,
+    apply_effect,
+    fit_effect,
+    shows_another,
+    smooth_over_time,
+)
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
 from service.rendering._plan import RenderPlan, plan
 from service.rendering._render import (
@@ -31,6 +38,7 @@ __all__ = [
     "Answer",
     "Detail",
     "Effect",
+    "FrameAnswer",
     "Prepared",
     "RenderOptions",
     "RenderPlan",

@@ -245,9 +245,7 @@ def evidence(image: Tensor, height: int, width: int) -> Tensor:
     around = grey - grey.mean(dim=[2, 4], keepdim=True)
     deviation = (around * around).mean(dim=[2, 4]).sqrt()[:, None]
     finest = F.avg_pool2d(second.mean(dim=1, keepdim=True).abs(), count)
-    colour = F.avg_pool2d(
-        (second[:, 0:1] - second[:, 1:2]).abs() + (second[:, 2:3] - second[:, 1:2]).abs(), count
-    )
+    colour = F.avg_pool2d((second[:, 0:1] - second[:, 1:2]).abs() + (second[:, 2:3] - second[:, 1:2]).abs(), count)
     return torch.cat([deviation, finest, colour / 2], dim=1)
 
 
