@@ -52,8 +52,8 @@ class EnhanceOptions(BaseModel):
     """How far dark parts alone are lifted, or, below 0, kept darker; what is brighter than middle grey stays."""
 
     denoise: Annotated[float, Field(ge=SHARE_RANGE[0], le=SHARE_RANGE[1])] | Literal["auto"] = "auto"
-    """How much noise is taken out at full size: a share from 0 to 1, everywhere in the picture, or `auto`: where noise
-    will be seen, as far as there is time. Needs the model that the setting `NIGHTLIFT_RESTORER` names."""
+    """How much noise is taken out at full size: `auto`, where it will be seen, as far as there is time; or a share
+    from 0 to 1, everywhere in the picture. Needs the model that the setting `NIGHTLIFT_RESTORER` names."""
 
     format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = None
     """Output format; that of the input if absent, unless `Accept` excludes it. `jpg` and `tif` are understood."""
@@ -80,7 +80,7 @@ class EnhanceOptions(BaseModel):
             raise PydanticCustomError(
                 "denoise",
                 "input should be auto, or a number from {lowest} to {highest}",
-                dict(lowest=lowest, highest=highest),
+                {"lowest": lowest, "highest": highest},
             ) from None
 
     @property

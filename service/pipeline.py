@@ -140,7 +140,7 @@ class Pipeline:
     def __init__(
         self, settings: Settings, metrics: Metrics, find_restorer: Callable[[], LoadedModel | None] = lambda: None
     ) -> None:
-        """`find_restorer` gives the model that takes noise out, where there is one; raises why it cannot be called."""
+        """`find_restorer` gives the model that takes noise out, None where there is none, or raises why it cannot."""
         self._settings = settings
         self._find_restorer = find_restorer
         self._metrics = metrics

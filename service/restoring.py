@@ -1,4 +1,4 @@
-"""A picture's restoration by a second model: whether it is worth it, at what size, and tile by tile through its queue."""
+"""A picture's restoration by a second model: whether, at what size, and tile by tile through its queue."""
 
 from __future__ import annotations
 

@@ -99,7 +99,9 @@ def _both_answers(noisy: Pixels, clean: NDArray[np.uint16], model: EvaluatedMode
     """What a model's map makes of a noisy photo, and what the same map makes of the photo without noise."""
     height, width = noisy.shape[:2]
     frames = (Picture(noisy, PictureFormat.PNG), Picture(clean, PictureFormat.PNG))
-    ready, quiet = (prepare(frame, plan(width, height, frame.bits, model.traits, GUIDED)) for frame in frames)
+    ready, quiet = (
+        prepare(frame, plan(width, height, frame.bits, model.traits, GUIDED)) for frame in frames
+    )
     effect = fit_effect(ready, [model.answer(inputs, ready.plan.output)[0] for inputs in ready.inputs()], GUIDED)
     answer = apply_effect(frames[0], effect, GUIDED)
     reference = apply_effect(frames[1], effect.on(quiet, GUIDED), GUIDED)

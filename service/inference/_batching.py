@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.contract import IMAGE, pixels_of
+from service.contract import pixels_of
 from service.inference._contract import Tensors
 
 PIXELS = np.dtype(np.uint8)

@@ -2,10 +2,10 @@
 strength, protection.
 
 `plan` decides from sizes alone, `prepare` gives what the network is to see, `finish` brings its answers to every
-pixel (`begin` leaves the pixels to be made strip by strip). Between the two, a `Restoration` takes the noise out of the
-answer, where `visible_noise` finds any. For the frames of a video `fit_effect`, `smooth_over_time` and `apply_effect`
-take the place of `finish`. All are synchronous and pure, release the GIL in the long loops (`_native`), and know nothing
-of engines.
+pixel (`begin` leaves the pixels to be made strip by strip). Between the two, a `Restoration` takes the noise out of
+the answer, where `visible_noise` finds any. For the frames of a video `fit_effect`, `smooth_over_time` and
+`apply_effect` take the place of `finish`. All are synchronous and pure, release the GIL in the long loops
+(`_native`), and know nothing of engines.
 """
 
 from service.rendering._frames import (

@@ -2,9 +2,9 @@
 
 It sees the answer and the photo, and says what to add (`service.contract`). Tiles have few shapes, so that those of
 several pictures share batches, and overlap by a halo that costs at most 1.3 times their pixels. Where no noise is
-seen a tile is left out; the correction is weighted by the map of visible noise, which is 0 there, so that grain fades
-and ends nowhere at an edge. A picture with more noisy pixels than there is time for is restored at a half or a quarter
-of its size, and the correction enlarged: coarse grain goes, fine grain stays, everywhere alike.
+seen a tile is left out; the correction is weighted by the map of visible noise, which is 0 there, so that grain
+fades and ends nowhere at an edge. A picture with more noisy pixels than there is time for is restored at a half or a
+quarter of its size, and the correction enlarged: coarse grain goes, fine grain stays, everywhere alike.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ def visible_noise(answer: Answer) -> Floats:
         answer: of a network, to a picture whose sides have at least 3 pixels.
 
     Returns:
-        float32 [h, w], 0 (no noise is seen) to 1; any size, stretched over the picture. Smooth, and exactly 0 where no
-        noise is seen, or nothing at all because it is transparent.
+        float32 [h, w], 0 (no noise is seen) to 1; any size, stretched over the picture. Smooth, and exactly 0 where
+        no noise is seen, or nothing at all because it is transparent.
     """
     picture, view = answer.prepared.picture, answer.prepared.view
     before, after = (np.clip(colour, 0, 1).mean(axis=-1) for colour in answer.from_afar())

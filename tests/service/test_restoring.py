@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.contract import RESTORER_HALO
 from service.enhancement import Enhanced, EnhanceOptions
 from service.errors import EngineFailed, InvalidParameter, ModelNotReady
-from service.inference import ModelState
+from service.inference import LoadedModel, ModelState
 from service.pictures import decode
 from service.rendering import plan_restoration
 from service.restoring import Denoise, choose
@@ -69,6 +69,15 @@ def run(repository: Path, test: Callable[[Runtime], Coroutine[Any, Any, None]], 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     return make_restorer(make_repository(tmp_path))
+
+
+async def until_working(restorer: LoadedModel) -> None:
+    """Until a request's tiles are under way."""
+    for _ in range(20_000):
+        if restorer.intake.working:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("no tile was ever sent")
 
 
 def assert_restored(result: NDArray[Any], photo: NDArray[np.uint8]) -> None:
@@ -259,8 +268,7 @@ def test_a_client_that_leaves_leaves_nothing_behind(repository: Path) -> None:
         restorer = runtime.find_restorer()
         assert restorer is not None
         asking = asyncio.create_task(enhance(runtime, grainy((1200, 2000)), 1))
-        while not restorer.intake.working:
-            await asyncio.sleep(0.001)
+        await until_working(restorer)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
@@ -276,8 +284,7 @@ def test_a_reload_meanwhile_loses_no_request(repository: Path) -> None:
         restorer = runtime.find_restorer()
         assert restorer is not None
         asking = asyncio.create_task(enhance(runtime, grainy((700, 1500)), 1))
-        while not restorer.intake.working:
-            await asyncio.sleep(0.001)
+        await until_working(restorer)
         await runtime.models.load("nightlift_restorer")
         assert runtime.find_restorer() is not restorer
         result, answer = await asking

@@ -77,7 +77,9 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
     return darken_twice(view, words, random)[0]
 
 
-def darken_twice(view: Pixels, words: Darkening, random: np.random.Generator) -> tuple[Pixels, NDArray[np.uint16]]:
+def darken_twice(
+    view: Pixels, words: Darkening, random: np.random.Generator
+) -> tuple[Pixels, NDArray[np.uint16]]:
     """The same, and beside it the dark version without noise, rounding to 8 bits and compression: uint16 [H, W, 3]."""
     curve = (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32)
     light: NDArray[np.float32] = np.asarray(cv2.LUT(view, curve), np.float32)

@@ -91,8 +91,8 @@ def open_model(
         threads: CPU threads, torch's for the whole process; None: one a core.
 
     Raises:
-        FileNotFoundError: there is neither such a model nor such a file.
-        ValueError: the file is neither.
+        FileNotFoundError: there is neither such a model nor such a file, or its map model is not there.
+        ValueError: the file is neither; or the network is no model of pictures.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -105,11 +105,13 @@ def open_model(
             f"there is no checkpoint {model}, and no such model in {repository} ({', '.join(available) or 'empty'})"
         )
     version = ModelRepository(repository).servable(str(model))[-1]
+    if not version.config.takes_pictures:
+        raise ValueError(f"{model} takes no pictures; evaluate the model whose maps it makes")
     torchscript = version.config.backend == "pytorch"
     traits = version.config.traits
     opened = _run_torchscript(version.path) if torchscript else _run_onnx(version.path, threads)
     if traits.map_model:
-        maps = _maps_of_onnx(ModelRepository(repository).servable(traits.map_model)[-1].path, threads)
+        maps = _map_model(traits.map_model, repository, threads)
         return EvaluatedModel(version.name, opened, traits, version.path, maps=maps)
     affine = partial(opened, output=AFFINE) if traits.map_layout else None
     return EvaluatedModel(version.name, opened, traits, version.path, maps=affine and _of_pictures(affine))
@@ -139,8 +141,13 @@ def network_as_model(
         name: its registered name.
         options: what it was built with.
         output_gamma: whether results get the gamma with which the network is served.
+
+    Raises:
+        ValueError: the network restores another model's answers.
     """
     spec = networks.spec(name)
+    if spec.takes_answer:
+        raise ValueError(f"{name} restores another model's answers, and is no model of its own")
     traits = ModelTraits(
         family=spec.name,
         spatial_scope=SpatialScope(spec.spatial_scope),
@@ -180,9 +187,24 @@ def _of_pictures(affine: Callable[..., NDArray[Any]]) -> Callable[[Inputs], NDAr
     return lambda inputs: affine(inputs[IMAGE])
 
 
-def _maps_of_onnx(path: Path, threads: int | None) -> Callable[[Inputs], NDArray[np.float32]]:
-    session = _session(path, threads)
-    return lambda inputs: session.run([AFFINE], dict(inputs))[0]
+def _map_model(name: str, repository: Path, threads: int | None) -> Callable[[Inputs], NDArray[np.float32]]:
+    """A model that makes another's maps, by its name in the repository."""
+    if name not in ModelRepository(repository).names():
+        raise FileNotFoundError(f"the map model {name} is not in {repository}")
+    version = ModelRepository(repository).servable(name)[-1]
+    if version.config.backend != "pytorch":
+        session = _session(version.path, threads)
+        return lambda inputs: session.run([AFFINE], dict(inputs))[0]
+    network = load_torchscript(version.path.read_bytes())
+    names = [spec.name for spec in version.config.inputs]
+
+    def maps(inputs: Inputs) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            affine, _ = network(*(torch.from_numpy(inputs[name]) for name in names))
+        result: NDArray[np.float32] = affine.numpy()
+        return result
+
+    return maps
 
 
 def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract import BT601, EVIDENCE_CHANNELS, EVIDENCE_SAMPLES, MapLayout
-from training.networks._affine import apply_map, local_mean, proxy_size, shrink
+from training.networks._affine import apply_map, larger, local_mean, proxy_size, shrink, smaller
 from training.networks._registry import NetworkSpec, register
 from training.networks.nightlift import Block, _convolution, _twice
 
@@ -87,6 +87,8 @@ class NightliftV2(nn.Module):
         self.smoothing = float(smoothing)
         self.detail_gain = float(detail_gain)
         self.evident = evident
+        # As attributes, for scripts see no constants of their module.
+        self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
         half, quarter, eighth = width, 2 * width, 4 * width
         self.stem = _convolution(4 * (7 + EVIDENCE_CHANNELS), half)
         self.fine = Block(half)
@@ -139,7 +141,7 @@ class NightliftV2(nn.Module):
         Returns:
             the map [N, 16, h, w] (`apply_map`), and the guess [N, 1].
         """
-        logarithm = torch.log1p(LOG_SCALE * proxy) / 4.0
+        logarithm = torch.log1p(self.log_scale * proxy) / 4.0
         shown = torch.log1p(255.0 * evidence) / 2.0 if self.evident else torch.zeros_like(evidence)
         seen = torch.cat([proxy, logarithm, logarithm.amax(dim=1, keepdim=True), shown], dim=1)
         fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
@@ -148,13 +150,12 @@ class NightliftV2(nn.Module):
         for block in self.coarse:
             coarse = block(coarse)
         deep = self.to_sixteenth(coarse)
-        rows, columns = deep.shape[2], deep.shape[3]
-        down = (torch.arange(rows, device=deep.device, dtype=deep.dtype) + 0.5) / rows - 0.5
-        place = self.position(down[:, None]).repeat_interleave(columns, dim=0)
-        tokens = deep.flatten(2).transpose(1, 2) + place
+        down = (torch.arange(deep.shape[2], device=deep.device, dtype=deep.dtype) + 0.5) / deep.shape[2] - 0.5
+        deep = deep + self.position(down[:, None]).t()[:, :, None]
+        tokens = deep.flatten(2).transpose(1, 2)
         for layer in self.attention:
             tokens = layer(tokens)
-        deep = tokens.transpose(1, 2).unflatten(2, [rows, columns])
+        deep = tokens.transpose(1, 2).reshape(deep.shape)
         level = brightness(proxy, self.luminance).to(deep.dtype)
         statistics = torch.cat([tokens.mean(dim=1), coarse.amax(dim=[2, 3]), level / 4.0], dim=1)
         guess = (level + 4.0 * self.guess(statistics)).float()
@@ -163,7 +164,7 @@ class NightliftV2(nn.Module):
             aim = aim + exposure
         lift = (aim - level).to(deep.dtype)
         context = F.relu(self.context(torch.cat([statistics, aim.to(deep.dtype) / 4.0, lift / 4.0], dim=1)))
-        coarse = coarse + _twice(deep)[:, :, : coarse.shape[2], : coarse.shape[3]]
+        coarse = coarse + F.interpolate(deep, size=[coarse.shape[2], coarse.shape[3]], mode="nearest")
         coarse = self.mixed(_modulated(coarse, self.to_coarse(context)))
         middle = _modulated(middle + _twice(self.from_eighth(coarse)), self.to_middle(context))
         middle = self.middle_again(middle)
@@ -176,9 +177,9 @@ class NightliftV2(nn.Module):
         """From the predicted terms [N, 8, h, w] and the whole picture's log gains [N, 3, 1, 1] to the map."""
         # Split at once, for the gradient of each slice alone is as large as all of them.
         log_gains, offsets, contrasts, poolings = terms.split([3, 3, 1, 1], dim=1)
-        gain = torch.exp(LOG_GAIN * torch.tanh(10.0 * (log_gains + light) / LOG_GAIN))
-        offset = OFFSET * torch.tanh(offsets)
-        contrast = CONTRAST * torch.sigmoid(contrasts + 1.4)  # begins at 1
+        gain = torch.exp(self.log_gain * torch.tanh(10.0 * (log_gains + light) / self.log_gain))
+        offset = self.offset * torch.tanh(offsets)
+        contrast = self.contrast * torch.sigmoid(contrasts + 1.4)  # begins at 1
         if self.smoothing != 1.0:
             contrast = contrast**self.smoothing
         slope = contrast * gain
@@ -217,41 +218,58 @@ class Attention(nn.Module):
         return tokens + self.narrow(F.relu(self.wide(self.between(tokens))))
 
 
-def brightness(image: Tensor, weights: Tensor) -> Tensor:
+def brightness(image: Tensor, weights: Tensor, gamma: float = GAMMA) -> Tensor:
     """How bright pictures [N, 3, H, W] are, in stops: log2 of the mean luminance of code values, to the power of 2.2.
 
     White has 0, black -19.8 [N, 1].
     """
     mean = (image * weights).sum(dim=1).mean(dim=[1, 2])
-    return (GAMMA * torch.log2(mean + 1 / 512))[:, None].clamp(max=0.5)
+    return (gamma * torch.log2(mean + 1 / 512))[:, None].clamp(max=0.5)
 
 
-def evidence(image: Tensor, height: int, width: int) -> Tensor:
+def evidence(
+    image: Tensor, height: int, width: int, least: int = EVIDENCE_SAMPLES[0], most: int = EVIDENCE_SAMPLES[1]
+) -> Tensor:
     """What the pixels of a proxy of (height, width) hide: float [N, 3, H, W] in [0, 1] -> [N, 3, height, width].
 
     Of 2 x 2 to 4 x 4 samples in each of the proxy's pixels: the deviation of grey; the mean second difference of grey
     along a row, which is noise or the finest texture; and that of red and of blue less green.
+
+    Args:
+        image: a picture, not smaller than the proxy.
+        height, width: of the proxy.
+        least, most: fewest and most samples along a side of its pixels.
     """
-    least, most = EVIDENCE_SAMPLES
-    count = max(least, min(most, image.shape[2] // height, image.shape[3] // width))
-    rows = _positions(image.shape[2], height * count, image)
-    columns = _positions(image.shape[3], width * count, image)
-    lines = image.index_select(2, rows)
-    before, here, after = (
-        lines.index_select(3, (columns + step).clamp(0, image.shape[3] - 1)) for step in (-1, 0, 1)
-    )
+    rows, columns = image.shape[2], image.shape[3]
+    count = larger(least, smaller(most, smaller(rows // height, columns // width)))
+    lines = image.index_select(2, _centres(rows, height * count, image))
+    across = _centres(columns, width * count, image)
+    here = lines.index_select(3, across)
+    before = lines.index_select(3, (across - 1).clamp(min=0))
+    after = lines.index_select(3, (across + 1).clamp(max=columns - 1))
     second = here - (before + after) / 2
-    grey = here.mean(dim=1).unflatten(1, [height, count]).unflatten(3, [width, count])
-    around = grey - grey.mean(dim=[2, 4], keepdim=True)
-    deviation = (around * around).mean(dim=[2, 4]).sqrt()[:, None]
-    finest = F.avg_pool2d(second.mean(dim=1, keepdim=True).abs(), count)
-    colour = F.avg_pool2d((second[:, 0:1] - second[:, 1:2]).abs() + (second[:, 2:3] - second[:, 1:2]).abs(), count)
-    return torch.cat([deviation, finest, colour / 2], dim=1)
+    grey = _in_cells(here.mean(dim=1, keepdim=True), height, width, count)
+    around = grey - grey.mean(dim=[3, 5], keepdim=True)
+    sizes = torch.cat(
+        [
+            second.mean(dim=1, keepdim=True).abs(),
+            ((second[:, 0:1] - second[:, 1:2]).abs() + (second[:, 2:3] - second[:, 1:2]).abs()) / 2,
+        ],
+        dim=1,
+    )
+    deviation = (around * around).mean(dim=[3, 5]).sqrt()
+    return torch.cat([deviation, _in_cells(sizes, height, width, count).mean(dim=[3, 5])], dim=1)
 
 
-def _positions(length: int, count: int, like: Tensor) -> Tensor:
-    """Centres of `count` equal parts of an axis of `length` pixels, as indices."""
-    return (2 * torch.arange(count, device=like.device) + 1) * length // (2 * count)
+def _in_cells(samples: Tensor, height: int, width: int, count: int) -> Tensor:
+    """[N, C, height * count, width * count] -> [N, C, height, count, width, count]."""
+    return samples.reshape(samples.shape[0], samples.shape[1], height, count, width, count)
+
+
+def _centres(length: int, parts: int, like: Tensor) -> Tensor:
+    """Of equal parts of an axis of `length` pixels, as indices."""
+    places = torch.arange(parts, device=like.device)
+    return torch.div((2 * places + 1) * length, 2 * parts, rounding_mode="floor")
 
 
 def _modulated(features: Tensor, numbers: Tensor) -> Tensor:

@@ -49,7 +49,9 @@ class Restorer(nn.Module):
         blocks: residual blocks of two convolutions at each size on the way down; as many at a half on the way up.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (24, 48, 72), blocks: tuple[int, int, int] = (1, 1, 2)) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int] = (24, 48, 72), blocks: tuple[int, int, int] = (1, 1, 2)
+    ) -> None:
         super().__init__()
         half, quarter, eighth = widths
         self.stem = nn.Conv2d(4 * 7, half, 3, padding=1)

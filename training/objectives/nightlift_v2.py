@@ -111,9 +111,7 @@ class NightliftV2Training(Objective):
             "hue": hue_distance(enhanced, high),
             "guess": F.smooth_l1_loss(guess, chosen),
             "white": _mean_where(white, (high - enhanced).clamp(min=0)),
-            "black": _mean_where(
-                1 - _ramp(low.amax(dim=1, keepdim=True), *BLACK), (_hue(enhanced) - _hue(high)).abs()
-            ),
+            "black": _mean_where(1 - _ramp(low.amax(dim=1, keepdim=True), *BLACK), (_hue(enhanced) - _hue(high)).abs()),
         }
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, **terms}
