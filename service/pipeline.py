@@ -316,8 +316,10 @@ class Pipeline:
         ticket.expect("network", label, chosen.item_pixels)
         whole = job.costs["finish"]
         restoration = await in_thread(partial(restoration_of, answer, chosen, wish.noise, wish.strength), whole)
+        # Meanwhile it may have been reloaded.
+        latest = restorer_for(options.denoise, self._find_restorer) or restorer
         return await restore(
-            restorer, restoration, in_thread, deadline=job.request.deadline, caller=ticket.caller, done=done
+            latest, restoration, in_thread, deadline=job.request.deadline, caller=ticket.caller, done=done
         )
 
     async def _stage(self, stage: str, kind: str, job: _Job, work: Callable[[], T]) -> T:

@@ -358,7 +358,17 @@ class Models:
             f"batches of up to {policy.max_count}" if policy.max_count > 1 else "one picture at a time",
         )
         maps = source.config.traits.map_model
-        return LoadedModel(source, engine, queue, partial(self.get, maps) if maps else None)
+        return LoadedModel(source, engine, queue, partial(self._map_model, source.name, maps) if maps else None)
+
+    def _map_model(self, name: str, maps: str) -> LoadedModel:
+        """The model that makes another's maps; where it cannot be called now, neither can the other."""
+        try:
+            return self.get(maps)
+        except (ModelNotFound, ModelNotReady):
+            state = self.state(maps).lower()
+            raise ModelNotReady(
+                f"model {name!r} is not ready: {maps!r}, which makes its colour maps, is {state}"
+            ) from None
 
     async def _load_map_model(self, source: ModelVersion) -> None:
         """See that the model that makes another's colour maps is there.
