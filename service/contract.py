@@ -43,6 +43,9 @@ CORRECTION = "correction"
 RESTORER_MULTIPLE = 8
 """Of which the sides of what a restorer is given are multiples, in pixels."""
 
+RESTORER_TILE = 576
+"""Side in pixels of most tiles that a restorer is shown."""
+
 RESTORER_HALO = 32
 """Pixels around a place that a restorer is to see at least: what lies beyond counts for nothing that can be seen."""
 

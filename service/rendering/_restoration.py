@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract import ANSWER, IMAGE, RESTORER_HALO, RESTORER_MULTIPLE
+from service.contract import ANSWER, IMAGE, RESTORER_HALO, RESTORER_MULTIPLE, RESTORER_TILE
 from service.errors import EngineFailed
 from service.memory import empty
 from service.pictures import Picture
@@ -30,11 +30,8 @@ from service.rendering._visible_noise import is_zero, stretched
 SCALES = (1, 2, 4)
 """How many times smaller a picture may be restored."""
 
-TILE = 576
-"""Side in pixels of most tiles: 512 that are used, and a halo on either side."""
-
 LONGEST = 704
-"""An axis of up to so many pixels is not cut."""
+"""An axis of up to so many pixels is not cut; longer ones into tiles of which 512 pixels are used."""
 
 LAST_STEP = 32
 """The last tile of an axis that is cut has a multiple of so many pixels: then there are few shapes."""
@@ -208,9 +205,9 @@ def _spans(length: int) -> Iterator[Span]:
         yield Span(0, _ceil(length, RESTORER_MULTIPLE), 0, length)
         return
     while length - start > LONGEST:
-        yield Span(start, start + TILE, keep, start + TILE - RESTORER_HALO)
-        keep = start + TILE - RESTORER_HALO
-        start += TILE - 2 * RESTORER_HALO
+        yield Span(start, start + RESTORER_TILE, keep, start + RESTORER_TILE - RESTORER_HALO)
+        keep = start + RESTORER_TILE - RESTORER_HALO
+        start += RESTORER_TILE - 2 * RESTORER_HALO
     yield Span(start, start + _ceil(length - start, LAST_STEP), keep, length)
 
 

@@ -70,6 +70,10 @@ class Restorer(nn.Module):
     def forward(self, pair: Tensor) -> Tensor:
         """See the class."""
         answer, dark = pair.split(3, dim=1)
+        return answer + self.correction(answer, dark).to(answer.dtype)
+
+    def correction(self, answer: Tensor, dark: Tensor) -> Tensor:
+        """What is added to an answer: [N, 3, H, W] twice -> the same shape, in the type in which it is computed."""
         logarithm = torch.log1p(LOG_SCALE * dark) / 4.0
         seen = torch.cat([answer, logarithm, local_gain(answer, dark)], dim=1)
         fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
@@ -77,7 +81,7 @@ class Restorer(nn.Module):
         coarse = self.coarse(F.relu(self.to_eighth(middle)))
         middle = self.middle_again(middle + F.pixel_shuffle(self.from_eighth(coarse), 2))
         fine = self.fine_again(fine + F.pixel_shuffle(self.from_quarter(middle), 2))
-        return answer + F.pixel_shuffle(self.head(fine), 2).to(answer.dtype)
+        return F.pixel_shuffle(self.head(fine), 2)
 
 
 class Residual(nn.Module):
