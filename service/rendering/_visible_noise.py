@@ -18,6 +18,12 @@ CELL = (2, 8)
 CELLS = 256
 """Cells along the long side, as far as `CELL` allows."""
 
+FADE = 17
+"""Cells over which the map is averaged: grain fades over about as many more than a block has."""
+
+LEAST = 1e-3
+"""Less than this is none: nobody sees so much of a correction come or go."""
+
 FLOOR = np.float32(1 / 255)
 """Added to code values before they are put in relation to each other."""
 
@@ -38,7 +44,9 @@ def visible_noise(answer: Answer) -> Floats:
     before, after = (np.clip(colour, 0, 1).mean(axis=-1) for colour in answer.from_afar())
     size = _cells(picture.height, picture.width)[::-1]
     gain = cv2.resize((after + FLOOR) / (before + FLOOR), size, interpolation=cv2.INTER_LINEAR)
-    noise = 1 - noise_free_mask(picture.pixels, np.asarray(gain, np.float32))
+    noise = 1 - noise_free_mask(picture.pixels, np.asarray(gain, np.float32), to_the_edge=True)
+    noise = np.asarray(cv2.blur(noise, (FADE, FADE), borderType=cv2.BORDER_REPLICATE), np.float32)
+    noise[noise < LEAST] = 0
     if picture.alpha is not None:
         noise *= np.minimum(1, cv2.resize(view.weight, size, interpolation=cv2.INTER_LINEAR))
     return noise

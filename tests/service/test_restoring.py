@@ -68,7 +68,7 @@ def run(repository: Path, test: Callable[[Runtime], Coroutine[Any, Any, None]], 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    return make_restorer(make_repository(tmp_path))
+    return make_restorer(make_repository(tmp_path, max_pixels=4_000_000))
 
 
 async def until_working(restorer: LoadedModel) -> None:
@@ -148,7 +148,7 @@ def test_16_bits_through_the_service(repository: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["nightlift_restorer", ""])
 def test_without_a_restorer_auto_does_nothing_and_a_share_is_refused(tmp_path: Path, setting: str) -> None:
-    repository = make_repository(tmp_path)
+    repository = make_repository(tmp_path, max_pixels=4_000_000)
     if not setting:
         make_restorer(repository)
 
@@ -188,7 +188,7 @@ def test_a_model_with_other_tensors_is_no_restorer(tmp_path: Path) -> None:
 
 
 def test_a_restorer_that_breaks_costs_nobody_the_picture(tmp_path: Path) -> None:
-    repository = make_restorer(make_repository(tmp_path), graph=NOT_FINITE)
+    repository = make_restorer(make_repository(tmp_path, max_pixels=4_000_000), graph=NOT_FINITE)
 
     async def test(runtime: Runtime) -> None:
         result, answer = await enhance(runtime, grainy())

@@ -181,7 +181,8 @@ def test_half_a_noisy_photo_is_restored_without_an_edge_in_its_grain() -> None:
     grain = result[:, 1504:2992].reshape(640, -1, 16, 3).std(axis=(0, 2, 3))
     untouched = before[:, 1504:2992].std()
     assert grain[-10:].mean() < 0.3 * untouched
-    assert np.abs(np.diff(grain)).max() < 0.2 * untouched
+    assert grain.max() < 0.5 * untouched  # noise goes up to its edge
+    assert np.abs(np.diff(grain)).max() < 0.1 * untouched
 
 
 def test_no_step_at_a_tile_that_is_left_out() -> None:
