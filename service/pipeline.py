@@ -21,14 +21,8 @@ from numpy.typing import NDArray
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.concurrency import MAX_CONCURRENT, gather_limited
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import (
-    InvalidParameter,
-    NightliftError,
-    OutOfMemory,
-    UnsupportedShape,
-    is_out_of_memory,
-)
-from service.inference import ArrivalHint, BatchQueue, Bucket, LoadedModel, Outcome
+from service.errors import Draining, InvalidParameter, NightliftError, OutOfMemory, UnsupportedShape, is_out_of_memory
+from service.inference import ArrivalHint, BatchQueue, Bucket, LoadedModel, Outcome, Tensors
 from service.pictures import (
     Header,
     Limits,
@@ -122,10 +116,19 @@ async def run_network(
 
     The other arguments, and what is raised, are those of `BatchQueue.submit`.
     """
-    output, queue = prepared.plan.output, _queue(model, prepared.plan)
-    outcomes = await gather_limited(
-        [partial(queue.submit, inputs, (output,), deadline, expectation, caller) for inputs in prepared.inputs()]
-    )
+    output = prepared.plan.output
+
+    async def submit(inputs: Tensors) -> Outcome:
+        queue = _queue(model, prepared.plan)
+        try:
+            return await queue.submit(inputs, (output,), deadline, expectation, caller)
+        except Draining:
+            # A model of maps does not know of this request: a reload may have closed its queue a moment ago.
+            if (renewed := _queue(model, prepared.plan)) is queue:
+                raise
+            return await renewed.submit(inputs, (output,), deadline, expectation, caller)
+
+    outcomes = await gather_limited([partial(submit, inputs) for inputs in prepared.inputs()])
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
 
 

@@ -164,3 +164,13 @@ def test_loading_the_model_again_brings_its_map_model(http: httpx.Client) -> Non
     assert http.post(f"/v2/repository/models/{PICTURES}/load").status_code == 200
     assert http.get(f"/v2/models/{MAPS}/ready").status_code == 200
     assert http.post("/enhance", content=encoded(dark_scene("coffee", (64, 96)))).status_code == 200
+
+
+def test_a_reload_of_the_map_model_loses_no_request(http: httpx.Client) -> None:
+    picture = encoded(dark_scene("coffee", (64, 96)))
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(http.post, "/enhance", content=picture) for _ in range(80)]
+        for _ in range(3):
+            assert http.post(f"/v2/repository/models/{MAPS}/load").status_code == 200
+        statuses = [answer.result().status_code for answer in answers]
+    assert statuses == [200] * len(statuses)
