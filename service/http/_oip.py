@@ -113,7 +113,7 @@ class UnloadRequest(BaseModel):
     """What unloading takes."""
 
     parameters: dict[str, Any] = {}
-    """Triton's `unload_dependents` has no effect, since no model has any."""
+    """Triton's `unload_dependents` has no effect: a model that makes another's maps is unloaded by its own name."""
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
