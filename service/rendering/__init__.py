@@ -8,6 +8,7 @@ the answer, where `visible_noise` finds any. For the frames of a video `fit_effe
 (`_native`), and know nothing of engines.
 """
 
+from service.rendering._answer import Answer
 from service.rendering._frames import (
     Effect,
     FrameAnswer,
@@ -18,17 +19,8 @@ from service.rendering._frames import (
 )
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
 from service.rendering._plan import RenderPlan, plan
-from service.rendering._render import (
-    Answer,
-    Prepared,
-    Rendered,
-    Rendering,
-    begin,
-    begin_answer,
-    finish,
-    prepare,
-    render_array,
-)
+from service.rendering._prepare import Prepared, prepare
+from service.rendering._render import Rendered, Rendering, begin, begin_answer, finish, render_array
 from service.rendering._restoration import SCALES, Restoration, RestorationPlan, plan_restoration, restoration_of
 from service.rendering._visible_noise import visible_noise
 

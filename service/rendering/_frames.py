@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from service.pictures import Picture
 from service.rendering._affine import AffineMap, evaluate
+from service.rendering._answer import Answer, affine_map
 from service.rendering._grade import Grade, grade, light_and_gate, with_shadows
 from service.rendering._options import RenderOptions
 from service.rendering._pass import apply_map
-from service.rendering._render import Answer, Prepared, affine_map
+from service.rendering._prepare import Prepared
 
 CHANGE = (0.15, 0.5)
 """Change of a position, relative to its brightness, up to which it counts as noise, and from which the new map

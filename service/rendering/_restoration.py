@@ -22,9 +22,9 @@ from service.contract import ANSWER, IMAGE, RESTORER_HALO, RESTORER_MULTIPLE, RE
 from service.errors import EngineFailed
 from service.memory import empty
 from service.pictures import Picture
+from service.rendering._answer import Answer
 from service.rendering._colour import in_picture_space, is_srgb_space
 from service.rendering._plan import Span, Window
-from service.rendering._render import Answer
 from service.rendering._visible_noise import is_zero, stretched
 
 SCALES = (1, 2, 4)

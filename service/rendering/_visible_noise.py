@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.rendering._answer import Answer
 from service.rendering._noise import noise_free_mask
-from service.rendering._render import Answer
 
 CELL = (2, 8)
 """Pixels of the photo, a side, of a cell of the map of visible noise: least and most. Noise is measured in blocks of
