@@ -21,8 +21,8 @@ from nightlift._files import replacing
 from nightlift._signals import until_signal
 from nightlift._video_source import Clip, Source, probe
 from service.inference import LoadedModel
+from service.network import check_takes_pictures, run_network
 from service.pictures import Picture, PictureFormat
-from service.pipeline import check_takes_pictures, run_network
 from service.rendering import (
     Effect,
     FrameAnswer,

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.concurrency import MAX_CONCURRENT, gather_limited
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import Draining, InvalidParameter, NightliftError, OutOfMemory, UnsupportedShape, is_out_of_memory
-from service.inference import ArrivalHint, BatchQueue, Bucket, LoadedModel, Outcome, Tensors
+from service.errors import NightliftError, OutOfMemory, UnsupportedShape, is_out_of_memory
+from service.inference import Bucket, LoadedModel
+from service.network import check_takes_pictures, queue_of, run_network
 from service.pictures import (
     Header,
     Limits,
@@ -88,53 +89,6 @@ class _Job:
     costs: dict[str, float]
     timings: Timings
     restorer: LoadedModel | None
-
-
-def check_takes_pictures(model: LoadedModel) -> None:
-    """See that pictures can be enhanced with a model.
-
-    Raises:
-        InvalidParameter: if it is called by its own tensors alone.
-    """
-    if not model.config.takes_pictures:
-        names = ", ".join(tensor.name for tensor in model.config.inputs)
-        raise InvalidParameter(
-            f"model {model.name!r} takes no pictures, only the tensors {names} by the Open Inference Protocol; GET "
-            "/models says which models take pictures",
-            model=model.name,
-        )
-
-
-async def run_network(
-    model: LoadedModel,
-    prepared: Prepared,
-    deadline: float | None = None,
-    expectation: ArrivalHint | None = None,
-    caller: str = "",
-) -> tuple[list[NDArray[Any]], list[Outcome]]:
-    """Run a picture's work items, a few at a time: (what `finish` and `fit_effect` take, what became of each).
-
-    The other arguments, and what is raised, are those of `BatchQueue.submit`.
-    """
-    output = prepared.plan.output
-
-    async def submit(inputs: Tensors) -> Outcome:
-        queue = _queue(model, prepared.plan)
-        try:
-            return await queue.submit(inputs, (output,), deadline, expectation, caller)
-        except Draining:
-            # A model of maps does not know of this request: a reload may have closed its queue a moment ago.
-            if (renewed := _queue(model, prepared.plan)) is queue:
-                raise
-            return await renewed.submit(inputs, (output,), deadline, expectation, caller)
-
-    outcomes = await gather_limited([partial(submit, inputs) for inputs in prepared.inputs()])
-    return [outcome.tensors[output][0] for outcome in outcomes], outcomes
-
-
-def _queue(model: LoadedModel, render_plan: RenderPlan) -> BatchQueue:
-    """Where the work items of a picture go."""
-    return model.queue if render_plan.exposure is None else model.of_maps.queue
 
 
 class Pipeline:
@@ -211,7 +165,7 @@ class Pipeline:
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
-        ticket.expect("network", _queue(model, render_plan).intake.model, sum(render_plan.item_pixels))
+        ticket.expect("network", queue_of(model, render_plan).intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
@@ -269,7 +223,7 @@ class Pipeline:
             return prepare(decode(job.data, self._limits, job.header), job.plan)
 
         ticket, timings = job.request.ticket, job.timings
-        queue = _queue(ticket.model, job.plan)
+        queue = queue_of(ticket.model, job.plan)
         with queue.expecting(Bucket.of_kinds(job.plan.item_tensors, job.plan.output)) as expectation:
             with timings.measure("decode"):
                 prepared = await self._stage("decode", job.header.format, job, decoded)

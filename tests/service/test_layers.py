@@ -16,7 +16,7 @@ LAYERS = (
     {"cores", "telemetry", "tls", "repository"},
     {"admission", "pictures"},
     {"inference", "rendering"},
-    {"restoring"},
+    {"network", "restoring"},
     {"enhancement"},
     {"pipeline"},
     {"runtime"},
