@@ -264,3 +264,16 @@ async def test_close_waits_for_requests_whose_pictures_are_still_decoded() -> No
     await closing
     with pytest.raises(Draining):
         await line.submit(2)
+
+
+async def test_close_waits_for_requests_of_other_models_that_use_the_queue() -> None:
+    line = Line()
+    with line.queue.in_use():
+        closing = asyncio.create_task(line.queue.close())
+        await settle()
+        assert not closing.done()
+        line.engine.let(1)
+        assert answer((await line.submit(3)).tensors) == 252
+    await closing
+    with pytest.raises(Draining), line.queue.in_use():
+        pass
