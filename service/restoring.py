@@ -87,7 +87,7 @@ def restorer_for(denoise: Denoise, find: Callable[[], LoadedModel | None]) -> Lo
     """
     if denoise == 0:
         return None
-    if denoise == "auto":
+    if isinstance(denoise, str):
         try:
             found = find()
         except NightliftError:
@@ -104,7 +104,7 @@ def restorer_for(denoise: Denoise, find: Callable[[], LoadedModel | None]) -> Lo
 def look(answer: Answer, options: RenderOptions, denoise: Denoise) -> Wish:
     """See what there is to restore; takes some milliseconds for a large photo."""
     picture, blend = answer.prepared.picture, float(answer.grading(options)[1].blend)
-    if denoise != "auto":
+    if not isinstance(denoise, str):
         if blend == 0 or denoise == 0:
             return Wish(None, denoise)
         return Wish(None, denoise, _plans(picture.height, picture.width, None))
