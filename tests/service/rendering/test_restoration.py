@@ -131,7 +131,7 @@ def test_our_network_has_no_seam() -> None:
             pair = torch.from_numpy(pair.astype(np.float32) / 255)
             return (network(pair) - pair[:, :3])[0].numpy().transpose(1, 2, 0)
 
-    size = (96, 1000)
+    size = (128, 992)
     answer = answer_to(picture_of(pictures.dark_scene("coffee", size)))
     restoration = restoration_of(answer, plan_restoration(*size, None), None)
     assert len(restoration.plan.windows) == 2
