@@ -105,7 +105,8 @@ async def _run(order: VideoRequest, source: Source, clip: Clip) -> None:
         model = runtime.models.get(runtime.settings.default_model)
         check_takes_pictures(model)
         restorer = restorer_for(order.denoise, runtime.find_restorer)
-        restoring = restorer and _Restoring(restorer, runtime.settings.max_restored_pixels, order)
+        most = runtime.settings.max_restored_pixels
+        restoring = None if restorer is None else _Restoring(restorer, most, order)
         heard, hearing = stack.enter_context(sound_pipe(source, clip))
         frames = stack.enter_context(reading(source, clip, hearing))
         if not source.is_file:

@@ -212,7 +212,8 @@ class CapacityLimiter:
         """
         pace = self.throughput.pace(self.costs)
         more = pace * self.costs.expected(stage, kind, pixels)
-        mine, total = (pace * self.costs.value(work) for work in (self._work.get(one.caller, {}), self._total))
+        works = self._work.get(one.caller, Counter()), self._total
+        mine, total = (pace * self.costs.value(work) for work in works)
         if self._requests.total() > 1 and not _fits(mine, total, more, self._bound(one.intake)):
             return False
         left = max(0.0, one.deadline - time.monotonic())

@@ -140,17 +140,17 @@ class Restoration:
         change = np.asarray(correction, np.float32)
         if scale > 1:
             size = (window.columns.length * scale, window.rows.length * scale)
-            change = cv2.resize(change, size, interpolation=cv2.INTER_LINEAR)
+            change = np.asarray(cv2.resize(change, size, interpolation=cv2.INTER_LINEAR), np.float32)
         rows, columns = _kept(window, scale, *shape)
         top, left = window.rows.start * scale, window.columns.start * scale
         change = change[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
         answer = self._answer[rows, columns]
         change = self._in_picture_space(answer, change)
         white = np.float32(np.iinfo(answer.dtype).max)
-        weight = white * self._strength
+        change = change * (white * self._strength)
         if self._noise is not None:
-            weight = weight * stretched(self._noise, shape, rows, columns)[..., None]
-        restored = answer + weight * change
+            change = change * stretched(self._noise, shape, rows, columns)[..., None]
+        restored = answer + change
         np.clip(np.rint(restored, out=restored), 0, white, out=restored)
         self._restored[rows, columns] = restored
 
