@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     exposure: float
     shadows: float
     denoise: float | Literal["auto"]
+    max_side: int
     format: Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"]
     quality: int
     metadata: Literal["keep", "without_location", "strip"]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 from pydantic_core import PydanticCustomError
 
-from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
+from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, MAX_SIDE_RANGE, SHADOWS_RANGE, SHARE_RANGE
 from service.pictures import FORMAT_ALIASES, Metadata, PictureFormat
 from service.rendering import Detail, RenderOptions
 from service.restoring import Denoise
@@ -54,6 +54,9 @@ class EnhanceOptions(BaseModel):
     denoise: Annotated[float, Field(ge=SHARE_RANGE[0], le=SHARE_RANGE[1])] | Literal["auto"] = "auto"
     """How much noise is taken out at full size: `auto`, where it will be seen, as far as there is time; or a share
     from 0 to 1, everywhere in the picture. Needs the model that the setting `NIGHTLIFT_RESTORER` names."""
+
+    max_side: int | None = Field(None, ge=MAX_SIDE_RANGE[0], le=MAX_SIDE_RANGE[1])
+    """Longest side of the answer in pixels. A longer one is shrunk after the enhancement, so the look is the same."""
 
     format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = None
     """Output format; that of the input if absent, unless `Accept` excludes it. `jpg` and `tif` are understood."""
@@ -129,7 +132,8 @@ class Enhanced:
         detail: how it was rendered, as `RenderPlan.label` has it.
         gate: how far the already-bright gate lets the enhancement through, 0 to 1; measured even where it is off.
         luminance_before, luminance_after: mean luminance, 0 to 1.
-        width, height: pixels of the upright picture.
+        width, height: pixels of the answer.
+        source_width, source_height: pixels of the upright photo.
         denoise: what was asked for.
         denoise_scale: of the size at which noise was taken out, to the picture's: 1, 0.5 or 0.25; 0: none was.
         restored: share of the picture whose noise was taken out, 0 to 1.
@@ -147,6 +151,8 @@ class Enhanced:
     luminance_after: float
     width: int
     height: int
+    source_width: int
+    source_height: int
     denoise: Denoise
     denoise_scale: float
     restored: float
