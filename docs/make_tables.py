@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -149,8 +150,13 @@ def _allowed(name: str) -> str:
     """The values that a parameter may have, from its JSON schema."""
     schema = EnhanceOptions.model_json_schema()
     entry = schema["properties"][name]
-    choices = entry.get("anyOf", [entry])
-    entry = next(choice for choice in choices if choice.get("type") != "null")
+    choices = [choice for choice in entry.get("anyOf", [entry]) if choice.get("type") != "null"]
+    return ", ".join(_values(choice, schema) for choice in choices)
+
+
+def _values(entry: dict[str, Any], schema: dict[str, Any]) -> str:
+    if "const" in entry:
+        return f"`{entry['const']}`"
     if "$ref" in entry:
         entry = schema["$defs"][entry["$ref"].rpartition("/")[2]]
     if "enum" in entry:

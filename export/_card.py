@@ -196,7 +196,11 @@ def _choice(training: dict[str, Any], files: list[str]) -> Iterator[str]:
 def _exactness(record: Record) -> Iterator[str]:
     worst = record.parity.worst
     sizes = {(row.height, row.width) for row in record.parity.differences}
-    judged = " by what its maps make of them at exposures from -2 to 2," if record.graph is Graph.MAPS else ""
+    judged = {
+        Graph.PICTURES: "",
+        Graph.MAPS: " by what its maps make of them at exposures from -2 to 2,",
+        Graph.RESTORER: " by what its corrections make of them at twice their brightness,",
+    }[record.graph]
     largest = f"{worst.maximum} code value{'' if worst.maximum == 1 else 's'} of 255"
     yield (
         f"The file was compared with its network in torch on made pictures of {len(sizes)} sizes from "

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from export._families import family
 from export._graphs import Graph, graphs_of, model_name
 from export._records import Record
+from service.contract import RESTORER_HALO, RESTORER_MULTIPLE
 from training import networks
 
 
@@ -14,6 +15,9 @@ def use(record: Record) -> Iterator[str]:
     """Paragraphs in Markdown."""
     if record.graph is Graph.MAPS:
         yield from _of_maps(record)
+        return
+    if record.graph is Graph.RESTORER:
+        yield from _of_answers()
         return
     yield (
         "Brighten photos taken in too little light. The input `image` and the output `enhanced` are sRGB code "
@@ -38,6 +42,24 @@ def _scope(record: Record) -> str:
     return (
         f"{seen} Beyond {family(spec.name).max_pixels:,} pixels the service runs it on a proxy with a long side of "
         f"{spec.working_side} pixels and applies its effect at full size (`detail=guided`), unless asked otherwise."
+    )
+
+
+def _of_answers() -> Iterator[str]:
+    yield (
+        "Take the noise out of what another model made of a dark photo, at full size. The service does so, tile by "
+        "tile, where noise would be seen (`denoise`, `docs/rendering.md`): this model takes no pictures."
+    )
+    rows = (
+        "Inputs: `answer`, what a model made of the photo, sRGB code values, uint8 `[N, H, W, 3]`, sides that are "
+        f"multiples of {RESTORER_MULTIPLE}",
+        "`image`, the photo, of the same size and kind",
+        "Output: `correction`, what to add to the answer, code values where 1 is white, float32 `[N, H, W, 3]`",
+    )
+    yield "\n".join(f"- {row}" for row in rows)
+    yield (
+        f"What lies further than {RESTORER_HALO} pixels from a place counts for nothing there that can be seen; "
+        "tiles overlap by as much."
     )
 
 

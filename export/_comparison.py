@@ -1,4 +1,4 @@
-"""A built file against its network: pictures as they come, and maps by what they make of pictures."""
+"""A built file against its network: pictures as they come, maps and corrections by what they make of pictures."""
 
 from __future__ import annotations
 
@@ -12,13 +12,27 @@ from torch import nn
 from export._graphs import Graph, build_graph
 from export._map_model import EvidencePixelModel, MapModel
 from export._parity import Parity, Pixels, Run, measure, onnx_runner, onnx_session, torch_runner, torchscript_runner
-from service.contract import AFFINE, BRIGHTNESS, EVIDENCE, EXPOSURE, PROXY
+from export._restorer_model import RestorerModel
+from service.contract import (
+    AFFINE,
+    ANSWER,
+    BRIGHTNESS,
+    CORRECTION,
+    EVIDENCE,
+    EXPOSURE,
+    IMAGE,
+    PROXY,
+    RESTORER_MULTIPLE,
+)
 from training.checkpoints import load_torchscript
 from training.networks import NetworkSpec
 
 Arrays = Mapping[str, NDArray[np.float32]]
 Maps = Callable[[Arrays], Arrays]
 """`proxy`, `evidence` and `exposure` -> `affine` and `brightness`."""
+
+Corrections = Callable[[Pixels, Pixels], NDArray[np.float32]]
+"""`answer` and `image` -> `correction`."""
 
 LARGEST_GUESS = 0.02
 """Largest difference of a guessed brightness, in stops, that may be served."""
@@ -46,6 +60,9 @@ def compare(
         ValueError: a map model guesses another brightness than the network.
     """
     model = build_graph(network, spec, graph)
+    if isinstance(model, RestorerModel):
+        corrections = onnx_corrections(content) if format == "onnx" else torch_corrections(load_torchscript(content))
+        return measure(corrected(torch_corrections(model)), corrected(corrections), sizes)
     if isinstance(model, MapModel):
         pictures, reference = EvidencePixelModel(network, spec).eval(), torch_maps(model)
         exported = onnx_maps(content) if format == "onnx" else torch_maps(load_torchscript(content))
@@ -75,6 +92,45 @@ def rendered(pictures: EvidencePixelModel, maps: Maps) -> Run:
 def stops_of(batch: Pixels) -> NDArray[np.float32]:
     """Exposures from -2 to 2 that depend on nothing but each picture: uint8 [N, H, W, 3] -> float32 [N, 1]."""
     return (batch.mean(axis=(1, 2, 3), dtype=np.float64)[:, None] * 4 / 255 - 2).astype(np.float32)
+
+
+def corrected(corrections: Corrections) -> Run:
+    """Corrections as a function of pictures, so that they are judged by what they do, in code values.
+
+    The answer is the picture twice as bright. Both are filled up by their last pixels to sides that a restorer takes.
+    """
+
+    def run(batch: Pixels) -> Pixels:
+        height, width = batch.shape[1:3]
+        more = [(0, 0), (0, -height % RESTORER_MULTIPLE), (0, -width % RESTORER_MULTIPLE), (0, 0)]
+        image = np.pad(batch, more, mode="edge")
+        answer = np.minimum(2 * image.astype(np.uint16), 255).astype(np.uint8)
+        restored = answer + 255 * corrections(answer, image)
+        return np.rint(np.clip(restored, 0, 255)).astype(np.uint8)[:, :height, :width]
+
+    return run
+
+
+def torch_corrections(model: nn.Module) -> Corrections:
+    """A restorer, or one that was scripted, run by torch on the CPU."""
+
+    def run(answer: Pixels, image: Pixels) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            result: NDArray[np.float32] = model(torch.from_numpy(answer), torch.from_numpy(image)).numpy()
+        return result
+
+    return run
+
+
+def onnx_corrections(content: bytes) -> Corrections:
+    """The content of a restorer's `model.onnx`, run by ONNX Runtime on the CPU."""
+    session = onnx_session(content)
+
+    def run(answer: Pixels, image: Pixels) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = session.run([CORRECTION], {ANSWER: answer, IMAGE: image})[0]
+        return result
+
+    return run
 
 
 def checked(maps: Maps, reference: Maps) -> Maps:

@@ -13,13 +13,17 @@ from export import _onnx, _torchscript
 from export._graphs import Graph, graphs_of, model_name
 from service.contract import (
     AFFINE,
+    ANSWER,
     BRIGHTNESS,
+    CORRECTION,
     ENHANCED,
     EVIDENCE,
     EVIDENCE_CHANNELS,
     EXPOSURE,
     IMAGE,
     PROXY,
+    RESTORER_MULTIPLE,
+    RESTORER_TILE,
 )
 from service.limits import MIN_SIDE
 from training.networks import NetworkSpec
@@ -73,8 +77,8 @@ def write_config(
     policy = config.dynamic_batching.default_queue_policy
     policy.timeout_action = pb.ModelQueuePolicy.REJECT
     policy.max_queue_size = MAX_QUEUE_SIZE
-    for side, other in ((3, 2), (2, 3)):
-        _add_warmup(config, *_proxy(spec.working_side, side, other))
+    for sides in _warmup_sides(spec, graph):
+        _add_warmup(config, *sides)
     parameters: dict[str, object] = {
         "family": spec.name,
         "spatial_scope": spec.spatial_scope,
@@ -87,7 +91,13 @@ def write_config(
         "licence": licence,
         **({"scores": json.dumps(dict(scores))} if scores else {}),
     }
-    if graph is Graph.MAPS:
+    if graph is Graph.RESTORER:
+        parameters |= {
+            "takes_pictures": "false",
+            "same_size": f"{ANSWER}, {IMAGE}",
+            "smallest_side": RESTORER_MULTIPLE,
+        }
+    elif graph is Graph.MAPS:
         parameters |= {"takes_pictures": "false", "same_size": f"{PROXY}, {EVIDENCE}"}
     elif Graph.MAPS in graphs_of(spec):
         parameters["map_model"] = model_name(scored_as, Graph.MAPS, format)
@@ -98,13 +108,22 @@ def write_config(
 
 def _tensors(spec: NetworkSpec, graph: Graph) -> tuple[Tensors, Tensors]:
     """Inputs and outputs of a graph."""
+    pixels = (pb.TYPE_UINT8, (-1, -1, 3))
+    if graph is Graph.RESTORER:
+        return {ANSWER: pixels, IMAGE: pixels}, {CORRECTION: (pb.TYPE_FP32, (-1, -1, 3))}
     affine: Tensors = {AFFINE: (pb.TYPE_FP32, (-1, -1, spec.map_layout))} if spec.map_layout else {}
     if graph is Graph.PICTURES:
-        pixels = (pb.TYPE_UINT8, (-1, -1, 3))
         return {IMAGE: pixels}, {ENHANCED: pixels, **affine}
     number = (pb.TYPE_FP32, (1,))
     inputs = {PROXY: (pb.TYPE_FP32, (-1, -1, 3)), EVIDENCE: (pb.TYPE_FP32, (-1, -1, EVIDENCE_CHANNELS))}
     return {**inputs, EXPOSURE: number}, {**affine, BRIGHTNESS: number}
+
+
+def _warmup_sides(spec: NetworkSpec, graph: Graph) -> tuple[tuple[int, int], ...]:
+    """(height, width) of what is run before a model is ready: tiles, or proxies of both orientations."""
+    if graph is Graph.RESTORER:
+        return ((RESTORER_TILE, RESTORER_TILE),)
+    return tuple(_proxy(spec.working_side, side, other) for side, other in ((3, 2), (2, 3)))
 
 
 def _proxy(working_side: int, width: int, height: int) -> tuple[int, int]:

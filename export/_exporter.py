@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from export._config import FORMATS
-from export._graphs import SUFFIX, Graph, graphs_of, model_name
+from export._graphs import NAMES, SUFFIX, Graph, graphs_of, model_name
 from export._records import versions
 from export._version import ExportReport, Origin, build_versions
 from training import networks
@@ -41,7 +41,7 @@ def export_checkpoint(
         repository: the model repository's folder; made if absent.
         options: of the network, instead of those that it was trained with; the weights have to fit.
         formats: of `onnx` and `torchscript`; the latter's folder is called `<name>_torchscript`.
-        name: the model's name; None: the network's.
+        name: the model's name; None: the network's, of the restorer `nightlift_restorer`.
         version: number of the version; None: one more than the highest that is there.
         overwrite: whether an existing version may be replaced.
         scores: JSON of `nightlift evaluate` for the card and listings.
@@ -60,7 +60,7 @@ def export_checkpoint(
     network, trained_with = content["network"], content["options"]
     content["options"] = networks.current_options(network, trained_with) | networks.current_options(network, changed)
     graphs = graphs_of(networks.spec(network))
-    target = _Target(repository, name or network, tuple(formats), version, overwrite, graphs)
+    target = _Target(repository, name or NAMES.get(network, network), tuple(formats), version, overwrite, graphs)
     return _export(Origin.of(command, (checkpoint,), content), target, scores, full_size)
 
 
@@ -135,7 +135,7 @@ def _export(origin: Origin, target: _Target, scores: Path | None, full_size: boo
     return ExportReport(
         tuple(
             one.write(scores=scores, with_weights=one.format == keeper)
-            if one.graph is Graph.PICTURES
+            if one.graph is not Graph.MAPS
             else one.write(scores=None, with_weights=False)
             for one in built
         )

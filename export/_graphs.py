@@ -10,10 +10,17 @@ from torch import nn
 from export._affine_model import AffinePixelModel
 from export._map_model import EvidencePixelModel, MapModel
 from export._pixel_model import PixelModel
+from export._restorer_model import RestorerModel
 from training.networks import NetworkSpec
 
 PictureModel = PixelModel | AffinePixelModel | EvidencePixelModel
 """A network under the pixel contract."""
+
+ExportedGraph = PictureModel | MapModel | RestorerModel
+"""A network under one of the contracts."""
+
+NAMES: Mapping[str, str] = {"restorer": "nightlift_restorer"}
+"""Network -> the name of its model, where that is another."""
 
 SUFFIX: Mapping[str, str] = {"onnx": "", "torchscript": "_torchscript"}
 """Format -> what its folder's name has after the model's."""
@@ -28,9 +35,14 @@ class Graph(StrEnum):
     MAPS = "maps"
     """It makes the colour maps of guided rendering: `proxy`, `evidence` and `exposure` to `affine`."""
 
+    RESTORER = "restorer"
+    """It takes noise out of another model's answers: `answer` and `image` to `correction`."""
+
 
 def graphs_of(spec: NetworkSpec) -> tuple[Graph, ...]:
     """The graphs of a network; that of maps comes first, for the other one is served with its help."""
+    if spec.takes_answer:
+        return (Graph.RESTORER,)
     return (Graph.MAPS, Graph.PICTURES) if spec.shown_evidence else (Graph.PICTURES,)
 
 
@@ -49,6 +61,12 @@ def pixel_model(network: nn.Module, spec: NetworkSpec) -> PictureModel:
     return build(network, spec)
 
 
-def build_graph(network: nn.Module, spec: NetworkSpec, graph: Graph) -> PictureModel | MapModel:
+def build_graph(network: nn.Module, spec: NetworkSpec, graph: Graph) -> ExportedGraph:
     """A network as one of its graphs, in `eval` mode."""
-    return (MapModel(network, spec) if graph is Graph.MAPS else pixel_model(network, spec)).eval()
+    match graph:
+        case Graph.MAPS:
+            return MapModel(network, spec).eval()
+        case Graph.RESTORER:
+            return RestorerModel(network).eval()
+        case Graph.PICTURES:
+            return pixel_model(network, spec).eval()

@@ -19,11 +19,23 @@ from torch.export import Dim
 from export._affine_model import AffinePixelModel, MakeProxy, PictureOfProxy
 from export._compact import store_in_half
 from export._fold import fold
-from export._graphs import PictureModel
+from export._graphs import ExportedGraph
 from export._map_model import ChannelsFirst, EvidencePixelModel, MapModel, Unwished
 from export._pixel_model import PixelModel
+from export._restorer_model import RestorerModel
 from export._shortcut import share_constants, with_shortcut
-from service.contract import AFFINE, BRIGHTNESS, ENHANCED, EVIDENCE, EXPOSURE, IMAGE, PROXY
+from service.contract import (
+    AFFINE,
+    ANSWER,
+    BRIGHTNESS,
+    CORRECTION,
+    ENHANCED,
+    EVIDENCE,
+    EXPOSURE,
+    IMAGE,
+    PROXY,
+    RESTORER_MULTIPLE,
+)
 from service.limits import MIN_SIDE
 from training.networks import STEP
 
@@ -31,7 +43,10 @@ FILE = "model.onnx"
 OPSET = 18  # read by every ONNX Runtime since 1.14, and so by the Triton servers in use
 AXES = ("batch", "height", "width")
 MAP_AXES = ("batch", "map_height", "map_width")
-AXES_OF = {IMAGE: AXES, ENHANCED: AXES, **dict.fromkeys((PROXY, EVIDENCE, AFFINE), MAP_AXES)}
+AXES_OF = {
+    **dict.fromkeys((IMAGE, ENHANCED, ANSWER, CORRECTION), AXES),
+    **dict.fromkeys((PROXY, EVIDENCE, AFFINE), MAP_AXES),
+}
 """The free axes of each input and output; the others are free in the batch alone."""
 
 BATCH = Dim("batch")
@@ -41,7 +56,7 @@ EXPECTED_WARNINGS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", r"# Th
 CHATTY_LOGGER = "torch.onnx._internal.exporter._registration"  # "torchvision is not installed", four times
 
 
-def to_onnx(model: PictureModel | MapModel, facts: Mapping[str, str], core: ModelProto | None = None) -> bytes:
+def to_onnx(model: ExportedGraph, facts: Mapping[str, str], core: ModelProto | None = None) -> bytes:
     """The model as a checked and simplified ONNX graph with free batch, height and width.
 
     Args:
@@ -57,6 +72,9 @@ def to_onnx(model: PictureModel | MapModel, facts: Mapping[str, str], core: Mode
         core = core or export_core(model)
         with _quiet():
             joined = _picture_graph(model, core) if isinstance(model, EvidencePixelModel) else _map_graph(model, core)
+    elif isinstance(model, RestorerModel):
+        with _quiet():
+            joined = _restorer_graph(model)
     else:
         with _quiet():
             joined = _joined(_parts(model))
@@ -100,6 +118,15 @@ def _map_graph(model: MapModel, core: ModelProto) -> ModelProto:
     before = _export(ChannelsFirst(), {PROXY: proxy, EVIDENCE: evidence}, [axes, axes], ["padded", "hidden"])
     raw, map_axes = _example_map(model)
     return _joined((before, core, _export(model.map, {"raw": raw}, [map_axes], [AFFINE])), model.outputs)
+
+
+def _restorer_graph(model: RestorerModel) -> ModelProto:
+    """From an answer and its photo to the correction: in one piece, for the sides are multiples already."""
+    # Two tensors, for of one that is given twice the exporter makes one input.
+    answer, image = (torch.zeros(2, 4 * MIN_SIDE, 6 * MIN_SIDE, 3, dtype=torch.uint8) for _ in range(2))
+    rows, columns = RESTORER_MULTIPLE * Dim("rows", min=1), RESTORER_MULTIPLE * Dim("columns", min=1)
+    axes = {0: BATCH, 1: rows, 2: columns}
+    return _export(model, {ANSWER: answer, IMAGE: image}, [axes, axes], [CORRECTION])
 
 
 def _example_map(model: EvidencePixelModel | MapModel) -> tuple[Tensor, dict[int, Any]]:

@@ -184,12 +184,12 @@ def write_descriptions(record: Record) -> None:
 
 def _facts(spec: NetworkSpec, graph: Graph, origin: Origin) -> dict[str, str]:
     """What is written into a model file."""
-    of_maps = graph is Graph.MAPS
+    of_maps, of_answers = graph is Graph.MAPS, graph is Graph.RESTORER
     return {
         "family": spec.name,
         "spatial_scope": spec.spatial_scope,
         "multiple": str(networks.STEP if of_maps else spec.multiple),
-        "smallest_side": str(MIN_SIDE),
+        "smallest_side": str(spec.smallest_side if of_answers else MIN_SIDE),
         "colours": f"sRGB code values, RGB, {'float32 from 0 to 1' if of_maps else 'uint8'}",
         "checkpoint_sha256": origin.sha256,
         "command": without_folders(origin.command),

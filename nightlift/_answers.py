@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +36,11 @@ class Enhanced:
         detail: how it was rendered: `whole`, `guided` or `tiles`; for 16 bits also `whole-affine` or `tiles-affine`.
         gate: how far the already-bright gate let the enhancement through, 0 to 1.
         luminance_before, luminance_after: mean luminance, 0 to 1.
-        timings: seconds by stage: `read`, `decode`, `queue`, `infer`, `render` and `encode`.
+        timings: seconds by stage: `read`, `decode`, `queue`, `infer`, `restore`, `render` and `encode`.
         request_id: name of this request in the service's log; empty where there was no service.
+        denoise: how much noise was to be taken out: `auto`, or 0 to 1.
+        denoise_scale: of the size at which it was taken out, to the picture's: 1, 0.5 or 0.25; 0 if none was.
+        restored: share of the picture whose noise was taken out, 0 to 1.
 
     Example:
         answer = client.enhance("photo.jpg")
@@ -55,6 +58,9 @@ class Enhanced:
     luminance_after: float
     timings: Mapping[str, float]
     request_id: str
+    denoise: float | Literal["auto"] = 0.0
+    denoise_scale: float = 0.0
+    restored: float = 0.0
 
     @property
     def image(self) -> PIL.Image.Image:

@@ -56,6 +56,9 @@ def enhance(picture: PictureLike, **options: Unpack[Options]) -> Enhanced:
         luminance_after=answer.luminance_after,
         timings=dict(answer.timings.seconds),
         request_id="",
+        denoise=answer.denoise,
+        denoise_scale=answer.denoise_scale,
+        restored=answer.restored,
     )
 
 

@@ -21,19 +21,22 @@ from nightlift._files import replacing
 from nightlift._signals import until_signal
 from nightlift._video_source import Clip, Source, probe
 from service.inference import LoadedModel
+from service.network import check_takes_pictures, run_network
 from service.pictures import Picture, PictureFormat
-from service.pipeline import check_takes_pictures, run_network
 from service.rendering import (
     Effect,
+    FrameAnswer,
     Prepared,
     RenderOptions,
-    apply_effect,
+    begin_answer,
     fit_effect,
     plan,
     prepare,
+    restoration_of,
     shows_another,
     smooth_over_time,
 )
+from service.restoring import Denoise, choose, look, most_pixels, restore, restorer_for
 
 LOOK_AHEAD = 4
 """Frames that each stage may be ahead of the next one."""
@@ -57,6 +60,7 @@ class VideoRequest:
         crf: quality of the H.264 stream, 0 (lossless) to 51.
         metadata: what is kept of the source's tags.
         overwrite: whether a target that is there is replaced.
+        denoise: how much noise is taken out of every frame: `auto`, where it would be seen, or 0 to 1.
     """
 
     source: str
@@ -67,6 +71,7 @@ class VideoRequest:
     crf: int = 18
     metadata: Metadata = "without_location"
     overwrite: bool = False
+    denoise: Denoise = 0.0
 
 
 def run(order: VideoRequest) -> None:
@@ -99,6 +104,9 @@ async def _run(order: VideoRequest, source: Source, clip: Clip) -> None:
     async with open_runtime(order.backend) as runtime, AsyncExitStack() as stack:
         model = runtime.models.get(runtime.settings.default_model)
         check_takes_pictures(model)
+        restorer = restorer_for(order.denoise, runtime.find_restorer)
+        most = runtime.settings.max_restored_pixels
+        restoring = None if restorer is None else _Restoring(restorer, most, order)
         heard, hearing = stack.enter_context(sound_pipe(source, clip))
         frames = stack.enter_context(reading(source, clip, hearing))
         if not source.is_file:
@@ -108,7 +116,7 @@ async def _run(order: VideoRequest, source: Source, clip: Clip) -> None:
         progress = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
         task = progress.add_task("", total=clip.frames or None)
         seen = await stack.enter_async_context(aclosing(ahead(_seen(iter(frames), model, order), LOOK_AHEAD)))
-        steady = _steady(seen, order, float(clip.rate))
+        steady = _steady(seen, order, float(clip.rate), restoring)
         async for pixels in await stack.enter_async_context(aclosing(ahead(steady, LOOK_AHEAD))):
             await asyncio.to_thread(sink.write, pixels.data)
             progress.advance(task)
@@ -214,20 +222,51 @@ async def _seen(
         raise
 
 
-async def _steady(seen: AsyncIterator[_Seen], order: VideoRequest, rate: float) -> AsyncGenerator[NDArray[Any]]:
+async def _steady(
+    seen: AsyncIterator[_Seen], order: VideoRequest, rate: float, restoring: _Restoring | None
+) -> AsyncGenerator[NDArray[Any]]:
     """The enhanced frames in order, uint8 [H, W, 3]."""
     share = share_of_new(order.temporal_smoothing, rate)
     effect: Effect | None = None
     async for one in seen:
-        effect, pixels = await asyncio.to_thread(
-            _render, one.prepared, await one.effect, effect, share, order.options
-        )
-        yield pixels
+        effect = await asyncio.to_thread(_smoothed, one.prepared, await one.effect, effect, share, order.options)
+        answer = FrameAnswer(one.prepared, (), effect)
+        layer = None if restoring is None else await restoring.layer(answer)
+        yield await asyncio.to_thread(_rendered, answer, order.options, layer)
 
 
-def _render(
+@dataclass(frozen=True)
+class _Restoring:
+    """Takes the noise out of frames.
+
+    Attributes:
+        restorer: the model that does.
+        most: the setting `max_restored_pixels`.
+        order: what is asked for.
+    """
+
+    restorer: LoadedModel
+    most: int | None
+    order: VideoRequest
+
+    async def layer(self, answer: FrameAnswer) -> NDArray[Any] | None:
+        """A frame's answer without its noise; None: it has none to be seen."""
+        wish = await asyncio.to_thread(look, answer, self.order.options, self.order.denoise)
+        chosen = choose(wish.plans, most_pixels(self.restorer, self.most), lambda _: True)
+        if chosen is None:
+            return None
+        restoration = await asyncio.to_thread(restoration_of, answer, chosen, wish.noise, wish.strength)
+        return (await restore(self.restorer, restoration, asyncio.to_thread)).pixels
+
+
+def _smoothed(
     prepared: Prepared, latest: Effect, before: Effect | None, share: float, options: RenderOptions
-) -> tuple[Effect, NDArray[Any]]:
-    """The effect that is applied to a frame, and the frame under it."""
-    effect = smooth_over_time(before, latest.on(prepared, options), share)
-    return effect, apply_effect(prepared.picture, effect, options)
+) -> Effect:
+    """The effect that is applied to a frame."""
+    return smooth_over_time(before, latest.on(prepared, options), share)
+
+
+def _rendered(answer: FrameAnswer, options: RenderOptions, layer: NDArray[Any] | None) -> NDArray[Any]:
+    """A frame under its effect."""
+    rendering = begin_answer(answer, options, layer)
+    return rendering.picture.pixels if rendering.rows is None else rendering.rows.make_all()

@@ -42,6 +42,7 @@ class Options(TypedDict, total=False):
     gamma: float
     exposure: float
     shadows: float
+    denoise: float | Literal["auto"]
     max_side: int
     format: Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"]
     quality: int
@@ -296,6 +297,7 @@ def _final(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:
 def _enhanced(response: httpx.Response) -> Enhanced:
     headers = response.headers
     model, _, version = headers["nightlift-model"].rpartition("/")
+    wished, _, scale = headers.get("nightlift-denoise", "0; scale=0").partition("; scale=")
     stages = (stage.strip().partition(";dur=") for stage in headers["server-timing"].split(","))
     return Enhanced(
         data=response.content,
@@ -308,4 +310,7 @@ def _enhanced(response: httpx.Response) -> Enhanced:
         luminance_after=float(headers["nightlift-luminance-after"]),
         timings={name: float(milliseconds) / 1000 for name, _, milliseconds in stages},
         request_id=headers["x-request-id"],
+        denoise="auto" if wished == "auto" else float(wished),
+        denoise_scale=float(scale),
+        restored=float(headers.get("nightlift-restored", "0")),
     )

@@ -33,6 +33,22 @@ EXPOSURE = "exposure"
 BRIGHTNESS = "brightness"
 """Their second output: FP32 [N, 1], the brightness that the network would choose, in stops below white."""
 
+ANSWER = "answer"
+"""An input of a restorer, beside `image`, the photo: UINT8 [N, H, W, 3], what a model made of it; sides are multiples
+of `RESTORER_MULTIPLE`."""
+
+CORRECTION = "correction"
+"""The output of a restorer: FP32 [N, H, W, 3], what to add to the answer, code values where 1 is white."""
+
+RESTORER_MULTIPLE = 8
+"""Of which the sides of what a restorer is given are multiples, in pixels."""
+
+RESTORER_TILE = 576
+"""Side in pixels of most tiles that a restorer is shown."""
+
+RESTORER_HALO = 32
+"""Pixels around a place that a restorer is to see at least: what lies beyond counts for nothing that can be seen."""
+
 EVIDENCE_CHANNELS = 3
 EVIDENCE_SAMPLES = (2, 4)
 """Least and largest number of samples along each side of a pixel of the proxy of which evidence is made."""

@@ -24,7 +24,7 @@ from tritonclient.utils import InferenceServerException
 from service.admission import read_keys
 from service.errors import NightliftError
 from service.inference import cuda_available, cuda_devices, devices, isolated, open_runner
-from service.repository import ConfigError, ModelRepository, ModelVersion
+from service.repository import ConfigError, ModelRepository, ModelVersion, check_restorer
 from service.settings import Settings, available_cores, misspelt_settings
 from service.tls import TlsFiles, shown_certificate
 
@@ -68,10 +68,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _access(settings)
     repository = ModelRepository(settings.model_repository)
     yield from _repository(repository, settings)
+    yield from _restorer(repository, settings.restorer)
     if settings.engine == "triton":
         yield from _triton(repository, settings)
     else:
-        wanted = {*settings.models, *settings.required} if settings.models else set(repository.names())
+        wanted = (
+            {*settings.models, *settings.required, settings.restorer} if settings.models else set(repository.names())
+        )
         for name in sorted(wanted.intersection(repository.names())):
             yield from _model(repository, name, settings)
 
@@ -210,6 +213,22 @@ def _repository(repository: ModelRepository, settings: Settings) -> Iterator[Fin
                 f"{settings.default_model} is the default, and takes tensors of its own, no pictures",
                 "choose a model that takes pictures by NIGHTLIFT_DEFAULT_MODEL",
             )
+
+
+def _restorer(repository: ModelRepository, name: str) -> Iterator[Finding]:
+    """Whether the model that takes noise out is there, and is one."""
+    if not name:
+        return
+    if name not in repository.names():
+        chosen = name != Settings.model_fields["restorer"].default
+        level = Level.ERROR if chosen else Level.NOTE
+        yield Finding(level, "restorer", f"{name} is not there: pictures keep their noise whatever denoise=auto says")
+        return
+    with suppress(NightliftError):
+        try:
+            check_restorer(repository.config(name))
+        except ConfigError as error:
+            yield Finding(Level.ERROR, "restorer", str(error), "choose another one by NIGHTLIFT_RESTORER, or none")
 
 
 def _model(repository: ModelRepository, name: str, settings: Settings) -> Iterator[Finding]:

@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic_core import PydanticCustomError
 
 from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, MAX_SIDE_RANGE, SHADOWS_RANGE, SHARE_RANGE
 from service.pictures import FORMAT_ALIASES, Metadata, PictureFormat
 from service.rendering import Detail, RenderOptions
+from service.restoring import Denoise
 from service.telemetry import span
 
 
@@ -49,6 +51,10 @@ class EnhanceOptions(BaseModel):
     shadows: float = Field(0.0, ge=SHADOWS_RANGE[0], le=SHADOWS_RANGE[1])
     """How far dark parts alone are lifted, or, below 0, kept darker; what is brighter than middle grey stays."""
 
+    denoise: Annotated[float, Field(ge=SHARE_RANGE[0], le=SHARE_RANGE[1])] | Literal["auto"] = "auto"
+    """How much noise is taken out at full size: `auto`, where it will be seen, as far as there is time; or a share
+    from 0 to 1, everywhere in the picture. Needs the model that the setting `NIGHTLIFT_RESTORER` names."""
+
     max_side: int | None = Field(None, ge=MAX_SIDE_RANGE[0], le=MAX_SIDE_RANGE[1])
     """Longest side of the answer in pixels. A longer one is shrunk after the enhancement, so the look is the same."""
 
@@ -66,6 +72,19 @@ class EnhanceOptions(BaseModel):
     @classmethod
     def _common_name(cls, value: object) -> object:
         return FORMAT_ALIASES.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+    @field_validator("denoise", mode="wrap")
+    @classmethod
+    def _one_message(cls, value: Any, check: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return check(value)
+        except ValidationError:
+            lowest, highest = SHARE_RANGE
+            raise PydanticCustomError(
+                "denoise",
+                "input should be auto, or a number from {lowest} to {highest}",
+                {"lowest": lowest, "highest": highest},
+            ) from None
 
     @property
     def render(self) -> RenderOptions:
@@ -115,6 +134,9 @@ class Enhanced:
         luminance_before, luminance_after: mean luminance, 0 to 1.
         width, height: pixels of the answer.
         source_width, source_height: pixels of the upright photo.
+        denoise: what was asked for.
+        denoise_scale: of the size at which noise was taken out, to the picture's: 1, 0.5 or 0.25; 0: none was.
+        restored: share of the picture whose noise was taken out, 0 to 1.
         dropped: what of the file the answer has not: `frames` behind the first, a `gain-map`.
         timings: seconds by stage.
     """
@@ -131,5 +153,8 @@ class Enhanced:
     height: int
     source_width: int
     source_height: int
+    denoise: Denoise
+    denoise_scale: float
+    restored: float
     dropped: tuple[str, ...]
     timings: Timings

@@ -6,11 +6,12 @@ bytes → picture → work items → batch → engine → picture → bytes
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.admission import Budget, FairExecutor, Lease, Ticket
+from service.concurrency import MAX_CONCURRENT, gather_limited
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import Draining, InvalidParameter, OutOfMemory, UnsupportedShape, is_out_of_memory
-from service.inference import ArrivalHint, BatchQueue, Bucket, LoadedModel, Outcome, Tensors
+from service.errors import NightliftError, OutOfMemory, UnsupportedShape, is_out_of_memory
+from service.inference import Bucket, LoadedModel
+from service.network import check_takes_pictures, queue_of, run_network
 from service.pictures import (
     Header,
     Limits,
@@ -34,15 +37,24 @@ from service.pictures import (
     negotiate_format,
     plain_pixels,
 )
-from service.rendering import Prepared, Rendered, RenderPlan, begin, plan, prepare
+from service.rendering import (
+    Answer,
+    Prepared,
+    Rendered,
+    RenderPlan,
+    RestorationPlan,
+    begin_answer,
+    plan,
+    prepare,
+    restoration_of,
+)
+from service.restoring import NOT_RESTORED, Restored, choose, look, most_pixels, restore, restorer_for
 from service.settings import Settings, available_cores
 from service.telemetry import Metrics
 
 T = TypeVar("T")
 
-MAX_CONCURRENT = 4
-"""Tiles of one picture, or pictures of one request, that are under way together: one request must not fill the queue
-for all others. Of pictures there may be a batch, where that is more."""
+logger = logging.getLogger("nightlift")
 
 INLINE_BYTES = 64 * 1024
 """The head of a file up to this length is read where it is: a thread would take longer than the work."""
@@ -65,7 +77,10 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Job:
-    """One picture of a request: what it is, what is held for it, and the seconds that stages in threads may take."""
+    """One picture of a request: what it is, what is held for it, and the seconds that stages in threads may take.
+
+    `restorer` takes its noise out, if there is any to be seen; None: it stays.
+    """
 
     request: _Request
     data: bytes
@@ -75,60 +90,18 @@ class _Job:
     lease: Lease
     costs: dict[str, float]
     timings: Timings
-
-
-def check_takes_pictures(model: LoadedModel) -> None:
-    """See that pictures can be enhanced with a model.
-
-    Raises:
-        InvalidParameter: if it is called by its own tensors alone.
-    """
-    if not model.config.takes_pictures:
-        names = ", ".join(tensor.name for tensor in model.config.inputs)
-        raise InvalidParameter(
-            f"model {model.name!r} takes no pictures, only the tensors {names} by the Open Inference Protocol; GET "
-            "/models says which models take pictures",
-            model=model.name,
-        )
-
-
-async def run_network(
-    model: LoadedModel,
-    prepared: Prepared,
-    deadline: float | None = None,
-    expectation: ArrivalHint | None = None,
-    caller: str = "",
-) -> tuple[list[NDArray[Any]], list[Outcome]]:
-    """Run a picture's work items, a few at a time: (what `finish` and `fit_effect` take, what became of each).
-
-    The other arguments, and what is raised, are those of `BatchQueue.submit`.
-    """
-    output = prepared.plan.output
-
-    async def submit(inputs: Tensors) -> Outcome:
-        queue = _queue(model, prepared.plan)
-        try:
-            return await queue.submit(inputs, (output,), deadline, expectation, caller)
-        except Draining:
-            # A model of maps does not know of this request: a reload may have closed its queue a moment ago.
-            if (renewed := _queue(model, prepared.plan)) is queue:
-                raise
-            return await renewed.submit(inputs, (output,), deadline, expectation, caller)
-
-    outcomes = await gather_limited([partial(submit, inputs) for inputs in prepared.inputs()])
-    return [outcome.tensors[output][0] for outcome in outcomes], outcomes
-
-
-def _queue(model: LoadedModel, render_plan: RenderPlan) -> BatchQueue:
-    """Where the work items of a picture go."""
-    return model.queue if render_plan.exposure is None else model.of_maps.queue
+    restorer: LoadedModel | None
 
 
 class Pipeline:
     """Turns one encoded picture into another. Coroutines are called on one event loop; codecs run in threads."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, find_restorer: Callable[[], LoadedModel | None] = lambda: None
+    ) -> None:
+        """`find_restorer` gives the model that takes noise out, None where there is none, or raises why it cannot."""
         self._settings = settings
+        self._find_restorer = find_restorer
         self._metrics = metrics
         self._limits = Limits(max_pixels=settings.max_pixels)
         self._budget = Budget(settings.max_pixels_in_flight)
@@ -188,29 +161,33 @@ class Pipeline:
                 header = await self._in_thread(partial(inspect, data, self._limits), ticket.caller)
             else:
                 header = inspect(data, self._limits)
+        restorer = restorer_for(request.options.denoise, self._find_restorer)
         target = negotiate_format(request.options.format, request.accept, header.format)
         check_writable(target, *fitted_size(header.width, header.height, request.options.max_side))
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
-        ticket.expect("network", _queue(model, render_plan).intake.model, sum(render_plan.item_pixels))
+        ticket.expect("network", queue_of(model, render_plan).intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
         }
-        async with self._budget.hold(plain_pixels(header, target), ticket.caller) as lease:
-            return await self._held(_Job(request, data, header, target, render_plan, lease, costs, timings))
+        pixels = plain_pixels(header, target, restored=restorer is not None)
+        async with self._budget.hold(pixels, ticket.caller) as lease:
+            return await self._held(_Job(request, data, header, target, render_plan, lease, costs, timings, restorer))
 
     async def _held(self, job: _Job) -> Enhanced:
         model, options = job.request.ticket.model, job.request.options
         header, target, timings = job.header, job.target, job.timings
-        work = [await self._run(job)]
+        answers = [Answer(*await self._run(job))]
+        restored = await self._restored(job, answers[0])
+        layers, restored = [restored.pixels], replace(restored, pixels=None)
         handed_over = time.monotonic()
 
         def finished() -> tuple[Rendered, bytes, float, tuple[int, int]]:
             with timings.measure("render", since=handed_over):
                 # Nobody else holds the source while the answer is encoded.
-                rendering = begin(*work.pop(), options.render)
+                rendering = begin_answer(answers.pop(), options.render, layers.pop())
             picture, rows = rendering.picture, rendering.rows
             if fitted_size(picture.width, picture.height, options.max_side) != (picture.width, picture.height):
                 with timings.measure("render"):
@@ -227,7 +204,7 @@ class Pipeline:
             return rendering.rendered(), encoded, _clipped(picture.pixels), (picture.width, picture.height)
 
         rendered, encoded, clipped, (width, height) = await self._stage("finish", target, job, finished)
-        self._observe(job, rendered, clipped)
+        self._observe(job, rendered, restored, clipped)
         return Enhanced(
             data=encoded,
             format=target,
@@ -241,6 +218,9 @@ class Pipeline:
             height=height,
             source_width=header.width,
             source_height=header.height,
+            denoise=options.denoise,
+            denoise_scale=restored.scale,
+            restored=restored.share,
             dropped=header.dropped,
             timings=timings,
         )
@@ -252,7 +232,7 @@ class Pipeline:
             return prepare(decode(job.data, self._limits, job.header), job.plan)
 
         ticket, timings = job.request.ticket, job.timings
-        queue = _queue(ticket.model, job.plan)
+        queue = queue_of(ticket.model, job.plan)
         with queue.expecting(Bucket.of_kinds(job.plan.item_tensors, job.plan.output)) as expectation:
             with timings.measure("decode"):
                 prepared = await self._stage("decode", job.header.format, job, decoded)
@@ -263,6 +243,50 @@ class Pipeline:
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs
+
+    async def _restored(self, job: _Job, answer: Answer) -> Restored:
+        """The answer without its noise; where nobody insists, also none of it if anything goes wrong."""
+        restored = NOT_RESTORED
+        if job.restorer is None:
+            return restored
+        with job.timings.measure("restore"):
+            try:
+                restored = await self._restore(job, job.restorer, answer)
+            except NightliftError as error:
+                if job.request.options.denoise != "auto":
+                    raise
+                logger.warning("a picture keeps its noise: model %s: %s", job.restorer.name, error)
+        if restored.pixels is None:
+            job.lease.keep(plain_pixels(job.header, job.target))
+        return restored
+
+    async def _restore(self, job: _Job, restorer: LoadedModel, answer: Answer) -> Restored:
+        ticket, options = job.request.ticket, job.request.options
+        label = restorer.intake.model
+
+        async def in_thread(work: Callable[[], T], cost: float = 0.0) -> T:
+            return await self._in_thread(work, ticket.caller, cost, job.lease)
+
+        def has_time(chosen: RestorationPlan) -> bool:
+            return options.denoise != "auto" or ticket.has_time_for("network", label, chosen.item_pixels)
+
+        def done(pixels: int) -> None:
+            ticket.done("network", label, pixels)
+            self._metrics.restored_tiles.labels(restorer.name).inc()
+
+        wish = await in_thread(partial(look, answer, options.render, options.denoise))
+        most = most_pixels(restorer, self._settings.max_restored_pixels)
+        chosen = choose(wish.plans, most, has_time)
+        if chosen is None:
+            return NOT_RESTORED
+        ticket.expect("network", label, chosen.item_pixels)
+        whole = job.costs["finish"]
+        restoration = await in_thread(partial(restoration_of, answer, chosen, wish.noise, wish.strength), whole)
+        # Meanwhile it may have been reloaded.
+        latest = restorer_for(options.denoise, self._find_restorer) or restorer
+        return await restore(
+            latest, restoration, in_thread, deadline=job.request.deadline, caller=ticket.caller, done=done
+        )
 
     async def _stage(self, stage: str, kind: str, job: _Job, work: Callable[[], T]) -> T:
         """Run a stage in a thread, and learn what it costs."""
@@ -304,7 +328,7 @@ class Pipeline:
                 max_whole_pixels=limit,
             )
 
-    def _observe(self, job: _Job, rendered: Rendered, clipped: float) -> None:
+    def _observe(self, job: _Job, rendered: Rendered, restored: Restored, clipped: float) -> None:
         metrics, name = self._metrics, job.request.ticket.model.name
         metrics.input_bytes.observe(len(job.data))
         metrics.input_megapixels.observe(job.header.megapixels)
@@ -312,7 +336,9 @@ class Pipeline:
         metrics.output_luminance.observe(rendered.luminance_after)
         metrics.output_clipped.observe(clipped)
         metrics.pictures.labels(name, job.target, rendered.detail).inc()
-        for stage in ("read", "decode", "render", "encode"):
+        if job.restorer is not None:
+            metrics.restored.observe(restored.share)
+        for stage in ("read", "decode", "restore", "render", "encode"):
             if stage in job.timings.seconds:
                 metrics.model(name).stage(stage, job.timings.seconds[stage])
 
@@ -322,21 +348,3 @@ def _clipped(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> float:
     step = max(CLIPPED_STEP, math.isqrt(pixels.shape[0] * pixels.shape[1] // CLIPPED_SAMPLES))
     sample = pixels[::step, ::step]
     return float((sample == np.iinfo(pixels.dtype).max).any(axis=-1).mean())
-
-
-async def gather_limited(work: Sequence[Callable[[], Awaitable[T]]], at_once: int = MAX_CONCURRENT) -> list[T]:
-    """The results in order; the first failure gives up the rest."""
-    if len(work) == 1:
-        return [await work[0]()]
-    turn = asyncio.Semaphore(at_once)
-
-    async def take_turn(start: Callable[[], Awaitable[T]]) -> T:
-        async with turn:
-            return await start()
-
-    tasks = [asyncio.create_task(take_turn(start)) for start in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from service.admission import Admission, AnswerLimiter, Call, CapacityLimiter
 from service.enhancement import Enhanced, EnhanceOptions
-from service.errors import Draining
+from service.errors import Draining, ModelNotFound
 from service.inference import LoadedModel, Models
 from service.memory import Releaser
 from service.pipeline import Pipeline
@@ -53,7 +53,7 @@ class Runtime:
             )
             for _ in range(2)
         )
-        self.pipeline = Pipeline(settings, self.metrics)
+        self.pipeline = Pipeline(settings, self.metrics, self.find_restorer)
         self.metrics.backlog.set_function(lambda: capacity.backlog)
         self.metrics.unread_answer_bytes.set_function(lambda: self.answers.held + self.rpc_answers.held)
         self._loading: asyncio.Task[None] | None = None
@@ -95,6 +95,15 @@ class Runtime:
         """Wait until every model was loaded, or failed to."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
+
+    def find_restorer(self) -> LoadedModel | None:
+        """The model that takes noise out, None where there is none; raises ModelNotReady if it is not loaded."""
+        if not self.settings.restorer:
+            return None
+        try:
+            return self.models.get(self.settings.restorer)
+        except ModelNotFound:
+            return None
 
     def _find(self, name: str | None, version: int | None) -> LoadedModel:
         if self.phase is Phase.STOPPING:

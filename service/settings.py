@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     default_model: str = "nightlift"
     """Model that answers requests which name none."""
 
+    restorer: str = "nightlift_restorer"
+    """Model that takes noise out of answers at full size, loaded with whatever others are; empty, or one that the
+    repository lacks: none, and `denoise=auto` does nothing."""
+
     models: Annotated[tuple[str, ...], NoDecode] = ()
     """Models to load, comma-separated; empty loads every model in the repository but TorchScript variants."""
 
@@ -107,6 +111,11 @@ class Settings(BaseSettings):
     max_whole_pixels: int = Field(4_000_000, ge=256)
     """Largest picture in pixels that may be asked for with detail=whole, and most pixels of a raw tensor, all its
     pictures together: a pass needs up to 700 bytes a pixel."""
+
+    max_restored_pixels: int | None = Field(None, ge=0)
+    """Most pixels of a picture whose noise is taken out at full size, those of tiles without noise not counted; where
+    there are more, a half or a quarter of the size is taken for all of them. Without it 12 500 000 on a CPU, and no
+    bound on a GPU."""
 
     max_pixels_in_flight: int = Field(4 * MAX_PIXELS, ge=256)
     """Most pixels held decoded at one time, of JPEGs answered as JPEG; pictures that need more memory, as those with

@@ -141,6 +141,11 @@ SERVICE = {
         ),
         Panel("Clipped pixels", "percentunit", quantiles("nightlift_output_clipped_ratio")),
     ],
+    "Restoration": [
+        Panel("Share of a picture restored", "percentunit", {"mean": mean("nightlift_restored_ratio", "job")}),
+        Panel("Tiles restored", "ops", {"{{model}}": or_none(total("nightlift_restored_tiles_total", "model"))}),
+        Panel("Seconds a picture", "s", quantiles(STAGES, HERE + ', stage="restore"')),
+    ],
 }
 
 MODELS = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import glob
 import inspect
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -52,6 +53,20 @@ Metadata = Annotated[
     Literal["keep", "without_location", "strip"],
     typer.Option("--metadata", help="Which EXIF, XMP and IPTC data to keep."),
 ]
+
+
+def share_or_auto(value: str) -> str | float:
+    """What `--denoise` takes."""
+    if value == "auto":
+        return value
+    lowest, highest = SHARE_RANGE
+    try:
+        share = float(value)
+    except ValueError:
+        share = math.nan
+    if not lowest <= share <= highest:
+        raise typer.BadParameter(f"{value!r} is neither auto nor a number from {lowest} to {highest}")
+    return share
 
 
 @dataclass(frozen=True)
@@ -100,6 +115,12 @@ class EnhanceFlags:
 class Rendering(EnhanceFlags):
     """The parameters of `POST /enhance`."""
 
+    denoise: Annotated[
+        Any,
+        typer.Option(
+            parser=share_or_auto, metavar="auto|0-1", help="How much noise to take out; auto: where it would be seen."
+        ),
+    ] = "auto"
     detail: Detail = "auto"
     max_side: Annotated[
         int | None,

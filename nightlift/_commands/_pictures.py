@@ -5,11 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from nightlift._commands._flags import BackendFlags, EnhanceFlags, Quiet, Rendering, Repository, with_groups
+from nightlift._commands._flags import (
+    BackendFlags,
+    EnhanceFlags,
+    Quiet,
+    Rendering,
+    Repository,
+    share_or_auto,
+    with_groups,
+)
 
 VIDEOS = (".mp4", ".mkv", ".mov")
 """Suffixes of videos that are written; the first is that of new files."""
@@ -80,6 +88,14 @@ def video(
     ] = None,
     *,
     flags: EnhanceFlags,
+    denoise: Annotated[
+        Any,
+        typer.Option(
+            parser=share_or_auto,
+            metavar="auto|0-1",
+            help="How much noise to take out of every frame, which is slow; auto: where it would be seen.",
+        ),
+    ] = "0",
     temporal_smoothing: Annotated[
         float, typer.Option(min=0, max=10, help="Seconds over which the effect is averaged; 0 turns this off.")
     ] = 0.5,
@@ -110,7 +126,7 @@ def video(
     if target != "-" and Path(target).exists() and not overwrite and sys.stdin.isatty():
         overwrite = typer.confirm(f"{target} exists already. Replace it?", abort=True)
     started = time.monotonic()
-    run(VideoRequest(source, target, backend, flags.guided(), temporal_smoothing, crf, metadata, overwrite))
+    run(VideoRequest(source, target, backend, flags.guided(), temporal_smoothing, crf, metadata, overwrite, denoise))
     if not quiet and Path(target).is_file():
         size = Path(target).stat().st_size / 1e6
         typer.echo(f"{target}: {size:.1f} MB in {time.monotonic() - started:.1f} s", err=True)

@@ -116,6 +116,11 @@ class Ticket(Generic[M]):
             self.capacity.expect(self._reservation, stage, kind, pixels)
         return self.capacity.costs.expected(stage, kind, pixels)
 
+    def has_time_for(self, stage: str, kind: str, pixels: int) -> bool:
+        """Whether there is time for more work than what is expected; see `CapacityLimiter.has_time_for`."""
+        reservation = self._reservation
+        return reservation is None or self.capacity.has_time_for(reservation, stage, kind, pixels)
+
     def done(self, stage: str, kind: str, pixels: int) -> None:
         """Some of the work that was expected was done."""
         if self._reservation is not None:

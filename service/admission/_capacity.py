@@ -206,6 +206,19 @@ class CapacityLimiter:
         self.throughput.done((stage, kind), pixels, time.monotonic())
         self._add(reservation, (stage, kind), -pixels)
 
+    def has_time_for(self, one: Reservation, stage: str, kind: str, pixels: int) -> bool:
+        """Whether a request may do this beside what it is expected to do: it would be answered by its deadline, and a
+        request that brings as much would be taken at this moment.
+        """
+        pace = self.throughput.pace(self.costs)
+        more = pace * self.costs.expected(stage, kind, pixels)
+        works = self._work.get(one.caller, Counter()), self._total
+        mine, total = (pace * self.costs.value(work) for work in works)
+        if self._requests.total() > 1 and not _fits(mine, total, more, self._bound(one.intake)):
+            return False
+        left = max(0.0, one.deadline - time.monotonic())
+        return self._expected(mine + more, one.caller, pace) <= left / DEADLINE_MARGIN
+
     def leave(self, reservation: Reservation) -> None:
         """The request was answered, or given up."""
         if reservation.known:
@@ -256,7 +269,7 @@ class CapacityLimiter:
                 raise self._full(f"{waiting} requests are waiting for this model, and no more may", work, work)
         if not self._requests:
             return  # how long it takes may be known badly: nobody would ever find out
-        bound = self._longest if waiting < MIN_QUEUE_DEPTH else self._max_seconds
+        bound = self._bound(intake)
         if not _fits(mine, total, work, bound):
             raise self._full(
                 f"what was taken before will take about {total:.0f} s, and no more may wait",
@@ -268,6 +281,11 @@ class CapacityLimiter:
         if total + work > bound and (expected := self._expected(mine + work, caller, pace)) > bound:
             detail = f"the answer would take about {expected:.0f} s, and the request leaves {left:.0f} s"
             raise self._full(detail, expected - bound, work)
+
+    def _bound(self, intake: Intake) -> float:
+        """Seconds of work that a lone caller may have waiting for a model at this moment."""
+        waiting = max(0, intake.total - intake.concurrency())
+        return self._longest if waiting < MIN_QUEUE_DEPTH else self._max_seconds
 
     def _expected(self, mine: float, caller: str, pace: float) -> float:
         """Seconds until a caller's work is done where every other one's gets the same share meanwhile."""

@@ -17,6 +17,7 @@ from service.http._form_options import form_properties, with_form
 from service.http._timeouts import cancel_on_disconnect
 from service.inference import LoadedModel
 from service.pictures import PictureFormat
+from service.restoring import Denoise
 from service.runtime import Runtime
 
 PICTURE = {"type": "string", "format": "binary"}
@@ -105,5 +106,11 @@ def _headers(enhanced: Enhanced) -> dict[str, str]:
         "Nightlift-Source-Size": f"{enhanced.source_width}x{enhanced.source_height}",
         "Nightlift-Luminance-Before": f"{enhanced.luminance_before:.4f}",
         "Nightlift-Luminance-After": f"{enhanced.luminance_after:.4f}",
+        "Nightlift-Denoise": f"{_number(enhanced.denoise)}; scale={enhanced.denoise_scale:g}",
+        "Nightlift-Restored": f"{enhanced.restored:.3f}",
         **dropped,
     }
+
+
+def _number(denoise: Denoise) -> str:
+    return denoise if isinstance(denoise, str) else f"{denoise:g}"

@@ -13,6 +13,8 @@ from service.protocol.rest_codec import HEADER_LENGTH
 ALLOWED_HEADERS = ("Authorization", "X-Request-ID", "X-Request-Timeout", HEADER_LENGTH, "traceparent")
 EXPOSED_HEADERS = (
     "Nightlift-Model",
+    "Nightlift-Restored",
+    "Nightlift-Denoise",
     "Nightlift-Detail",
     "Nightlift-Dropped",
     "Nightlift-Gate",

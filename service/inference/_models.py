@@ -22,7 +22,7 @@ from service.inference._contract import Engine
 from service.inference._placement import Engines
 from service.inference._queue import BatchQueue
 from service.inference._samples import made_up, of_warmup
-from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion
+from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion, check_restorer
 from service.settings import Settings
 from service.telemetry import Metrics
 
@@ -191,9 +191,12 @@ class Models:
         """The models of the settings, those named `first` before the others: they are LOADING from now on.
 
         Where the settings name none, these are all but TorchScript variants in an embedded engine: they would bring
-        torch and a second copy of every network into memory. They are there to be named.
+        torch and a second copy of every network into memory. They are there to be named. The restorer, where there is
+        one, is loaded whatever models are named.
         """
-        names = list(dict.fromkeys([*first, *(self._settings.models or await asyncio.to_thread(self._by_default))]))
+        others = self._settings.models or await asyncio.to_thread(self._by_default)
+        restorer = [name for name in self._names if name == self._settings.restorer]
+        names = list(dict.fromkeys([*first, *restorer, *others]))
         for name in self._names:
             if name in names:
                 self._states.setdefault(name, ModelState.LOADING)
@@ -313,6 +316,8 @@ class Models:
         self._check_known(name)
 
     async def _load_version(self, source: ModelVersion) -> LoadedModel:
+        if source.name == self._settings.restorer:
+            check_restorer(source.config)
         await self._load_map_model(source)
         started = time.monotonic()
         engine = await self.engines.create(source)

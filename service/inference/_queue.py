@@ -147,6 +147,17 @@ class BatchQueue:
                 end()
                 self._pump()  # it will not come: what waited for it need not wait on
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the queue open for a request that was taken for another model, until all of its items are done."""
+        if self.intake.closed:
+            raise Draining("the model is being unloaded or the service is stopping")
+        self.intake.working += 1
+        try:
+            yield
+        finally:
+            self.intake.working -= 1
+
     async def close(self) -> None:
         """Refuse new entries, finish those of requests that were taken, wait and run."""
         self.intake.closed = True

@@ -25,9 +25,17 @@ _ALPHA = 6
 """More of an answer with alpha."""
 
 
-def plain_pixels(header: Header, target: PictureFormat) -> int:
-    """Pixels of 8 bits, JPEG to JPEG, that take as much memory as this picture with an answer in `target`."""
-    return header.pixels * max(_decoded(header), _encoded(header, target)) // PLAIN
+_RESTORED = 3
+"""More where noise is taken out: of 8 bits, the network's answer beside the picture and what becomes of it."""
+
+
+def plain_pixels(header: Header, target: PictureFormat, *, restored: bool = False) -> int:
+    """Pixels of 8 bits, JPEG to JPEG, that take as much memory as this picture with an answer in `target`.
+
+    With `restored`, a picture whose noise is taken out on the way.
+    """
+    more = _RESTORED * (2 if header.bits == 16 else 1) if restored else 0
+    return header.pixels * max(_decoded(header), _encoded(header, target) + more) // PLAIN
 
 
 def _decoded(header: Header) -> int:

@@ -81,4 +81,7 @@ def _report(picture: Enhanced) -> dict[str, Parameter]:
         "gate": picture.gate,
         "luminance_before": picture.luminance_before,
         "luminance_after": picture.luminance_after,
+        "denoise": picture.denoise if isinstance(picture.denoise, str) else f"{picture.denoise:g}",
+        "denoise_scale": picture.denoise_scale,
+        "restored": picture.restored,
     }

@@ -2,32 +2,53 @@
 strength, protection.
 
 `plan` decides from sizes alone, `prepare` gives what the network is to see, `finish` brings its answers to every
-pixel (`begin` leaves the pixels to be made strip by strip); for the frames of a video `fit_effect`,
-`smooth_over_time` and `apply_effect` take its place. All are synchronous and pure, release the GIL in the long loops
+pixel (`begin` leaves the pixels to be made strip by strip). Between the two, a `Restoration` takes the noise out of
+the answer, where `visible_noise` finds any. For the frames of a video `fit_effect`, `smooth_over_time` and
+`apply_effect` take the place of `finish`. All are synchronous and pure, release the GIL in the long loops
 (`_native`), and know nothing of engines.
 """
 
-from service.rendering._frames import Effect, apply_effect, fit_effect, shows_another, smooth_over_time
+from service.rendering._answer import Answer
+from service.rendering._frames import (
+    Effect,
+    FrameAnswer,
+    apply_effect,
+    fit_effect,
+    shows_another,
+    smooth_over_time,
+)
 from service.rendering._options import NEUTRAL, Detail, RenderOptions
 from service.rendering._plan import RenderPlan, plan
-from service.rendering._render import Prepared, Rendered, Rendering, begin, finish, prepare, render_array
+from service.rendering._prepare import Prepared, prepare
+from service.rendering._render import Rendered, Rendering, begin, begin_answer, finish, render_array
+from service.rendering._restoration import SCALES, Restoration, RestorationPlan, plan_restoration, restoration_of
+from service.rendering._visible_noise import visible_noise
 
 __all__ = [
     "NEUTRAL",
+    "SCALES",
+    "Answer",
     "Detail",
     "Effect",
+    "FrameAnswer",
     "Prepared",
     "RenderOptions",
     "RenderPlan",
     "Rendered",
     "Rendering",
+    "Restoration",
+    "RestorationPlan",
     "apply_effect",
     "begin",
+    "begin_answer",
     "finish",
     "fit_effect",
     "plan",
+    "plan_restoration",
     "prepare",
     "render_array",
+    "restoration_of",
     "shows_another",
     "smooth_over_time",
+    "visible_noise",
 ]

@@ -18,7 +18,11 @@ Floats = NDArray[np.float32]
 
 
 def in_picture_space(
-    picture: Picture, source: NDArray[np.uint8], seen: NDArray[np.uint8], enhanced: Floats
+    picture: Picture,
+    source: NDArray[np.uint8],
+    seen: NDArray[np.uint8],
+    enhanced: Floats,
+    rounds: int = CORRECTIONS,
 ) -> Floats:
     """What `enhanced` is in the picture's own colour space.
 
@@ -31,6 +35,7 @@ def in_picture_space(
         source: colours of the picture, uint8 [h, w, 3], in its own space.
         seen: the same as the network saw them, uint8 [h, w, 3], sRGB.
         enhanced: what the network made of them, float32 [h, w, 3], sRGB, 0 to 1.
+        rounds: of inverting the profile.
 
     Returns:
         float32 [h, w, 3], 0 to 1.
@@ -39,7 +44,7 @@ def in_picture_space(
         enhanced = np.repeat(luminance(enhanced)[..., None], 3, axis=2)
     if picture.is_srgb:
         return enhanced
-    return _carried_over(picture, source, seen, enhanced)
+    return _carried_over(picture, source, seen, enhanced, rounds)
 
 
 def is_srgb_space(picture: Picture) -> bool:
@@ -64,7 +69,9 @@ def _shown_greys(picture: Picture) -> NDArray[np.float64]:
     return np.asarray(picture.srgb(greys)[0].mean(axis=1))
 
 
-def _carried_over(picture: Picture, source: NDArray[np.uint8], seen: NDArray[np.uint8], enhanced: Floats) -> Floats:
+def _carried_over(
+    picture: Picture, source: NDArray[np.uint8], seen: NDArray[np.uint8], enhanced: Floats, rounds: int
+) -> Floats:
     """Invert `picture.srgb` from `source` on: the colours that it would turn into `enhanced`, where there are any.
 
     The profile's tone curve is inverted exactly, along greys; colours by damped fixed-point rounds.
@@ -72,7 +79,7 @@ def _carried_over(picture: Picture, source: NDArray[np.uint8], seen: NDArray[np.
     codes, tones = np.arange(256), _shown_greys(picture)
     start = tone = np.interp(source, codes, tones)
     shown = seen.astype(np.float32)
-    for _ in range(CORRECTIONS):
+    for _ in range(rounds):
         tone = np.clip(tone + DAMPING * (255 * enhanced - shown), 0, 255)
         shown = picture.srgb(np.rint(np.interp(tone, tones, codes)).astype(np.uint8)).astype(np.float32)
     change = np.interp(tone, tones, codes) - np.interp(start, tones, codes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 
 from service.pictures import Picture
 from service.rendering._affine import AffineMap, evaluate
-from service.rendering._grade import grade, light_and_gate, with_shadows
+from service.rendering._answer import Answer, affine_map
+from service.rendering._grade import Grade, grade, light_and_gate, with_shadows
 from service.rendering._options import RenderOptions
 from service.rendering._pass import apply_map
-from service.rendering._render import Prepared, affine_map
+from service.rendering._prepare import Prepared
 
 CHANGE = (0.15, 0.5)
 """Change of a position, relative to its brightness, up to which it counts as noise, and from which the new map
@@ -61,6 +63,27 @@ class Effect:
         """The same map on another frame, which shows much the same."""
         gate = light_and_gate(prepared.view)[1] if options.gate else 1.0
         return Effect(self.affine, gate, prepared.view.colour, prepared.means, self.told)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameAnswer(Answer):
+    """What an effect makes of a frame: for `begin_answer`, in the place of a network's answer.
+
+    Attributes:
+        effect: of this frame; there are no `outputs`.
+    """
+
+    effect: Effect
+
+    @cached_property
+    def affine(self) -> AffineMap:
+        """The effect's map."""
+        return self.effect.affine
+
+    def grading(self, options: RenderOptions) -> tuple[RenderOptions, Grade]:
+        """See `Answer`; the gate is the effect's."""
+        left = replace(options, exposure=options.exposure - self.effect.told)
+        return left, grade(left, self.effect.gate, self.prepared.picture)
 
 
 def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Effect:

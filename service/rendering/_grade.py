@@ -69,6 +69,10 @@ class Grade:
     shadows: Shadows
 
 
+WHOLE_EFFECT = Grade(np.float32(1), np.float32(0), NOTHING, np.float32(1), NOTHING, NO_SHADOWS)
+"""The network's answer and nothing else."""
+
+
 def grade(options: RenderOptions, gate: float, picture: Picture) -> Grade:
     """Turn options and the picture's gate (0 to 1) into numbers for the kernels, all but the shadows."""
     tone = curve = NOTHING

@@ -34,7 +34,6 @@ def _array(*dtypes: type[np.generic]) -> type:
 
 
 CODES = _array(np.uint8, np.uint16)
-BYTES = _array(np.uint8)
 FLOATS = _array(np.float32)
 DOUBLES = _array(np.float64)
 INTS = _array(np.int32)
@@ -58,7 +57,7 @@ GRADE = (NUMBER, NUMBER, NUMBER, FLOATS, COUNT, *EXPOSURE_AND_SHADOWS)
 PARAMETERS: dict[str, tuple[Any, ...]] = {
     "add_light": (FLOATS, FLOATS, COUNT, NUMBER, NUMBER, DOUBLES),
     "apply_map": (CODES, FLAG, *[COUNT] * 2, FLOATS, *[COUNT] * 3, FLOATS, *[COUNT] * 2, *GRADE, COUNT, CODES, NEXT),
-    "blend": (BYTES, BYTES, *[COUNT] * 2, *GRADE, COUNT, BYTES, NEXT),
+    "blend": (CODES, CODES, FLAG, *[COUNT] * 2, *GRADE, COUNT, CODES, NEXT),
     "deal": (FLOATS, COUNT, COUNT, INTS, COUNT, FLOATS, FLOATS),
     "evidence": (CODES, FLAG, *[COUNT] * 4, INTS, INTS, NUMBER, FLOATS, FLOATS, NEXT),
     "fit": (FLOATS, FLOATS, COUNT, COUNT, FLOATS, FLOATS, NEXT),

@@ -36,7 +36,7 @@ NEIGHBOURS = np.ones((5, 5), np.uint8)
 Floats = NDArray[np.float32]
 
 
-def noise_free_mask(pixels: NDArray[Any], gain: Floats) -> Floats:
+def noise_free_mask(pixels: NDArray[Any], gain: Floats, *, to_the_edge: bool = False) -> Floats:
     """How free of noise a picture will look: float32 [h, w], 0 (texture may be noise) to 1.
 
     Of brightness and colour the noisier decides. A block counts for its neighbours too, by the least of 5 x 5:
@@ -45,10 +45,14 @@ def noise_free_mask(pixels: NDArray[Any], gain: Floats) -> Floats:
     Args:
         pixels: uint8 or uint16 [H, W, 3], sides at least 3.
         gain: float32 [h, w], by which the map brightens.
+        to_the_edge: whether what is noisy throughout 5 x 5 blocks counts as noisy up to its edge. Else, within two
+            blocks of a quiet place, it counts as quiet.
     """
     height, width = gain.shape
     noise = _deviations(pixels, (height, width), (max(1, height // BLOCK), max(1, width // BLOCK)))
     least = cv2.erode(noise, NEIGHBOURS).reshape(noise.shape)
+    if to_the_edge:
+        least = cv2.dilate(least, NEIGHBOURS).reshape(noise.shape)
     seen = least * _shrunk(gain, noise.shape[1::-1])[..., None]
     share = np.clip(((NOISY - seen) / (NOISY - QUIET)).min(axis=2), 0, 1)
     return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

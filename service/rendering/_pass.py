@@ -82,11 +82,13 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
     return Pass(result, rows)
 
 
-def blend(pixels: NDArray[np.uint8], enhanced: NDArray[np.uint8], grade: Grade) -> Pass:
-    """Grade an enhanced picture of full size, all uint8 [H, W, 3]."""
+def blend(pixels: Codes, enhanced: Codes, grade: Grade) -> Pass:
+    """Grade an enhanced picture of full size, all uint8 or all uint16 [H, W, 3]."""
     source, target = np.ascontiguousarray(pixels), np.ascontiguousarray(enhanced)
+    assert source.dtype == target.dtype
     result = empty(source.shape, source.dtype)
-    arguments = (source, target, *source.shape[:2], np.float32(255), *_numbers(grade, np.float32(255)))
+    white = np.float32(np.iinfo(source.dtype).max)
+    arguments = (source, target, source.dtype == np.uint16, *source.shape[:2], white, *_numbers(grade, white))
 
     def rows(first: int, last: int, cost: int) -> None:
         run("blend", *arguments, last, result, pixels=cost, first=first)

@@ -6,6 +6,7 @@ from service.repository._config import (
     ConfigError,
     InstanceGroup,
     ModelConfig,
+    check_restorer,
     read_config,
 )
 from service.repository._repository import ModelRepository, ModelVersion
@@ -28,6 +29,7 @@ __all__ = [
     "TensorSpec",
     "WarmupSample",
     "WarmupTensor",
+    "check_restorer",
     "fits",
     "read_config",
 ]

@@ -27,9 +27,10 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from service.contract import AFFINE, MapLayout, ModelTraits, SpatialScope
+from service.contract import AFFINE, ANSWER, CORRECTION, IMAGE, MapLayout, ModelTraits, SpatialScope
 from service.repository._checks import MODEL_FILES, PLATFORMS, ignored, refusals
 from service.repository._tensors import (
+    TAKES_PICTURES,
     TensorSpec,
     WarmupSample,
     read_tensor,
@@ -167,6 +168,23 @@ def read_config(folder: Path) -> ModelConfig:
         return _checked(proto, folder.name)
     except ConfigError as error:
         raise ConfigError(f"{folder.name}/config.pbtxt: {error}") from None
+
+
+def check_restorer(config: ModelConfig) -> None:
+    """See that a model keeps the contract of restorers.
+
+    Raises:
+        ConfigError: if its tensors are others.
+    """
+    picture = (-1, -1, -1, 3)
+    inputs = {spec.name: (spec.datatype, config.wire_shape(spec)) for spec in config.inputs}
+    outputs = {spec.name: (spec.datatype, config.wire_shape(spec)) for spec in config.outputs}
+    wanted = dict.fromkeys((ANSWER, IMAGE), ("UINT8", picture))
+    if config.takes_pictures or inputs != wanted or outputs.get(CORRECTION) != ("FP32", picture):
+        raise ConfigError(
+            f"{config.name}: a restorer has the inputs {ANSWER!r} and {IMAGE!r}, UINT8 [N, H, W, 3], and the output "
+            f"{CORRECTION!r}, FP32 [N, H, W, 3], sides of any length; and the parameter {TAKES_PICTURES} is false"
+        )
 
 
 def _checked(proto: Any, folder_name: str) -> ModelConfig:

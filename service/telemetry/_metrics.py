@@ -55,6 +55,7 @@ PIXELS = tuple(65_536 * 4**step for step in range(7))
 SHARES = tuple(step / 20 for step in range(1, 20))
 # Shares of a picture: most have hardly any blown-out pixels, and that is where to look closely.
 CLIPPED = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+RESTORED = (0.0, *SHARES, 1.0)
 MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 48, 64)
 
 
@@ -121,6 +122,10 @@ class Metrics:
         self.output_clipped = histogram(
             "output_clipped_ratio", "Share of pixels sent with a channel at its maximum", (), CLIPPED
         )
+        self.restored_tiles = counter("restored_tiles", "Tiles whose noise was taken out, by restorer", "model")
+        self.restored = histogram(
+            "restored_ratio", "Share of pictures whose noise was taken out, where a restorer may", (), RESTORED
+        )
         self.pictures = counter("pictures", "Pictures enhanced", "model", "format", "detail")
 
         gauge("build_info", "1 for the version that runs", "version").labels(version("nightlift")).set(1)
@@ -177,7 +182,7 @@ class ModelMetrics:
         self._metrics.batches.labels(self._name, closed_by).inc()
 
     def stage(self, stage: str, seconds: float) -> None:
-        """A request spent `seconds` in read, decode, queue, infer, render or encode."""
+        """A request spent `seconds` in read, decode, queue, infer, restore, render or encode."""
         self._metrics.stage_seconds.labels(stage, self._name).observe(seconds)
 
     def cancelled(self, at: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.docker.conftest import DOCKER, run, tool
 from tests.pictures import dark_scene, encoded
 from tests.repositories import make_repository
+from tests.restorers import make_restorer
 from tests.servers import free_port, serving
 from tests.triton_server import TritonServer
 
@@ -52,12 +53,13 @@ def queries(name: str) -> list[tuple[str, str]]:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Prometheus's URL, when it has scraped a service with traffic a few times, with our rules loaded."""
     folder = tmp_path_factory.mktemp("prometheus")
-    repository = make_repository(folder / "models")
+    repository = make_restorer(make_repository(folder / "models"))
+    required = "brighten,nightlift_restorer"
     with (
-        serving(repository, folder, default_model="brighten") as server,
+        serving(repository, folder, default_model="brighten", required_models=required) as server,
         scraping(folder, {"nightlift": server.port}) as url,
     ):
-        _send_until_scraped(url, server.url, "nightlift_pictures_total")
+        _send_until_scraped(url, server.url, "nightlift_pictures_total", denoise="1")
         yield url
 
 
@@ -98,14 +100,15 @@ def scraping(folder: Path, ports: dict[str, int]) -> Iterator[str]:
         process.wait()
 
 
-def _send_until_scraped(prometheus: str, service: str, metric: str) -> None:
+def _send_until_scraped(prometheus: str, service: str, metric: str, denoise: str = "auto") -> None:
     """Keep up traffic until Prometheus has seen a metric often enough for rates."""
     picture = encoded(dark_scene(size=(64, 96)))
     headers = {"traceparent": f"00-{'c' * 32}-{'d' * 16}-01"}
     seen, end = 0.0, time.monotonic() + 60
     while seen < SCRAPES and time.monotonic() < end:
         for _ in range(3):
-            assert httpx.post(f"{service}/enhance", content=picture, headers=headers).status_code == 200
+            url = f"{service}/enhance?denoise={denoise}"
+            assert httpx.post(url, content=picture, headers=headers).status_code == 200
         assert httpx.post(f"{service}/enhance", content=b"no picture").status_code == 400
         assert httpx.post(f"{service}/enhance", content=b"%PDF-1.7" + b"0" * 99).status_code == 415
         time.sleep(0.3)

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from service.inference import AFFINE, Models
+from service.network import run_network
 from service.pictures import Picture, PictureFormat
-from service.pipeline import run_network
 from service.rendering import NEUTRAL, Detail, finish, plan, prepare
 from service.repository import ModelRepository
 from service.settings import Settings

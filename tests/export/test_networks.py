@@ -39,7 +39,8 @@ def test_no_network_is_forgotten() -> None:
 def test_of_evidence_alone_are_there_two_graphs() -> None:
     for name in networks.names():
         spec = networks.spec(name)
-        assert graphs_of(spec) == ((Graph.MAPS, Graph.PICTURES) if spec.shown_evidence else (Graph.PICTURES,))
+        alone = Graph.RESTORER if spec.takes_answer else Graph.PICTURES
+        assert graphs_of(spec) == ((Graph.MAPS, Graph.PICTURES) if spec.shown_evidence else (alone,))
     assert model_name("night", Graph.MAPS, "torchscript") == "night_map_torchscript"
     assert model_name("night", Graph.PICTURES, "onnx") == "night"
 

@@ -16,6 +16,7 @@ from service.admission import Scope, add_key
 from service.doctor import IDENTITY, Finding, Level, examine, exit_status
 from service.settings import Settings
 from tests.repositories import make_repository
+from tests.restorers import make_restorer
 from tests.tensor_models import make_tensor_model
 
 
@@ -175,3 +176,19 @@ def test_a_certificate_is_tried_and_its_last_day_is_told(tmp_path: Path, days: i
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
     found = findings(tmp_path, tls_certificate=tmp_path / "server.pem", tls_key=other)
     assert "KEY_VALUES_MISMATCH" in about("TLS", found).text
+
+
+def test_a_restorer_is_looked_for(tmp_path: Path) -> None:
+    root = make_repository(tmp_path)
+    missing = findings(root)
+    assert about("restorer", missing).level is Level.NOTE
+    assert "nightlift_restorer is not there" in about("restorer", missing).text
+    assert about("restorer", findings(root, restorer="cleaner")).level is Level.ERROR
+    wrong = about("restorer", findings(root, restorer="brighten"))
+    assert wrong.level is Level.ERROR
+    assert "'answer' and 'image'" in wrong.text
+    make_restorer(root)
+    found = findings(root, models=("brighten",))
+    assert not [finding for finding in found if finding.subject == "restorer"]
+    assert about("model nightlift_restorer", found).level is Level.OK
+    assert not [finding for finding in findings(root, restorer="") if finding.subject == "restorer"]

@@ -10,12 +10,13 @@ import service
 
 ROOT = Path(service.__file__).parent
 LAYERS = (
-    {"limits", "locations", "memory", "page", "file_watcher"},
+    {"concurrency", "limits", "locations", "memory", "page", "file_watcher"},
     {"contract"},
     {"errors", "settings"},
     {"cores", "telemetry", "tls", "repository"},
     {"admission", "pictures"},
     {"inference", "rendering"},
+    {"network", "restoring"},
     {"enhancement"},
     {"pipeline"},
     {"runtime"},

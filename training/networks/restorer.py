@@ -70,14 +70,17 @@ class Restorer(nn.Module):
     def forward(self, pair: Tensor) -> Tensor:
         """See the class."""
         answer, dark = pair.split(3, dim=1)
-        logarithm = torch.log1p(LOG_SCALE * dark) / 4.0
-        seen = torch.cat([answer, logarithm, local_gain(answer, dark)], dim=1)
+        return answer + self.correction(answer, dark).to(answer.dtype)
+
+    def correction(self, answer: Tensor, dark: Tensor) -> Tensor:
+        """What is added to an answer: [N, 3, H, W] twice -> the same shape, in the type in which it is computed."""
+        seen = torch.cat([answer, spread(dark), local_gain(answer, dark)], dim=1)
         fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
         middle = self.middle(F.relu(self.to_quarter(fine)))
         coarse = self.coarse(F.relu(self.to_eighth(middle)))
         middle = self.middle_again(middle + F.pixel_shuffle(self.from_eighth(coarse), 2))
         fine = self.fine_again(fine + F.pixel_shuffle(self.from_quarter(middle), 2))
-        return answer + F.pixel_shuffle(self.head(fine), 2).to(answer.dtype)
+        return F.pixel_shuffle(self.head(fine), 2)
 
 
 class Residual(nn.Module):
@@ -94,22 +97,23 @@ class Residual(nn.Module):
         return features + self.second(F.relu(self.first(features)))
 
 
+def spread(dark: Tensor, scale: float = LOG_SCALE) -> Tensor:
+    """Dark code values told apart: the logarithm of 1 + `scale` times them, over 4."""
+    return torch.log1p(scale * dark) / 4.0
+
+
 def local_gain(answer: Tensor, dark: Tensor) -> Tensor:
     """How much brighter an answer is than the photo around a pixel, [N, 3, H, W] twice -> [N, 1, H, W].
 
     The logarithm of the ratio of the means over 9 x 9 pixels, over 4.
     """
-    bright, before = (
-        F.avg_pool2d(
-            picture.mean(dim=1, keepdim=True),
-            NEIGHBOURHOOD,
-            stride=1,
-            padding=NEIGHBOURHOOD // 2,
-            count_include_pad=False,
-        )
-        for picture in (answer, dark)
-    )
-    return torch.log((bright + 1 / 255) / (before + 1 / 255)) / 4.0
+    return torch.log((_local_mean(answer) + 1 / 255) / (_local_mean(dark) + 1 / 255)) / 4.0
+
+
+def _local_mean(picture: Tensor, side: int = NEIGHBOURHOOD) -> Tensor:
+    """Mean grey of `side` x `side` pixels, those beyond the border not counted: [N, 3, H, W] -> [N, 1, H, W]."""
+    grey = picture.mean(dim=1, keepdim=True)
+    return F.avg_pool2d(grey, side, stride=1, padding=side // 2, count_include_pad=False)
 
 
 def _blocks(features: int, count: int) -> nn.Sequential:

@@ -113,15 +113,15 @@ KERNEL(light_base)
 
 /* Grade an enhanced picture of full size.
  *
- * pixels, enhanced   [height, width, 3], x and y
+ * pixels, enhanced   [height, width, 3], x and y, of 8 bits, or `deep`, of 16
  * white to middle    as in `apply_map`
  * result   [height, width, 3], written from the row that `next` says up to `last`
  */
 KERNEL(blend)
-(const uint8_t *pixels, const uint8_t *enhanced, int64_t height, int64_t width, float white, float blend,
+(const void *pixels, const void *enhanced, int32_t deep, int64_t height, int64_t width, float white, float blend,
  float protect, const float *tone, int64_t tone_steps, float gate, const float *curve, int64_t curve_steps,
  const float *field, int64_t field_height, int64_t field_width, float most, float middle, int64_t last,
- uint8_t *result, int64_t *next) {
+ void *result, int64_t *next) {
     Grade how = {white, blend, protect, tone_steps, tone, gate, curve_steps, curve, most, middle};
     Enlarged factors = enlarged(field, 1, field_height, field_width, height);
     Planes source, mapped;
@@ -132,10 +132,10 @@ KERNEL(blend)
             if (field_height > 0) begin(&factors, start, count, width);
             for (int64_t y = first; y < at_most(first + STRIP, last); y++) {
                 if (field_height > 0) gather_factors(&factors, reach(&factors, y, count), count, &shadows);
-                load(pixels, 0, y * width + start, count, &source);
-                load(enhanced, 0, y * width + start, count, &mapped);
+                load(pixels, deep, y * width + start, count, &source);
+                load(enhanced, deep, y * width + start, count, &mapped);
                 grade(&source, &mapped, count, &how, field_height > 0 ? &shadows : 0);
-                store(result, 0, y * width + start, count, &mapped);
+                store(result, deep, y * width + start, count, &mapped);
             }
         }
     }

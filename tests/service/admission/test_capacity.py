@@ -223,3 +223,20 @@ def test_a_look_takes_no_slot(clock: Clock) -> None:
     assert one.is_refusing
     clock.now += 1
     assert not one.is_refusing
+
+
+def test_more_work_has_time_by_the_deadline_and_by_what_waits(clock: Clock) -> None:
+    one = limiter(seconds=10.0)
+    one.costs.observe("network", "r/1", 1, 1.0)
+    intake = Intake("m/1")
+    lone = one.reserve("a", intake, clock.now + 20)
+    assert one.has_time_for(lone, "network", "r/1", 14)  # beside the request's own second, a quarter being left
+    assert not one.has_time_for(lone, "network", "r/1", 16)
+    one.leave(lone)
+    one.reserve("b", intake, LATER)
+    hasty, patient = one.reserve("a", intake, clock.now + 5), one.reserve("a", intake, LATER)
+    assert not one.has_time_for(hasty, "network", "r/1", 4)
+    assert one.has_time_for(patient, "network", "r/1", 4)
+    for _ in range(MIN_QUEUE_DEPTH):
+        one.reserve("a", intake, LATER)
+    assert not one.has_time_for(patient, "network", "r/1", 4)  # eight wait, and seconds count

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 
+import numpy as np
+
 from service.admission import Intake
-from service.inference import ENHANCED, IMAGE, BatchPolicy, BatchQueue, Outcome
+from service.inference import ENHANCED, IMAGE, BatchPolicy, BatchQueue, Bucket, Outcome
 from service.telemetry import Metrics
 from tests.service.inference.runners import GatedEngine, picture
 
 WANTED = (ENHANCED,)
+
+
+def bucket_of(height: int, width: int, output: str = ENHANCED) -> Bucket:
+    """The bucket of a picture of which one output is wanted."""
+    return Bucket.of_kinds({IMAGE: ((height, width, 3), np.uint8)}, output)
 
 
 class Line:

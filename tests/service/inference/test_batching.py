@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from service.inference import BatchPolicy, Bucket, ClosedBy, Cut, Wait, Waiting, decide
+from tests.service.inference.lines import bucket_of
 
-SMALL = Bucket.of_picture(10, 10, "enhanced")
-WIDE = Bucket.of_picture(10, 20, "enhanced")
-AFFINE = Bucket.of_picture(10, 10, "affine")
+SMALL = bucket_of(10, 10, "enhanced")
+WIDE = bucket_of(10, 20, "enhanced")
+AFFINE = bucket_of(10, 10, "affine")
 POLICY = BatchPolicy(max_count=4, max_pixels=450, max_delay=0.05)
 NOW = 100.0
 
@@ -40,7 +41,7 @@ TABLE = {
     "what is too much stays": (waiting(*[SMALL] * 6), {}, POLICY, Cut((0, 1, 2, 3), ClosedBy.FULL)),
     "pixels bound a batch": (waiting(*[WIDE] * 3), {WIDE: 1}, POLICY, Cut((0, 1), ClosedBy.PIXELS)),
     "one picture alone is let through": (
-        waiting(Bucket.of_picture(50, 50, "enhanced")),
+        waiting(bucket_of(50, 50, "enhanced")),
         {},
         POLICY,
         Cut((0,), ClosedBy.IDLE),

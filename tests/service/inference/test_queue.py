@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from service.errors import DeadlineExceeded, Draining, EngineFailed, EngineUnavailable
-from service.inference import ENHANCED, IMAGE, Bucket
-from tests.service.inference.lines import WANTED, Line
+from service.inference import ENHANCED, IMAGE
+from tests.service.inference.lines import WANTED, Line, bucket_of
 from tests.service.inference.runners import answer, picture
 from tests.settling import settle
 
@@ -136,7 +136,7 @@ async def test_a_failing_batch_fails_its_callers_only(raised: Exception, seen: t
 
 async def test_company_in_sight_is_waited_for() -> None:
     line = Line(delay=5.0)
-    with line.queue.expecting(Bucket.of_picture(16, 24, ENHANCED)) as expectation:
+    with line.queue.expecting(bucket_of(16, 24, ENHANCED)) as expectation:
         task = line.submit(1)
         await asyncio.sleep(0.02)
         assert line.engine.running == 0
@@ -151,7 +151,7 @@ async def test_company_in_sight_is_waited_for() -> None:
 
 async def test_company_that_does_not_come_is_not_waited_for() -> None:
     line = Line(delay=5.0)
-    with line.queue.expecting(Bucket.of_picture(16, 24, ENHANCED)):  # its decode fails
+    with line.queue.expecting(bucket_of(16, 24, ENHANCED)):  # its decode fails
         task = line.submit(1)
         await settle()
         assert line.engine.running == 0
@@ -162,7 +162,7 @@ async def test_company_that_does_not_come_is_not_waited_for() -> None:
 async def test_the_delay_ends_the_waiting() -> None:
     line = Line(delay=0.03)
     line.engine.let(1)
-    with line.queue.expecting(Bucket.of_picture(16, 24, ENHANCED)):
+    with line.queue.expecting(bucket_of(16, 24, ENHANCED)):
         outcome = await line.submit(1)
     assert outcome.queue >= 0.02
 
@@ -184,7 +184,7 @@ async def test_a_clients_own_batch_stays_together() -> None:
 
 async def test_close_finishes_what_waits_and_refuses_what_comes() -> None:
     line = Line(max_count=1, delay=5.0)
-    with line.queue.expecting(Bucket.of_picture(16, 24, ENHANCED)):
+    with line.queue.expecting(bucket_of(16, 24, ENHANCED)):
         tasks = [line.submit(value) for value in range(3)]
         await settle()
         closing = asyncio.create_task(line.queue.close())
@@ -264,3 +264,16 @@ async def test_close_waits_for_requests_whose_pictures_are_still_decoded() -> No
     await closing
     with pytest.raises(Draining):
         await line.submit(2)
+
+
+async def test_close_waits_for_requests_of_other_models_that_use_the_queue() -> None:
+    line = Line()
+    with line.queue.in_use():
+        closing = asyncio.create_task(line.queue.close())
+        await settle()
+        assert not closing.done()
+        line.engine.let(1)
+        assert answer((await line.submit(3)).tensors) == 252
+    await closing
+    with pytest.raises(Draining), line.queue.in_use():
+        pass

@@ -36,6 +36,12 @@ def test_formats_that_need_more_count_for_more(header: Header, target: PictureFo
     assert plain_pixels(header, target) == int(header.pixels * share)
 
 
+def test_pictures_without_their_noise_count_for_one_more_of_them() -> None:
+    assert plain_pixels(Header(JPEG, 4000, 3000), JPEG, restored=True) == 12_000_000 * 11 // 8
+    deep = Header(PNG, 4000, 3000, bits=16)
+    assert plain_pixels(deep, PNG, restored=True) == 12_000_000 * 29 // 8
+
+
 def test_the_default_budget_holds_the_largest_raw_file() -> None:
     in_flight = Settings.model_fields["max_pixels_in_flight"].default
     assert plain_pixels(Header(RAW, 9248, 6936, bits=16), JPEG) <= in_flight

@@ -13,8 +13,10 @@ from service.rendering import (
     NEUTRAL,
     Detail,
     Effect,
+    FrameAnswer,
     RenderOptions,
     apply_effect,
+    begin_answer,
     finish,
     fit_effect,
     plan,
@@ -46,6 +48,9 @@ def test_one_frame_alone_is_what_finish_makes_of_a_picture(wishes: dict[str, flo
     effect = fit_effect(prepared, outputs, options)
     expected = finish(prepared, outputs, options)
     np.testing.assert_array_equal(apply_effect(frame, effect, options), expected.picture.pixels)
+    rows = begin_answer(FrameAnswer(prepared, (), effect), options).rows
+    assert rows is not None
+    np.testing.assert_array_equal(rows.make_all(), expected.picture.pixels)
     assert effect.gate == expected.gate
 
 

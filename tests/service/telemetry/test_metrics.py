@@ -37,6 +37,8 @@ EXPECTED = {
     "request_duration_seconds",
     "requests",
     "requests_in_progress",
+    "restored_ratio",
+    "restored_tiles",
     "stage_duration_seconds",
     "unread_answer_bytes",
     "unread_answers",

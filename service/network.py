@@ -1,0 +1,60 @@
+"""A picture's work items through the queue of the model that is to see them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from service.concurrency import gather_limited
+from service.errors import Draining, InvalidParameter
+from service.inference import ArrivalHint, BatchQueue, LoadedModel, Outcome, Tensors
+from service.rendering import Prepared, RenderPlan
+
+
+def check_takes_pictures(model: LoadedModel) -> None:
+    """See that pictures can be enhanced with a model.
+
+    Raises:
+        InvalidParameter: if it is called by its own tensors alone.
+    """
+    if not model.config.takes_pictures:
+        names = ", ".join(tensor.name for tensor in model.config.inputs)
+        raise InvalidParameter(
+            f"model {model.name!r} takes no pictures, only the tensors {names} by the Open Inference Protocol; GET "
+            "/models says which models take pictures",
+            model=model.name,
+        )
+
+
+async def run_network(
+    model: LoadedModel,
+    prepared: Prepared,
+    deadline: float | None = None,
+    expectation: ArrivalHint | None = None,
+    caller: str = "",
+) -> tuple[list[NDArray[Any]], list[Outcome]]:
+    """Run a picture's work items, a few at a time: (what `finish` and `fit_effect` take, what became of each).
+
+    The other arguments, and what is raised, are those of `BatchQueue.submit`.
+    """
+    output = prepared.plan.output
+
+    async def submit(inputs: Tensors) -> Outcome:
+        queue = queue_of(model, prepared.plan)
+        try:
+            return await queue.submit(inputs, (output,), deadline, expectation, caller)
+        except Draining:
+            # A model of maps does not know of this request: a reload may have closed its queue a moment ago.
+            if (renewed := queue_of(model, prepared.plan)) is queue:
+                raise
+            return await renewed.submit(inputs, (output,), deadline, expectation, caller)
+
+    outcomes = await gather_limited([partial(submit, inputs) for inputs in prepared.inputs()])
+    return [outcome.tensors[output][0] for outcome in outcomes], outcomes
+
+
+def queue_of(model: LoadedModel, render_plan: RenderPlan) -> BatchQueue:
+    """Where the work items of a picture go."""
+    return model.queue if render_plan.exposure is None else model.of_maps.queue
