@@ -106,7 +106,7 @@ async def run(
 def note(report: DownstreamReport, detail: Detail) -> str:
     """What stands below the table."""
     return (
-        f"In per cent. {report.pictures} pictures with {report.objects} objects of classes that the detector knows; "
+        f"In per cent. Pictures: {report.pictures}; objects of classes that the detector knows: {report.objects}; "
         f"{report.detector}, in {report.convention}'s convention; detail={detail}, strength 1, no protection, "
         f"no gate. {machine()}"
     )

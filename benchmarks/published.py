@@ -75,7 +75,7 @@ def naturalness(repository: Path, photos: Path, names: Sequence[str] = STAGES) -
     """
     there = ModelRepository(repository).names()
     if missing := [name for name in names if name not in there]:
-        return f"Not to be compared: {', '.join(missing)} is not served."
+        return f"Nothing to compare without {' and '.join(missing)}."
     found = evaluate(
         list(names), photos, layout="folder", details=DETAILS, repository=repository, with_niqe=True, plain=False
     )

@@ -121,7 +121,7 @@ def test_the_command_writes_the_documents_table(
     assert "| `brighten` | 100.0 | 100.0 |" in capsys.readouterr().out
     text = document.read_text()
     assert "| `brighten` | 100.0 | 100.0 |" in text
-    assert "1 pictures with 1 objects" in text
+    assert "Pictures: 1; objects of classes that the detector knows: 1;" in text
     written = json.loads(figures.read_text())
     assert written["scores"][0]["precision"]["by_class"] == {"person": pytest.approx(1)}
 

@@ -66,7 +66,7 @@ def test_naturalness_of_both_is_measured(repository: Path, photos: Path) -> None
 
 
 def test_a_stage_that_is_not_served_is_named(repository: Path, photos: Path) -> None:
-    assert published.naturalness(repository, photos) == "Not to be compared: drbn, drbn_perceptual is not served."
+    assert published.naturalness(repository, photos) == "Nothing to compare without drbn and drbn_perceptual."
 
 
 def test_the_command_writes_all_tables(
