@@ -43,6 +43,7 @@ docs: .venv/testing ## write the tables and pictures of the documents again
 	$(BIN)/python -m docs.make_pictures
 	$(BIN)/python -m docs.make_house_pictures nightlift
 	$(BIN)/python -m docs.make_contact_sheet
+	$(BIN)/python -m docs.make_samples
 
 audit: .venv/testing ## list the licences and the known vulnerabilities of what the image installs
 	test -x build/audit-venv/bin/pip-audit || { $(BIN)/python -m venv build/audit-venv && build/audit-venv/bin/pip install --quiet pip-audit; }

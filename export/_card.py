@@ -196,12 +196,12 @@ def _choice(training: dict[str, Any], files: list[str]) -> Iterator[str]:
 def _exactness(record: Record) -> Iterator[str]:
     worst = record.parity.worst
     sizes = {(row.height, row.width) for row in record.parity.differences}
-    judged = ", by what its maps make of them at exposures from -2 to 2," if record.graph is Graph.MAPS else ""
+    judged = " by what its maps make of them at exposures from -2 to 2," if record.graph is Graph.MAPS else ""
+    largest = f"{worst.maximum} code value{'' if worst.maximum == 1 else 's'} of 255"
     yield (
         f"The file was compared with its network in torch on made pictures of {len(sizes)} sizes from "
-        f"{_size(min(sizes))} to {_size(max(sizes))},{judged} alone and in batches of three: the largest difference is "
-        f"{worst.maximum} code value{'' if worst.maximum == 1 else 's'} of 255, in {worst.share:.3%} of the values "
-        f"where it is largest. `parity.json` has every measurement."
+        f"{_size(min(sizes))} to {_size(max(sizes))},{judged} alone and in batches of three: the largest difference "
+        f"is {largest}, in {worst.share:.3%} of the values where it is largest. `parity.json` has every measurement."
     )
 
 

@@ -31,8 +31,9 @@ def _scope(record: Record) -> str:
     if Graph.MAPS in graphs_of(spec):
         maps = model_name(record.manifest["scored_as"], Graph.MAPS, record.manifest["format"])
         return (
-            f"{seen} The graph is exposed automatically. The service runs `{maps}` instead, on a proxy with a long side "
-            f"of {spec.working_side} pixels (`detail=guided`), unless asked otherwise: that takes the wanted `exposure`."
+            f"{seen} The graph is exposed automatically. The service runs `{maps}` instead, on a proxy with a long "
+            f"side of {spec.working_side} pixels (`detail=guided`), unless asked otherwise: that takes the wanted "
+            "`exposure`."
         )
     return (
         f"{seen} Beyond {family(spec.name).max_pixels:,} pixels the service runs it on a proxy with a long side of "
@@ -44,15 +45,15 @@ def _of_maps(record: Record) -> Iterator[str]:
     spec = networks.spec(record.manifest["family"])
     pictures = model_name(record.manifest["scored_as"], Graph.PICTURES, record.manifest["format"])
     yield (
-        f"Make the local colour maps by which `{pictures}` brightens photos; both hold the same weights, and are served "
-        "together. Photos are sent to the other one: this model takes no pictures."
+        f"Make the local colour maps by which `{pictures}` brightens photos; both hold the same weights, and are "
+        "served together. Photos are sent to the other one: this model takes no pictures."
     )
     rows = (
-        "Inputs: `proxy`, the photo shrunk by area means to sides that are multiples of 8, of at least 16 and for best "
-        f"results {spec.working_side} pixels the longer, sRGB code values from 0 to 1, float32 `[N, h, w, 3]`",
-        "`evidence`, what the proxy hides, measured in 2 x 2 to 4 x 4 samples of the photo in each of its pixels: the "
-        "deviation of grey, and the mean size of second differences along a row, of grey, and of red and blue less "
-        "green, float32 `[N, h, w, 3]`",
+        "Inputs: `proxy`, the photo shrunk by area means to sides that are multiples of 8, of at least 16 and for "
+        f"best results {spec.working_side} pixels the longer, sRGB code values from 0 to 1, float32 `[N, h, w, 3]`",
+        "`evidence`, what the proxy hides, measured in 2 x 2 to 4 x 4 samples of the photo in each of its pixels: "
+        "the deviation of grey, and the mean size of second differences along a row, of grey, and of red and blue "
+        "less green, float32 `[N, h, w, 3]`",
         "`exposure`, stops around the brightness that the network chooses, -2 to 2, float32 `[N, 1]`",
         f"Outputs: `affine`, the map, float32 `[N, h, w, {int(spec.map_layout)}]` (`docs/rendering.md`)",
         "`brightness`, which the network chose: the logarithm to base 2 of the mean luminance of the result's code "

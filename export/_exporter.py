@@ -32,9 +32,9 @@ def export_checkpoint(
 ) -> ExportReport:
     """Export a training checkpoint as a new version of a model, with config.pbtxt, card, NOTICE and records.
 
-    Of a network that is shown evidence there are two models: `<name>`, and `<name>_map`, which makes its maps. Nothing
-    is written unless every format agrees with torch. The weights are kept as `weights.safetensors` beside the
-    ONNX file, or beside the TorchScript file where that is all.
+    Of a network that is shown evidence there are two models: `<name>`, and `<name>_map`, which makes its maps.
+    Nothing is written unless every format agrees with torch. The weights are kept as `weights.safetensors` beside
+    the ONNX file, or beside the TorchScript file where that is all.
 
     Args:
         checkpoint: a file that training wrote, or a model's `weights.safetensors` or `model.pt`.

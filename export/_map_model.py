@@ -89,7 +89,7 @@ class MapModel(nn.Module):
         """The map of a proxy.
 
         Args:
-            proxy: float32 [N, h, w, 3], sRGB code values from 0 to 1; sides are multiples of 8, of at least 16 pixels.
+            proxy: float32 [N, h, w, 3], sRGB code values from 0 to 1; sides are multiples of 8, at least 16.
             evidence: float32 [N, h, w, 3], what the proxy hides.
             exposure: float32 [N, 1], stops around the brightness that the network chooses.
 
@@ -116,7 +116,7 @@ class Prediction(nn.Module):
 
     def forward(self, proxy: Tensor, hidden: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
         """[N, 3, h, w] twice and [N, 1] -> the map [N, K, h, w], and the guess [N, 1]."""
-        return self.network.affine(proxy, hidden, None, exposure)  # type: ignore[operator, no-any-return]
+        return self.network.affine(proxy, hidden, None, exposure)  # type: ignore[operator]
 
 
 class Unwished(nn.Module):

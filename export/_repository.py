@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from export._comparison import compare
-from export._graphs import SUFFIX, Graph, PictureModel, pixel_model
+from export._graphs import SUFFIX, Graph
 from export._parity import FULL_SIZE, SIZES, Parity
 from export._records import MANIFEST, PARITY, SCORES, Record, parity_report, read_record, records, sha256
 from export._version import write_descriptions
@@ -76,22 +76,22 @@ def remeasure(record: Record, sizes: Sequence[tuple[int, int]] = (*SIZES, FULL_S
         FileNotFoundError: its weights are not there.
         ParityError: the file differs from torch by more than 1/255; nothing is written.
     """
-    content = record.file.read_bytes()
-    spec = networks.spec(record.manifest["family"])
-    parity = compare(content, record.manifest["format"], record.graph, _network(record), spec, sizes)
+    parity = measured(record, sizes)
     parity.require(str(record.file))
-    (record.folder / PARITY).write_text(parity_report(sha256(content), parity), encoding="utf-8")
+    report = parity_report(sha256(record.file.read_bytes()), parity)
+    (record.folder / PARITY).write_text(report, encoding="utf-8")
     write_descriptions(read_record(record.folder))
     return parity
 
 
-def restored(record: Record) -> PictureModel:
-    """The network under the pixel contract, eager, with the kept weights.
+def measured(record: Record, sizes: Sequence[tuple[int, int]]) -> Parity:
+    """How far a model's file and its network lie apart at each (height, width); nothing is written.
 
     Raises:
-        FileNotFoundError: they are not there.
+        FileNotFoundError: its weights are not there.
     """
-    return pixel_model(_network(record), networks.spec(record.manifest["family"])).eval()
+    spec, content = networks.spec(record.manifest["family"]), record.file.read_bytes()
+    return compare(content, record.manifest["format"], record.graph, _network(record), spec, sizes)
 
 
 def _network(record: Record) -> nn.Module:

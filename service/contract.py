@@ -44,13 +44,19 @@ BT709 = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in luminance (Rec. ITU-R BT.709, as in sRGB): in measures of pictures and in `protect`."""
 
 
+MAX_CHANNELS = 64
+"""Most channels of what still counts as a picture."""
+
+
 def pixels_of(shapes: Iterable[Sequence[int]]) -> int:
     """What one item of a batch costs, in pixels, by the shapes of its tensors without the batch axis.
 
-    A tensor [H, W, channels] is like a picture and has H x W pixels; any other counts as many as it has values. The
-    largest tensor decides.
+    A tensor [H, W, channels] is like a picture and has H x W pixels; any other counts as many as it has values, also
+    one with more than `MAX_CHANNELS`. The largest tensor decides.
     """
-    return max(shape[0] * shape[1] if len(shape) == 3 else math.prod(shape) for shape in shapes)
+    return max(
+        shape[0] * shape[1] if len(shape) == 3 and shape[2] <= MAX_CHANNELS else math.prod(shape) for shape in shapes
+    )
 
 
 class MapLayout(IntEnum):

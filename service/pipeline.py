@@ -28,6 +28,8 @@ from service.pictures import (
     check_writable,
     decode,
     encode,
+    fit,
+    fitted_size,
     inspect,
     negotiate_format,
     plain_pixels,
@@ -187,7 +189,7 @@ class Pipeline:
             else:
                 header = inspect(data, self._limits)
         target = negotiate_format(request.options.format, request.accept, header.format)
-        check_writable(target, header.width, header.height)
+        check_writable(target, *fitted_size(header.width, header.height, request.options.max_side))
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
@@ -205,11 +207,16 @@ class Pipeline:
         work = [await self._run(job)]
         handed_over = time.monotonic()
 
-        def finished() -> tuple[Rendered, bytes, float]:
+        def finished() -> tuple[Rendered, bytes, float, tuple[int, int]]:
             with timings.measure("render", since=handed_over):
                 # Nobody else holds the source while the answer is encoded.
                 rendering = begin(*work.pop(), options.render)
             picture, rows = rendering.picture, rendering.rows
+            if fitted_size(picture.width, picture.height, options.max_side) != (picture.width, picture.height):
+                with timings.measure("render"):
+                    if rows is not None:
+                        rows.make_all()
+                    picture, rows = fit(picture, options.max_side), None
             with timings.measure("encode"):
                 encoded = encode(
                     picture, format=target, quality=options.quality, metadata=options.metadata, rows=rows
@@ -217,9 +224,9 @@ class Pipeline:
             if rows is not None:  # which the encoder had made, strip by strip
                 timings.add("render", rows.seconds)
                 timings.add("encode", -rows.seconds)
-            return rendering.rendered(), encoded, _clipped(picture.pixels)
+            return rendering.rendered(), encoded, _clipped(picture.pixels), (picture.width, picture.height)
 
-        rendered, encoded, clipped = await self._stage("finish", target, job, finished)
+        rendered, encoded, clipped, (width, height) = await self._stage("finish", target, job, finished)
         self._observe(job, rendered, clipped)
         return Enhanced(
             data=encoded,
@@ -230,8 +237,10 @@ class Pipeline:
             gate=rendered.gate,
             luminance_before=rendered.luminance_before,
             luminance_after=rendered.luminance_after,
-            width=header.width,
-            height=header.height,
+            width=width,
+            height=height,
+            source_width=header.width,
+            source_height=header.height,
             dropped=header.dropped,
             timings=timings,
         )

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import fcntl
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
-from tests.export.checkpoints import TRAINING
-from training import networks
-from training.networks.nightlift_v2 import NightliftV2
+if TYPE_CHECKING:  # torch is brought where it is used: most tests do without
+    from training.networks.nightlift_v2 import NightliftV2
 
 OPTIONS = {"width": 8, "detail_gain": 1.5}
 NAME = "lively"
@@ -20,9 +17,14 @@ SCRIPTED_PAIR = (f"{NAME}_torchscript", f"{NAME}_map_torchscript")
 
 def lively_network(**options: object) -> NightliftV2:
     """A narrow network with seeded weights that make a map which is not the same everywhere, in `eval` mode."""
+    import torch
+    from torch import nn
+
+    from training.networks import create, nightlift_v2
+
     torch.manual_seed(11)
-    network = networks.create("nightlift_v2", **{**OPTIONS, **options})
-    assert isinstance(network, NightliftV2)
+    network = create("nightlift_v2", **{**OPTIONS, **options})
+    assert isinstance(network, nightlift_v2.NightliftV2)
     for last, deviation in ((network.light, 0.03), (network.head, 0.03), (network.to_coarse, 0.2)):
         nn.init.normal_(last.weight, 0.0, deviation)
     for name in ("to_middle", "narrow"):
@@ -35,6 +37,10 @@ def lively_network(**options: object) -> NightliftV2:
 
 def save_lively_checkpoint(path: Path) -> Path:
     """Its weights, as training writes them."""
+    import torch
+
+    from tests.export.checkpoints import TRAINING
+
     state = lively_network().state_dict()
     torch.save({"network": "nightlift_v2", "options": OPTIONS, "state_dict": state, "manifest": TRAINING}, path)
     return path

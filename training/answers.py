@@ -3,9 +3,9 @@
     python -m training.answers rooms data/LOLv1 --out data/LOLv1.answers
     python -m training.answers photos data/photos --copies 12 --out data/photos.answers
 
-`rooms` enhances the dark photo of every pair by every model. `photos` darkens well-lit photographs by the sensor model
-of `training.datasets`, has each enhanced by a model drawn at random, and writes beside a part of it what the same
-colour map makes of the same darkness without noise: the reference. Both write PNG files and `answers.csv`, which
+`rooms` enhances the dark photo of every pair by every model. `photos` darkens well-lit photographs by the sensor
+model of `training.datasets`, has each enhanced by a model drawn at random, and writes beside a part of it what the
+same colour map makes of the same darkness without noise: the reference. Both write PNG files and `answers.csv`, which
 the layout `answers` reads.
 """
 
@@ -99,9 +99,7 @@ def _both_answers(noisy: Pixels, clean: NDArray[np.uint16], model: EvaluatedMode
     """What a model's map makes of a noisy photo, and what the same map makes of the photo without noise."""
     height, width = noisy.shape[:2]
     frames = (Picture(noisy, PictureFormat.PNG), Picture(clean, PictureFormat.PNG))
-    ready, quiet = (
-        prepare(frame, plan(width, height, frame.bits, model.traits, GUIDED)) for frame in frames
-    )
+    ready, quiet = (prepare(frame, plan(width, height, frame.bits, model.traits, GUIDED)) for frame in frames)
     effect = fit_effect(ready, [model.answer(inputs, ready.plan.output)[0] for inputs in ready.inputs()], GUIDED)
     answer = apply_effect(frames[0], effect, GUIDED)
     reference = apply_effect(frames[1], effect.on(quiet, GUIDED), GUIDED)

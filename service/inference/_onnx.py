@@ -238,16 +238,18 @@ def _check_signature(session: ort.InferenceSession, config: ModelConfig) -> None
                 f"{config.name}: config.pbtxt declares the {kind} {sorted(names)}, the graph has {sorted(graph)}"
             )
         for tensor in declared:
-            _check_tensor(tensor, graph[tensor.name], config)
+            _check_tensor(tensor, graph[tensor.name], config, is_input=kind == "inputs")
 
 
-def _check_tensor(tensor: TensorSpec, node: ort.NodeArg, config: ModelConfig) -> None:
+def _check_tensor(tensor: TensorSpec, node: ort.NodeArg, config: ModelConfig, *, is_input: bool) -> None:
     shape = [side if isinstance(side, int) else -1 for side in node.shape]  # free sides have names, or None
     expected = config.wire_shape(tensor)
-    sides_agree = len(shape) == len(expected) and all(
+    agrees = len(shape) == len(expected) and all(
         -1 in (ours, theirs) or ours == theirs for ours, theirs in zip(expected, shape, strict=True)
     )
-    if GRAPH_TYPES.get(node.type) != tensor.datatype or not sides_agree:
+    if agrees and is_input:  # whoever may send any length must be answered whatever it is
+        agrees = all(theirs == -1 for ours, theirs in zip(expected[1:], shape[1:], strict=True) if ours == -1)
+    if GRAPH_TYPES.get(node.type) != tensor.datatype or not agrees:
         raise ConfigError(
             f"{config.name}: config.pbtxt declares {tensor.name} as {tensor.datatype} {list(expected)}, the graph as "
             f"{GRAPH_TYPES.get(node.type, node.type)} {shape}"

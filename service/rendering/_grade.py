@@ -4,10 +4,10 @@ protection of lamps.
 In code values x of the source and y of the network, both 0 to 1:
 
     y <- y^gamma
-    target = T(F * (x + gate * (y - x)))
+    target = E(F * (x + gate * (y - x)))
     out = x + strength * (1 - protect * s(l)) * (target - x),    s(l) = c / sqrt((1 - l)^2 + c^2),  c = 0.15
 
-T is the curve of `exposure` (`_exposure`), F the factor of `shadows` (`_shadows`); at 0 they change nothing. They act
+E is the curve of `exposure` (`_exposure`), F the factor of `shadows` (`_shadows`); at 0 they change nothing. They act
 on what the gate lets through, so that they hold for pictures, too, that the gate leaves alone.
 
 l is the luminance of x, and p = protect * s. Why s has this form: a grey ramp must come out as a ramp, whatever the
@@ -44,7 +44,6 @@ with a mean luminance of 0.45, which a gate on the mean would shut out), 0.0 to 
 
 TONE_STEPS = 1 << 16
 
-
 NOTHING = np.empty(0, np.float32)
 """A table that is not needed."""
 
@@ -58,7 +57,7 @@ class Grade:
         protect: 0 to 1.
         tone: float32 [65536], y^gamma over y from 0 to 1; empty for gamma 1.
         gate: 0 to 1, where exposure or shadows are asked for.
-        curve: float32 [65536], T over code values from 0 to 1; empty for exposure 0.
+        curve: float32 [65536], E over code values from 0 to 1; empty for exposure 0.
         shadows: F.
     """
 

@@ -1,9 +1,10 @@
 """Shadows: factors that lift dark places alone, or keep them darker, without halos and without flattening texture.
 
 How dark a place is tells its brightest channel v, so that coloured lights do not count as dark and no channel is
-pushed beyond white. A place of the code value v, sRGB, gets the factor
+pushed beyond white. For v from 0 to 1, in sRGB (under a profile: what greys of this code value are in sRGB), the
+factor is
 
-    f(v) = 2^(shadows * STOPS / 2.2 * rise(v) * fall(v))
+    f(v) = 2^(shadows * STOPS / 2.2 * rise(v) * fall(v)),    rise from 0 to 1, fall from 1 to 0
 
 which is 1 from middle grey on. Towards black it is 1 again: what lies there is mostly noise, and factors, unlike
 offsets, leave black black. The factors are smoothed along the picture by a guided filter (He, Sun and Tang, "Guided
@@ -20,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.rendering._exposure import Values, to_code
+from service.rendering._exposure import Values, as_in_srgb, to_code
 
 STOPS = 1.5
 """Stops of light, by a power of 2.2, that the dark places which change most get at `shadows` = 1."""
@@ -75,15 +76,14 @@ def shadow_factors(light: Floats, shadows: float, tones: Values) -> Shadows:
         shadows: -1 to 1.
         tones: the colour space's greys in sRGB, as `grey_tones` gives them.
     """
-    nodes, codes = np.linspace(0, 1, NODES), np.linspace(0, 1, len(tones))
-    shown = np.interp(nodes, codes, tones)
-    changed = np.interp(shown * _factor(shown, shadows), tones, codes)
+    nodes = np.linspace(0, 1, NODES)
+    changed = as_in_srgb(nodes, tones, lambda code: code * _factor(code, shadows))
     factors = np.ones(NODES)
     np.divide(changed, nodes, out=factors, where=nodes > 0)
     guide = light.max(axis=-1)
     slope, offset = _guided(guide, np.interp(guide, nodes, factors).astype(np.float32))
     most = factors.max() if shadows > 0 else factors.min()
-    middle = np.interp(MIDDLE_GREY, tones, codes)
+    middle = np.interp(MIDDLE_GREY, tones, np.linspace(0, 1, len(tones)))
     return Shadows(np.dstack([slope, offset, np.zeros_like(slope)]), np.float32(most), np.float32(middle))
 
 
@@ -107,5 +107,6 @@ def _guided(guide: Floats, target: Floats) -> tuple[Floats, Floats]:
         return np.asarray(cv2.blur(values, size, borderType=cv2.BORDER_REFLECT), np.float32)
 
     middle, goal = mean(guide), mean(target)
-    slope = (mean(guide * target) - middle * goal) / (mean(guide * guide) - middle * middle + np.float32(FLAT))
+    covariance, variance = mean(guide * target) - middle * goal, mean(guide * guide) - middle * middle
+    slope = np.asarray(covariance / (variance + FLAT), np.float32)
     return mean(slope), mean(goal - slope * middle)

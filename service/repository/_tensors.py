@@ -162,6 +162,8 @@ def _picture_refusals(proto: Any) -> Iterator[str]:
     for tensor in proto.output:
         if tensor.name not in (ENHANCED, AFFINE):
             yield f"output {tensor.name!r} is not known; allowed are {ENHANCED!r} and {AFFINE!r}"
+        elif _datatype(tensor.data_type) not in NUMBERS:
+            yield f"output {tensor.name!r} has no numbers; allowed are {', '.join(NUMBERS)}"
     if parameter(proto, SAME_SIZE):
         yield f"parameter {SAME_SIZE} is for models whose {TAKES_PICTURES} is false"
 

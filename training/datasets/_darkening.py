@@ -77,10 +77,8 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
     return darken_twice(view, words, random)[0]
 
 
-def darken_twice(
-    view: Pixels, words: Darkening, random: np.random.Generator
-) -> tuple[Pixels, NDArray[np.uint16]]:
-    """The same, and beside it the dark version without noise, rounding to 8 bits and compression: uint16 [H, W, 3]."""
+def darken_twice(view: Pixels, words: Darkening, random: np.random.Generator) -> tuple[Pixels, NDArray[np.uint16]]:
+    """The same, and the dark version without noise, rounding to 8 bits and compression: uint16 [H, W, 3]."""
     curve = (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32)
     light: NDArray[np.float32] = np.asarray(cv2.LUT(view, curve), np.float32)
     # Plain numbers, for NumPy's would make double precision of everything.
@@ -112,7 +110,7 @@ def _deviation(light: NDArray[np.float32], electrons: float, read_noise: float) 
 def _camera_noise(
     light: NDArray[np.float32], electrons: float, read_noise: float, words: Darkening, random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Noise [H, W, 3] of an image sensor, with the neighbourhood that demosaicing, smoothing and enlarging give it."""
+    """Noise [H, W, 3] of an image sensor, as demosaicing, smoothing and enlarging spread it."""
     height, width = light.shape[:2]
     grain = float(np.exp(random.uniform(*np.log(words.grain))))
     size = (max(8, round(width / grain)), max(8, round(height / grain)))

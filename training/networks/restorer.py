@@ -39,7 +39,7 @@ NEIGHBOURHOOD = 9
 
 @register(SPEC)
 class Restorer(nn.Module):
-    """float [N, 6, H, W] in [0, 1], an answer and the photo that it was made from -> [N, 3, H, W], which may leave it.
+    """float [N, 6, H, W] in [0, 1], an answer and the photo that it was made of -> [N, 3, H, W], which may leave it.
 
     Sides are multiples of 8. The receptive field reaches further than the halo of 32 pixels; what lies beyond counts
     for nothing that can be seen (tests compare tiles with the whole).
@@ -49,9 +49,7 @@ class Restorer(nn.Module):
         blocks: residual blocks of two convolutions at each size on the way down; as many at a half on the way up.
     """
 
-    def __init__(
-        self, widths: tuple[int, int, int] = (24, 48, 72), blocks: tuple[int, int, int] = (1, 1, 2)
-    ) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (24, 48, 72), blocks: tuple[int, int, int] = (1, 1, 2)) -> None:
         super().__init__()
         half, quarter, eighth = widths
         self.stem = nn.Conv2d(4 * 7, half, 3, padding=1)

@@ -1,7 +1,7 @@
 """Training with the renderer in the loop, and with the wanted brightness told.
 
-As in `training.objectives.nightlift`, a map is made from the small picture and judged on the large one. How bright the
-reference is, the network is told; and so that it follows any wish, the reference's exposure is changed at random.
+As in `training.objectives.nightlift`, a map is made from the small picture and judged on the large one. How bright
+the reference is, the network is told; and so that it follows any wish, the reference's exposure is changed at random.
 Beside it, it learns to guess the brightness that a photographer would have chosen.
 """
 
@@ -24,7 +24,7 @@ from training.objectives._paired_scores import paired_scores
 from training.objectives.nightlift import STRUCTURE_SIDE, Pair, _same_part, hue_distance
 
 WHITE = (0.92, 0.98)
-"""Least channel of a pixel of the dark picture, up to which the reference decides alone, and from which white stays."""
+"""Least channel of a pixel of the dark picture, up to which the reference decides, and from which white stays."""
 
 BLACK = (0.02, 0.06)
 """Largest channel of a pixel of the dark picture, up to which it is nearly black, and from which it is not."""
@@ -111,7 +111,9 @@ class NightliftV2Training(Objective):
             "hue": hue_distance(enhanced, high),
             "guess": F.smooth_l1_loss(guess, chosen),
             "white": _mean_where(white, (high - enhanced).clamp(min=0)),
-            "black": _mean_where(1 - _ramp(low.amax(dim=1, keepdim=True), *BLACK), (_hue(enhanced) - _hue(high)).abs()),
+            "black": _mean_where(
+                1 - _ramp(low.amax(dim=1, keepdim=True), *BLACK), (_hue(enhanced) - _hue(high)).abs()
+            ),
         }
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, **terms}

@@ -1,8 +1,8 @@
 """Training a network that takes the noise out of an enhanced photo.
 
-Two streams. Of a room, the reference is a photo of its own: it may be brighter or darker than the answer, and so most
-of the weight is on the difference at equal brightness. Of a darkened photo, the reference is what the same model's map
-makes of it without noise: brightness and colour are to stay.
+Two streams. Of a room, the reference is a photo of its own: it may be brighter or darker than the answer, and so
+most of the weight is on the difference at equal brightness. Of a darkened photo, the reference is what the same
+model's map makes of it without noise: brightness and colour are to stay.
 """
 
 from __future__ import annotations

@@ -47,10 +47,8 @@ def test_same_results_as_in_process(tmp_path: Path) -> None:
             assert theirs[name].dtype == ours[name].dtype
 
 
-@pytest.mark.parametrize("outputs", [(AFFINE,), (ENHANCED, AFFINE)])
-async def test_a_predicted_map_goes_through_shared_memory(
-    outputs: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def noted_replies(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What child processes answer from now on."""
     replies: list[Any] = []
     call = ChildProcess.call
 
@@ -58,17 +56,32 @@ async def test_a_predicted_map_goes_through_shared_memory(
         replies.append(await call(*arguments))
         return replies[-1]
 
+    monkeypatch.setattr(ChildProcess, "call", noted)
+    return replies
+
+
+@pytest.mark.parametrize("outputs", [(AFFINE,), (ENHANCED, AFFINE)])
+async def test_a_predicted_map_goes_through_shared_memory(
+    outputs: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serving(make_repository(tmp_path, affine=True)) as service:
-        monkeypatch.setattr(ChildProcess, "call", noted)
+        replies = noted_replies(monkeypatch)
         await service.model().engine.run({IMAGE: random_batch(8, GRID, GRID)}, outputs)
         assert [(name, type(output)) for name, output in replies[0].items()] == [(o, Placed) for o in outputs]
 
 
-async def test_an_output_larger_than_expected_goes_through_the_pipe(tmp_path: Path) -> None:
-    async with serving(make_repository(tmp_path, affine=True)) as service:
+async def test_an_output_larger_than_expected_goes_through_the_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A map of any size, as its configuration says, that has more places than the picture has pixels."""
+    config = make_repository(tmp_path, affine=True) / "brighten/config.pbtxt"
+    config.write_text(config.read_text().replace(f"{GRID}, {GRID}, 6", "-1, -1, 6"))
+    async with serving(tmp_path) as service:
+        replies = noted_replies(monkeypatch)
         tensors = await service.model().engine.run({IMAGE: random_batch(1, 1, 1)}, (AFFINE,))
         assert tensors[AFFINE].shape == (1, 4, 4, 6)
         assert np.unique(tensors[AFFINE]).tolist() == [0.0, 2.0]
+        assert [type(reply[AFFINE]) for reply in replies] == [np.ndarray]
 
 
 async def test_concurrent_batches_do_not_mix(tmp_path: Path) -> None:

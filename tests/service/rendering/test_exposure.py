@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, RenderOptions, finish, plan, prepare, render_array
+from service.rendering._colour import grey_tones
+from service.rendering._exposure import exposure_curve
 from service.rendering._grade import grade, with_shadows
+from service.rendering._shadows import shadow_factors
 from tests import pictures
 from tests.service.pictures.profiles import grey_profile, rgb_profile
 from tests.service.rendering.networks import POINTWISE, identity, quadratic, render
@@ -155,6 +158,34 @@ def test_under_a_profile_it_looks_the_same(icc: bytes, options: dict[str, float]
     # The brightest channel of a colour is another one's share in another gamut; greys differ by rounding alone.
     assert np.abs(difference).mean() < 1 + 0.1 * change
     assert np.abs(difference.mean(axis=(0, 1))).max() < 0.1 * change
+
+
+def test_the_tones_of_a_profile_are_a_smooth_curve() -> None:
+    picture = Picture(pictures.constant(0), PictureFormat.PNG, icc=PROPHOTO_LIKE)
+    tones = 255 * grey_tones(picture)
+    power = (np.arange(256) / 255) ** 1.8
+    expected = 255 * np.where(power <= 0.0031308, 12.92 * power, 1.055 * power ** (1 / 2.4) - 0.055)
+    assert (tones[0], tones[255]) == (0, 255)
+    assert np.abs(tones - expected)[20:].mean() < 0.15  # rounded to whole codes it would be 0.25
+    assert np.abs(np.diff(tones, 2))[20:].max() < 0.6  # and here 1
+
+
+@pytest.mark.parametrize("wish", [{"exposure": 2.0}, {"exposure": -2.0}, {"shadows": 1.0}, {"shadows": -1.0}])
+def test_greys_that_a_profile_shows_as_black_stay_what_they_are(wish: dict[str, float]) -> None:
+    """A black point of 16, as in video; brighter greys are changed all the same."""
+    black = np.clip((np.arange(256) - 16) / 239, 0, 1)
+    nodes = np.arange(256) / 255
+    table = exposure_curve(wish["exposure"], black, 256) if "exposure" in wish else None
+    for code in range(0, 16, 5):
+        if table is not None:
+            assert table[code] == pytest.approx(nodes[code], abs=1e-6)
+        else:
+            factors = shadow_factors(np.full((16, 16, 3), nodes[code], np.float32), wish["shadows"], black)
+            slope, offset, _ = factors.field[8, 8]
+            assert slope * nodes[code] + offset == pytest.approx(1, abs=1e-5)
+    if table is not None:
+        assert abs(table[60] - nodes[60]) > 0.05
+        assert np.diff(table).min() >= 0
 
 
 @pytest.mark.parametrize("icc", [None, grey_profile()])

@@ -181,6 +181,7 @@ REFUSED = {
     MINIMAL + WARM_UP % (8, 1, 4000, 4000): "16000000 pixels",
     MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, 7 ] }': "6, 12, 15, 16",
     MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, -1 ] }': "6, 12, 15, 16",
+    MINIMAL + 'output { name: "affine" data_type: TYPE_STRING dims: [ -1, -1, 6 ] }': "'affine' has no numbers",
     MINIMAL.replace("onnxruntime_onnx", "tensorrt_plan"): "allowed are",
     MINIMAL.replace('platform: "onnxruntime_onnx"', 'backend: "python"'): "backend 'python'",
     MINIMAL.replace('platform: "onnxruntime_onnx"', ""): "neither platform nor backend",

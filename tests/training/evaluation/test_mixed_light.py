@@ -1,4 +1,4 @@
-"""Night and backlight, measured on made pictures: what stays, what is lifted, what is ruined, shows in the figures."""
+"""Night and backlight, measured on made pictures: what stays, what is lifted, and what is ruined shows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     save(root / "photos/dim.png", constant(5, (64, 96)))
     (root / "photos/list.csv").write_text("file,exposure\nlit.png,good\ndim.png,dark\n")
     night = np.full((100, 160, 3), 60, np.uint8)
-    night[:20, 32:68] = (6, 4, 8)
+    night[:20, 32:69] = (6, 4, 8)
     save(root / "unpaired/LIME/5.png", night)
     return {name: root / name for name in ("brackets", "objects", "photos", "unpaired")}
 

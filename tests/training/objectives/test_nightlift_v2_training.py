@@ -144,7 +144,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def toy(steps: int) -> Recipe:
-    """The recipe on small pictures of two of its streams, with a narrow network, a point of the curve at every step."""
+    """The recipe on small pictures of two of its streams, a narrow network, a point of the curve at every step."""
     recipe = load_recipe("nightlift_v2")
     crops = {"pairs": (48, 72), "objects": 48}
     streams = {

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.pictures import SCENES, encoded, scene
-from training import train
+from training import networks, train
 from training.datasets.answers import COLUMNS, TABLE
 from training.objectives import create_objective
 from training.recipe import load_recipe
@@ -65,7 +65,30 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_losses_fall_and_both_sets_are_scored(answers: Path, tmp_path: Path) -> None:
+def test_it_learns_one_batch() -> None:
+    torch.manual_seed(0)
+    network = networks.create("restorer", widths=(8, 12, 16))
+    objective = create_objective(
+        "restorer", network, {"triples": [{"answer": "answer", "dark": "low", "reference": "high"}]}
+    )
+    reference = torch.tensor(scene("coffee", (32, 48))).permute(2, 0, 1)[None] / 255
+    answer = (reference + 0.1 * torch.randn_like(reference)).clamp(0, 1)
+    batch = {"answer": answer, "low": 0.25 * answer, "high": reference}
+    optimizer = torch.optim.Adam(network.parameters(), lr=4e-3)
+    losses: list[float] = []
+
+    def update(player: str, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+
+    for _ in range(60):
+        objective.step(batch, update)
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_both_streams_are_trained_and_both_sets_are_scored(answers: Path, tmp_path: Path) -> None:
     recipe = load_recipe("restorer")
     small = {
         name: part.model_copy(update={"transforms": part.transforms.model_copy(update={"crop": 32}), "batch_size": 3})
@@ -76,12 +99,12 @@ def test_losses_fall_and_both_sets_are_scored(answers: Path, tmp_path: Path) -> 
         update={
             "data": small,
             "options": {"widths": (8, 12, 16)},
-            "steps": 30,
+            "steps": 6,
             "precision": "32-true",
-            "validation": recipe.validation.model_copy(update={"every": 30}),
+            "validation": recipe.validation.model_copy(update={"every": 6}),
             "log_every": 1,
-            "checkpoint_every": 30,
-            "preview_every": 30,
+            "checkpoint_every": 6,
+            "preview_every": 6,
         }
     )
     folders = {"rooms": answers, "photos": answers}
@@ -90,6 +113,5 @@ def test_losses_fall_and_both_sets_are_scored(answers: Path, tmp_path: Path) -> 
         rows = [(row["name"], float(row["value"])) for row in csv.DictReader(lines)]
     losses = [value for name, value in rows if name == "train/loss"]
     assert all(np.isfinite(losses))
-    assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
-    assert result.manifest["steps_done"] == 30
+    assert result.manifest["steps_done"] == 6
     assert any("rooms" in name or "psnr" in name for name, _ in rows if name.startswith("validation/"))
