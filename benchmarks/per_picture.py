@@ -115,7 +115,7 @@ def to_markdown(lines: Sequence[Line], sizes: Mapping[str, int]) -> str:
 
 
 async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str], detail: Detail, rounds: int) -> str:
-    """`measure` on a runtime of its own, as Markdown; `models` empty takes every model that the service would load.
+    """`measure` on a runtime of its own, as Markdown; `models` empty takes every model of pictures that is loaded.
 
     Raises:
         ValueError: if a model is not there, or cannot be served.
@@ -126,7 +126,11 @@ async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str],
     wanted = settings.model_copy(update={"models": tuple(models) or settings.models, "required_models": ()})
     async with Runtime(wanted) as runtime:
         await runtime.loaded()
-        served = {model.name: model.source.path.stat().st_size for model in runtime.models.loaded()}
+        served = {
+            model.name: model.source.path.stat().st_size
+            for model in runtime.models.loaded()
+            if model.config.takes_pictures
+        }
         names = list(models) or sorted(served)
         if broken := [name for name in names if name not in served]:
             raise ValueError(f"{', '.join(broken)} cannot be served; `nightlift doctor` says why")
@@ -134,6 +138,11 @@ async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str],
     shown = sorted({kind for line in lines for kind in line.detail.values()})
     note = f"File to file in process, one at a time, medians of {rounds} turns; rendered {' or '.join(shown)}."
     return f"{to_markdown(lines, {name: served[name] for name in names})}\n\n{note}"
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """The pictures directly in a folder, 2.png before 10.png."""
+    return sorted((path for path in folder.glob("*") if is_picture(path)), key=_in_order)
 
 
 def main() -> int:
@@ -147,7 +156,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each model on each photo")
     parser.add_argument("--out", type=Path, help="Markdown file to write; the terminal if absent")
     arguments = parser.parse_args()
-    photos = sorted((path for path in arguments.photos.glob("*") if is_picture(path)), key=_in_order)
+    photos = find_photos(arguments.photos)
     if not photos:
         print(f"there is no picture in {arguments.photos}", file=sys.stderr)
         return 2

@@ -121,7 +121,7 @@ async def answers(
 ) -> tuple[list[str], list[list[Pixels | None]]]:
     """Names of the models, and for each photo: itself, every model's answer, and the reference if it is known.
 
-    `models` empty shows every model that the service would load.
+    `models` empty shows every model that the service would load and that takes pictures.
 
     Raises:
         NightliftError: if a model cannot be served, or a photo cannot be enhanced.
@@ -129,7 +129,8 @@ async def answers(
     wanted = settings.model_copy(update={"models": tuple(models) or settings.models, "required_models": ()})
     async with Runtime(wanted) as runtime:
         await runtime.loaded()
-        names = list(models) or sorted({model.name for model in runtime.models.loaded()})
+        takers = {model.name for model in runtime.models.loaded() if model.config.takes_pictures}
+        names = list(models) or sorted(takers)
         lines: list[list[Pixels | None]] = []
         for row in rows:
             enhanced = [await runtime.enhance(row.file, EnhanceOptions(model=name, format="png")) for name in names]

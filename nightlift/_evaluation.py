@@ -30,12 +30,12 @@ def run_evaluation(models: Sequence[str], data: Path, options: Mapping[str, Any]
 def run_detection(
     models: Sequence[str], detector: Path, data: Path, *, details: Sequence[str], out: Path | None, **options: Any
 ) -> None:
-    """Score a detector on ExDark for each model and way of rendering, and print a table each.
+    """Score a detector on labelled pictures for each model and way of rendering, and print a table each.
 
     Args:
         models: names in the repository, or checkpoints.
         detector: ONNX file.
-        data: ExDark's folder.
+        data: ExDark's folder, or one with photographs and boxes.
         details: of `whole` and `guided`.
         out: folder for the tables, one folder in it for each model and detail.
         options: further arguments of `evaluate_detector`.

@@ -126,8 +126,9 @@ def evaluate(
     detector: Annotated[
         Path | None,
         typer.Option(
-            help="ONNX object detector as YOLOv8 exports: score it on ExDark, plain and enhanced, instead of against "
-            "references. Without --layout, --holdout, --seed, --niqe, --plain and --output-gamma."
+            help="ONNX object detector as YOLOv8 or YOLOX exports: score it on ExDark, or on photos with boxes.csv, "
+            "plain and enhanced, instead of against references. Without --layout, --holdout, --seed, --niqe, --plain "
+            "and --output-gamma."
         ),
     ] = None,
     niqe: Annotated[bool, typer.Option(help="Measure NIQE too, which needs no references.")] = False,

@@ -26,6 +26,8 @@ class Runner(StrEnum):
 
     RELIABILITY = "tests/reliability/run_short.py"
     BENCHMARKS = "tests/benchmarks/run_short.py"
+    DOWNSTREAM = "tests/benchmarks/test_downstream.py"
+    PUBLISHED = "tests/benchmarks/test_published.py"
 
     CI = ".ci/run"
     RAY = "tests/nightlift/bulk_on_ray.py"
@@ -75,6 +77,8 @@ ENTRIES = (
     Entry(r"(ffmpeg .* \| )?nightlift video .*", Runner.SERVICE),
     Entry(r"python -m (docs\.\w+|benchmarks\.(per_picture|noise|files)) .*", Runner.SERVICE),
     Entry(r"python -m benchmarks\.(serving|peers) .*", Runner.BENCHMARKS, "short", evidence="benchmarks.peers"),
+    Entry(r"python -m benchmarks\.downstream .*", Runner.DOWNSTREAM, "made photos", evidence="downstream.main("),
+    Entry(r"python -m benchmarks\.published .*", Runner.PUBLISHED, "made photos", evidence="published.main("),
     Entry(r"nightlift serve", Runner.TRAINING),
     Entry(r"nightlift train zero_dce_improved_cpu .*", Runner.TRAINING, "two steps"),
     Entry(r"python -m training\.datasets\.scenes .*", Runner.TRAINING),

@@ -5,7 +5,8 @@ import its file here.
 """
 
 # Importing a layout's file puts it on the list.
-from training.datasets import answers, brackets, exdark, folders, fused, objects, publishers, well_exposed
+from training.datasets import answers, boxes, brackets, exdark, folders, fused, objects, publishers, well_exposed
+from training.datasets._darkening import Darkening, darken
 from training.datasets._samples import (
     Sample,
     find_samples,
@@ -20,11 +21,14 @@ from training.datasets._streams import Stream, held_out_batches
 from training.datasets._transforms import Transforms, read_picture
 
 __all__ = [
+    "Darkening",
     "Sample",
     "Stream",
     "Transforms",
     "answers",
+    "boxes",
     "brackets",
+    "darken",
     "exdark",
     "find_samples",
     "folders",

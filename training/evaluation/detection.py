@@ -1,7 +1,8 @@
-"""Does enhancement help a detector? Mean average precision on ExDark, plain against enhanced.
+"""Does enhancement help a detector? Mean average precision on labelled pictures, plain against enhanced.
 
-DED-Net and DRGN both report this. Any detector will do that `training.evaluation._detector` can read: an ONNX file in
-the convention of YOLOv8's export. Precision is pycocotools' (Lin et al., "Microsoft COCO", ECCV 2014).
+DED-Net and DRGN both report this, on ExDark. Any detector will do that `Detector` can read: an ONNX file in the
+convention of YOLOv8's export or of YOLOX's. Precision is pycocotools' (Lin et al., "Microsoft COCO", ECCV 2014).
+`python -m benchmarks.downstream` asks the same of all served models at once, and darkens well-lit photographs for it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,21 @@ from pycocotools.cocoeval import COCOeval
 
 from service.rendering import Detail
 from training.datasets import read_picture
-from training.datasets.exdark import CLASSES, LabelledPicture, read_exdark
+from training.datasets.boxes import classes_of, read_labelled
+from training.datasets.exdark import CLASSES, LabelledPicture
 from training.evaluation._detector import Detection, Detector
 from training.evaluation._models import open_model
+
+__all__ = [
+    "Detection",
+    "DetectionReport",
+    "Detector",
+    "Precision",
+    "compare_detections",
+    "count_objects",
+    "evaluate_detector",
+    "precision",
+]
 
 Pixels = NDArray[np.uint8]
 Enhance = Callable[[Pixels], Pixels]
@@ -83,14 +96,14 @@ def evaluate_detector(
     threads: int | None = None,
     out: Path | None = None,
 ) -> DetectionReport:
-    """Score a detector on ExDark's pictures as they are, and as a model enhances them.
+    """Score a detector on labelled pictures as they are, and as a model enhances them.
 
     Args:
         model: name in the repository (the exported file is run), or a checkpoint, ours or published.
-        detector: ONNX file in YOLOv8's convention.
-        data: ExDark's folder, see `training.datasets.exdark`.
+        detector: ONNX file in YOLOv8's or YOLOX's convention.
+        data: a folder as `training.datasets.exdark` or `training.datasets.boxes` describes it.
         detail: how pictures meet the network, `whole` or `guided`; strength 1, no protection, gate or gamma.
-        split: `train`, `val` or `test`.
+        split: ExDark's `train`, `val` or `test`.
         limit: score the first so many pictures only.
         repository: the model repository.
         threads: CPU threads; None: one a core.
@@ -114,33 +127,53 @@ def evaluate_detector(
 def compare_detections(
     detector: Path, data: Path, enhance: Enhance, *, split: str = "test", limit: int | None = None, threads: int = 0
 ) -> DetectionReport:
-    """Score a detector on ExDark's pictures as they are, and as `enhance` returns them.
+    """Score a detector on labelled pictures as they are, and as `enhance` returns them.
 
     Args:
-        detector: ONNX file in YOLOv8's convention.
-        data: ExDark's folder, see `training.datasets.exdark`.
+        detector: ONNX file in YOLOv8's or YOLOX's convention.
+        data: a folder as `training.datasets.exdark` or `training.datasets.boxes` describes it.
         enhance: uint8 [H, W, 3] RGB -> the same shape.
-        split: `train`, `val` or `test`.
+        split: ExDark's `train`, `val` or `test`.
         limit: score the first so many pictures only.
         threads: CPU threads of the detector; 0: the runtime's choice.
 
     Raises:
-        FileNotFoundError, ValueError: as `Detector` and `read_exdark` do.
+        FileNotFoundError, ValueError: as `Detector` and `read_labelled` do.
     """
-    model = Detector(detector, threads)
-    pictures = read_exdark(data, split)[:limit]
+    model = Detector(detector, threads, classes_of(data))
+    pictures = read_labelled(data, split)[:limit]
     plain, enhanced = [], []
     for labelled in pictures:
         pixels = read_picture(labelled.path)
         plain.append(model.detect(pixels))
         enhanced.append(model.detect(enhance(pixels)))
-    objects = sum(len(labelled.objects) for labelled in pictures)
-    return DetectionReport(len(pictures), objects, precision(pictures, plain), precision(pictures, enhanced))
+    return DetectionReport(
+        len(pictures),
+        count_objects(pictures, model.known),
+        precision(pictures, plain, model.known),
+        precision(pictures, enhanced, model.known),
+    )
 
 
-def precision(pictures: Sequence[LabelledPicture], detections: Sequence[Sequence[Detection]]) -> Precision:
-    """Mean average precision of what was found in each picture, over the classes that the pictures hold."""
-    numbers = {name: number for number, name in enumerate(CLASSES, start=1)}
+def count_objects(pictures: Sequence[LabelledPicture], classes: Sequence[str]) -> int:
+    """How many objects of these classes there are."""
+    return sum(thing.label in classes for picture in pictures for thing in picture.objects)
+
+
+def precision(
+    pictures: Sequence[LabelledPicture], detections: Sequence[Sequence[Detection]], classes: Sequence[str] = CLASSES
+) -> Precision:
+    """Mean average precision of what was found in each picture.
+
+    Args:
+        pictures: with what is in them.
+        detections: what was found in each of them.
+        classes: those that count, as far as the pictures hold them: all that the detector knows.
+
+    Raises:
+        ValueError: the pictures hold nothing of these classes.
+    """
+    numbers = {name: number for number, name in enumerate(classes, start=1)}
     truth = COCO()
     truth.dataset = {
         "images": [{"id": image} for image in range(1, len(pictures) + 1)],
@@ -155,6 +188,7 @@ def precision(pictures: Sequence[LabelledPicture], detections: Sequence[Sequence
             }
             for image, picture in enumerate(pictures, start=1)
             for thing in picture.objects
+            if thing.label in numbers
         ],
     }
     for number, annotation in enumerate(truth.dataset["annotations"], start=1):
@@ -163,10 +197,13 @@ def precision(pictures: Sequence[LabelledPicture], detections: Sequence[Sequence
         {"image_id": image, "category_id": numbers[d.label], "bbox": list(d.box), "score": d.score}
         for image, things in enumerate(detections, start=1)
         for d in things
+        if d.label in numbers
     ]
     present = sorted({annotation["category_id"] for annotation in truth.dataset["annotations"]})
+    if not present:
+        raise ValueError("the pictures hold no object of a class that the detector knows")
     if not found:  # which pycocotools cannot read
-        return Precision(0.0, 0.0, {CLASSES[number - 1]: 0.0 for number in present})
+        return Precision(0.0, 0.0, {classes[number - 1]: 0.0 for number in present})
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
@@ -175,5 +212,5 @@ def precision(pictures: Sequence[LabelledPicture], detections: Sequence[Sequence
         evaluation.accumulate()
     # [overlaps, recalls, classes, areas, numbers of boxes]: all areas, most boxes.
     curves = evaluation.eval["precision"][:, :, :, 0, -1]
-    by_class = {CLASSES[number - 1]: float(curves[0, :, index].mean()) for index, number in enumerate(present)}
+    by_class = {classes[number - 1]: float(curves[0, :, index].mean()) for index, number in enumerate(present)}
     return Precision(float(curves.mean()), float(curves[0].mean()), by_class)

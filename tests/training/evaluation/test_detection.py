@@ -10,65 +10,20 @@ import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from nightlift.cli import app
+from tests.detectors import BRIGHT_ENOUGH, blue_square_detector, bright_square_detector
 from tests.pictures import encoded
 from training import networks
 from training.checkpoints import save_checkpoint
-from training.datasets.exdark import CLASSES, Labelled, LabelledPicture, read_exdark, read_objects
-from training.evaluation._detector import Detection, Detector, letterbox
+from training.datasets import boxes
+from training.datasets.exdark import Labelled, LabelledPicture, read_exdark, read_objects
+from training.evaluation._detector import Detection, Detector
+from training.evaluation._detector_conventions import centred, convention_of, in_corner
 from training.evaluation.detection import compare_detections, evaluate_detector, precision
 
 Pixels = NDArray[np.uint8]
-SIDE, CELL = 64, 16
-CELLS = SIDE // CELL
-PEOPLE = CLASSES.index("People")
-BRIGHT_ENOUGH = 0.6
-
-
-def bright_square_detector(
-    file: Path, *, classes: int = len(CLASSES), number: int = PEOPLE, names: str | None = None
-) -> Path:
-    """A detector in YOLOv8's convention: a 64x64 input in cells of 16x16, each a candidate box.
-
-    A cell's score for one class is how far its mean brightness lies above a threshold, doubled.
-    """
-    centres = (np.arange(CELLS, dtype=np.float32) + 0.5) * CELL
-    x, y = np.meshgrid(centres, centres)
-    side = np.full(CELLS**2, CELL, np.float32)
-    boxes = np.stack([x.ravel(), y.ravel(), side, side])[None]
-    constants = {
-        "boxes": boxes,
-        "before": np.zeros((1, number, CELLS**2), np.float32),
-        "after": np.zeros((1, classes - number - 1, CELLS**2), np.float32),
-        "threshold": np.float32(BRIGHT_ENOUGH),
-        "two": np.float32(2),
-        "row": np.array([1, 1, CELLS**2], np.int64),
-        "channels": np.array([1], np.int64),
-    }
-    nodes = [
-        helper.make_node("ReduceMean", ["images", "channels"], ["grey"], keepdims=1),
-        helper.make_node("AveragePool", ["grey"], ["cells"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
-        helper.make_node("Reshape", ["cells", "row"], ["brightness"]),
-        helper.make_node("Sub", ["brightness", "threshold"], ["excess"]),
-        helper.make_node("Mul", ["excess", "two"], ["doubled"]),
-        helper.make_node("Relu", ["doubled"], ["score"]),
-        helper.make_node("Concat", ["boxes", "before", "score", "after"], ["output0"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "bright_squares",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 4 + classes, CELLS**2])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    if names is not None:
-        helper.set_model_props(model, {"names": names})
-    onnx.checker.check_model(model)
-    onnx.save(model, file)
-    return file
 
 
 def night(height: int, width: int, squares: list[tuple[int, int, int]], light: int) -> Pixels:
@@ -204,11 +159,64 @@ def test_a_network_that_is_no_detector_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_letterboxed_picture_keeps_its_proportions() -> None:
-    canvas, scale, left, top = letterbox(np.full((100, 200, 3), 250, np.uint8), 64, 64)
-    assert (canvas.shape, scale, left, top) == ((64, 64, 3), 0.32, 0, 16)
-    assert (canvas[:16] == 114).all()
-    assert (canvas[16:48] == 250).all()
-    assert (canvas[48:] == 114).all()
+    canvas = centred(np.full((100, 200, 3), 250, np.uint8), 64, 64)
+    assert (canvas.pixels.shape, canvas.scale, canvas.left, canvas.top) == ((64, 64, 3), 0.32, 0, 16)
+    assert (canvas.pixels[:16] == 114).all()
+    assert (canvas.pixels[16:48] == 250).all()
+    assert (canvas.pixels[48:] == 114).all()
+    canvas = in_corner(np.full((200, 100, 3), 250, np.uint8), 64, 64)
+    assert (canvas.scale, canvas.left, canvas.top) == (0.32, 0, 0)
+    assert (canvas.pixels[:, :32] == 250).all()
+    assert (canvas.pixels[:, 32:] == 114).all()
+
+
+@pytest.mark.parametrize(
+    ("output", "side", "name", "classes"),
+    [
+        ((1, 84, 8400), 640, "YOLOv8", 80),
+        ((1, 8400, 85), 640, "YOLOX", 80),
+        ((1, 3549, 85), 416, "YOLOX", 80),
+        ((1, 16, 3549), 416, "YOLOv8", 12),
+    ],
+)
+def test_a_convention_is_told_by_its_shape(output: tuple[int, ...], side: int, name: str, classes: int) -> None:
+    convention, count = convention_of(output, side, side)
+    assert (convention.name, count) == (name, classes)
+
+
+@pytest.mark.parametrize("output", [(2, 84, 8400), (1, 4, 100), (1, 84)])
+def test_an_output_of_no_convention_is_refused(output: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"neither YOLOv8's \[1,4\+classes,n\] nor YOLOX's"):
+        convention_of(output, 640, 640)
+
+
+def test_a_yolox_detector_sees_blue_first_and_the_picture_in_the_corner(tmp_path: Path) -> None:
+    detector = Detector(blue_square_detector(tmp_path / "x.onnx"), threads=1, wanted=boxes.CLASSES)
+    assert (detector.convention, detector.known) == ("YOLOX", boxes.CLASSES)
+    picture = np.zeros((128, 64, 3), np.uint8)  # half as large on the canvas, and grey beside it
+    picture[64:96, 32:64, 2] = 255
+    picture[0:32, 0:32, 0] = 255  # red is no blue
+    (found,) = detector.detect(picture)
+    assert (found.label, found.box) == ("person", pytest.approx((32, 64, 32, 32)))
+    assert found.score == pytest.approx(2 * (1 - BRIGHT_ENOUGH))
+
+
+def test_a_yolox_detector_of_coco_is_asked_for_exdarks_classes(tmp_path: Path) -> None:
+    detector = Detector(
+        blue_square_detector(tmp_path / "x.onnx", number=boxes.CLASSES.index("motorcycle")), threads=1
+    )
+    (found,) = detector.detect(night(64, 64, [(16, 32, 16)], 255))
+    assert found.label == "Motorbike"
+    assert len(detector.known) == 12
+
+
+def test_classes_that_the_detector_does_not_know_do_not_count(tmp_path: Path) -> None:
+    picture = LabelledPicture(Path("a.png"), (Labelled("person", 0, 0, 16, 16), Labelled("zebra", 16, 0, 16, 16)))
+    found = [[Detection("person", (0, 0, 16, 16), 0.9)]]
+    assert precision([picture], found, ("person",)).at_half == pytest.approx(1)
+    assert precision([picture], found, ("person", "zebra")).at_half == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="no object of a class that the detector knows"):
+        precision([picture], found, ("cat",))
 
 
 def test_precision_by_hand() -> None:
