@@ -21,6 +21,7 @@ import onnxruntime as ort
 import simplejpeg
 from numpy.typing import NDArray
 
+from service.contract import IMAGE
 from service.enhancement import EnhanceOptions
 from service.rendering import RenderOptions, plan
 from service.runtime import Runtime
@@ -80,7 +81,7 @@ async def _measure_one(runtime: Runtime, model: str, size: tuple[int, int], roun
         simplejpeg.encode_jpeg(answer, quality=QUALITY, colorsubsampling="420")
 
     async def network() -> None:
-        await loaded.engine.run(item, (chosen.output,))
+        await loaded.engine.run({IMAGE: item}, (chosen.output,))
 
     async def service() -> None:
         await runtime.enhance(file, EnhanceOptions(model=model))

@@ -42,7 +42,8 @@ def print_models(root: Path, default: str, *, as_json: bool = False) -> None:
         return
     table = Table("model", "family", "version", "format", "scope", "proxy px", "KiB", "eval15 PSNR / SSIM / GT-mean")
     for row in rows:
-        name = f"{row['name']} (default)" if row["default"] else row["name"]
+        marks = ["default"] * row["default"] + ["takes no pictures"] * (not row.get("takes_pictures", True))
+        name = f"{row['name']} ({', '.join(marks)})" if marks else row["name"]
         if "error" in row:
             table.add_row(name, "", "", "", "", "", "", f"[red]cannot be served: {escape(row['error'])}[/red]")
             continue
@@ -65,6 +66,7 @@ def _models(repository: ModelRepository, default: str) -> Iterator[dict[str, Any
                 "name": name,
                 "default": name == default,
                 "family": traits.family,
+                "takes_pictures": model.config.takes_pictures,
                 "version": model.version,
                 "format": model.config.backend,
                 "scope": str(traits.spatial_scope),

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from service.enhancement import EnhanceOptions
+
 NAME = ".nightlift.jsonl"
 """Of the file in the folder of results: a line for each picture, the latest counts."""
 
@@ -24,9 +26,15 @@ class Records:
         self._known = dict(_lines(folder / NAME)) if folder else {}
 
     def is_other(self, target: Path, options: Mapping[str, Any]) -> bool:
-        """Whether a result was made with other options than these."""
+        """Whether a result was made with other options than these.
+
+        Options that there were not yet when it was made have their default.
+        """
         known = self._known.get(self._name(target))
-        return known is not None and known != dict(options)
+        if known is None:
+            return False
+        fields = EnhanceOptions.model_fields
+        return {name: fields[name].default for name in options.keys() - known.keys()} | known != dict(options)
 
     def note(self, target: Path, options: Mapping[str, Any]) -> None:
         """A result has been made with these options."""

@@ -22,9 +22,8 @@ from nightlift._signals import until_signal
 from nightlift._video_source import Clip, Source, probe
 from service.inference import LoadedModel
 from service.pictures import Picture, PictureFormat
-from service.pipeline import run_network
+from service.pipeline import check_takes_pictures, run_network
 from service.rendering import (
-    Detail,
     Effect,
     Prepared,
     RenderOptions,
@@ -53,7 +52,7 @@ class VideoRequest:
         source: a file, `-` for stdin, or a URL that ffmpeg opens, such as rtsp://camera/stream.
         target: a file, a playlist (.m3u8), or `-` for stdout.
         backend: which model; the work is always done in this process.
-        options: strength, protection, gate and gamma; the detail is guided.
+        options: strength, protection, gate, gamma, exposure and shadows; the detail is guided.
         temporal_smoothing: seconds over which effects are averaged; 0 takes every frame for itself.
         crf: quality of the H.264 stream, 0 (lossless) to 51.
         metadata: what is kept of the source's tags.
@@ -99,6 +98,7 @@ async def _run(order: VideoRequest, source: Source, clip: Clip) -> None:
     columns = (TextColumn("enhancing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     async with open_runtime(order.backend) as runtime, AsyncExitStack() as stack:
         model = runtime.models.get(runtime.settings.default_model)
+        check_takes_pictures(model)
         heard, hearing = stack.enter_context(sound_pipe(source, clip))
         frames = stack.enter_context(reading(source, clip, hearing))
         if not source.is_file:
@@ -231,8 +231,3 @@ def _render(
     """The effect that is applied to a frame, and the frame under it."""
     effect = smooth_over_time(before, latest.on(prepared, options), share)
     return effect, apply_effect(prepared.picture, effect, options)
-
-
-def guided(strength: float, protect: float, gate: bool, gamma: float) -> RenderOptions:
-    """The options of a video's frames."""
-    return RenderOptions(Detail.GUIDED, strength, protect, gate, gamma)

@@ -40,6 +40,8 @@ class Options(TypedDict, total=False):
     protect: float
     gate: bool
     gamma: float
+    exposure: float
+    shadows: float
     format: Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"]
     quality: int
     metadata: Literal["keep", "without_location", "strip"]

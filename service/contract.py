@@ -5,16 +5,18 @@ Stated once, and light to import, so that serving, training and export can share
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from service.limits import MIN_SIDE
 
 IMAGE = "image"
-"""The input of every served model: UINT8 [N, H, W, 3], RGB."""
+"""The input of every model that takes pictures: UINT8 [N, H, W, 3], RGB."""
 
 ENHANCED = "enhanced"
-"""The output of every served model: UINT8 [N, H, W, 3], RGB."""
+"""The output of every model that takes pictures: UINT8 [N, H, W, 3], RGB."""
 
 AFFINE = "affine"
 """The output of models that predict a colour map: FP32 [N, H, W, coefficients], see `MapLayout`."""
@@ -24,6 +26,21 @@ BT601 = (0.299, 0.587, 0.114)
 
 BT709 = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in luminance (Rec. ITU-R BT.709, as in sRGB): in measures of pictures and in `protect`."""
+
+
+MAX_CHANNELS = 64
+"""Most channels of what still counts as a picture."""
+
+
+def pixels_of(shapes: Iterable[Sequence[int]]) -> int:
+    """What one item of a batch costs, in pixels, by the shapes of its tensors without the batch axis.
+
+    A tensor [H, W, channels] is like a picture and has H x W pixels; any other counts as many as it has values, also
+    one with more than `MAX_CHANNELS`. The largest tensor decides.
+    """
+    return max(
+        shape[0] * shape[1] if len(shape) == 3 and shape[2] <= MAX_CHANNELS else math.prod(shape) for shape in shapes
+    )
 
 
 class MapLayout(IntEnum):

@@ -11,6 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -200,6 +201,14 @@ def _repository(repository: ModelRepository, settings: Settings) -> Iterator[Fin
                 "repository",
                 f"{name} is required, and not there: the service would never be ready",
                 f"choose one of {', '.join(names)} by NIGHTLIFT_DEFAULT_MODEL or NIGHTLIFT_REQUIRED_MODELS",
+            )
+    with suppress(NightliftError, ConfigError):  # what is wrong with it is said of the model itself
+        if not repository.config(settings.default_model).takes_pictures:
+            yield Finding(
+                Level.ERROR,
+                "repository",
+                f"{settings.default_model} is the default, and takes tensors of its own, no pictures",
+                "choose a model that takes pictures by NIGHTLIFT_DEFAULT_MODEL",
             )
 
 

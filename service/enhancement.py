@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from service.limits import GAMMA_RANGE, SHARE_RANGE
+from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
 from service.pictures import FORMAT_ALIASES, Metadata, PictureFormat
 from service.rendering import Detail, RenderOptions
 from service.telemetry import span
@@ -42,6 +42,13 @@ class EnhanceOptions(BaseModel):
     gamma: float = Field(1.0, ge=GAMMA_RANGE[0], le=GAMMA_RANGE[1])
     """Exponent applied to the enhanced picture: below 1 brightens, above 1 darkens."""
 
+    exposure: float = Field(0.0, ge=EXPOSURE_RANGE[0], le=EXPOSURE_RANGE[1])
+    """Brightness in stops around the automatic one, also of a picture that `gate` leaves alone: 1 doubles the light
+    of dark parts, and white stays white."""
+
+    shadows: float = Field(0.0, ge=SHADOWS_RANGE[0], le=SHADOWS_RANGE[1])
+    """How far dark parts alone are lifted, or, below 0, kept darker; what is brighter than middle grey stays."""
+
     format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = None
     """Output format; that of the input if absent, unless `Accept` excludes it. `jpg` and `tif` are understood."""
 
@@ -61,7 +68,13 @@ class EnhanceOptions(BaseModel):
     def render(self) -> RenderOptions:
         """The part that rendering acts on."""
         return RenderOptions(
-            detail=self.detail, strength=self.strength, protect=self.protect, gate=self.gate, gamma=self.gamma
+            detail=self.detail,
+            strength=self.strength,
+            protect=self.protect,
+            gate=self.gate,
+            gamma=self.gamma,
+            exposure=self.exposure,
+            shadows=self.shadows,
         )
 
 

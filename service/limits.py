@@ -14,3 +14,9 @@ SHARE_RANGE = (0, 1)
 
 GAMMA_RANGE = (0.3, 3)
 """Of the option `gamma`."""
+
+EXPOSURE_RANGE = (-2, 2)
+"""Of the option `exposure`, in stops."""
+
+SHADOWS_RANGE = (-1, 1)
+"""Of the option `shadows`."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import OutOfMemory, UnsupportedShape, is_out_of_memory
-from service.inference import ArrivalHint, LoadedModel, Outcome
+from service.errors import InvalidParameter, OutOfMemory, UnsupportedShape, is_out_of_memory
+from service.inference import IMAGE, ArrivalHint, Bucket, LoadedModel, Outcome
 from service.pictures import (
     Header,
     Limits,
@@ -75,6 +75,21 @@ class _Job:
     timings: Timings
 
 
+def check_takes_pictures(model: LoadedModel) -> None:
+    """See that pictures can be enhanced with a model.
+
+    Raises:
+        InvalidParameter: if it is called by its own tensors alone.
+    """
+    if not model.config.takes_pictures:
+        names = ", ".join(tensor.name for tensor in model.config.inputs)
+        raise InvalidParameter(
+            f"model {model.name!r} takes no pictures, only the tensors {names} by the Open Inference Protocol; GET "
+            "/models says which models take pictures",
+            model=model.name,
+        )
+
+
 async def run_network(
     model: LoadedModel,
     prepared: Prepared,
@@ -88,7 +103,10 @@ async def run_network(
     """
     output = prepared.plan.output
     outcomes = await gather_limited(
-        [partial(model.queue.submit, item[None], (output,), deadline, expectation, caller) for item in prepared.items]
+        [
+            partial(model.queue.submit, {IMAGE: item[None]}, (output,), deadline, expectation, caller)
+            for item in prepared.items
+        ]
     )
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
 
@@ -125,6 +143,7 @@ class Pipeline:
         Raises:
             NightliftError: any of its kinds that concern a picture, a model or the time.
         """
+        check_takes_pictures(ticket.model)
         async with ticket.working(ticket.deadline):
             return await self._one(data, _Request(ticket, options, accept, ticket.deadline), timings or Timings())
 
@@ -214,7 +233,7 @@ class Pipeline:
 
         ticket, timings = job.request.ticket, job.timings
         height, width = job.plan.item_shapes[0]
-        with ticket.model.queue.expecting((height, width, (job.plan.output,))) as expectation:
+        with ticket.model.queue.expecting(Bucket.of_picture(height, width, job.plan.output)) as expectation:
             with timings.measure("decode"):
                 prepared = await self._stage("decode", job.header.format, job, decoded)
             outputs, outcomes = await run_network(

@@ -110,6 +110,14 @@ class Runtime:
         missing = [name for name in self.settings.required if not self.models.ready([name])]
         if missing:
             logger.error("not ready: %s cannot be served; see above, or run `nightlift doctor`", ", ".join(missing))
+        if any(
+            model.name == self.settings.default_model and not model.config.takes_pictures
+            for model in self.models.loaded()
+        ):
+            logger.error(
+                "the default model %s takes no pictures; set NIGHTLIFT_DEFAULT_MODEL to one that does",
+                self.settings.default_model,
+            )
 
 
 async def _release_memory() -> None:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from service.limits import GAMMA_RANGE, SHARE_RANGE
+from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
 from service.locations import model_repository as bundled_models
 
 if TYPE_CHECKING:
     from nightlift._backends import BackendOptions
+    from service.rendering import RenderOptions
 
 Repository = Annotated[
     Path | None, typer.Option(help="Model repository, a folder in Triton's layout (NIGHTLIFT_MODEL_REPOSITORY).")
@@ -73,6 +74,26 @@ class EnhanceFlags:
     gamma: Annotated[
         float, typer.Option(min=GAMMA_RANGE[0], max=GAMMA_RANGE[1], help="Exponent on the result; below 1 brightens.")
     ] = 1.0
+    exposure: Annotated[
+        float,
+        typer.Option(
+            min=EXPOSURE_RANGE[0], max=EXPOSURE_RANGE[1], help="Stops brighter or darker than the automatic result."
+        ),
+    ] = 0.0
+    shadows: Annotated[
+        float,
+        typer.Option(
+            min=SHADOWS_RANGE[0], max=SHADOWS_RANGE[1], help="Lift dark parts alone, or, below 0, keep them darker."
+        ),
+    ] = 0.0
+
+    def guided(self) -> RenderOptions:
+        """The options of a video's frames."""
+        from service.rendering import Detail, RenderOptions
+
+        return RenderOptions(
+            Detail.GUIDED, self.strength, self.protect, self.gate, self.gamma, self.exposure, self.shadows
+        )
 
 
 @dataclass(frozen=True)

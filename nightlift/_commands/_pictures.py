@@ -99,19 +99,18 @@ def video(
     Example: `nightlift video night.mp4 bright.mp4`
     """
     from nightlift._backends import BackendOptions
-    from nightlift._video import VideoRequest, guided, run
+    from nightlift._video import VideoRequest, run
 
     if steadiness is not None:
         typer.echo("--steadiness is called --temporal-smoothing now; the former name will stop working", err=True)
         temporal_smoothing = steadiness
     backend = BackendOptions(model=flags.model, model_repository=model_repository)
-    options = guided(flags.strength, flags.protect, flags.gate, flags.gamma)
     if target is None:
         target = _beside(source)
     if target != "-" and Path(target).exists() and not overwrite and sys.stdin.isatty():
         overwrite = typer.confirm(f"{target} exists already. Replace it?", abort=True)
     started = time.monotonic()
-    run(VideoRequest(source, target, backend, options, temporal_smoothing, crf, metadata, overwrite))
+    run(VideoRequest(source, target, backend, flags.guided(), temporal_smoothing, crf, metadata, overwrite))
     if not quiet and Path(target).is_file():
         size = Path(target).stat().st_size / 1e6
         typer.echo(f"{target}: {size:.1f} MB in {time.monotonic() - started:.1f} s", err=True)

@@ -136,7 +136,7 @@ async def all_statistics(request: Request) -> dict[str, Any]:
 @router.get("/models/{model}", summary="A model's inputs and outputs")
 @router.get("/models/{model}/versions/{version}", summary="A model's inputs and outputs", openapi_extra=VERSION)
 async def model_metadata(request: Request, model: PathName) -> dict[str, Any]:
-    """The encoded pictures that the input also takes, as BYTES, are not listed."""
+    """The encoded pictures that the input `image` also takes, as BYTES, are not listed."""
     return to_json(_plane(request).model_metadata(model, _version(request)))
 
 
@@ -176,7 +176,7 @@ async def infer(
     ] = None,
     x_request_timeout: Annotated[str | None, Header(description="Seconds that the client will wait")] = None,
 ) -> Response:
-    """UINT8 pixels run the raw model; BYTES are encoded pictures, enhanced as by `POST /enhance`."""
+    """A model's tensors (UINT8 pixels for most) run it alone; BYTES are encoded pictures, as for `POST /enhance`."""
     header_length = read_header_length(inference_header_content_length)
     body = await read_body(request)
     request.state.ticket.reserve(model, _version(request))
@@ -232,7 +232,7 @@ async def _infer(request: Request, body: bytes, header_length: int | None, model
     )
     response = await _plane(request).infer(parsed, request.state.ticket)
     has_json = not all(tensor.name in binary for tensor in response.outputs)
-    return await _off_loop(has_json, lambda: write_response(response, binary))
+    return await _off_loop(has_json, lambda: write_response(response, binary, limit))
 
 
 async def _off_loop(is_long: bool, work: Callable[[], T]) -> T:

@@ -52,7 +52,10 @@ async def metrics(request: Request) -> Response:
 
 @router.get("/models", summary="Which models there are")
 async def models(request: Request) -> dict[str, Any]:
-    """Families, variants, versions, what each runs on, licence note and measured scores."""
+    """Families, variants, versions, what each runs on, licence note and measured scores.
+
+    A model that takes no pictures is called by its own tensors, below `/v2`.
+    """
     runtime: Runtime = request.app.state.runtime
     loaded = {(model.name, model.version): model for model in runtime.models.loaded()}
     entries = []
@@ -90,6 +93,7 @@ def _describe(model: LoadedModel) -> dict[str, Any]:
     traits, info = model.config.traits, model.engine.info
     return {
         "family": traits.family,
+        "takes_pictures": model.config.takes_pictures,
         "engine": info.engine,
         "provider": info.provider,
         "device": info.device,

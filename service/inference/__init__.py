@@ -1,6 +1,6 @@
 """Running networks: the models in memory, the queue of each, the batching decision, and the engines."""
 
-from service.inference._batching import BatchPolicy, Bucket, ClosedBy, Cut, Wait, Waiting, decide
+from service.inference._batching import BatchPolicy, Bucket, ClosedBy, Cut, InputKind, Wait, Waiting, decide
 from service.inference._contract import Engine, EngineInfo, Runner, Tensors
 from service.inference._faults import Fault, classify
 from service.inference._models import LoadedModel, Models, ModelState, ModelStatus
@@ -24,6 +24,7 @@ __all__ = [
     "EngineInfo",
     "Engines",
     "Fault",
+    "InputKind",
     "LoadedModel",
     "ModelState",
     "ModelStatus",

@@ -11,9 +11,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Any, NamedTuple
 
-# What must be equal for two items to share a batch: height, width, and the outputs wanted.
-Bucket = tuple[int, int, tuple[str, ...]]
+import numpy as np
+
+from service.contract import IMAGE, pixels_of
+from service.inference._contract import Tensors
+
+PIXELS = np.dtype(np.uint8)
+
+
+class InputKind(NamedTuple):
+    """What one input of an item is: its name, its shape behind the batch axis, and the type of its elements."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Bucket(NamedTuple):
+    """What must be equal for two items to share a batch: their inputs, in the order of their names, and the outputs
+    wanted."""
+
+    inputs: tuple[InputKind, ...]
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, inputs: Tensors, outputs: tuple[str, ...]) -> Bucket:
+        """The bucket of an item with these inputs."""
+        return cls(
+            tuple(sorted(InputKind(name, array.shape[1:], array.dtype) for name, array in inputs.items())), outputs
+        )
+
+    @classmethod
+    def of_picture(cls, height: int, width: int, output: str) -> Bucket:
+        """That of a picture, UINT8 [n, height, width, 3], of which one output is wanted."""
+        return cls((InputKind(IMAGE, (height, width, 3), PIXELS),), (output,))
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of one item; see `pixels_of`."""
+        return pixels_of(kind.shape for kind in self.inputs)
 
 
 class ClosedBy(StrEnum):
@@ -38,8 +76,7 @@ class Waiting:
     @cached_property
     def pixels(self) -> int:
         """Pixels that this item adds to a batch."""
-        height, width, _ = self.bucket
-        return self.count * height * width
+        return self.count * self.bucket.pixels
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from service.errors import EngineUnavailable
 from service.inference._contract import Tensors
 from service.inference._faults import Fault
 from service.inference._shared_memory import Slot, align
-from service.inference._worker import AddSlot, Command, Failed, Output, Reply, Run, main
-from service.repository import AFFINE, ENHANCED, ConfigError
+from service.inference._worker import AddSlot, Command, Failed, Output, Placed, Reply, Run, main
+from service.repository import ConfigError, ModelConfig
 
 COPY_IN_THREAD = 1 << 20  # bytes from which copying a batch would hold up the event loop
 KEPT = 64 << 20  # bytes above which a slot is given back to the system after use
@@ -113,19 +113,19 @@ class ChildProcess:
         return reply.result
 
     async def run(
-        self, runner: int, batch: NDArray[np.uint8], outputs: tuple[str, ...], coefficients: int, time_limit: float
+        self, runner: int, inputs: Tensors, outputs: tuple[str, ...], output_room: int, time_limit: float
     ) -> Tensors:
-        """Run a batch through a slot of shared memory; `coefficients` as `map_layout` has, raises as `call`."""
+        """Run a batch through a slot of shared memory, with `output_room` bytes for the outputs; raises as `call`."""
         number = self._take_slot()
         slot = self._slots[number]
-        # Behind the input, for what is wanted; a map has as many places as the picture has pixels, or fewer.
-        sizes = {ENHANCED: batch.nbytes, AFFINE: 4 * coefficients * math.prod(batch.shape[:3])}
-        room = align(batch.nbytes) + sum(align(sizes.get(name, 0)) for name in outputs)
+        places, input_room = _places(inputs)
+        room = input_room + output_room
         if slot.size < room:
             slot.resize(room)
-        await _copy(slot.view(batch.shape, np.uint8), batch)
+        for name, place in places.items():
+            await _copy(slot.view(place.shape, place.dtype, place.offset), inputs[name])
         try:
-            placed = await self.call(Run(runner, number, room, batch.shape, outputs), time_limit)
+            placed = await self.call(Run(runner, number, places, input_room, room, outputs), time_limit)
             tensors = {name: await _fetch(slot, output) for name, output in placed.items()}
         except asyncio.CancelledError:
             raise  # the child may still write into the slot, which is not used again
@@ -204,6 +204,32 @@ class ChildProcess:
 
     def _ended(self) -> EngineUnavailable:
         return EngineUnavailable("the model's worker process ended and is being restarted; try again")
+
+
+def output_bytes(config: ModelConfig, inputs: Tensors, outputs: tuple[str, ...]) -> int:
+    """Room for the outputs wanted, in bytes: their free sides are expected to be the longest of the inputs'.
+
+    What turns out larger goes through the pipe; see `Output`.
+    """
+    count = len(next(iter(inputs.values())))
+    height, width = (max((a.shape[axis] for a in inputs.values() if a.ndim == 4), default=0) for axis in (1, 2))
+    room = 0
+    for spec in config.outputs:
+        if spec.name in outputs:
+            sides = config.wire_shape(spec)[1:]
+            longest = (height, width, 0) if len(sides) == 3 else (0,) * len(sides)
+            values = math.prod(free if side == -1 else side for side, free in zip(sides, longest, strict=True))
+            room += align(spec.dtype.itemsize * count * values)
+    return room
+
+
+def _places(inputs: Tensors) -> tuple[dict[str, Placed], int]:
+    """Where in a slot each input goes, and the bytes of all."""
+    places, offset = {}, 0
+    for name, array in inputs.items():
+        places[name] = Placed(array.shape, array.dtype.str, offset)
+        offset += align(array.nbytes)
+    return places, offset
 
 
 def _spawn(device: str) -> tuple[SpawnProcess, Connection]:

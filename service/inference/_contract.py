@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Tensors = Mapping[str, NDArray[np.generic]]
+"""The inputs or the outputs of a pass, by their names in the model's configuration. The first axis of each is the
+batch, equally long in all."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,15 @@ class Runner(Protocol):
 
     info: EngineInfo
 
-    def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         """Run one pass; called once more with smaller batches where it runs out of memory.
 
         Args:
-            batch: UINT8 [N, H, W, 3], sRGB code values.
-            outputs: the names wanted, as the pixel contract or the model's configuration has them.
+            inputs: all that the model has; of one that takes pictures `image`, UINT8 [N, H, W, 3], sRGB code values.
+            outputs: the names wanted.
 
         Returns:
-            The outputs by name, each with the batch as first axis.
+            The outputs wanted.
         """
         ...
 
@@ -85,7 +87,7 @@ class Engine(Protocol):
         """Whether only a restart of the service can bring it back."""
         ...
 
-    async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    async def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         """As `Runner.run`.
 
         Raises:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from service.contract import IMAGE
 from service.errors import EngineUnavailable
 from service.inference._contract import Runner, Tensors
 
@@ -61,13 +61,11 @@ def classify(error: BaseException) -> Fault | None:
     return Fault.DEVICE_LOST if STICKY.search(text) else None
 
 
-def run_guarded(
-    runner: Runner, batch: NDArray[np.uint8], outputs: tuple[str, ...], note: Callable[[Fault], None]
-) -> Tensors:
+def run_guarded(runner: Runner, inputs: Tensors, outputs: tuple[str, ...], note: Callable[[Fault], None]) -> Tensors:
     """Run a batch; where it does not fit into memory, run its halves one after the other, once.
 
     Args:
-        runner, batch, outputs: see `Runner.run`.
+        runner, inputs, outputs: see `Runner.run`.
         note: told of every fault, those that were survived included.
 
     Raises:
@@ -75,24 +73,24 @@ def run_guarded(
         DeviceLost: after a sticky fault.
     """
     try:
-        return _run(runner, batch, outputs, note)
+        return _run(runner, inputs, outputs, note)
     except MemoryError:
-        count, height, width, _ = batch.shape
+        count = len(next(iter(inputs.values())))
         if count == 1:
-            raise _too_large(1, height, width) from None
-    half = count // 2
+            raise _too_large(inputs) from None
+    halves = slice(None, count // 2), slice(count // 2, None)
     try:
-        parts = [_run(runner, part, outputs, note) for part in (batch[:half], batch[half:])]
+        parts = [
+            _run(runner, {name: array[half] for name, array in inputs.items()}, outputs, note) for half in halves
+        ]
     except MemoryError:
-        raise _too_large(count, height, width) from None
+        raise _too_large(inputs) from None
     return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
 
 
-def _run(
-    runner: Runner, batch: NDArray[np.uint8], outputs: tuple[str, ...], note: Callable[[Fault], None]
-) -> Tensors:
+def _run(runner: Runner, inputs: Tensors, outputs: tuple[str, ...], note: Callable[[Fault], None]) -> Tensors:
     try:
-        return runner.run(batch, outputs)
+        return runner.run(inputs, outputs)
     except Exception as error:
         fault = classify(error)
         if fault is None:
@@ -101,7 +99,10 @@ def _run(
         raise (MemoryError if fault is Fault.OUT_OF_MEMORY else DeviceLost)(str(error)) from error
 
 
-def _too_large(count: int, height: int, width: int) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"the device has too little memory now for {count} picture(s) of {width} x {height} pixels"
-    )
+def _too_large(inputs: Tensors) -> EngineUnavailable:
+    if IMAGE in inputs and len(inputs) == 1 and inputs[IMAGE].ndim == 4:
+        count, height, width, _ = inputs[IMAGE].shape
+        what = f"{count} picture(s) of {width} x {height} pixels"
+    else:
+        what = ", ".join(f"{name} of shape {list(array.shape)}" for name, array in inputs.items())
+    return EngineUnavailable(f"the device has too little memory now for {what}")

@@ -6,9 +6,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.errors import EngineUnavailable
 from service.inference._contract import EngineInfo, Runner, Tensors
 from service.inference._faults import DeviceLost, Fault, run_guarded
@@ -57,12 +54,12 @@ class InProcessEngine:
         """Whether any runner answers."""
         return not self.lost and self._hung < len(self._runners)
 
-    async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    async def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         """See `Engine.run`; the queue never has more than `concurrency` calls under way."""
         if not self.ready:
             raise EngineUnavailable("the model's device does not answer; the service must be restarted")
         runner, thread = self._idle.pop()
-        call = asyncio.wrap_future(thread.submit(lambda: run_guarded(runner, batch, outputs, self._note)))
+        call = asyncio.wrap_future(thread.submit(lambda: run_guarded(runner, inputs, outputs, self._note)))
         done, _ = await asyncio.wait([call], timeout=self._timeout)
         if not done:
             self._hung += 1

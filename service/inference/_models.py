@@ -17,10 +17,11 @@ import numpy as np
 
 from service.admission import CapacityLimiter, Intake
 from service.errors import ModelNotFound, ModelNotReady, NightliftError, without_folders
-from service.inference._batching import BatchPolicy, Waiting
+from service.inference._batching import BatchPolicy, Bucket, Waiting
 from service.inference._contract import Engine
 from service.inference._placement import Engines
 from service.inference._queue import BatchQueue
+from service.inference._samples import made_up, of_warmup
 from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion
 from service.settings import Settings
 from service.telemetry import Metrics
@@ -325,13 +326,21 @@ class Models:
         return LoadedModel(source, engine, queue)
 
     async def _time_one_pass(self, engine: Engine, label: str, config: ModelConfig) -> None:
-        """Run one picture, so that the first requests are taken by what this model costs and not by a guess."""
-        side = max(TIMED_SIDE, config.traits.smallest_side)
-        if config.wire_shape(config.inputs[0])[1:3] != (-1, -1) or not engine.ready:
+        """Run one picture, so that the first requests are taken by what this model costs and not by a guess.
+
+        One that takes no pictures is given the first sample of its warm-up: which sides go together, it knows alone.
+        """
+        if not engine.ready:
             return
-        costs, pixels, started = self._capacity.costs, side * side, time.monotonic()
+        outputs: tuple[str, ...] = (config.outputs[0].name,)
+        if config.warmup and not config.takes_pictures:
+            inputs = of_warmup(config.warmup[0], config, np.random.default_rng(0))
+        else:
+            inputs = made_up(config, TIMED_SIDE)
+        pixels = len(next(iter(inputs.values()))) * Bucket.of(inputs, outputs).pixels
+        costs, started = self._capacity.costs, time.monotonic()
         with suppress(Exception):  # which the warm-up would have shown: then the guess stays
-            await engine.run(np.zeros((1, side, side, 3), np.uint8), (config.outputs[0].name,))
+            await engine.run(inputs, outputs)
             seconds = time.monotonic() - started
             costs.observe("network", label, pixels, seconds)
             largest = min(config.traits.max_pixels, self._settings.max_whole_pixels)

@@ -12,23 +12,31 @@ from threading import Lock
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
+from service.contract import pixels_of
 from service.errors import EngineUnavailable, without_folders
 from service.inference._contract import EngineInfo, Tensors
-from service.inference._onnx_cuda import BoundShape, provider_options
-from service.repository import ConfigError, ModelConfig
+from service.inference._onnx_cuda import BoundShape, BufferSpec, provider_options
+from service.repository import ENHANCED, IMAGE, ConfigError, ModelConfig, TensorSpec, WarmupSample
 
 ort.disable_telemetry_events()  # some builds report their use; this service reports to its operator only
 
 CPU = "CPUExecutionProvider"
-LARGE_PASS_BYTES = 3 * 1_000_000
-"""Input of a pass on the CPU beyond which its memory is given back afterwards: an arena would keep the most that any
+LARGE_PASS_PIXELS = 1_000_000
+"""Pixels of a pass on the CPU beyond which its memory is given back afterwards: an arena would keep the most that any
 pass has needed, up to 700 bytes a pixel. Proxies, and most whole passes, are far smaller."""
 
 SHAPES_KEPT = 16  # sets of bound buffers on a CUDA device that have no graph, the least recently used given up first
 NO_GRAPH = "-1"
-GRAPH_TYPES = {"UINT8": "tensor(uint8)", "FP32": "tensor(float)", "FP16": "tensor(float16)"}
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]  # of all inputs by name, in the configuration's order
+GRAPH_TYPES = {
+    "tensor(float)": "FP32",
+    "tensor(float16)": "FP16",
+    "tensor(double)": "FP64",
+    "tensor(bool)": "BOOL",
+    **{f"tensor({sign}int{bits})": f"{sign.upper()}INT{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+"""ONNX Runtime's name of a type -> that of configurations."""
 
 
 class OnnxRunner:
@@ -61,18 +69,21 @@ class OnnxRunner:
         _check_signature(self._session, config)
         self._running = 0
         self._counting = Lock()
-        self._bound: OrderedDict[tuple[tuple[int, ...], tuple[str, ...]], BoundShape] = OrderedDict()
-        self._graphs = {(s.batch_size, s.height, s.width, 3) for s in config.warmup} if config.cuda_graphs else set()
+        self._bound: OrderedDict[tuple[Shapes, tuple[str, ...]], BoundShape] = OrderedDict()
+        self._graphs = {_shapes_of(sample) for sample in config.warmup} if config.cuda_graphs else set()
         self._graph_ids = count(1)  # never one twice: ONNX Runtime keeps graphs by their id
         passes = threads if len(self._shares) > 1 else 1
         self.info = EngineInfo("onnxruntime", providers[0][0], device, config.precision, passes=passes)
 
-    def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         """See `Runner.run`."""
         if self._device != "cpu":
-            return self._bind(batch.shape, outputs).run(batch)
+            shapes = tuple((spec.name, inputs[spec.name].shape) for spec in self._config.inputs)
+            return self._bind(shapes, outputs).run(inputs)
+        # Numbers that lie in a request's body may begin anywhere.
+        aligned = {name: np.require(array, requirements=["C", "A"]) for name, array in inputs.items()}
         with self._share() as session:
-            arrays = session.run(outputs, {self._config.inputs[0].name: batch}, self._run_options(batch))
+            arrays = session.run(outputs, aligned, self._run_options(inputs))
         return dict(zip(outputs, arrays, strict=True))
 
     def close(self) -> None:
@@ -93,8 +104,8 @@ class OnnxRunner:
             with self._counting:
                 self._running -= 1
 
-    def _bind(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> BoundShape:
-        key = (shape, outputs)
+    def _bind(self, shapes: Shapes, outputs: tuple[str, ...]) -> BoundShape:
+        key = (shapes, outputs)
         if key not in self._bound:
             loose = [bound for bound in self._bound if bound[0] not in self._graphs]
             if len(loose) >= SHAPES_KEPT:
@@ -102,18 +113,22 @@ class OnnxRunner:
             options = self._run_options()
             if self._config.cuda_graphs:
                 # Graphs hold memory for ever, so only the shapes of the warm-up get one; -1 runs without.
-                graph = str(next(self._graph_ids)) if shape in self._graphs else NO_GRAPH
+                graph = str(next(self._graph_ids)) if shapes in self._graphs else NO_GRAPH
                 options.add_run_config_entry("gpu_graph_id", graph)
-            self._bound[key] = BoundShape(self._session, shape, outputs, self._device, options)
+            dtypes = {spec.name: spec.dtype for spec in self._config.inputs}
+            buffers = {name: BufferSpec(shape, dtypes[name]) for name, shape in shapes}
+            # Of other outputs only the pass itself tells how large they are.
+            known = {ENHANCED: buffers[IMAGE]} if self._config.takes_pictures else {}
+            self._bound[key] = BoundShape(self._session, buffers, outputs, known, self._device, options)
         self._bound.move_to_end(key)
         return self._bound[key]
 
-    def _run_options(self, batch: NDArray[np.uint8] | None = None) -> ort.RunOptions:
-        """Those of a pass; of one on the CPU with its batch."""
+    def _run_options(self, inputs: Tensors | None = None) -> ort.RunOptions:
+        """Those of a pass; of one on the CPU with its inputs."""
         options = ort.RunOptions()
         parameters = self._config.parameters
         shrink = parameters.get("memory.enable_memory_arena_shrinkage")
-        if shrink is None and batch is not None and batch.size > LARGE_PASS_BYTES:
+        if shrink is None and inputs is not None and _pixels(inputs) > LARGE_PASS_PIXELS:
             shrink = "cpu:0" if parameters.get("enable_mem_arena", "1") == "1" else None
         if shrink:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", shrink)
@@ -204,13 +219,38 @@ def _whole(config: ModelConfig, name: str, default: int) -> int:
     return int(text)
 
 
+def _pixels(inputs: Tensors) -> int:
+    """Pixels of a whole batch; see `pixels_of`."""
+    return len(next(iter(inputs.values()))) * pixels_of(array.shape[1:] for array in inputs.values())
+
+
+def _shapes_of(sample: WarmupSample) -> Shapes:
+    return tuple((tensor.name, tensor.shape) for tensor in sample.inputs)
+
+
 def _check_signature(session: ort.InferenceSession, config: ModelConfig) -> None:
-    graph = {node.name: node.type for node in (*session.get_inputs(), *session.get_outputs())}
-    declared = {tensor.name: tensor.datatype for tensor in (*config.inputs, *config.outputs)}
-    if not declared.keys() <= graph.keys() or len(session.get_inputs()) != len(config.inputs):
-        raise ConfigError(f"{config.name}: config.pbtxt declares {sorted(declared)}, the graph has {sorted(graph)}")
-    for name, datatype in declared.items():
-        if graph[name] != GRAPH_TYPES.get(datatype):
+    inputs = {node.name: node for node in session.get_inputs()}
+    outputs = {node.name: node for node in session.get_outputs()}
+    for kind, declared, graph in (("inputs", config.inputs, inputs), ("outputs", config.outputs, outputs)):
+        names = {tensor.name for tensor in declared}
+        if not names <= graph.keys() or (kind == "inputs" and names != graph.keys()):
             raise ConfigError(
-                f"{config.name}: config.pbtxt declares {name} as {datatype}, the graph as {graph[name]}"
+                f"{config.name}: config.pbtxt declares the {kind} {sorted(names)}, the graph has {sorted(graph)}"
             )
+        for tensor in declared:
+            _check_tensor(tensor, graph[tensor.name], config, is_input=kind == "inputs")
+
+
+def _check_tensor(tensor: TensorSpec, node: ort.NodeArg, config: ModelConfig, *, is_input: bool) -> None:
+    shape = [side if isinstance(side, int) else -1 for side in node.shape]  # free sides have names, or None
+    expected = config.wire_shape(tensor)
+    agrees = len(shape) == len(expected) and all(
+        -1 in (ours, theirs) or ours == theirs for ours, theirs in zip(expected, shape, strict=True)
+    )
+    if agrees and is_input:  # whoever may send any length must be answered whatever it is
+        agrees = all(theirs == -1 for ours, theirs in zip(expected[1:], shape[1:], strict=True) if ours == -1)
+    if GRAPH_TYPES.get(node.type) != tensor.datatype or not agrees:
+        raise ConfigError(
+            f"{config.name}: config.pbtxt declares {tensor.name} as {tensor.datatype} {list(expected)}, the graph as "
+            f"{GRAPH_TYPES.get(node.type, node.type)} {shape}"
+        )

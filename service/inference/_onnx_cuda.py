@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.inference._contract import Tensors
-from service.repository import ENHANCED, ConfigError, ModelConfig
+from service.repository import ConfigError, ModelConfig
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
@@ -66,13 +67,22 @@ def _translate(parameters: Mapping[str, str], name: str, table: Mapping[str, str
     return table[value]
 
 
+@dataclass(frozen=True)
+class BufferSpec:
+    """Shape and type of the buffer for one tensor of a batch."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
 class BoundShape:
     """Buffers for batches of one shape, bound once: no hidden copies, and the fixed addresses that CUDA graphs need.
 
     Args:
         session: the model.
-        shape: [N, H, W, 3].
-        outputs: names of the outputs to compute; `enhanced` has the input's shape and type.
+        inputs: name -> buffer of every input.
+        outputs: names of the outputs to compute.
+        known: name -> buffer of outputs, those that can be told beforehand.
         device: `cuda:N`, or `cpu`.
         options: run options, with the graph's id where one is to be captured.
     """
@@ -80,8 +90,9 @@ class BoundShape:
     def __init__(
         self,
         session: ort.InferenceSession,
-        shape: tuple[int, ...],
+        inputs: Mapping[str, BufferSpec],
         outputs: tuple[str, ...],
+        known: Mapping[str, BufferSpec],
         device: str,
         options: ort.RunOptions,
     ) -> None:
@@ -90,35 +101,40 @@ class BoundShape:
         self._session = session
         self._outputs = outputs
         self._options = options
-        self._staging = _pinned(shape, target[1]) if kind == "cuda" else None
-        self._input = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, *target)
+        self._staging = {name: _pinned(spec, target[1]) if kind == "cuda" else None for name, spec in inputs.items()}
+        self._inputs = {name: _on(target, spec) for name, spec in inputs.items()}
         self._binding = session.io_binding()
-        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, self._input)
+        for name, value in self._inputs.items():
+            self._binding.bind_ortvalue_input(name, value)
         for name in outputs:
-            if name == ENHANCED:
-                value = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, *target)
-                self._binding.bind_ortvalue_output(name, value)
+            if name in known:
+                self._binding.bind_ortvalue_output(name, _on(target, known[name]))
             else:
                 self._binding.bind_output(name, *target)
 
-    def run(self, batch: NDArray[np.uint8]) -> Tensors:
-        """Run a batch of this shape; the outputs by name, in memory of their own."""
-        source = np.ascontiguousarray(batch)
-        if self._staging is not None:
-            np.copyto(self._staging, source)
-            source = self._staging
-        self._input.update_inplace(source)
+    def run(self, inputs: Tensors) -> Tensors:
+        """Run a batch of these shapes; the outputs by name, in memory of their own."""
+        for name, value in self._inputs.items():
+            source, staging = np.ascontiguousarray(inputs[name]), self._staging[name]
+            if staging is not None:
+                np.copyto(staging, source)
+                source = staging
+            value.update_inplace(source)
         self._session.run_with_iobinding(self._binding, self._options)
         arrays = self._binding.copy_outputs_to_cpu()
         return {name: np.array(array) for name, array in zip(self._outputs, arrays, strict=True)}
 
 
-def _pinned(shape: tuple[int, ...], number: int) -> NDArray[Any] | None:
+def _on(target: tuple[str, int], spec: BufferSpec) -> ort.OrtValue:
+    return ort.OrtValue.ortvalue_from_shape_and_type(spec.shape, spec.dtype.type, *target)
+
+
+def _pinned(spec: BufferSpec, number: int) -> NDArray[Any] | None:
     """Page-locked host memory for a device, or None where this ONNX Runtime offers none."""
     for device in ort.get_ep_devices():
         if device.ep_name == CUDA and int(device.ep_options.get("device_id", number)) == number:
             info = device.memory_info(ort.OrtDeviceMemoryType.HOST_ACCESSIBLE)
             if info is not None:
-                value = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, memory_info=info)
+                value = ort.OrtValue.ortvalue_from_shape_and_type(spec.shape, spec.dtype.type, memory_info=info)
                 return value.numpy()
     return None

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.admission import FairOrder, Intake
 from service.errors import DeadlineExceeded, Draining, EngineFailed, NightliftError
@@ -43,13 +42,12 @@ class _Entry:
     start: float  # its tag in the fair order
     caller: str
     waiting: Waiting
-    pixels: NDArray[np.uint8]
-    outputs: tuple[str, ...]
+    inputs: Tensors
     future: asyncio.Future[Outcome]
 
 
 class BatchQueue:
-    """Joins pictures of equal shape into batches for one engine, and serves callers fairly by pixels.
+    """Joins items whose inputs are alike into batches for one engine, and serves callers fairly by pixels.
 
     Args:
         engine: runs the batches; at most `engine.concurrency` of them at once.
@@ -90,16 +88,17 @@ class BatchQueue:
 
     async def submit(
         self,
-        pixels: NDArray[np.uint8],
+        inputs: Tensors,
         outputs: tuple[str, ...],
         deadline: float | None = None,
         expectation: ArrivalHint | None = None,
         caller: str = "",
     ) -> Outcome:
-        """Wait for the result of `pixels`. Whether there is room was decided when the request was taken.
+        """Wait for the result of `inputs`. Whether there is room was decided when the request was taken.
 
         Args:
-            pixels: UINT8 [n, H, W, 3]; n pictures that belong together (one, unless a client sent a batch).
+            inputs: all that the model has, as its configuration declares them; the first axis of each is n, the
+                number of items that belong together (one, unless a client sent a batch).
             outputs: names of the outputs wanted.
             deadline: `time.monotonic()` by which the caller needs the result. It ends a wait for company; to give up
                 is the caller's part, by cancelling.
@@ -110,13 +109,16 @@ class BatchQueue:
             DeadlineExceeded: if it has waited longer than the model's configuration allows.
             Draining: after `close`, once all requests that were taken before have been answered.
             EngineUnavailable, EngineFailed: what became of the batch.
+            ValueError: if the inputs' first axes differ.
         """
+        count = len(next(iter(inputs.values())))
+        if any(len(array) != count for array in inputs.values()):
+            raise ValueError(f"first axes differ: { {name: len(array) for name, array in inputs.items()} }")
         if self.intake.closed and not self.intake.working:
             raise Draining("the model is being unloaded or the service is stopping")
-        bucket = (pixels.shape[1], pixels.shape[2], outputs)
-        waiting = Waiting(bucket, pixels.shape[0], time.monotonic(), deadline)
+        waiting = Waiting(Bucket.of(inputs, outputs), count, time.monotonic(), deadline)
         start = self._order.enter(caller, waiting.pixels)
-        entry = _Entry(start, caller, waiting, pixels, outputs, asyncio.get_running_loop().create_future())
+        entry = _Entry(start, caller, waiting, inputs, asyncio.get_running_loop().create_future())
         bisect.insort(self._entries, entry, key=lambda one: one.start)
         if expectation is not None:
             expectation()
@@ -209,16 +211,16 @@ class BatchQueue:
     async def _run(self, batch: Sequence[_Entry]) -> None:
         started = time.monotonic()
         count = sum(entry.waiting.count for entry in batch)
-        pixels = batch[0].pixels if len(batch) == 1 else np.concatenate([entry.pixels for entry in batch])
         try:
-            tensors = await self._engine.run(pixels, batch[0].outputs)
+            tensors = await self._engine.run(_joined(batch), batch[0].waiting.bucket.outputs)
+            _check_rows(tensors, count)
         except NightliftError as error:
             self._fail(batch, error, started)
             return
         except Exception as error:
             # The message may hold paths or internals: it goes to the log, not to the caller.
             self._metrics.engine_error(error)
-            self._fail(batch, EngineFailed("the model failed on this picture; the failure was logged"), started)
+            self._fail(batch, EngineFailed("the model failed on this input; the failure was logged"), started)
             return
         seconds = time.monotonic() - started
         self._observe(sum(entry.waiting.pixels for entry in batch), seconds)
@@ -253,3 +255,17 @@ class BatchQueue:
                 self._metrics.cancelled("queue")
                 self._order.left(entry.caller, entry.waiting.pixels)
         self._entries = [entry for entry in self._entries if not entry.future.done()]
+
+
+def _joined(batch: Sequence[_Entry]) -> Tensors:
+    """The inputs of all entries, one after the other; those of one alone are not copied."""
+    if len(batch) == 1:
+        return batch[0].inputs
+    return {name: np.concatenate([entry.inputs[name] for entry in batch]) for name in batch[0].inputs}
+
+
+def _check_rows(outputs: Tensors, count: int) -> None:
+    """See that every entry finds its own rows in every output."""
+    for name, array in outputs.items():
+        if array.shape[:1] != (count,):
+            raise ValueError(f"output {name!r} has shape {list(array.shape)}, of a batch of {count}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from service.errors import EngineUnavailable
-from service.inference._contract import Runner
-from service.repository import ModelConfig, ModelVersion
+from service.inference._contract import Runner, Tensors
+from service.inference._samples import made_up, of_warmup
+from service.repository import ConfigError, ModelConfig, ModelVersion, fits
 
-SMALL_SIDE = 64  # sides in pixels of the picture that is tried where the configuration names no warm-up
+SMALL_SIDE = 64  # places of free axes, sides of pictures among them, where the configuration names no warm-up
 
 
 def open_runner(model: ModelVersion, device: str, threads: int) -> Runner:
@@ -48,13 +49,24 @@ def _create(model: ModelVersion, device: str, threads: int) -> Runner:
 
 
 def _warm(runner: Runner, config: ModelConfig) -> None:
-    """Run the configuration's warm-up samples, or one small picture: what cannot run must not become ready."""
+    """Run the configuration's warm-up samples, or one small picture: what cannot run must not become ready.
+
+    Raises:
+        ConfigError: if an output is other than the configuration declares.
+    """
     random = np.random.default_rng(0)
     outputs = tuple(tensor.name for tensor in config.outputs)
-    samples = [
-        (sample.count, (sample.batch_size, sample.height, sample.width, 3), sample.random) for sample in config.warmup
-    ]
-    for count, shape, is_random in samples or [(1, (1, SMALL_SIDE, SMALL_SIDE, 3), True)]:
-        batch = random.integers(0, 256, shape, np.uint8) if is_random else np.zeros(shape, np.uint8)
+    batches = [(sample.count, of_warmup(sample, config, random)) for sample in config.warmup]
+    for count, inputs in batches or [(1, made_up(config, SMALL_SIDE, random))]:
         for _ in range(count):
-            runner.run(batch, outputs)
+            _check_outputs(runner.run(inputs, outputs), len(next(iter(inputs.values()))), config)
+
+
+def _check_outputs(outputs: Tensors, count: int, config: ModelConfig) -> None:
+    for spec in config.outputs:
+        array, expected = outputs[spec.name], config.wire_shape(spec)
+        if array.dtype != spec.dtype or not fits(array.shape, expected) or array.shape[0] != count:
+            raise ConfigError(
+                f"{config.name}: output {spec.name!r} is {array.dtype} {list(array.shape)} of a batch of {count}; "
+                f"config.pbtxt declares {spec.datatype} {list(expected)}, whose first axis is the batch"
+            )

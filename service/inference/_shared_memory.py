@@ -22,7 +22,7 @@ def align(size: int) -> int:
 
 
 class Slot:
-    """A block of shared memory for one batch on its way, input first and outputs behind it.
+    """A block of shared memory for one batch on its way, inputs first and outputs behind them.
 
     Args:
         descriptor: an open file of the memory, from `Slot.create` in the process that owns it, or received from it.

@@ -13,11 +13,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.errors import EngineUnavailable
-from service.inference._child_process import ChildFailure, ChildProcess
+from service.inference._child_process import ChildFailure, ChildProcess, output_bytes
 from service.inference._contract import EngineInfo, Tensors
 from service.inference._faults import Fault
 from service.inference._worker import Load, Unload
@@ -105,13 +102,13 @@ class DeviceSupervisor:
             raise
         return hosted
 
-    async def run(self, hosted: Hosted, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    async def run(self, hosted: Hosted, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         """Run a batch, when the process is there; raises as `Engine.run`."""
         await hosted.settled.wait()
         if hosted.error is not None or self._child is None:
             raise EngineUnavailable(hosted.error or "the model is being unloaded")
-        coefficients = hosted.model.config.traits.map_layout
-        return await self._child.run(hosted.number, batch, outputs, coefficients, self._timeout)
+        room = output_bytes(hosted.model.config, inputs, outputs)
+        return await self._child.run(hosted.number, inputs, outputs, room, self._timeout)
 
     async def release(self, hosted: Hosted) -> None:
         """Unload a model; the last one ends the process."""
@@ -250,13 +247,13 @@ class ChildProcessEngine:
         """Whether all devices were given up."""
         return all(hosted.lost for _, hosted in self._instances)
 
-    async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    async def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         """See `Engine.run`; instances that can be called are taken before those that are being restarted."""
         instance = max(self._idle, key=lambda pair: pair[1].ready)
         self._idle.remove(instance)
         supervisor, hosted = instance
         try:
-            return await supervisor.run(hosted, batch, outputs)
+            return await supervisor.run(hosted, inputs, outputs)
         finally:
             self._idle.append(instance)
 

@@ -21,7 +21,7 @@ from tritonclient.utils import InferenceServerException
 from service.errors import EngineUnavailable
 from service.inference._contract import EngineInfo, Tensors
 from service.inference._faults import Fault
-from service.repository import ConfigError, ModelVersion
+from service.repository import ConfigError, ModelVersion, TensorSpec
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
@@ -76,7 +76,6 @@ class TritonEngine:
         self._server = server
         self._model = model
         self._time_limit = time_limit
-        self._input = config.inputs[0].name
         self._doubt = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
@@ -99,16 +98,14 @@ class TritonEngine:
         engine._following = asyncio.create_task(engine._follow())
         return engine
 
-    async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    async def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         """See `Engine.run`."""
         if not self.ready:
             raise EngineUnavailable(f"the Triton server does not serve {self._model.name!r} now")
-        tensor = InferInput(self._input, list(batch.shape), "UINT8")
-        tensor.set_data_from_numpy(np.ascontiguousarray(batch))
         try:
             result = await self._server.client.infer(
                 self._model.name,
-                [tensor],
+                [_sent(spec, inputs[spec.name]) for spec in self._model.config.inputs],
                 model_version=str(self._model.version),
                 outputs=[InferRequestedOutput(name) for name in outputs],
                 client_timeout=self._time_limit,
@@ -173,3 +170,9 @@ class TritonEngine:
         ours = {tensor.name: tensor.datatype for tensor in (*config.inputs, *config.outputs)}
         if ours != theirs:
             raise ConfigError(f"{config.name}: config.pbtxt here declares {ours}, the Triton server {theirs}")
+
+
+def _sent(spec: TensorSpec, array: NDArray[np.generic]) -> InferInput:
+    tensor = InferInput(spec.name, list(array.shape), spec.datatype)
+    tensor.set_data_from_numpy(np.ascontiguousarray(array))
+    return tensor

@@ -29,6 +29,15 @@ from service.repository import ConfigError, ModelVersion
 
 
 @dataclass(frozen=True)
+class Placed:
+    """Where in a slot a tensor lies."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    offset: int
+
+
+@dataclass(frozen=True)
 class AddSlot:
     """Take over a new slot, whose file descriptor follows this message."""
 
@@ -54,25 +63,17 @@ class Unload:
 
 @dataclass(frozen=True)
 class Run:
-    """Run the batch UINT8 `shape` that lies at the start of a slot of `size` bytes."""
+    """Run the inputs that lie in the first `input_size` bytes of a slot; the outputs have room up to `size`."""
 
     runner: int
     slot: int
+    inputs: dict[str, Placed]
+    input_size: int
     size: int
-    shape: tuple[int, int, int, int]
     outputs: tuple[str, ...]
 
 
 Command = AddSlot | Load | Unload | Run
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Where in the slot an output lies."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    offset: int
 
 
 # An output that has no room in the slot, being larger than its name let expect, goes through the pipe.
@@ -171,9 +172,9 @@ class _Worker:
 
     def _run(self, command: Run, faults: list[Fault]) -> dict[str, Output]:
         slot = self._slots[command.slot]
-        batch: Any = slot.view(command.shape, np.uint8)
-        tensors = run_guarded(self._runners[command.runner], batch, command.outputs, faults.append)
-        return _place(tensors, slot, align(batch.nbytes), command.size)
+        inputs = {name: slot.view(place.shape, place.dtype, place.offset) for name, place in command.inputs.items()}
+        tensors = run_guarded(self._runners[command.runner], inputs, command.outputs, faults.append)
+        return _place(tensors, slot, command.input_size, command.size)
 
 
 def _place(tensors: Tensors, slot: Slot, offset: int, size: int) -> dict[str, Output]:

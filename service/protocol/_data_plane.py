@@ -14,13 +14,13 @@ from service.admission import Ticket
 from service.errors import (
     Forbidden,
     InvalidParameter,
-    MalformedRequest,
     NightliftError,
     UnservableModel,
     without_folders,
 )
 from service.inference import LoadedModel
 from service.protocol import _metadata
+from service.protocol._inputs import check_names
 from service.protocol._messages import InferenceRequest, InferenceResponse
 from service.protocol._pictures import run_pictures
 from service.protocol._raw import run_raw
@@ -105,7 +105,8 @@ class DataPlane:
         await self._to_the_end(self._models.unload(name))
 
     async def infer(self, request: InferenceRequest, ticket: Ticket[LoadedModel]) -> InferenceResponse:
-        """Run the ticket's model: on the pixels of a UINT8 input, or on the encoded pictures of a BYTES input.
+        """Run the ticket's model: on the tensors that it declares, or on encoded pictures, if its input `image` is
+        BYTES.
 
         Args:
             request: what to run.
@@ -114,16 +115,13 @@ class DataPlane:
         Raises:
             NightliftError: any of its kinds that concern a request, a model, a picture or the time.
         """
-        model = ticket.model
-        name = model.config.inputs[0].name
-        if [tensor.name for tensor in request.inputs] != [name]:
-            given = ", ".join(repr(tensor.name) for tensor in request.inputs) or "none"
-            raise MalformedRequest(f"model {model.name!r} has one input, {name!r}; the request's inputs are: {given}")
+        config = ticket.model.config
+        check_names(request.inputs, config)
+        end = min(ticket.deadline, time.monotonic() + _seconds(request.timeout, config.batching))
         tensor = request.inputs[0]
-        end = min(ticket.deadline, time.monotonic() + _seconds(request.timeout, model.config.batching))
-        if tensor.datatype == BYTES:
+        if tensor.datatype == BYTES and config.takes_pictures:
             return await run_pictures(self.runtime.pipeline, ticket, tensor, request, end)
-        return await run_raw(ticket, tensor, request, self._settings.max_whole_pixels, end)
+        return await run_raw(ticket, request, self._settings.max_whole_pixels, end)
 
     def _versions(self, name: str) -> list[LoadedModel]:
         return [model for model in self._models.loaded() if model.name == name]

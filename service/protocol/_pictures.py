@@ -11,8 +11,9 @@ from service.enhancement import Enhanced, EnhanceOptions
 from service.errors import InvalidParameter
 from service.inference import ENHANCED, LoadedModel
 from service.pipeline import Pipeline
+from service.protocol._inputs import check_batch
 from service.protocol._messages import InferenceRequest, InferenceResponse, Parameter, describe
-from service.protocol._raw import check_batch, chosen_outputs
+from service.protocol._raw import chosen_outputs
 from service.protocol._tensors import Tensor, bytes_tensor
 
 NAMED_BY_THE_REQUEST = ("model", "version")

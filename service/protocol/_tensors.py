@@ -15,23 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import MalformedRequest
+from service.repository import NUMBERS
 
 BYTES = "BYTES"
-DATATYPES: dict[str, np.dtype[Any]] = {
-    "BOOL": np.dtype("?"),
-    "UINT8": np.dtype("u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "INT8": np.dtype("i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
-    BYTES: np.dtype(object),
-}
+DATATYPES: dict[str, np.dtype[Any]] = {**NUMBERS, BYTES: np.dtype(object)}
 """The protocol's name of a datatype -> that of its elements in memory; elements of BYTES are `bytes`."""
 
 NAMES = {dtype: name for name, dtype in DATATYPES.items()}
@@ -188,9 +175,15 @@ def _holds(dtype: np.dtype[Any], array: NDArray[Any]) -> bool:
         case "b":
             return array.dtype.kind == "b"
         case "f":
-            return array.dtype.kind in "iuf"
+            return array.dtype.kind in "iuf" and _in_range(dtype, array)
         case "i" | "u":
             limits = np.iinfo(dtype)
             return array.dtype.kind in "iu" and bool(limits.min <= array.min() and array.max() <= limits.max)
         case _:
             return False
+
+
+def _in_range(dtype: np.dtype[Any], array: NDArray[Any]) -> bool:
+    """Whether no finite value becomes infinite as a float of this type."""
+    with np.errstate(over="ignore"):
+        return bool((np.isfinite(array.astype(dtype)) == np.isfinite(array)).all())

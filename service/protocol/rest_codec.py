@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, StrictInt, ValidationError
 
 from service.errors import BodyTooLarge, MalformedRequest
@@ -34,6 +35,7 @@ from service.protocol import (
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON_BYTES_PER_VALUE = 4  # "255,"
+JSON_BYTES_PER_FLOAT = 20  # "0.12345678806304932,"
 
 T = TypeVar("T")
 
@@ -134,12 +136,19 @@ def read_header_length(text: str | None) -> int | None:
     return int(text)
 
 
-def write_response(response: InferenceResponse, binary: BinaryOutputs) -> tuple[bytes, int | None]:
+def write_response(
+    response: InferenceResponse, binary: BinaryOutputs, max_json_bytes: int
+) -> tuple[bytes, int | None]:
     """The body that answers, and the length of the JSON in it; None if all of it is JSON.
 
     Raises:
         MalformedRequest: if an output has no JSON form and was not asked for as a binary tensor.
+        BodyTooLarge: if the JSON would be longer than `max_json_bytes`.
     """
+    numbers = [one.array for one in response.outputs if one.name not in binary and one.datatype != "BYTES"]
+    size = sum(a.size * (JSON_BYTES_PER_FLOAT if a.dtype.kind == "f" else JSON_BYTES_PER_VALUE) for a in numbers)
+    if size > max_json_bytes:
+        raise _too_long(f"the answer would have about {size} bytes of JSON", max_json_bytes)
     outputs: list[dict[str, Any]] = []
     contents: list[bytes | memoryview] = []
     for tensor in response.outputs:
@@ -251,4 +260,9 @@ def _values(tensor: Tensor) -> list[Any]:
         return [base64.b64encode(element).decode() for element in tensor.array.flat]
     if tensor.datatype == "FP16":
         raise MalformedRequest(f"output {tensor.name!r} is FP16, which has no JSON form; ask for a binary tensor")
+    if tensor.array.dtype.kind == "f" and not np.isfinite(tensor.array).all():
+        raise MalformedRequest(
+            f"output {tensor.name!r} has values that are infinite or no numbers, which JSON does not have; ask for a "
+            "binary tensor"
+        )
     return tensor.array.ravel().tolist()

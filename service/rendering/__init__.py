@@ -1,4 +1,5 @@
-"""How one picture meets one network: whole, guided by a small proxy, or in tiles; then gamma, strength, protection.
+"""How one picture meets one network: whole, guided by a small proxy, or in tiles; then gamma, exposure, shadows,
+strength, protection.
 
 `plan` decides from sizes alone, `prepare` gives what the network is to see, `finish` brings its answers to every
 pixel (`begin` leaves the pixels to be made strip by strip); for the frames of a video `fit_effect`,

@@ -155,9 +155,14 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
 
 
 def evaluate(affine: AffineMap, source: Floats) -> Floats:
-    """Apply a map of two or four terms to a proxy, float32 [h, w, 3]; the result may leave 0 to 1."""
+    """Apply a map to a proxy, float32 [h, w, 3], one for light and texture as if the proxy were all light.
+
+    The result may leave 0 to 1. The map's means count where it is larger than the proxy.
+    """
     height, width = source.shape[:2]
-    *slopes, offset = (cv2.resize(term, (width, height), interpolation=cv2.INTER_LINEAR) for term in affine.terms)
+    terms = affine.light.terms if affine.has_base_and_detail else affine.terms
+    scaling = cv2.INTER_AREA if terms.shape[1] > height or terms.shape[2] > width else cv2.INTER_LINEAR
+    *slopes, offset = (cv2.resize(term, (width, height), interpolation=scaling) for term in terms)
     if len(slopes) == 1:
         return np.asarray(slopes[0] * source + offset, np.float32)
     mixed = sum(slope * source[..., channel, None] for channel, slope in enumerate(slopes))

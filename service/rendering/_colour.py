@@ -47,13 +47,29 @@ def is_srgb_space(picture: Picture) -> bool:
     return picture.is_srgb and not picture.is_grey
 
 
+def grey_tones(picture: Picture) -> NDArray[np.float64]:
+    """The tone curve of a picture's colour space: what its 256 greys are in sRGB, float64 [256], 0 to 1.
+
+    Conversions give whole code values; so small steps are smoothed, by the binomial filter of five.
+    """
+    if picture.is_srgb:
+        return np.linspace(0, 1, 256)
+    padded = np.pad(_shown_greys(picture), 2, mode="reflect", reflect_type="odd")
+    return np.convolve(padded, (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16), mode="valid") / 255
+
+
+def _shown_greys(picture: Picture) -> NDArray[np.float64]:
+    """The 256 greys of a picture's colour space in sRGB, float64 [256], 0 to 255."""
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    return np.asarray(picture.srgb(greys)[0].mean(axis=1))
+
+
 def _carried_over(picture: Picture, source: NDArray[np.uint8], seen: NDArray[np.uint8], enhanced: Floats) -> Floats:
     """Invert `picture.srgb` from `source` on: the colours that it would turn into `enhanced`, where there are any.
 
     The profile's tone curve is inverted exactly, along greys; colours by damped fixed-point rounds.
     """
-    codes = np.arange(256)
-    tones = picture.srgb(np.repeat(codes[None, :, None], 3, axis=2).astype(np.uint8))[0].mean(axis=1)
+    codes, tones = np.arange(256), _shown_greys(picture)
     start = tone = np.interp(source, codes, tones)
     shown = seen.astype(np.float32)
     for _ in range(CORRECTIONS):

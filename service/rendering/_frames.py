@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.pictures import Picture
-from service.rendering._affine import AffineMap
-from service.rendering._grade import grade, light_and_gate
+from service.rendering._affine import AffineMap, evaluate
+from service.rendering._grade import grade, light_and_gate, with_shadows
 from service.rendering._options import RenderOptions
 from service.rendering._pass import apply_map
 from service.rendering._render import Prepared, affine_map
@@ -116,9 +116,8 @@ def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArr
 
 def apply_effect(frame: Picture, effect: Effect, options: RenderOptions) -> NDArray[Any]:
     """Bring an effect to every pixel of a frame: uint8 or uint16 [H, W, 3], as the frame has."""
-    grading = grade(options, effect.gate)
-    return (
-        frame.pixels
-        if grading.blend == 0
-        else apply_map(frame.pixels, effect.affine, grading, effect.means).make_all()
-    )
+    grading = grade(options, effect.gate, frame)
+    if grading.blend == 0:
+        return frame.pixels
+    grading = with_shadows(grading, options, frame, lambda: (effect.view, evaluate(effect.affine, effect.view)))
+    return apply_map(frame.pixels, effect.affine, grading, effect.means).make_all()

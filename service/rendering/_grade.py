@@ -1,11 +1,16 @@
-"""What happens after the network, per picture: gamma, strength, the gate for bright pictures, protection of lamps.
+"""What happens after the network, per picture: gamma, exposure, shadows, strength, the gate for bright pictures,
+protection of lamps.
 
 In code values x of the source and y of the network, both 0 to 1:
 
     y <- y^gamma
-    out = x + strength * gate * (1 - protect * s(l)) * (y - x),    s(l) = c / sqrt((1 - l)^2 + c^2),  c = 0.15
+    target = T(F * (x + gate * (y - x)))
+    out = x + strength * (1 - protect * s(l)) * (target - x),    s(l) = c / sqrt((1 - l)^2 + c^2),  c = 0.15
 
-with l the luminance of x, and p = protect * s. Why s has this form: a grey ramp must come out as a ramp, whatever the
+T is the curve of `exposure` (`_exposure`), F the factor of `shadows` (`_shadows`); at 0 they change nothing. They act
+on what the gate lets through, so that they hold for pictures, too, that the gate leaves alone.
+
+l is the luminance of x, and p = protect * s. Why s has this form: a grey ramp must come out as a ramp, whatever the
 options and whatever the network does to it. The worst network clips to white: y = 1 from some grey on. There
 out = 1 - p(x) * (1 - x), so p(x) * (1 - x) may never grow. A p that starts from zero in the dark could then never
 rise. s starts at 0.148, which at the default `protect` of 0.5 costs shadows 7 % of the effect, and reaches 0.29 at
@@ -14,12 +19,17 @@ l = 0.5, 0.6 at 0.8 and 1 at white. Where a network darkens instead, a growing p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.pictures import Picture
+from service.rendering._colour import grey_tones
+from service.rendering._exposure import exposure_curve
 from service.rendering._options import RenderOptions
+from service.rendering._shadows import NO_SHADOWS, Shadows, shadow_factors
 from service.rendering._shrink import View, mean_light
 
 DARK = (0.1, 0.3)
@@ -34,28 +44,62 @@ with a mean luminance of 0.45, which a gate on the mean would shut out), 0.0 to 
 
 TONE_STEPS = 1 << 16
 
+NOTHING = np.empty(0, np.float32)
+"""A table that is not needed."""
+
 
 @dataclass(frozen=True)
 class Grade:
     """The options of one picture as numbers for the kernels.
 
     Attributes:
-        blend: strength times gate, 0 to 1.
+        blend: strength, times the gate where neither exposure nor shadows are asked for: 0 to 1.
         protect: 0 to 1.
         tone: float32 [65536], y^gamma over y from 0 to 1; empty for gamma 1.
+        gate: 0 to 1, where exposure or shadows are asked for.
+        curve: float32 [65536], T over code values from 0 to 1; empty for exposure 0.
+        shadows: F.
     """
 
     blend: np.float32
     protect: np.float32
     tone: NDArray[np.float32]
+    gate: np.float32
+    curve: NDArray[np.float32]
+    shadows: Shadows
 
 
-def grade(options: RenderOptions, gate: float) -> Grade:
-    """Turn options and the picture's gate (0 to 1) into numbers for the kernels."""
-    tone = np.empty(0, np.float32)
+def grade(options: RenderOptions, gate: float, picture: Picture) -> Grade:
+    """Turn options and the picture's gate (0 to 1) into numbers for the kernels, all but the shadows."""
+    tone = curve = NOTHING
     if options.gamma != 1.0:
         tone = (np.linspace(0.0, 1.0, TONE_STEPS) ** options.gamma).astype(np.float32)
-    return Grade(np.float32(options.strength * gate), np.float32(options.protect), tone)
+    # A network that is told the exposure has applied it to y: then T is for the part (1 - gate) * x alone.
+    if options.exposure != 0.0:
+        curve = exposure_curve(options.exposure, grey_tones(picture), TONE_STEPS)
+    blend = options.strength if options.changes_light else options.strength * gate
+    return Grade(np.float32(blend), np.float32(options.protect), tone, np.float32(gate), curve, NO_SHADOWS)
+
+
+def with_shadows(
+    grade: Grade,
+    options: RenderOptions,
+    picture: Picture,
+    seen: Callable[[], tuple[NDArray[np.float32], NDArray[np.float32]]],
+) -> Grade:
+    """The same with the factors of `options.shadows`.
+
+    Args:
+        grade: of these options.
+        options: of the picture.
+        picture: gives the colour space.
+        seen: x and y from afar, float32 [h, w, 3] each, code values from 0 to 1; called if there are shadows.
+    """
+    if options.shadows == 0.0:
+        return grade
+    source, enhanced = seen()
+    light = source + grade.gate * (np.clip(enhanced, 0, 1) ** np.float32(options.gamma) - source)
+    return replace(grade, shadows=shadow_factors(light, options.shadows, grey_tones(picture)))
 
 
 def light_and_gate(view: View) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.errors import InvalidParameter
-from service.limits import GAMMA_RANGE, SHARE_RANGE
+from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
 
 
 class Detail(StrEnum):
@@ -36,6 +36,8 @@ class RenderOptions:
         protect: 0 to 1, how far bright parts of the source keep their own tone.
         gate: whether pictures that are well exposed already are left alone.
         gamma: 0.3 to 3, exponent on the network's output; above 1 darkens.
+        exposure: -2 to 2 stops of light, around the brightness that the network chose; 0 is that.
+        shadows: -1 to 1, how far dark parts alone are lifted, or kept darker; 0 changes nothing.
 
     Raises:
         InvalidParameter: if a value is outside its range; the message names the range.
@@ -46,6 +48,8 @@ class RenderOptions:
     protect: float = 0.5
     gate: bool = True
     gamma: float = 1.0
+    exposure: float = 0.0
+    shadows: float = 0.0
 
     def __post_init__(self) -> None:
         if self.detail not in tuple(Detail):
@@ -55,6 +59,13 @@ class RenderOptions:
         _check_range("strength", self.strength, *SHARE_RANGE)
         _check_range("protect", self.protect, *SHARE_RANGE)
         _check_range("gamma", self.gamma, *GAMMA_RANGE)
+        _check_range("exposure", self.exposure, *EXPOSURE_RANGE)
+        _check_range("shadows", self.shadows, *SHADOWS_RANGE)
+
+    @property
+    def changes_light(self) -> bool:
+        """Whether exposure or shadows are asked for."""
+        return self.exposure != 0.0 or self.shadows != 0.0
 
 
 def _check_range(name: str, value: float, lowest: float, highest: float) -> None:

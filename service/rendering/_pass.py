@@ -74,7 +74,7 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
     source = np.ascontiguousarray(pixels)
     result = empty(source.shape, source.dtype)
     maps = (matrix, *matrix.shape[:3], base, *base.shape[:2])
-    arguments = (source, source.dtype == np.uint16, height, width, *maps, white, *_numbers(grade))
+    arguments = (source, source.dtype == np.uint16, height, width, *maps, white, *_numbers(grade, white))
 
     def rows(first: int, last: int, cost: int) -> None:
         run("apply_map", *arguments, last, result, pixels=cost, first=first)
@@ -86,14 +86,19 @@ def blend(pixels: NDArray[np.uint8], enhanced: NDArray[np.uint8], grade: Grade) 
     """Grade an enhanced picture of full size, all uint8 [H, W, 3]."""
     source, target = np.ascontiguousarray(pixels), np.ascontiguousarray(enhanced)
     result = empty(source.shape, source.dtype)
+    arguments = (source, target, *source.shape[:2], np.float32(255), *_numbers(grade, np.float32(255)))
 
     def rows(first: int, last: int, cost: int) -> None:
-        parts = source[first:last], target[first:last]
-        numbers = (parts[0].size // 3, np.float32(255), *_numbers(grade))
-        run("blend", *parts, *numbers, result[first:last], pixels=cost)
+        run("blend", *arguments, last, result, pixels=cost, first=first)
 
     return Pass(result, rows)
 
 
-def _numbers(grade: Grade) -> tuple[Any, ...]:
-    return (grade.blend, grade.protect, grade.tone, grade.tone.size)
+def _numbers(grade: Grade, white: np.float32) -> tuple[Any, ...]:
+    """In the order of the kernels' parameters from `blend` to `middle`; they count in codes up to `white`."""
+    shadows = grade.shadows
+    field = np.ascontiguousarray(shadows.field / np.array([white, 1, 1], np.float32))
+    return (
+        *(grade.blend, grade.protect, grade.tone, grade.tone.size, grade.gate, grade.curve, grade.curve.size),
+        *(field, *field.shape[:2], shadows.most, shadows.middle * white),
+    )

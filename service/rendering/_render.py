@@ -14,7 +14,7 @@ from service.contract import ModelTraits
 from service.pictures import Picture, PictureFormat
 from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
 from service.rendering._colour import in_picture_space, is_srgb_space
-from service.rendering._grade import grade, light_and_gate
+from service.rendering._grade import grade, light_and_gate, with_shadows
 from service.rendering._options import RenderOptions
 from service.rendering._pass import Pass, apply_map, blend
 from service.rendering._plan import RenderPlan, Window, plan
@@ -118,17 +118,21 @@ def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOp
         prepared: the picture.
         outputs: the network's answer to each work item, in order: `enhanced`, uint8 [h, w, 3], or for guided
             rendering also `affine`, FP32 [h, w, k], as `predicted_affine` defines it.
-        options: strength, protect, gate and gamma; the detail is decided in the plan.
+        options: strength, protect, gate, gamma, exposure and shadows; the detail is decided in the plan.
     """
-    picture, plan = prepared.picture, prepared.plan
-    before, gate = light_and_gate(prepared.view)
-    grading = grade(options, gate if options.gate else 1.0)
+    picture, plan, view = prepared.picture, prepared.plan, prepared.view
+    before, gate = light_and_gate(view)
+    grading = grade(options, gate if options.gate else 1.0, picture)
     if grading.blend == 0:
         return Rendering(picture, gate, before, plan.label)
     if plan.through_map:
-        rows = apply_map(picture.pixels, affine_map(prepared, outputs), grading, prepared.means)
+        affine = affine_map(prepared, outputs)
+        grading = with_shadows(grading, options, picture, lambda: (view.colour, evaluate(affine, view.colour)))
+        rows = apply_map(picture.pixels, affine, grading, prepared.means)
     else:
-        rows = blend(picture.pixels, _enhanced_codes(prepared, outputs), grading)
+        enhanced = _enhanced_codes(prepared, outputs)
+        grading = with_shadows(grading, options, picture, lambda: (view.colour, _from_afar(enhanced, prepared)))
+        rows = blend(picture.pixels, enhanced, grading)
     return Rendering(replace(picture, pixels=rows.pixels), gate, before, plan.label, rows)
 
 
@@ -170,7 +174,7 @@ def affine_map(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> AffineMap
             enhanced = _unit(outputs[0])
         else:
             if predicted.has_base_and_detail:
-                light = in_picture_space(picture, source, seen, evaluate(predicted.light, _unit(seen)))
+                light = in_picture_space(picture, source, seen, evaluate(predicted, _unit(seen)))
                 return predicted.moved(_unit(source), light, grey=picture.is_grey)
             enhanced = evaluate(predicted, _unit(seen))
     return fit_affine(_unit(source), in_picture_space(picture, source, seen, enhanced))
@@ -196,6 +200,12 @@ def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixe
     source = _visible(picture, prepared.view)
     seen = picture.srgb(source)
     return np.rint(in_picture_space(picture, source, seen, _unit(enhanced)) * 255).astype(np.uint8)
+
+
+def _from_afar(enhanced: Pixels, prepared: Prepared) -> NDArray[np.float32]:
+    """The network's picture of full size as small as the view is, float32 [h, w, 3], 0 to 1."""
+    view = prepared.view
+    return shrink(replace(prepared.picture, pixels=enhanced), view.weight.shape).colour
 
 
 def _assemble(plan: RenderPlan, outputs: Sequence[NDArray[Any]]) -> Pixels:

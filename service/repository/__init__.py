@@ -6,16 +6,16 @@ from service.repository._config import (
     ConfigError,
     InstanceGroup,
     ModelConfig,
-    TensorSpec,
-    WarmupSample,
     read_config,
 )
 from service.repository._repository import ModelRepository, ModelVersion
+from service.repository._tensors import NUMBERS, TensorSpec, WarmupSample, WarmupTensor, fits
 
 __all__ = [
     "AFFINE",
     "ENHANCED",
     "IMAGE",
+    "NUMBERS",
     "Batching",
     "ConfigError",
     "InstanceGroup",
@@ -27,5 +27,7 @@ __all__ = [
     "SpatialScope",
     "TensorSpec",
     "WarmupSample",
+    "WarmupTensor",
+    "fits",
     "read_config",
 ]

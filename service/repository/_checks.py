@@ -8,7 +8,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from service.contract import AFFINE, ENHANCED, IMAGE
+from service.repository._tensors import parameter, tensor_refusals, warmup_refusals
 
 # Triton's name for the way a model is run -> file name inside a version folder.
 MODEL_FILES = {"onnxruntime": "model.onnx", "pytorch": "model.pt"}
@@ -21,10 +21,6 @@ MAX_THREADS = 1024
 
 MAX_INSTANCES = 64
 """Copies of a model on every device, all its groups together: each has weights and threads of its own."""
-
-MAX_WARMUP_PASSES = 100
-MAX_WARMUP_PIXELS = 16_000_000
-"""Of one batch of a warm-up."""
 
 
 def refusals(proto: Any, folder_name: str) -> Iterator[str]:
@@ -50,7 +46,7 @@ def refusals(proto: Any, folder_name: str) -> Iterator[str]:
         yield "reshape is not supported; export the graph with the shape that it serves"
     if proto.model_repository_agents.agents:
         yield "model_repository_agents need Triton"
-    yield from _tensor_refusals(proto)
+    yield from tensor_refusals(proto)
     if proto.max_batch_size < 0:
         yield f"max_batch_size is {proto.max_batch_size}; it must be 0 or more"
     preferred = list(proto.dynamic_batching.preferred_batch_size)
@@ -63,39 +59,13 @@ def refusals(proto: Any, folder_name: str) -> Iterator[str]:
     if sum(max(1, group.count) for group in proto.instance_group) > MAX_INSTANCES:
         yield f"instance_group asks for more than the {MAX_INSTANCES} instances allowed on a device"
     for name in THREAD_COUNTS:
-        text = proto.parameters[name].string_value.strip() if name in proto.parameters else ""
+        text = parameter(proto, name)
         if text.isdecimal() and (len(text) > 9 or int(text) > MAX_THREADS):
             yield f"parameter {name} is {text[:32]!r}; at most {MAX_THREADS} threads are allowed"
     for accelerator in proto.optimization.execution_accelerators.gpu_execution_accelerator:
         if accelerator.name != "tensorrt":
             yield f"gpu_execution_accelerator {accelerator.name!r} is not known here; allowed is 'tensorrt'"
-    for sample in proto.model_warmup:
-        if any(tensor.WhichOneof("input_data_type") == "input_data_file" for tensor in sample.inputs.values()):
-            yield f"warm-up {sample.name!r}: input_data_file is not supported; use zero_data or random_data"
-        if len(sample.inputs) != 1 or any(len(tensor.dims) != 3 for tensor in sample.inputs.values()):
-            yield f"warm-up {sample.name!r}: there must be one input, whose dims are height, width, 3"
-            continue
-        height, width, _ = next(iter(sample.inputs.values())).dims
-        if sample.count > MAX_WARMUP_PASSES or max(1, sample.batch_size) * height * width > MAX_WARMUP_PIXELS:
-            most = f"{MAX_WARMUP_PASSES} passes of {MAX_WARMUP_PIXELS} pixels"
-            yield f"warm-up {sample.name!r}: at most {most} are allowed"
-
-
-def _tensor_refusals(proto: Any) -> Iterator[str]:
-    """Where the tensors are not those of the pixel contract."""
-    rank = 4 - bool(proto.max_batch_size)
-    shape = f"{rank} dims, ending in 3{'' if proto.max_batch_size else ', since max_batch_size is 0'}"
-    pictures = {IMAGE: list(proto.input), ENHANCED: [one for one in proto.output if one.name == ENHANCED]}
-    for name, tensors in pictures.items():
-        if len(tensors) != 1 or tensors[0].name != name:
-            yield f"the pixel contract has one input {IMAGE!r}, an output {ENHANCED!r}; {name!r} must be there, once"
-        elif tensors[0].data_type != pb.TYPE_UINT8 or len(tensors[0].dims) != rank or tensors[0].dims[-1] != 3:
-            yield f"{name!r} must be TYPE_UINT8 with {shape}: pictures [N, H, W, 3]"
-    if any(tensor.format == pb.ModelInput.FORMAT_NCHW for tensor in proto.input):
-        yield "format FORMAT_NCHW contradicts the pixel contract, whose pictures are [N, H, W, 3]"
-    for tensor in proto.output:
-        if tensor.name not in (ENHANCED, AFFINE):
-            yield f"output {tensor.name!r} is not known; allowed are {ENHANCED!r} and {AFFINE!r}"
+    yield from warmup_refusals(proto)
 
 
 def ignored(proto: Any) -> Iterator[str]:

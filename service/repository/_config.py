@@ -10,7 +10,8 @@ Every field of `ModelConfig` is honoured, or ignored with a warning, or refused 
 | optimization: graph.level, tensorrt among the execution accelerators, cuda.graphs | honoured |
 | priorities, preserve_ordering, rate_limiter, response_cache, metrics, pinned memory, host_policy, labels | warning |
 | ensemble, sequence batching, decoupled transactions, ragged batches, reshape, repository agents | refused |
-| tensors other than the pixel contract's, accelerators other than tensorrt, KIND_MODEL | refused |
+| tensors other than the pixel contract's | refused, unless the parameter `nightlift.takes_pictures` is false |
+| accelerators other than tensorrt, KIND_MODEL | refused |
 | a field that Triton does not know | refused, with its line |
 """
 
@@ -28,6 +29,14 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from service.contract import AFFINE, MapLayout, ModelTraits, SpatialScope
 from service.repository._checks import MODEL_FILES, PLATFORMS, ignored, refusals
+from service.repository._tensors import (
+    TensorSpec,
+    WarmupSample,
+    read_tensor,
+    read_warmup,
+    same_size,
+    takes_pictures,
+)
 
 TRAIT_PREFIX = "nightlift."
 DEFAULT_QUEUE_SIZE = 256
@@ -35,15 +44,6 @@ DEFAULT_QUEUE_SIZE = 256
 
 class ConfigError(ValueError):
     """A config.pbtxt that cannot be served; the message names the file, the field and what is allowed."""
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One input or output. `dims` leave the batch axis out where `max_batch_size` > 0; -1 is variable."""
-
-    name: str
-    datatype: str
-    dims: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,6 @@ class Batching:
 
 
 @dataclass(frozen=True)
-class WarmupSample:
-    """A batch of `batch_size` pictures of `height` x `width`, run `count` times before the model is ready."""
-
-    batch_size: int
-    height: int
-    width: int
-    random: bool
-    count: int
-
-
-@dataclass(frozen=True)
 class VersionPolicy:
     """Which version folders are served: the `latest` n, or the `specific` ones, or (both empty) all."""
 
@@ -108,6 +97,9 @@ class ModelConfig:
 
     Attributes:
         backend: `onnxruntime` or `pytorch`.
+        max_batch_size: most pictures that one request may bring; 0 where `dims` hold the batch axis, and bound it.
+        takes_pictures: whether it keeps the pixel contract; if not, it is called by the tensors that it declares.
+        same_size: inputs [N, H, W, channels] of such a model whose heights and widths must be equal.
         parameters: the string parameters, Triton's and our own.
         scores: measured scores that the exporter wrote into the parameters; empty where it wrote none.
         accelerators: GPU execution accelerators asked for, name -> parameters (`tensorrt`).
@@ -118,6 +110,7 @@ class ModelConfig:
     name: str
     backend: str
     filename: str
+    max_batch_size: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     batching: Batching
@@ -127,16 +120,13 @@ class ModelConfig:
     traits: ModelTraits
     parameters: Mapping[str, str]
     scores: Mapping[str, Any]
+    takes_pictures: bool = True
+    same_size: tuple[str, ...] = ()
     graph_level: int = 0
     accelerators: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cuda_graphs: bool = False
     warnings: tuple[str, ...] = ()
     proto: Any = None
-
-    @property
-    def max_batch_size(self) -> int:
-        """Most pictures that one request may bring; 0 where `dims` hold the batch axis, and bound it."""
-        return int(self.proto.max_batch_size)
 
     def wire_shape(self, tensor: TensorSpec) -> tuple[int, ...]:
         """The shape of a tensor as clients send and receive it, with the batch axis; -1 is variable."""
@@ -188,15 +178,18 @@ def _checked(proto: Any, folder_name: str) -> ModelConfig:
         name=proto.name or folder_name,
         backend=backend,
         filename=proto.default_model_filename or MODEL_FILES[backend],
-        inputs=tuple(_tensor(tensor) for tensor in proto.input),
-        outputs=tuple(_tensor(tensor) for tensor in proto.output),
+        max_batch_size=proto.max_batch_size,
+        inputs=tuple(read_tensor(tensor) for tensor in proto.input),
+        outputs=tuple(read_tensor(tensor) for tensor in proto.output),
         batching=_batching(proto),
         versions=_version_policy(proto.version_policy),
         instances=_instances(proto),
-        warmup=tuple(_warmup(sample) for sample in proto.model_warmup),
-        traits=_traits(parameters, folder_name, _map_layout(proto)),
+        warmup=tuple(read_warmup(sample, proto) for sample in proto.model_warmup),
+        traits=_traits(parameters, _default_traits(proto, folder_name)),
         parameters=parameters,
         scores=_scores(parameters),
+        takes_pictures=takes_pictures(proto),
+        same_size=same_size(proto),
         graph_level=proto.optimization.graph.level,
         accelerators={
             accelerator.name: dict(accelerator.parameters)
@@ -206,11 +199,6 @@ def _checked(proto: Any, folder_name: str) -> ModelConfig:
         warnings=tuple(ignored(proto)),
         proto=proto,
     )
-
-
-def _tensor(tensor: Any) -> TensorSpec:
-    datatype = pb.DataType.Name(tensor.data_type).removeprefix("TYPE_")
-    return TensorSpec(tensor.name, "BYTES" if datatype == "STRING" else datatype, tuple(tensor.dims))
 
 
 def _batching(proto: Any) -> Batching:
@@ -259,18 +247,6 @@ def _map_layout(proto: Any) -> MapLayout:
     return MapLayout.NONE
 
 
-def _warmup(sample: Any) -> WarmupSample:
-    tensor = next(iter(sample.inputs.values()))
-    height, width, _ = tensor.dims
-    return WarmupSample(
-        batch_size=max(1, sample.batch_size),
-        height=height,
-        width=width,
-        random=tensor.WhichOneof("input_data_type") == "random_data",
-        count=max(1, sample.count),
-    )
-
-
 def _scores(parameters: Mapping[str, str]) -> Mapping[str, Any]:
     text = parameters.get(TRAIT_PREFIX + "scores", "{}")
     with suppress(ValueError, RecursionError):
@@ -281,7 +257,14 @@ def _scores(parameters: Mapping[str, str]) -> Mapping[str, Any]:
     raise ConfigError(f"parameter {TRAIT_PREFIX}scores is {text!r}; it must be a JSON object, without NaN")
 
 
-def _traits(parameters: Mapping[str, str], name: str, map_layout: MapLayout) -> ModelTraits:
+def _default_traits(proto: Any, name: str) -> ModelTraits:
+    """Those of a model whose parameters say nothing; one without pictures has sides of any length, and no map."""
+    if takes_pictures(proto):
+        return ModelTraits(family=name, map_layout=_map_layout(proto))
+    return ModelTraits(family=name, smallest_side=1)
+
+
+def _traits(parameters: Mapping[str, str], default: ModelTraits) -> ModelTraits:
     def read(key: str, convert: Any, default: Any) -> Any:
         text = parameters.get(TRAIT_PREFIX + key)
         if text is None:
@@ -291,7 +274,6 @@ def _traits(parameters: Mapping[str, str], name: str, map_layout: MapLayout) -> 
         except ValueError:
             raise ConfigError(f"parameter {TRAIT_PREFIX}{key} is {text!r}, which cannot be read") from None
 
-    default = ModelTraits(family=name)
     return ModelTraits(
         family=read("family", str, default.family),
         spatial_scope=read("spatial_scope", SpatialScope, default.spatial_scope),
@@ -300,6 +282,6 @@ def _traits(parameters: Mapping[str, str], name: str, map_layout: MapLayout) -> 
         working_side=read("working_side", int, default.working_side),
         max_pixels=read("max_pixels", int, default.max_pixels),
         tolerance=read("tolerance", float, default.tolerance),
-        map_layout=map_layout,
+        map_layout=default.map_layout,
         smallest_side=read("smallest_side", int, default.smallest_side),
     )

@@ -20,6 +20,7 @@ class Runner(StrEnum):
     TRAINING = "tests/docs/test_training.py"
     REPEAT = "tests/training/test_repeat.py"
     NETWORK = "tests/docs/test_adding_a_network.py"
+    OWN_TENSORS = "tests/docs/test_own_tensors.py"
     CLIENTS = "tests/clients/__main__.py"
     SLOW = "tests/docs/run_slow.py"
 
@@ -83,6 +84,7 @@ ENTRIES = (
     Entry(r"python -m training\.profile .*", Runner.TRAINING),
     Entry(r"python -m training\.repeat .*", Runner.REPEAT, "a toy training", evidence='"training.repeat"'),
     Entry(r".*glow.*", Runner.NETWORK, evidence="docs/adding_a_network.md"),
+    Entry(r"python make_relight\.py", Runner.OWN_TENSORS),
     Entry(r"grpcurl .*", Runner.CLIENTS),
     Entry(r"echo .*\| *\n? *grpcurl .*", Runner.CLIENTS),
     Entry(r"perf_analyzer .*", Runner.CLIENTS, "short measurements"),

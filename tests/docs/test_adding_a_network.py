@@ -38,6 +38,7 @@ def test_the_document_works_as_it_stands(tmp_path: Path) -> None:
 
     for block in blocks(ROOT / "docs/adding_a_network.md"):
         if block.file:
+            (tmp_path / block.file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / block.file).write_text(block.text)
         elif block.language == "sh":
             outcome = subprocess.run(
@@ -52,6 +53,7 @@ def test_the_document_works_as_it_stands(tmp_path: Path) -> None:
 
     assert (tmp_path / "models/glow/MODEL_CARD.md").read_text().count("Glow")
     assert (tmp_path / "models/glow_torchscript/1/model.pt").is_file()
+    assert (tmp_path / "models/relight/1/model.onnx").is_file()
     assert (tmp_path / "bright/contact_sheet_001.jpg").is_file()
     assert mean(tmp_path / "bright/coffee_dark.png") > mean(photos / "coffee_dark.png")
 

@@ -42,7 +42,7 @@ def example(document: Path, language: str, sign: str, server: Server) -> str:
 @pytest.mark.parametrize(
     ("document", "sign", "answer"),
     [
-        (PROTOCOL, "import tritonclient", "bright.webp"),
+        (PROTOCOL, "import tritonclient.grpc", "bright.webp"),
         (README, "import tritonclient", "bright.jpg"),
         (README, "from nightlift import Client", "bright.jpg"),
     ],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.inference import ENHANCED, Models, open_runner
+from service.inference import ENHANCED, IMAGE, Models, open_runner
 from service.repository import ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
@@ -47,7 +47,9 @@ async def through(root: Path, names: list[str], **settings: Any) -> dict[str, li
         for name in names:
             await models.load(name)
             queue = models.get(name).queue
-            answers[name] = [(await queue.submit(batch, (ENHANCED,))).tensors[ENHANCED] for batch in pictures()]
+            answers[name] = [
+                (await queue.submit({IMAGE: batch}, (ENHANCED,))).tensors[ENHANCED] for batch in pictures()
+            ]
         return answers
     finally:
         await models.close()
@@ -68,7 +70,7 @@ def test_torchscript_agrees_with_onnx(name: str, both_formats: Path) -> None:
     repository = ModelRepository(both_formats)
     runners = [open_runner(repository.servable(one)[-1], "cpu", 1) for one in (name, name + SCRIPTED)]
     for batch in pictures():
-        first, second = (runner.run(batch, (ENHANCED,))[ENHANCED] for runner in runners)
+        first, second = (runner.run({IMAGE: batch}, (ENHANCED,))[ENHANCED] for runner in runners)
         assert difference(first, second) <= TOLERANCE
     for runner in runners:
         runner.close()

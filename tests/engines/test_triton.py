@@ -11,14 +11,15 @@ import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
 from service.errors import EngineUnavailable
-from service.inference import ENHANCED, Fault, Models
+from service.inference import ENHANCED, IMAGE, Fault, Models
 from service.inference._triton import POLL_SECONDS, POLL_TIMEOUT
-from service.repository import ModelRepository
+from service.repository import ConfigError, ModelRepository
 from service.settings import Settings
 from service.telemetry import Metrics
 from tests.engines.traffic import CLIENTS, assert_clear, traffic_on
 from tests.repositories import brightened, make_repository
 from tests.service.inference.runners import eventually, picture
+from tests.tensor_models import assert_answers, made_inputs, make_tensor_model, warmup_of
 from tests.triton_server import TritonServer
 
 WANTED = (ENHANCED,)
@@ -74,10 +75,10 @@ async def test_a_server_that_is_not_there_yet_is_found_when_it_comes(tmp_path: P
         labels = {"device": "remote", "kind": Fault.UNREACHABLE}
         assert metrics.registry.get_sample_value("nightlift_device_faults_total", labels) == 0
         with pytest.raises(EngineUnavailable, match="'brighten'"):
-            await models.get("brighten").queue.submit(picture(1), WANTED)
+            await models.get("brighten").queue.submit({IMAGE: picture(1)}, WANTED)
         server.start()
         await eventually(lambda: models.ready(["brighten"]), 40)
-        outcome = await models.get("brighten").queue.submit(picture(1), WANTED)
+        outcome = await models.get("brighten").queue.submit({IMAGE: picture(1)}, WANTED)
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
         info = models.get("brighten").engine.info
         assert (info.engine, info.device, info.placement) == ("triton", "remote", "server")
@@ -101,12 +102,12 @@ async def test_a_model_that_still_loads_is_served_as_soon_as_it_has(tmp_path: Pa
             await eventually(lambda: "loading: brighten" in server.log.read_text(), 20)
             for _ in range(3):
                 with pytest.raises(EngineUnavailable, match="'brighten'"):
-                    await models.get("brighten").queue.submit(picture(1), WANTED)
+                    await models.get("brighten").queue.submit({IMAGE: picture(1)}, WANTED)
             assert not loading.done()
             assert not models.ready(["brighten"])
             await loading
         await eventually(lambda: models.ready(["brighten"]), 2)
-        outcome = await models.get("brighten").queue.submit(picture(1), WANTED)
+        outcome = await models.get("brighten").queue.submit({IMAGE: picture(1)}, WANTED)
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
         await models.close()
 
@@ -122,7 +123,7 @@ async def test_a_busy_server_is_waited_for_and_a_silent_one_is_not(small_triton:
         seen.append(models.ready(["brighten"]))
         await asyncio.sleep(0.02)
     assert all(seen)
-    outcome = await queue.submit(picture(1), WANTED)
+    outcome = await queue.submit({IMAGE: picture(1)}, WANTED)
     np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
     held = asyncio.create_task(asyncio.to_thread(server.suspend, 3 * (POLL_TIMEOUT + POLL_SECONDS)))
     await eventually(lambda: not models.ready(["brighten"]), 2.5 * (POLL_TIMEOUT + POLL_SECONDS))
@@ -136,8 +137,50 @@ async def test_batches_cross_the_wire_together(small_triton: Small) -> None:
     models = Models(ModelRepository(root), triton_settings(server, root), Metrics())
     await models.load("brighten")
     queue = models.get("brighten").queue
-    outcomes = await asyncio.gather(*(queue.submit(picture(value), WANTED) for value in range(20)))
+    outcomes = await asyncio.gather(*(queue.submit({IMAGE: picture(value)}, WANTED) for value in range(20)))
     for value, outcome in enumerate(outcomes):
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(value)))
     assert max(outcome.batch for outcome in outcomes) > 4
     await models.close()
+
+
+OUTPUTS = {"mapper": ("affine", "brightness"), "restorer": ("restored",)}
+
+
+async def test_models_of_several_inputs_run_there_as_here(tmp_path: Path) -> None:
+    """In ONNX and TorchScript, with warm-up, alone and in batches; in Triton with the folder as it lies there."""
+    root = tmp_path / "models"
+    for kind in OUTPUTS:
+        for name, scripted in ((kind, False), (f"{kind}_scripted", True)):
+            extra = f"{ON_CPU} {warmup_of(kind, 2, 24, 32)}"
+            make_tensor_model(root, kind, name, scripted=scripted, extra=extra)
+    with TritonServer(root, tmp_path) as server:
+        models = Models(
+            ModelRepository(root),
+            Settings(model_repository=root, engine="triton", triton_url=server.grpc_url),
+            Metrics(),
+        )
+        for kind, outputs in OUTPUTS.items():
+            for name in (kind, f"{kind}_scripted"):
+                await models.load(name)
+                queue = models.get(name).queue
+                asked = [made_inputs(kind, seed, count=1 + seed % 2) for seed in range(12)]
+                outcomes = await asyncio.gather(*(queue.submit(inputs, outputs) for inputs in asked))
+                for inputs, outcome in zip(asked, outcomes, strict=True):
+                    assert_answers(kind, inputs, outcome.tensors)
+                assert max(outcome.batch for outcome in outcomes) > 2
+                one = (await queue.submit(asked[0], outputs[:1])).tensors
+                assert_answers(kind, asked[0], one, outputs[:1])
+        await models.close()
+
+
+async def test_a_server_whose_model_has_other_inputs_is_not_called(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    make_tensor_model(theirs, "restorer", extra=ON_CPU)
+    make_tensor_model(ours, "mapper", "restorer", extra=ON_CPU)
+    with TritonServer(theirs, tmp_path) as server:
+        settings = Settings(model_repository=ours, engine="triton", triton_url=server.grpc_url)
+        models = Models(ModelRepository(ours), settings, Metrics())
+        with pytest.raises(ConfigError, match=r"'proxy': 'FP32'.*the Triton server \{'picture': 'UINT8'"):
+            await models.load("restorer")
+        await models.close()

@@ -19,7 +19,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from export import export_checkpoint
 from export._affine_model import pixel_model
-from service.inference import AFFINE, ENHANCED, Models, open_runner
+from service.inference import AFFINE, ENHANCED, IMAGE, Models, open_runner
 from service.repository import ModelRepository, read_config
 from service.settings import Settings
 from service.telemetry import Metrics
@@ -87,7 +87,7 @@ def test_the_map_of_a_proxy_is_the_networks(model: Exported, name: str) -> None:
     with torch.inference_mode():
         expected = network.affine(torch.tensor(proxy()).permute(0, 3, 1, 2) / 255)  # type: ignore[operator]
     runner = open_runner(ModelRepository(model.repository).servable(name)[-1], "cpu", 1)
-    answer = runner.run(proxy(), (AFFINE,))
+    answer = runner.run({IMAGE: proxy()}, (AFFINE,))
     runner.close()
     assert list(answer) == [AFFINE]
     assert answer[AFFINE].shape == (2, *PROXY, 16)
@@ -182,7 +182,9 @@ def answers_of(repository: Path, **settings: object) -> dict[str, np.ndarray]:
         try:
             await models.load("nightlift")
             queue = models.get("nightlift").queue
-            return {name: (await queue.submit(proxy(), (name,))).tensors[name] for name in (AFFINE, ENHANCED)}
+            return {
+                name: (await queue.submit({IMAGE: proxy()}, (name,))).tensors[name] for name in (AFFINE, ENHANCED)
+            }
         finally:
             await models.close()
 

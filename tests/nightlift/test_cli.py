@@ -25,6 +25,7 @@ from tests.docs.documents import ROOT
 from tests.nightlift.commands import environment, nightlift
 from tests.pictures import constant, encoded
 from tests.repositories import make_repository
+from tests.tensor_models import make_tensor_model
 from training import data_folders
 
 HELP_SECONDS = 0.5
@@ -124,12 +125,17 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_models_are_listed_whole_and_for_programs(tmp_path: Path) -> None:
     name = "a_model_whose_name_is_longer_than_most_terminals_leave_for_it_in_a_table_of_eight_columns"
-    repository = make_repository(tmp_path, ("brighten", name))
+    repository = make_tensor_model(make_repository(tmp_path, ("brighten", name)), "mapper")
     listed = nightlift("models", env=environment(repository, COLUMNS="40"))
     assert name in listed.stdout.decode()
+    assert "mapper (takes no pictures)" in listed.stdout.decode()
     assert "…" not in listed.stdout.decode()
     models = json.loads(nightlift("models", "--json", repository=repository).stdout)
-    assert [(model["name"], model["default"]) for model in models] == [(name, False), ("brighten", True)]
+    assert [(model["name"], model["default"], model["takes_pictures"]) for model in models] == [
+        (name, False, True),
+        ("brighten", True, True),
+        ("mapper", False, False),
+    ]
     report = json.loads(nightlift("doctor", "--json", repository=repository).stdout)
     assert report["verdict"].startswith("Ready to serve")
     assert {finding["level"] for finding in report["findings"]} <= {"ok", "note"}

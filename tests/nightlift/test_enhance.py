@@ -112,6 +112,22 @@ def test_what_is_done_is_skipped_unless_asked_for(repository: Path, tmp_path: Pa
         assert (result.stat().st_mtime_ns != before) == is_new
 
 
+def test_options_that_are_newer_than_a_result_had_their_default(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(encoded(constant(40)))
+    words = ("enhance", tmp_path / "in", "-o", tmp_path / "out")
+    assert nightlift(*words, repository=repository).returncode == 0
+    records, result = tmp_path / "out" / RECORDS, tmp_path / "out/a.png"
+    record = json.loads(records.read_text())
+    assert record["options"].pop("exposure") == record["options"].pop("shadows") == 0
+    records.write_text(json.dumps(record) + "\n")
+    made = result.stat().st_mtime_ns
+    assert nightlift(*words, repository=repository).returncode == 0
+    assert result.stat().st_mtime_ns == made
+    assert nightlift(*words, "--exposure", "1", repository=repository).returncode == 0
+    assert result.stat().st_mtime_ns != made
+
+
 def test_what_was_made_with_other_options_is_done_again(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_bytes(encoded(constant(40)))

@@ -21,6 +21,7 @@ from nightlift._video import ahead, share_of_new
 from tests.nightlift.commands import environment, nightlift
 from tests.pictures import darken, scene
 from tests.repositories import make_repository
+from tests.tensor_models import make_tensor_model
 
 RATE = 25
 FRAMES = 30
@@ -166,6 +167,14 @@ def test_a_video_that_cannot_be_enhanced_is_said_and_nothing_written(repository:
     assert "\nnightlift: the picture has 320 x 32 pixels; " in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+
+
+def test_a_model_that_takes_no_pictures_is_said(clip: Path, tmp_path: Path) -> None:
+    root = make_tensor_model(tmp_path / "models", "mapper")
+    outcome = nightlift("video", clip, tmp_path / "out.mp4", "--model", "mapper", repository=root)
+    assert outcome.returncode == 2
+    assert b"model 'mapper' takes no pictures, only the tensors proxy, evidence, exposure" in outcome.stderr
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_a_target_that_cannot_be_written_is_said(repository: Path, clip: Path, tmp_path: Path) -> None:

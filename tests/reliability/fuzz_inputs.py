@@ -30,6 +30,8 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "protect": ("0", "1", "nan", "-1"),
     "gate": ("true", "false", "1", "maybe"),
     "gamma": ("0.3", "3", "1", "0", "nan", "1e999"),
+    "exposure": ("-2", "2", "0.5", "-2.1", "nan", "-1e999"),
+    "shadows": ("-1", "1", "0.5", "1.1", "nan", "-0"),
     "format": ("jpeg", "png", "webp", "avif", "tiff", "bmp", "JPEG", ""),
     "quality": ("1", "100", "90", "0", "1.5", "high"),
     "metadata": ("keep", "without_location", "strip", "all"),

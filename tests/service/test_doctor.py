@@ -16,6 +16,7 @@ from service.admission import Scope, add_key
 from service.doctor import IDENTITY, Finding, Level, examine, exit_status
 from service.settings import Settings
 from tests.repositories import make_repository
+from tests.tensor_models import make_tensor_model
 
 
 def findings(root: Path, **settings: Any) -> list[Finding]:
@@ -43,6 +44,15 @@ def test_a_good_installation(tmp_path: Path) -> None:
     model = about("model brighten", found)
     assert model.level is Level.OK
     assert "runs on cpu (CPUExecutionProvider) in process, since NIGHTLIFT_DEVICE is cpu" in model.text
+
+
+def test_a_default_that_takes_no_pictures_is_an_error(tmp_path: Path) -> None:
+    root = make_tensor_model(make_repository(tmp_path), "mapper")
+    assert exit_status(findings(root)) == 0
+    found = findings(root, default_model="mapper")
+    assert about("model mapper", found).level is Level.OK
+    [error] = [finding for finding in found if finding.level is Level.ERROR]
+    assert "mapper is the default, and takes tensors of its own, no pictures" in error.text
 
 
 def test_a_misspelt_setting_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def test_sliders_of_the_page(option: str, allowed: tuple[float, float], percent:
 def test_the_client_and_the_command_line_have_the_options_of_the_service() -> None:
     assert Options.__annotations__.keys() == EnhanceOptions.model_fields.keys()
     flags = Rendering()
-    for name in ("strength", "protect", "gate", "gamma", "quality", "detail", "metadata"):
+    for name in ("strength", "protect", "gate", "gamma", "exposure", "shadows", "quality", "detail", "metadata"):
         assert getattr(flags, name) == EnhanceOptions.model_fields[name].default
-    for name in ("strength", "protect", "gate", "gamma", "detail"):
+    for name in ("strength", "protect", "gate", "gamma", "exposure", "shadows", "detail"):
         assert getattr(RenderOptions(), name) == EnhanceOptions.model_fields[name].default

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.end_to_end.page.visitor import Visitor
 from tests.repositories import make_repository
 from tests.servers import Server, serving
+from tests.tensor_models import make_tensor_model
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -29,10 +30,12 @@ DESKTOP = {"width": 1440, "height": 1000}
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service with `brighten` and `glow`, versions 1 (twice the light) and 2 (three times)."""
+    """A service with `brighten` and `glow`, versions 1 (twice the light) and 2 (three times); `mapper` takes no
+    pictures."""
     folder = tmp_path_factory.mktemp("site")
     repository = make_repository(folder / "models", ("brighten", "glow"), versions=(1, 2))
-    with serving(repository, folder, default_model="brighten", required_models="brighten,glow") as server:
+    make_tensor_model(repository, "mapper")
+    with serving(repository, folder, default_model="brighten", required_models="brighten,glow,mapper") as server:
         yield server
 
 

@@ -196,6 +196,8 @@ def test_bad_pictures_get_their_problem(client: httpx.Client) -> None:
     [
         ({"strength": 1.5}, "strength"),
         ({"gamma": 0}, "gamma"),
+        ({"exposure": -3}, "exposure"),
+        ({"shadows": "nan"}, "shadows"),
         ({"quality": "high"}, "quality"),
         ({"format": "bmp"}, "format"),
         ({"detail": "fine"}, "detail"),

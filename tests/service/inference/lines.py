@@ -6,7 +6,7 @@ import asyncio
 import math
 
 from service.admission import Intake
-from service.inference import ENHANCED, BatchPolicy, BatchQueue, Outcome
+from service.inference import ENHANCED, IMAGE, BatchPolicy, BatchQueue, Outcome
 from service.telemetry import Metrics
 from tests.service.inference.runners import GatedEngine, picture
 
@@ -33,7 +33,9 @@ class Line:
     def submit(
         self, value: int, height: int = 16, deadline: float | None = None, caller: str = ""
     ) -> asyncio.Task[Outcome]:
-        return asyncio.create_task(self.queue.submit(picture(value, height), WANTED, deadline, caller=caller))
+        return asyncio.create_task(
+            self.queue.submit({IMAGE: picture(value, height)}, WANTED, deadline, caller=caller)
+        )
 
     def metric(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"nightlift_{name}", labels) or 0.0

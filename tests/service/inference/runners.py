@@ -6,17 +6,18 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference import ENHANCED, EngineInfo, Tensors
+from service.inference import ENHANCED, IMAGE, EngineInfo, Tensors
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 class ScriptedRunner:
-    """A runner whose answer is a function of the batch; `gate` holds it back until it is set."""
+    """A runner whose answer is a function of its pictures; `gate` holds it back until it is set."""
 
     info = EngineInfo("test", "CPUExecutionProvider", "cpu")
 
@@ -27,8 +28,9 @@ class ScriptedRunner:
         self.sizes: list[int] = []
         self._answer = answer
 
-    def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         self.gate.wait()
+        batch: Any = inputs[IMAGE]
         self.sizes.append(len(batch))
         return dict.fromkeys(outputs, self._answer(batch))
 
@@ -37,7 +39,10 @@ class ScriptedRunner:
 
 
 class GatedEngine:
-    """An engine that holds every batch until it is let through, and remembers what it was given."""
+    """An engine that holds every batch until it is let through, and remembers what it was given.
+
+    It answers with its first input inverted.
+    """
 
     info = EngineInfo("test", "CPUExecutionProvider", "cpu")
 
@@ -57,7 +62,8 @@ class GatedEngine:
         for _ in range(batches):
             self._gate.release()
 
-    async def run(self, batch: NDArray[np.uint8], outputs: tuple[str, ...]) -> Tensors:
+    async def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
+        batch: Any = next(iter(inputs.values()))
         self.shapes.append(batch.shape)
         self.values.append(int(batch.flat[0]))
         self.running += 1

@@ -6,9 +6,9 @@ import pytest
 
 from service.inference import BatchPolicy, Bucket, ClosedBy, Cut, Wait, Waiting, decide
 
-SMALL: Bucket = (10, 10, ("enhanced",))
-WIDE: Bucket = (10, 20, ("enhanced",))
-AFFINE: Bucket = (10, 10, ("affine",))
+SMALL = Bucket.of_picture(10, 10, "enhanced")
+WIDE = Bucket.of_picture(10, 20, "enhanced")
+AFFINE = Bucket.of_picture(10, 10, "affine")
 POLICY = BatchPolicy(max_count=4, max_pixels=450, max_delay=0.05)
 NOW = 100.0
 
@@ -40,7 +40,7 @@ TABLE = {
     "what is too much stays": (waiting(*[SMALL] * 6), {}, POLICY, Cut((0, 1, 2, 3), ClosedBy.FULL)),
     "pixels bound a batch": (waiting(*[WIDE] * 3), {WIDE: 1}, POLICY, Cut((0, 1), ClosedBy.PIXELS)),
     "one picture alone is let through": (
-        waiting((50, 50, ("enhanced",))),
+        waiting(Bucket.of_picture(50, 50, "enhanced")),
         {},
         POLICY,
         Cut((0,), ClosedBy.IDLE),

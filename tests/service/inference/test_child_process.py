@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from service.errors import EngineFailed, EngineUnavailable
-from service.inference import AFFINE, ENHANCED, Fault
+from service.inference import AFFINE, ENHANCED, IMAGE, Fault
 from service.inference._child_process import ChildProcess
 from service.inference._worker import Placed
 from tests.repositories import GRID, brightened, make_repository
@@ -37,7 +37,7 @@ def test_same_results_as_in_process(tmp_path: Path) -> None:
         async with serving(root, engine_isolation=isolation) as service:
             engine = service.model().engine
             assert engine.info.placement == ("child process" if isolation == "process" else "in process")
-            return [dict(await engine.run(batch, (ENHANCED, AFFINE))) for batch in batches]
+            return [dict(await engine.run({IMAGE: batch}, (ENHANCED, AFFINE))) for batch in batches]
 
     inside, outside = asyncio.run(answers("none")), asyncio.run(answers("process"))
     for batch, ours, theirs in zip(batches, inside, outside, strict=True):
@@ -47,10 +47,8 @@ def test_same_results_as_in_process(tmp_path: Path) -> None:
             assert theirs[name].dtype == ours[name].dtype
 
 
-@pytest.mark.parametrize("outputs", [(AFFINE,), (ENHANCED, AFFINE)])
-async def test_a_predicted_map_goes_through_shared_memory(
-    outputs: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def noted_replies(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What child processes answer from now on."""
     replies: list[Any] = []
     call = ChildProcess.call
 
@@ -58,17 +56,32 @@ async def test_a_predicted_map_goes_through_shared_memory(
         replies.append(await call(*arguments))
         return replies[-1]
 
+    monkeypatch.setattr(ChildProcess, "call", noted)
+    return replies
+
+
+@pytest.mark.parametrize("outputs", [(AFFINE,), (ENHANCED, AFFINE)])
+async def test_a_predicted_map_goes_through_shared_memory(
+    outputs: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serving(make_repository(tmp_path, affine=True)) as service:
-        monkeypatch.setattr(ChildProcess, "call", noted)
-        await service.model().engine.run(random_batch(8, GRID, GRID), outputs)
+        replies = noted_replies(monkeypatch)
+        await service.model().engine.run({IMAGE: random_batch(8, GRID, GRID)}, outputs)
         assert [(name, type(output)) for name, output in replies[0].items()] == [(o, Placed) for o in outputs]
 
 
-async def test_an_output_larger_than_expected_goes_through_the_pipe(tmp_path: Path) -> None:
-    async with serving(make_repository(tmp_path, affine=True)) as service:
-        tensors = await service.model().engine.run(random_batch(1, 1, 1), (AFFINE,))
+async def test_an_output_larger_than_expected_goes_through_the_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A map of any size, as its configuration says, that has more places than the picture has pixels."""
+    config = make_repository(tmp_path, affine=True) / "brighten/config.pbtxt"
+    config.write_text(config.read_text().replace(f"{GRID}, {GRID}, 6", "-1, -1, 6"))
+    async with serving(tmp_path) as service:
+        replies = noted_replies(monkeypatch)
+        tensors = await service.model().engine.run({IMAGE: random_batch(1, 1, 1)}, (AFFINE,))
         assert tensors[AFFINE].shape == (1, 4, 4, 6)
         assert np.unique(tensors[AFFINE]).tolist() == [0.0, 2.0]
+        assert [type(reply[AFFINE]) for reply in replies] == [np.ndarray]
 
 
 async def test_concurrent_batches_do_not_mix(tmp_path: Path) -> None:
@@ -77,7 +90,7 @@ async def test_concurrent_batches_do_not_mix(tmp_path: Path) -> None:
         assert service.model("one").engine.concurrency == 2
         batches = [picture(value, 40 + value) for value in range(60)]
         tasks = [
-            service.model(("one", "two")[number % 2]).queue.submit(batch, WANTED)
+            service.model(("one", "two")[number % 2]).queue.submit({IMAGE: batch}, WANTED)
             for number, batch in enumerate(batches)
         ]
         for batch, outcome in zip(batches, await asyncio.gather(*tasks), strict=True):
@@ -89,7 +102,7 @@ async def test_one_model_takes_as_many_passes_at_once_as_it_has_threads(tmp_path
         model = service.model()
         assert model.engine.concurrency == 3
         batches = [picture(value, 40 + value) for value in range(12)]
-        outcomes = await asyncio.gather(*(model.queue.submit(batch, WANTED) for batch in batches))
+        outcomes = await asyncio.gather(*(model.queue.submit({IMAGE: batch}, WANTED) for batch in batches))
         for batch, outcome in zip(batches, outcomes, strict=True):
             np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(batch))
         os.kill(service.pid, signal.SIGKILL)
@@ -103,8 +116,8 @@ async def test_a_batch_that_breaks_the_model_harms_nothing_else(tmp_path: Path) 
     async with serving(make_repository(tmp_path)) as service:
         pid = service.pid
         with pytest.raises(EngineFailed):
-            await service.model().queue.submit(random_batch(1, 16, 16)[..., :2], WANTED)
-        await service.model().queue.submit(picture(1), WANTED)
+            await service.model().queue.submit({IMAGE: random_batch(1, 16, 16)[..., :2]}, WANTED)
+        await service.model().queue.submit({IMAGE: picture(1)}, WANTED)
         assert service.pid == pid
 
 
@@ -173,10 +186,10 @@ async def test_memory_of_a_large_batch_is_given_back(tmp_path: Path) -> None:
 
     async with serving(make_repository(tmp_path)) as service:
         engine = service.model().engine
-        await engine.run(random_batch(1, 64, 64), WANTED)
-        await engine.run(np.zeros((1, 4000, 4000, 3), np.uint8), WANTED)
+        await engine.run({IMAGE: random_batch(1, 64, 64)}, WANTED)
+        await engine.run({IMAGE: np.zeros((1, 4000, 4000, 3), np.uint8)}, WANTED)
         assert shared_bytes() < 1 << 20
-        tensors = await engine.run(picture(7), WANTED)
+        tensors = await engine.run({IMAGE: picture(7)}, WANTED)
         np.testing.assert_array_equal(tensors[ENHANCED], brightened(picture(7)))
 
 
@@ -186,10 +199,10 @@ async def test_memory_that_runs_out_halves_the_batch_once(tmp_path: Path, isolat
     root = make_greedy(tmp_path, "greedy", fits=2)
     async with serving(root, ["greedy"], engine_isolation=isolation) as service:
         batch = random_batch(4, 16, 16)
-        outcome = await service.model("greedy").queue.submit(batch, WANTED)
+        outcome = await service.model("greedy").queue.submit({IMAGE: batch}, WANTED)
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], batch)
         assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 1
         with pytest.raises(EngineUnavailable, match="too little memory"):
-            await service.model("greedy").queue.submit(random_batch(6, 16, 16), WANTED)
+            await service.model("greedy").queue.submit({IMAGE: random_batch(6, 16, 16)}, WANTED)
         assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 3
         assert service.models.ready(["greedy"])

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.errors import EngineUnavailable
-from service.inference import ENHANCED, Fault, classify
+from service.inference import ENHANCED, IMAGE, Fault, classify
 from service.inference._faults import DeviceLost, run_guarded
 from tests.service.inference.runners import ScriptedRunner, picture
 
@@ -59,7 +59,7 @@ def test_a_batch_that_does_not_fit_is_halved() -> None:
     noted: list[Fault] = []
     runner = ScriptedRunner(fits(3))
     batch = np.concatenate([picture(value) for value in range(5)])
-    tensors = run_guarded(runner, batch, (ENHANCED,), noted.append)
+    tensors = run_guarded(runner, {IMAGE: batch}, (ENHANCED,), noted.append)
     np.testing.assert_array_equal(tensors[ENHANCED], np.invert(batch))
     assert runner.sizes == [5, 2, 3]
     assert noted == [Fault.OUT_OF_MEMORY]
@@ -69,7 +69,7 @@ def test_it_is_halved_only_once() -> None:
     noted: list[Fault] = []
     runner = ScriptedRunner(fits(1))
     with pytest.raises(EngineUnavailable, match="24 x 16"):
-        run_guarded(runner, np.concatenate([picture(0)] * 4), (ENHANCED,), noted.append)
+        run_guarded(runner, {IMAGE: np.concatenate([picture(0)] * 4)}, (ENHANCED,), noted.append)
     assert runner.sizes == [4, 2]
     assert noted == [Fault.OUT_OF_MEMORY] * 2
 
@@ -77,7 +77,7 @@ def test_it_is_halved_only_once() -> None:
 def test_one_picture_cannot_be_halved() -> None:
     runner = ScriptedRunner(fits(0))
     with pytest.raises(EngineUnavailable):
-        run_guarded(runner, picture(0), (ENHANCED,), lambda fault: None)
+        run_guarded(runner, {IMAGE: picture(0)}, (ENHANCED,), lambda fault: None)
     assert runner.sizes == [1]
 
 
@@ -88,7 +88,7 @@ def test_a_lost_device_is_not_tried_again() -> None:
     noted: list[Fault] = []
     runner = ScriptedRunner(answer)
     with pytest.raises(DeviceLost):
-        run_guarded(runner, picture(0), (ENHANCED,), noted.append)
+        run_guarded(runner, {IMAGE: picture(0)}, (ENHANCED,), noted.append)
     assert runner.sizes == [1]
     assert noted == [Fault.DEVICE_LOST]
 
@@ -98,4 +98,4 @@ def test_other_errors_pass_as_they_are() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run_guarded(ScriptedRunner(answer), picture(0), (ENHANCED,), lambda fault: None)
+        run_guarded(ScriptedRunner(answer), {IMAGE: picture(0)}, (ENHANCED,), lambda fault: None)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.errors import EngineUnavailable
-from service.inference import ENHANCED, Fault
+from service.inference import ENHANCED, IMAGE, Fault
 from service.inference._in_process import InProcessEngine
 from service.telemetry import Metrics
 from tests.service.inference.runners import ScriptedRunner, answer, eventually, picture
@@ -29,7 +29,7 @@ async def test_as_many_batches_at_once_as_runners() -> None:
         runner.gate.clear()
     engine = InProcessEngine(runners, 10, Metrics())
     assert engine.concurrency == 2
-    tasks = [asyncio.create_task(engine.run(picture(value), WANTED)) for value in (1, 2)]
+    tasks = [asyncio.create_task(engine.run({IMAGE: picture(value)}, WANTED)) for value in (1, 2)]
     await asyncio.sleep(0.01)
     for runner in runners:
         runner.gate.set()
@@ -51,7 +51,7 @@ async def test_a_runner_that_takes_several_passes_is_closed_once_all_have_ended(
     runner.info = replace(runner.info, passes=2)
     engine = InProcessEngine([runner], 10, Metrics())
     assert engine.concurrency == 2
-    first, second = (asyncio.create_task(engine.run(picture(value), WANTED)) for value in (1, 2))
+    first, second = (asyncio.create_task(engine.run({IMAGE: picture(value)}, WANTED)) for value in (1, 2))
     assert answer(await second) == 253
     closing = asyncio.create_task(engine.close())
     await asyncio.wait([closing], timeout=0.05)
@@ -69,11 +69,11 @@ async def test_a_hanging_pass_is_given_up_and_its_runner_left_out_until_it_ends(
     engine = InProcessEngine([well, hanging], 0.05, metrics)
     assert {faults(metrics, kind) for kind in Fault} == {0}, "an alert sees no increase to the first fault"
     with pytest.raises(EngineUnavailable, match=r"0\.05 s"):
-        await engine.run(picture(1), WANTED)
+        await engine.run({IMAGE: picture(1)}, WANTED)
     assert faults(metrics, Fault.HUNG) == 1
     assert engine.ready
     assert engine.concurrency == 1
-    assert answer(await engine.run(picture(2), WANTED)) == 253
+    assert answer(await engine.run({IMAGE: picture(2)}, WANTED)) == 253
     hanging.gate.set()
     await eventually(lambda: engine.concurrency == 2)
     await engine.close()
@@ -85,13 +85,13 @@ async def test_when_all_hang_the_model_is_not_ready_and_refuses() -> None:
     runner.gate.clear()
     engine = InProcessEngine([runner], 0.05, Metrics())
     with pytest.raises(EngineUnavailable):
-        await engine.run(picture(1), WANTED)
+        await engine.run({IMAGE: picture(1)}, WANTED)
     assert not engine.ready
     with pytest.raises(EngineUnavailable, match="restarted"):
-        await engine.run(picture(1), WANTED)
+        await engine.run({IMAGE: picture(1)}, WANTED)
     runner.gate.set()
     await eventually(lambda: engine.ready)
-    assert answer(await engine.run(picture(1), WANTED)) == 254
+    assert answer(await engine.run({IMAGE: picture(1)}, WANTED)) == 254
     await engine.close()
 
 
@@ -104,7 +104,7 @@ async def test_a_lost_device_stays_lost() -> None:
     engine = InProcessEngine([runner], 10, metrics)
     for _ in range(3):
         with pytest.raises(EngineUnavailable, match="restarted"):
-            await engine.run(picture(1), WANTED)
+            await engine.run({IMAGE: picture(1)}, WANTED)
     assert runner.sizes == [1]
     assert not engine.ready
     assert engine.lost

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from service.errors import Draining, ModelNotFound, ModelNotReady
-from service.inference import ENHANCED, Models, ModelState, Tensors
+from service.inference import ENHANCED, IMAGE, Models, ModelState, Tensors
 from service.inference._in_process import InProcessEngine
 from service.repository import ConfigError, ModelRepository
 from service.settings import Settings
@@ -40,7 +40,7 @@ async def models_of(root: Path, metrics: Metrics | None = None, **settings: Any)
 
 async def gain(models: Models, name: str = "brighten", version: int | None = None) -> int:
     """What the model multiplies by: its version plus one."""
-    outcome = await models.get(name, version).queue.submit(picture(10), WANTED)
+    outcome = await models.get(name, version).queue.submit({IMAGE: picture(10)}, WANTED)
     return int(outcome.tensors[ENHANCED][0, 0, 0, 0]) // 10
 
 
@@ -150,7 +150,9 @@ async def test_metrics_tell_of_all_versions_that_serve_and_of_no_others(tmp_path
         queues = [models.get("brighten", version).queue for version in versions]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(InProcessEngine, "run", run)
-            tasks = [asyncio.create_task(queue.submit(picture(10), WANTED)) for queue in queues for _ in range(2)]
+            tasks = [
+                asyncio.create_task(queue.submit({IMAGE: picture(10)}, WANTED)) for queue in queues for _ in range(2)
+            ]
             await eventually(lambda: metric("queue_depth") == len(versions))
             assert metric("queue_oldest_seconds") > 0  # type: ignore[operator]
             assert metric("queue_pixels") == len(versions) * 16 * 24
@@ -196,7 +198,7 @@ async def test_a_reload_swaps_and_requests_under_way_finish(tmp_path: Path, isol
     async with models_of(root, engine_isolation=isolation) as models:
         await models.load("brighten")
         old = models.get("brighten")
-        tasks = [asyncio.create_task(old.queue.submit(picture(10), WANTED)) for _ in range(4)]
+        tasks = [asyncio.create_task(old.queue.submit({IMAGE: picture(10)}, WANTED)) for _ in range(4)]
         await asyncio.sleep(0)
         make_repository(root, versions=(2,))
         await models.load("brighten")
@@ -205,7 +207,7 @@ async def test_a_reload_swaps_and_requests_under_way_finish(tmp_path: Path, isol
             np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(10)))
         assert [model.version for model in models.loaded()] == [1, 2]
         with pytest.raises(Draining):
-            await old.queue.submit(picture(10), WANTED)
+            await old.queue.submit({IMAGE: picture(10)}, WANTED)
 
 
 @pytest.mark.parametrize("isolation", ["none", "process"])
@@ -238,7 +240,7 @@ def test_batches_form_on_the_cpu_only_where_asked_for(tmp_path: Path) -> None:
         async with models_of(root) as models:
             await models.load("brighten")
             queue = models.get("brighten").queue
-            outcomes = await asyncio.gather(*(queue.submit(picture(value), WANTED) for value in range(6)))
+            outcomes = await asyncio.gather(*(queue.submit({IMAGE: picture(value)}, WANTED) for value in range(6)))
             return [outcome.batch for outcome in outcomes]
 
     assert asyncio.run(sizes(make_repository(tmp_path / "plain"))) == [1] * 6
@@ -258,7 +260,7 @@ async def test_load_cycles_under_traffic(tmp_path: Path, isolation: str) -> None
         async def traffic(value: int) -> None:
             nonlocal answered
             while running:
-                outcome = await models.get("steady").queue.submit(picture(value), WANTED)
+                outcome = await models.get("steady").queue.submit({IMAGE: picture(value)}, WANTED)
                 assert outcome.tensors[ENHANCED][0, 0, 0, 0] == value * 2
                 answered += 1
                 await asyncio.sleep(0.001)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.errors import DeadlineExceeded, Draining, EngineFailed, EngineUnavailable
-from service.inference import ENHANCED
+from service.inference import ENHANCED, IMAGE, Bucket
 from tests.service.inference.lines import WANTED, Line
 from tests.service.inference.runners import answer, picture
 from tests.settling import settle
@@ -136,12 +136,12 @@ async def test_a_failing_batch_fails_its_callers_only(raised: Exception, seen: t
 
 async def test_company_in_sight_is_waited_for() -> None:
     line = Line(delay=5.0)
-    with line.queue.expecting((16, 24, WANTED)) as expectation:
+    with line.queue.expecting(Bucket.of_picture(16, 24, ENHANCED)) as expectation:
         task = line.submit(1)
         await asyncio.sleep(0.02)
         assert line.engine.running == 0
         companion = asyncio.create_task(
-            line.queue.submit(picture(2), WANTED, expectation=expectation)  # its decode is done
+            line.queue.submit({IMAGE: picture(2)}, WANTED, expectation=expectation)  # its decode is done
         )
         await settle()
     line.engine.let(1)
@@ -151,7 +151,7 @@ async def test_company_in_sight_is_waited_for() -> None:
 
 async def test_company_that_does_not_come_is_not_waited_for() -> None:
     line = Line(delay=5.0)
-    with line.queue.expecting((16, 24, WANTED)):  # its decode fails
+    with line.queue.expecting(Bucket.of_picture(16, 24, ENHANCED)):  # its decode fails
         task = line.submit(1)
         await settle()
         assert line.engine.running == 0
@@ -162,7 +162,7 @@ async def test_company_that_does_not_come_is_not_waited_for() -> None:
 async def test_the_delay_ends_the_waiting() -> None:
     line = Line(delay=0.03)
     line.engine.let(1)
-    with line.queue.expecting((16, 24, WANTED)):
+    with line.queue.expecting(Bucket.of_picture(16, 24, ENHANCED)):
         outcome = await line.submit(1)
     assert outcome.queue >= 0.02
 
@@ -172,7 +172,7 @@ async def test_a_clients_own_batch_stays_together() -> None:
     pixels = np.concatenate([picture(10), picture(20), picture(30)])
     blocker = line.submit(0)
     await settle()
-    batch = asyncio.create_task(line.queue.submit(pixels, WANTED))
+    batch = asyncio.create_task(line.queue.submit({IMAGE: pixels}, WANTED))
     single = line.submit(40)
     line.engine.let(2)
     outcome = await batch
@@ -184,13 +184,13 @@ async def test_a_clients_own_batch_stays_together() -> None:
 
 async def test_close_finishes_what_waits_and_refuses_what_comes() -> None:
     line = Line(max_count=1, delay=5.0)
-    with line.queue.expecting((16, 24, WANTED)):
+    with line.queue.expecting(Bucket.of_picture(16, 24, ENHANCED)):
         tasks = [line.submit(value) for value in range(3)]
         await settle()
         closing = asyncio.create_task(line.queue.close())
         await settle()
         with pytest.raises(Draining):
-            await line.queue.submit(picture(9), WANTED)
+            await line.queue.submit({IMAGE: picture(9)}, WANTED)
         line.engine.let(3)
         outcomes: list[Any] = await asyncio.gather(*tasks)
         await closing

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from service.errors import EngineUnavailable
-from service.inference import AFFINE, ENHANCED, _onnx, open_runner
+from service.inference import AFFINE, ENHANCED, IMAGE, _onnx, open_runner
 from service.inference._onnx import OnnxRunner, _session_options, pass_widths, share_of
-from service.inference._onnx_cuda import CUDA, TENSORRT, BoundShape, provider_options
-from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion, WarmupSample
+from service.inference._onnx_cuda import CUDA, TENSORRT, BoundShape, BufferSpec, provider_options
+from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion, WarmupSample, WarmupTensor
 from tests.pictures import dark_scene
 from tests.repositories import brightened, make_repository
 from tests.service.inference.graphs import make_torchscript
@@ -37,7 +37,7 @@ def with_parameters(config: ModelConfig, parameters: Mapping[str, str]) -> Model
 def test_onnx_on_the_cpu(tmp_path: Path) -> None:
     runner = open_runner(version(make_repository(tmp_path, affine=True)), "cpu", 1)
     picture = dark_scene()[None]
-    tensors = runner.run(picture, (AFFINE, ENHANCED))
+    tensors = runner.run({IMAGE: picture}, (AFFINE, ENHANCED))
     np.testing.assert_array_equal(tensors[ENHANCED], brightened(picture))
     assert list(tensors) == [AFFINE, ENHANCED]
     assert runner.info.provider == "CPUExecutionProvider"
@@ -65,7 +65,7 @@ def test_side_by_side_passes_answer_as_alone(tmp_path: Path) -> None:
     assert runner.info.passes == 4
     pictures = [np.random.default_rng(seed).integers(0, 256, (1, 40 + seed, 64, 3), np.uint8) for seed in range(16)]
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda one: runner.run(one, (ENHANCED,))[ENHANCED], pictures))
+        answers = list(threads.map(lambda one: runner.run({IMAGE: one}, (ENHANCED,))[ENHANCED], pictures))
     for one, answered in zip(pictures, answers, strict=True):
         np.testing.assert_array_equal(answered, brightened(one))
     runner.close()
@@ -77,7 +77,7 @@ def test_sessions_of_a_process_share_one_arena(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 import numpy as np
-from service.inference import ENHANCED, open_runner
+from service.inference import ENHANCED, IMAGE, open_runner
 from service.repository import ModelRepository
 
 def resident():
@@ -88,7 +88,7 @@ runners = [open_runner(version, "cpu", 2) for name in ("one", "two")
 picture = np.zeros((1, 2000, 3000, 3), np.uint8)
 sizes = [resident()]
 for runner in runners:
-    del runner.run(picture, (ENHANCED,))[ENHANCED]
+    del runner.run({IMAGE: picture}, (ENHANCED,))[ENHANCED]
     sizes.append(resident())
 print(*sizes)
 """
@@ -117,7 +117,7 @@ def test_a_configuration_that_decides_itself_gets_one_pass_a_copy(tmp_path: Path
 def test_torchscript_on_the_cpu(tmp_path: Path) -> None:
     runner = open_runner(version(make_torchscript(tmp_path), "brighten_torchscript"), "cpu", 1)
     picture = np.stack([dark_scene(), dark_scene()[::-1]])
-    np.testing.assert_array_equal(runner.run(picture, (ENHANCED,))[ENHANCED], brightened(picture))
+    np.testing.assert_array_equal(runner.run({IMAGE: picture}, (ENHANCED,))[ENHANCED], brightened(picture))
     assert (runner.info.engine, runner.info.provider, runner.info.precision) == ("torchscript", "cpu", "fp32")
     runner.close()
 
@@ -263,8 +263,9 @@ def test_bound_buffers_answer_as_plain_runs_do(tmp_path: Path) -> None:
     session = ort.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
     first = np.stack([dark_scene(), dark_scene()[::-1]])
     second = np.ascontiguousarray(first[:, ::-1])
-    bound = BoundShape(session, first.shape, (ENHANCED, AFFINE), "cpu", ort.RunOptions())
-    answers = [bound.run(batch) for batch in (first, second)]
+    picture = BufferSpec(first.shape, first.dtype)
+    bound = BoundShape(session, {IMAGE: picture}, (ENHANCED, AFFINE), {ENHANCED: picture}, "cpu", ort.RunOptions())
+    answers = [bound.run({IMAGE: batch}) for batch in (first, second)]
     for batch, tensors in zip((first, second), answers, strict=True):
         np.testing.assert_array_equal(tensors[ENHANCED], brightened(batch))
         assert tensors[AFFINE].shape == (2, 4, 4, 6)
@@ -275,17 +276,17 @@ def test_a_cuda_graph_has_an_id_of_its_own_and_is_kept(tmp_path: Path, monkeypat
     ids: list[tuple[int, str]] = []
 
     def bind(
-        _: object, shape: tuple[int, ...], outputs: tuple[str, ...], device: str, options: ort.RunOptions
+        _: object, inputs: dict[str, BufferSpec], outputs: object, known: object, device: str, options: ort.RunOptions
     ) -> None:
-        ids.append((shape[1], options.get_run_config_entry("gpu_graph_id")))
+        ids.append((inputs[IMAGE].shape[1], options.get_run_config_entry("gpu_graph_id")))
 
-    warmup = (WarmupSample(1, 16, 16, True, 1),)
+    warmup = (WarmupSample((WarmupTensor(IMAGE, (1, 16, 16, 3), random=True),), 1),)
     model = version(make_repository(tmp_path))
     runner = OnnxRunner(model.path, replace(model.config, warmup=warmup, cuda_graphs=True), "cpu", 1)
     monkeypatch.setattr(_onnx, "BoundShape", bind)
     for start, outputs in ((100, (ENHANCED,)), (200, (AFFINE,)), (300, (ENHANCED,))):
         for side in (*range(start, start + _onnx.SHAPES_KEPT), 16):
-            runner._bind((1, side, 16, 3), outputs)
+            runner._bind(((IMAGE, (1, side, 16, 3)),), outputs)
     assert [graph for side, graph in ids if side == 16] == ["1", "2"]
     assert {graph for side, graph in ids if side != 16} == {_onnx.NO_GRAPH}
     assert len(runner._bound) == _onnx.SHAPES_KEPT + 2

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from service.errors import EngineUnavailable
-from service.inference import ENHANCED, Fault
+from service.inference import ENHANCED, IMAGE, Fault
 from service.inference import _supervisor as supervisor
 from service.repository import ConfigError
 from tests.repositories import brightened, make_repository
@@ -26,7 +26,7 @@ async def test_killed_under_load_only_the_running_batch_fails(tmp_path: Path) ->
     root = make_repository(tmp_path, ("brighten", "other"), slow=0.05)
     async with serving(root, ("brighten", "other")) as service:
         first = service.pid
-        tasks = [asyncio.create_task(service.model().queue.submit(picture(n), WANTED)) for n in range(12)]
+        tasks = [asyncio.create_task(service.model().queue.submit({IMAGE: picture(n)}, WANTED)) for n in range(12)]
         await asyncio.wait([tasks[0]])
         os.kill(first, signal.SIGKILL)
         assert service.models.ready(["brighten", "other"])  # nobody knows yet
@@ -48,9 +48,9 @@ async def test_a_hanging_pass_is_ended_by_the_watchdog(tmp_path: Path) -> None:
     async with serving(make_repository(tmp_path), inference_timeout=0.5) as service:
         os.kill(service.pid, signal.SIGSTOP)
         with pytest.raises(EngineUnavailable, match=r"0\.5 s"):
-            await service.model().queue.submit(picture(1), WANTED)
+            await service.model().queue.submit({IMAGE: picture(1)}, WANTED)
         assert not service.models.ready(["brighten"])
-        outcome = await service.model().queue.submit(picture(1), WANTED)  # waits until it is back
+        outcome = await service.model().queue.submit({IMAGE: picture(1)}, WANTED)  # waits until it is back
         np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(1)))
         assert service.count("device_faults_total", kind=Fault.HUNG) == 1
         assert service.count("device_faults_total", kind=Fault.CRASHED) == 0
@@ -66,7 +66,7 @@ async def test_a_corrupt_model_fails_alone(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(error.value)
         assert not service.models.ready(["corrupt"])
         assert service.pid == pid
-        await service.model().queue.submit(picture(1), WANTED)
+        await service.model().queue.submit({IMAGE: picture(1)}, WANTED)
 
 
 async def test_the_last_model_takes_the_process_with_it(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ async def test_the_last_model_takes_the_process_with_it(tmp_path: Path) -> None:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
         await service.models.load("two")
-        await service.model("two").queue.submit(picture(1), WANTED)
+        await service.model("two").queue.submit({IMAGE: picture(1)}, WANTED)
 
 
 async def test_a_process_that_does_not_come_back_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,9 +95,9 @@ async def test_a_process_that_does_not_come_back_is_given_up(tmp_path: Path, mon
         try:
             os.kill(service.pid, signal.SIGKILL)
             with pytest.raises(EngineUnavailable, match="being restarted"):
-                await service.model().engine.run(picture(1), WANTED)
+                await service.model().engine.run({IMAGE: picture(1)}, WANTED)
             with pytest.raises(EngineUnavailable, match="must be restarted"):
-                await service.model().engine.run(picture(1), WANTED)
+                await service.model().engine.run({IMAGE: picture(1)}, WANTED)
         finally:
             multiprocessing_context().set_executable(working)
         assert not service.models.ready(["brighten"])
@@ -106,7 +106,7 @@ async def test_a_process_that_does_not_come_back_is_given_up(tmp_path: Path, mon
         await service.models.load("brighten")
         assert service.models.ready(["brighten"])
         assert not service.models.lost
-        await service.model().queue.submit(picture(1), WANTED)
+        await service.model().queue.submit({IMAGE: picture(1)}, WANTED)
 
 
 def multiprocessing_context() -> Any:
@@ -126,14 +126,14 @@ async def test_a_model_that_is_gone_after_a_crash_fails_alone_until_it_is_back(
         os.kill(service.pid, signal.SIGKILL)
         await eventually(lambda: not service.models.ready(["brighten"]))
         await eventually(lambda: service.models.ready(["brighten"]))
-        await service.model().queue.submit(picture(1), WANTED)
+        await service.model().queue.submit({IMAGE: picture(1)}, WANTED)
         with pytest.raises(EngineUnavailable, match="loaded again"):
-            await service.model("deleted").queue.submit(picture(1), WANTED)
+            await service.model("deleted").queue.submit({IMAGE: picture(1)}, WANTED)
         assert not service.models.ready(["deleted"])
         pid = service.pid
         (tmp_path / "kept").rename(file)
         await eventually(lambda: service.models.ready(["deleted"]), RETURN_SECONDS)
-        await service.model("deleted").queue.submit(picture(1), WANTED)
+        await service.model("deleted").queue.submit({IMAGE: picture(1)}, WANTED)
         assert service.pid == pid
 
 
@@ -158,9 +158,9 @@ async def test_a_model_that_ends_the_process_when_it_is_tried_again_is_left_alon
         pids = service.models.engines.worker_pids
         await eventually(lambda: pids().get("cpu", tried[0]) not in tried and service.models.ready(["brighten"]))
         await asyncio.sleep(0.5)  # ten times as long as until it would be tried again
-        await service.model().queue.submit(picture(1), WANTED)
+        await service.model().queue.submit({IMAGE: picture(1)}, WANTED)
         with pytest.raises(EngineUnavailable, match="loaded again"):
-            await service.model("deleted").queue.submit(picture(1), WANTED)
+            await service.model("deleted").queue.submit({IMAGE: picture(1)}, WANTED)
         assert len(tried) == 1
 
 
@@ -170,9 +170,9 @@ async def test_a_lost_device_and_an_endless_pass_get_a_new_process(tmp_path: Pat
         for poison, message, kind in ((13, "device failed", Fault.DEVICE_LOST), (14, "1 s", Fault.HUNG)):
             pid = service.pid
             with pytest.raises(EngineUnavailable, match=message):
-                await service.model().queue.submit(picture(poison), WANTED)
+                await service.model().queue.submit({IMAGE: picture(poison)}, WANTED)
             assert not service.models.ready(["brighten"])
-            outcome = await service.model().queue.submit(picture(12), WANTED)
+            outcome = await service.model().queue.submit({IMAGE: picture(12)}, WANTED)
             np.testing.assert_array_equal(outcome.tensors[ENHANCED], brightened(picture(12)))
             assert service.pid != pid
             assert service.count("device_faults_total", kind=kind) == 1

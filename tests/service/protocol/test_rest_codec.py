@@ -121,7 +121,7 @@ def test_what_is_written_reads_back(outputs: list[Tensor], data: st.DataObject) 
     outputs = [Tensor(f"tensor {place}", tensor.array) for place, tensor in enumerate(outputs)]
     binary = BinaryOutputs(by_name={tensor.name: data.draw(st.booleans()) for tensor in outputs})
     response = InferenceResponse("brighten", 1, "7", tuple(outputs), {"gate": 0.5})
-    body, length = write_response(response, binary)
+    body, length = write_response(response, binary, 1 << 20)
     header = json.loads(body[:length])
     header["inputs"] = header.pop("outputs")
     text = json.dumps(header).encode()

@@ -103,6 +103,8 @@ def test_values_may_be_nested_or_flat(values: list[Any]) -> None:
         ("UINT8", [10**400, 0]),
         ("BOOL", [0, 1]),
         ("FP32", ["a", "b"]),
+        ("FP32", [1e39, 0]),
+        ("FP16", [70_000, 0]),
     ],
 )
 def test_values_that_the_datatype_has_not_are_refused(datatype: str, values: list[Any]) -> None:

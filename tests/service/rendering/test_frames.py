@@ -36,8 +36,9 @@ def effect_of(pixels: NDArray[np.uint8], gain: float, options: RenderOptions = G
     return fit_effect(prepared, outputs, options)
 
 
-def test_one_frame_alone_is_what_finish_makes_of_a_picture() -> None:
-    options = RenderOptions(Detail.GUIDED, 0.8, 0.5, True, 0.9)
+@pytest.mark.parametrize("wishes", [{}, {"exposure": 0.7}, {"shadows": 0.7}])
+def test_one_frame_alone_is_what_finish_makes_of_a_picture(wishes: dict[str, float]) -> None:
+    options = RenderOptions(Detail.GUIDED, 0.8, 0.5, True, 0.9, **wishes)
     frame = Picture(pixels=dark_scene(size=(120, 160)), format=PictureFormat.PNG)
     frame_plan = plan(frame.width, frame.height, 8, TRAITS, options)
     prepared = prepare(frame, frame_plan)
@@ -61,6 +62,21 @@ def test_sensor_noise_does_not_count_as_change() -> None:
     mixed = smooth_over_time(one, two, 0.1)
     expected = 0.9 * one.affine.terms[0] + 0.1 * two.affine.terms[0]
     assert np.abs(mixed.affine.terms[0] - expected).mean() < 0.02
+
+
+def test_shadows_are_made_from_averaged_maps() -> None:
+    """A network that flickers between twice and four times the light: factors jump with it, unless it is averaged."""
+    options = replace(GUIDED, shadows=1)
+    pixels = dark_scene(size=(120, 160))
+    frame = Picture(pixels=pixels, format=PictureFormat.PNG)
+    effect, steady, alone = None, [], []
+    for number in range(30):
+        now = effect_of(pixels, 2.0 + 2 * (number % 2), options)
+        effect = smooth_over_time(effect, now, 0.05)
+        steady.append(apply_effect(frame, effect, options).mean())
+        alone.append(apply_effect(frame, now, options).mean())
+    assert np.abs(np.diff(alone)).max() > 5
+    assert np.abs(np.diff(steady)).max() < 0.05 * np.abs(np.diff(alone)).max() + 0.1
 
 
 def test_after_a_cut_nothing_of_the_old_scene_is_left() -> None:

@@ -1,4 +1,4 @@
-"""Gamma, strength, gate and protection: the formulas, and what they promise."""
+"""Gamma, strength, gate, protection, and what exposure and shadows do to ramps: formulas, and what they promise."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ wishes = st.builds(
     gate=st.booleans(),
     gamma=st.floats(0.3, 3),
 )
+stops = st.floats(-2, 2)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -88,6 +89,32 @@ def test_a_grey_ramp_stays_monotone_for_every_setting(network: Network, options:
     ramp = pictures.grey_ramp((16, 256))
     rendered = render_array(ramp, network, replace(POINTWISE, max_pixels=10**6), options).astype(int)
     assert np.diff(rendered, axis=1).min() >= 0
+    assert np.ptp(rendered, axis=2).max() == 0
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(network=monotone_networks(), options=wishes, exposure=stops)
+def test_a_grey_ramp_stays_monotone_for_every_exposure(
+    network: Network, options: RenderOptions, exposure: float
+) -> None:
+    ramp = pictures.grey_ramp((16, 256))
+    options = replace(options, exposure=exposure)
+    rendered = render_array(ramp, network, replace(POINTWISE, max_pixels=10**6), options).astype(int)
+    assert np.diff(rendered, axis=1).min() >= 0
+    assert np.ptp(rendered, axis=2).max() == 0
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(network=monotone_networks(), options=wishes, exposure=stops, shadows=st.floats(-1, 1))
+def test_a_grey_ramp_stays_monotone_for_all_shadows(
+    network: Network, options: RenderOptions, exposure: float, shadows: float
+) -> None:
+    ramp = pictures.grey_ramp((16, 256))
+    options = replace(options, exposure=exposure, shadows=shadows)
+    rendered = render_array(ramp, network, replace(POINTWISE, max_pixels=10**6), options).astype(int)
+    # The factors vary over the ramp: one code before exposure, which stretches it.
+    line = rendered[8, :, 0]
+    assert (np.maximum.accumulate(line) - line).max() <= np.ceil(2 ** abs(exposure))
     assert np.ptp(rendered, axis=2).max() == 0
 
 
@@ -108,6 +135,18 @@ def test_a_grey_ramp_stays_monotone_through_the_map(
     line = render_array(ramp, quadratic(rate), POINTWISE, options)[len(ramp) // 2, :, 0].astype(int)
     # The map varies over the ramp, and codes are rounded: one code before gamma, which stretches it.
     assert (np.maximum.accumulate(line) - line).max() <= np.ceil(max(1.0, options.gamma))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(rate=st.floats(-1, 1), ramp=slow_ramps(), options=wishes, exposure=stops, shadows=st.floats(-1, 1))
+def test_a_grey_ramp_stays_monotone_through_map_and_field(
+    rate: float, ramp: NDArray[np.uint8], options: RenderOptions, exposure: float, shadows: float
+) -> None:
+    options = replace(options, detail=Detail.GUIDED, exposure=exposure, shadows=shadows)
+    line = render_array(ramp, quadratic(rate), POINTWISE, options)[len(ramp) // 2, :, 0].astype(int)
+    # Map and factors vary over the ramp: one code each, before gamma and exposure, which stretch them.
+    most = np.ceil((max(1.0, options.gamma) + 1) * 2 ** abs(exposure))
+    assert (np.maximum.accumulate(line) - line).max() <= most
 
 
 def test_protection_keeps_lamps_and_lets_shadows_rise() -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from service.pictures import Picture, PictureFormat
 from service.rendering import RenderOptions, _native
 from service.rendering._affine import AffineMap, fit_affine
-from service.rendering._grade import grade
+from service.rendering._grade import grade, with_shadows
 from service.rendering._noise import noise_free_mask
 from service.rendering._pass import apply_map, blend
 from service.rendering._shrink import mean_light, shrink
@@ -26,6 +27,13 @@ from service.rendering._strips import PIXELS_PER_THREAD
 ROOT = Path(__file__).resolve().parents[3]
 NATIVE = ROOT / "service" / "rendering" / "native"
 SIZES = ((1, 1), (3, 3), (37, 53), (129, 127), (5, 700), (641, 5), (401, 1203))
+OPTIONS = (
+    RenderOptions(strength=0.9),
+    RenderOptions(gamma=1.3),
+    RenderOptions(strength=0.9, exposure=1.5),
+    RenderOptions(gamma=1.3, exposure=-1, shadows=0.8),
+    RenderOptions(shadows=-1),
+)
 IN_A_COPY = "import tests.service.rendering.test_native as test; print(test._native.LIBRARY, len(test.render_many()))"
 
 
@@ -40,15 +48,19 @@ def render_many() -> list[NDArray[Any]]:
                 for shape in ((1, 1), (min(3, height), min(2, width)), (min(31, height), min(40, width))):
                     view = shrink(Picture(pixels, PictureFormat.PNG, alpha), shape)
                     results += [view.colour, view.weight, np.array(mean_light(view.colour, view.weight, 0.1, 0.3))]
-            for gamma in (1.0, 1.3):
-                grading = grade(RenderOptions(gamma=gamma, strength=0.9, protect=0.5), gate=1.0)
+            for options in OPTIONS:
+                picture = Picture(pixels, PictureFormat.PNG)
+                grading = grade(options, 0.9, picture)
+                for shape in ((1, 1), (2, 3), (40, 64)):
+                    source, enhanced = random.random((2, *shape, 3), np.float32)
+                    grading = with_shadows(grading, options, picture, partial(tuple, (source, enhanced)))
+                    if dtype == np.uint8:
+                        results.append(blend(pixels, 255 - pixels, grading).make_all())
                 for terms in (2, 4, 5, *([6] if min(height, width) >= 3 else [])):
                     for rows, columns in ((1, 1), (1, 3), (7, 9), (40, 64)):
                         affine = AffineMap(random.random((terms, rows, columns, 3), np.float32))
                         means = random.random((14, 18, 3), np.float32)
                         results.append(apply_map(pixels, affine, grading, means).make_all())
-                if dtype == np.uint8:
-                    results.append(blend(pixels, 255 - pixels, grading).make_all())
             if min(height, width) >= 3:
                 results.append(noise_free_mask(pixels // 32, random.random((16, 24), np.float32)))
                 results.append(noise_free_mask(pixels // 32, random.random((3, 3), np.float32)))
@@ -79,7 +91,7 @@ def test_all_levels_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert difference.max() <= 1
                 assert (difference > 0).mean() < 1e-3
             elif one.dtype == np.uint16:
-                assert difference.max() <= 2
+                assert difference.max() <= 4  # exposure's table rises by so much from one entry to the next
             else:
                 np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 

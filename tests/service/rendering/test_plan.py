@@ -166,6 +166,8 @@ def test_tiles_fit_the_largest_whole_pass_and_share_one_shape() -> None:
         ({"gamma": 0.29}, "gamma is 0.29; allowed is 0.3 to 3"),
         ({"gamma": 3.5}, "gamma is 3.5; allowed is 0.3 to 3"),
         ({"gamma": float("nan")}, "gamma is nan; allowed is 0.3 to 3"),
+        ({"exposure": 2.1}, "exposure is 2.1; allowed is -2 to 2"),
+        ({"shadows": -1.5}, "shadows is -1.5; allowed is -1 to 1"),
         ({"detail": "best"}, "detail is 'best'; allowed are auto, whole, guided, tiles"),
     ],
 )

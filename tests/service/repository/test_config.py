@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from service.repository import ConfigError, ModelConfig, SpatialScope, WarmupSample, read_config
+from service.repository import ConfigError, ModelConfig, SpatialScope, WarmupSample, WarmupTensor, read_config
 
 MINIMAL = """
 platform: "onnxruntime_onnx"
@@ -102,7 +102,10 @@ def test_everything_that_is_honoured(read: Read) -> None:
     assert config.graph_level == 1
     assert config.cuda_graphs
     assert config.accelerators == {"tensorrt": {"precision_mode": "FP16"}}
-    assert config.warmup == (WarmupSample(4, 48, 64, True, 3), WarmupSample(1, 16, 24, False, 1))
+    assert config.warmup == (
+        WarmupSample((WarmupTensor("image", (4, 48, 64, 3), random=True),), 3),
+        WarmupSample((WarmupTensor("image", (1, 16, 24, 3), random=False),), 1),
+    )
     assert config.parameters["intra_op_thread_count"] == "3"
     traits = config.traits
     assert (traits.family, traits.spatial_scope, traits.halo, traits.multiple) == ("night", "local", 8, 4)
@@ -166,6 +169,8 @@ WARM_UP = (
     'model_warmup { name: "w" batch_size: %d count: %d inputs { key: "image" value '
     "{ data_type: TYPE_UINT8 dims: [ %d, %d, 3 ] random_data: true } } }"
 )
+SAME_SIZE = 'parameters { key: "nightlift.same_size" value { string_value: "%s" } }'
+TAKES_NO_PICTURES = 'parameters { key: "nightlift.takes_pictures" value { string_value: "false" } }'
 REFUSED = {
     MINIMAL + "instance_group { count: 65 }": "64 instances",
     MINIMAL + "instance_group { count: 40 kind: KIND_CPU } instance_group { count: 40 }": "64 instances",
@@ -176,6 +181,7 @@ REFUSED = {
     MINIMAL + WARM_UP % (8, 1, 4000, 4000): "16000000 pixels",
     MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, 7 ] }': "6, 12, 15, 16",
     MINIMAL + 'output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, -1 ] }': "6, 12, 15, 16",
+    MINIMAL + 'output { name: "affine" data_type: TYPE_STRING dims: [ -1, -1, 6 ] }': "'affine' has no numbers",
     MINIMAL.replace("onnxruntime_onnx", "tensorrt_plan"): "allowed are",
     MINIMAL.replace('platform: "onnxruntime_onnx"', 'backend: "python"'): "backend 'python'",
     MINIMAL.replace('platform: "onnxruntime_onnx"', ""): "neither platform nor backend",
@@ -201,7 +207,9 @@ REFUSED = {
     MINIMAL.replace('name: "image"', 'name: "INPUT__0"'): "'image' must be there",
     MINIMAL.replace('name: "enhanced"', 'name: "OUTPUT__0"'): "'enhanced' must be there",
     MINIMAL.replace('name: "image"', 'name: "image" format: FORMAT_NCHW'): "FORMAT_NCHW",
-    MINIMAL + 'input { name: "mask" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }': "one input",
+    MINIMAL + 'input { name: "mask" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }': "nightlift.takes_pictures",
+    MINIMAL + SAME_SIZE % "image": "is for models whose nightlift.takes_pictures is false",
+    MINIMAL + 'parameters { key: "nightlift.takes_pictures" value { string_value: "no" } }': "must be true or false",
     MINIMAL + 'output { name: "mask" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }': "'mask' is not known",
     MINIMAL + 'optimization { execution_accelerators { gpu_execution_accelerator { name: "auto_io" } } }': (
         "allowed is 'tensorrt'"
@@ -210,7 +218,7 @@ REFUSED = {
         "input_data_file"
     ),
     MINIMAL + 'model_warmup { name: "w" inputs { key: "image" value { dims: [ 8 ] zero_data: true } } }': (
-        "height, width, 3"
+        "input 'image' has dims [8]; [-1, -1, 3] are declared"
     ),
     MINIMAL + 'parameters { key: "nightlift.halo" value { string_value: "wide" } }': "nightlift.halo is 'wide'",
     MINIMAL + 'parameters { key: "nightlift.scores" value { string_value: "{psnr: 18}" } }': "nightlift.scores",
@@ -225,7 +233,87 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("text", "reason"), REFUSED.items(), ids=range(len(REFUSED)))
+OWN = """
+platform: "onnxruntime_onnx"
+max_batch_size: 8
+input { name: "proxy" data_type: TYPE_FP32 dims: [ -1, -1, 3 ] }
+input { name: "exposure" data_type: TYPE_FP16 dims: [ 1 ] }
+input { name: "mask" data_type: TYPE_BOOL dims: [ -1, -1, 1 ] }
+output { name: "affine" data_type: TYPE_FP32 dims: [ -1, -1, 7 ] }
+output { name: "brightness" data_type: TYPE_FP32 dims: [ -1 ] }
+parameters { key: "nightlift.takes_pictures" value { string_value: "false" } }
+"""
+OWN_WARM_UP = """model_warmup { name: "w" batch_size: 2 count: 3
+  inputs { key: "exposure" value { data_type: TYPE_FP16 dims: [ 1 ] zero_data: true } }
+  inputs { key: "mask" value { data_type: TYPE_BOOL dims: [ 20, 30, 1 ] random_data: true } }
+  inputs { key: "proxy" value { data_type: TYPE_FP32 dims: [ 20, 30, 3 ] random_data: true } } }
+"""
+
+
+def test_a_model_with_tensors_of_its_own(read: Read) -> None:
+    assert read(MINIMAL).takes_pictures
+    config = read(OWN + SAME_SIZE % "proxy, mask" + OWN_WARM_UP)
+    assert not config.takes_pictures
+    assert [(spec.name, spec.datatype, spec.dims) for spec in config.inputs] == [
+        ("proxy", "FP32", (-1, -1, 3)),
+        ("exposure", "FP16", (1,)),
+        ("mask", "BOOL", (-1, -1, 1)),
+    ]
+    assert [config.wire_shape(spec) for spec in config.outputs] == [(-1, -1, -1, 7), (-1, -1)]
+    assert config.same_size == ("proxy", "mask")
+    assert config.warmup == (
+        WarmupSample(
+            (
+                WarmupTensor("proxy", (2, 20, 30, 3), random=True),
+                WarmupTensor("exposure", (2, 1), random=False),
+                WarmupTensor("mask", (2, 20, 30, 1), random=True),
+            ),
+            3,
+        ),
+    )
+    assert (config.traits.map_layout, config.traits.smallest_side) == (0, 1)
+
+
+def test_the_batch_may_lie_in_the_dims_of_a_warm_up_too(read: Read) -> None:
+    """As Triton has it where `max_batch_size` is 0; without, as many as `batch_size` says."""
+    own = """platform: "onnxruntime_onnx"
+    input { name: "proxy" data_type: TYPE_FP32 dims: [ -1, -1, 3 ] }
+    output { name: "brightness" data_type: TYPE_FP32 dims: [ -1 ] }
+    parameters { key: "nightlift.takes_pictures" value { string_value: "false" } }
+    model_warmup { name: "w" batch_size: %d inputs {
+        key: "proxy" value { data_type: TYPE_FP32 dims: [ %s ] zero_data: true } } }"""
+    for batch_size, dims in ((1, "4, 20, 3"), (4, "20, 3")):
+        [sample] = read(own % (batch_size, dims)).warmup
+        assert sample.inputs[0].shape == (4, 20, 3)
+
+
+OWN_REFUSED = {
+    OWN.replace('name: "mask"', 'name: "proxy"'): "the names are ['proxy', 'exposure', 'proxy']",
+    OWN.replace('name: "mask"', 'name: ""'): "a name of its own",
+    OWN.split("output")[0] + TAKES_NO_PICTURES: "at least one output",
+    OWN.replace("TYPE_BOOL", "TYPE_STRING"): "input 'mask' has no numbers; allowed are BOOL, UINT8",
+    OWN.replace("TYPE_BOOL", "TYPE_BF16"): "input 'mask' has no numbers",
+    OWN.replace("dims: [ 1 ]", "dims: [ 0 ]"): "'exposure' has dims [0]; there must be 1 to 7, each positive or -1",
+    OWN.replace("dims: [ 1 ]", "dims: [ -2 ]"): "'exposure' has dims [-2]",
+    OWN.replace("dims: [ 1 ]", "dims: [ 1, 1, 1, 1, 1, 1, 1, 1 ]"): "1 to 7",
+    OWN.replace("dims: [ 1 ]", ""): "'exposure' has dims []",
+    OWN.replace("max_batch_size: 8", ""): "the first of all dims is the batch",
+    OWN.replace('name: "mask"', 'name: "mask" optional: true'): "optional inputs",
+    OWN.replace('name: "mask"', 'name: "mask" format: FORMAT_NCHW'): "FORMAT_NCHW is not supported",
+    OWN + SAME_SIZE % "proxy": "two or more of the inputs ['proxy', 'mask']",
+    OWN + SAME_SIZE % "proxy, exposure": "is ['proxy', 'exposure']; it must name two or more",
+    OWN + OWN_WARM_UP.replace('"mask"', '"musk"'): "its inputs are ['exposure', 'musk', 'proxy']; they must be",
+    OWN + OWN_WARM_UP.replace("TYPE_BOOL", "TYPE_UINT8"): "input 'mask' is UINT8; it is declared as BOOL",
+    OWN + OWN_WARM_UP.replace("30, 3 ]", "30, 4 ]"): "input 'proxy' has dims [20, 30, 4]; [-1, -1, 3] are declared",
+    OWN + OWN_WARM_UP.replace("[ 20, 30, 1 ]", "[ 0, 30, 1 ]"): "input 'mask' has dims [0, 30, 1]",
+    OWN + OWN_WARM_UP.replace("count: 3", "count: 101"): "100 passes",
+    OWN + OWN_WARM_UP.replace("20, 30, 1 ]", "4000, 4000, 1 ]"): "16000000 pixels",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [*REFUSED.items(), *OWN_REFUSED.items()], ids=range(len(REFUSED) + len(OWN_REFUSED))
+)
 def test_refusals_say_why(read: Read, text: str, reason: str) -> None:
     with pytest.raises(ConfigError) as refused:
         read(text)

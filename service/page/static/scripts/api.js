@@ -26,7 +26,7 @@ export async function getFile(path) {
   return (await send(path)).blob();
 }
 
-/** {default, models: [{name, version, family, state, ready, reason, ...}]}, as the service gives it. */
+/** {default, models: [{name, version, family, state, ready, reason, takes_pictures, ...}]}, as the service gives it. */
 export async function listModels() {
   return (await send("models")).json();
 }

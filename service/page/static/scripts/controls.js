@@ -28,9 +28,9 @@ export class Controls {
     this.#describe();
   }
 
-  /** Offer models as `listModels` gives them; those that are not ready are left out, and the chosen one stays. */
+  /** Offer models as `listModels` gives them; those that are not ready or take no photos are left out; the chosen one stays. */
   offer({ default: preferred, models }) {
-    const ready = models.filter((model) => model.ready);
+    const ready = models.filter(({ ready, takes_pictures }) => ready && takes_pictures);
     const versions = (name) => ready.filter((model) => model.name === name).length;
     this.models = ready.map(({ name, version, family }) => {
       const many = versions(name) > 1;
