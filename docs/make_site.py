@@ -2,8 +2,9 @@
 
     python -m docs.make_site        fills build/site-source, from which `mkdocs build` makes the site
 
-The site has the same Markdown and the same folders as the repository, so that links need no rewriting. A link to a
-folder becomes a link to nothing on a site; such links keep their text alone.
+The site has the same folders as the repository, so that links need no rewriting. Links to folders, which a site does
+not have, keep only their text. What GitHub's Markdown allows and MkDocs' does not is rewritten: `file=` in the first
+line of a code block, list items indented by less than four spaces, and no empty line after an item's last paragraph.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ PAGES = (
     "docs/*.md",
     "model_repository/*/MODEL_CARD.md",
 )
+FILE_OF_BLOCK = re.compile(r"^(```\w+) file=(\S+)$", re.MULTILINE)
+LIST_MARKER = re.compile(r"(-|\d+\.) +")
+LIST_INDENT = 4
+"""Spaces by which Python-Markdown wants what belongs to a list item."""
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
 ELSEWHERE = re.compile(r"[a-z]+:")
 
@@ -40,7 +45,7 @@ def main() -> None:
         for file in linked_files(page, text):
             if file not in pages:
                 _copied(file).write_bytes(file.read_bytes())
-        _copied(page).write_text(without_folder_links(page, text), encoding="utf-8")
+        _copied(page).write_text(in_mkdocs_dialect(without_folder_links(page, text)), encoding="utf-8")
     print(f"{TARGET}: {len(pages)} pages")
 
 
@@ -60,6 +65,27 @@ def without_folder_links(page: Path, text: str) -> str:
         return link["text"] if target is not None and target.is_dir() else link[0]
 
     return LINK.sub(plain, text)
+
+
+def in_mkdocs_dialect(text: str) -> str:
+    """The page with names of files as titles of code blocks, and with list items indented by four spaces."""
+    lines = []
+    width = 0  # of the list marker that the current line belongs to; 0 outside lists
+    in_code = has_paragraphs = False
+    for line in FILE_OF_BLOCK.sub(r'\1 title="\2"', text).split("\n"):
+        in_code ^= line.startswith("```")
+        marker = LIST_MARKER.match(line)
+        if marker and not in_code:
+            if has_paragraphs and lines[-1]:
+                lines.append("")
+            width, has_paragraphs = marker.end(), False
+        elif not line:
+            has_paragraphs = width > 0
+        elif not line.startswith(" " * width):
+            width = 0
+        continued = width and line and not marker
+        lines.append(" " * LIST_INDENT + line[width:] if continued else line)
+    return "\n".join(lines)
 
 
 def _target(page: Path, link: re.Match[str]) -> Path | None:
