@@ -2,10 +2,10 @@
 
 In light L, 0 to 1, by sRGB's transfer function (IEC 61966-2-1), and with k = 2^exposure:
 
-    T(L) = k L / (1 + (k^q - 1) L^q)^(1/q)
+    E(L) = k L / (1 + (k^n - 1) L^n)^(1/n)
 
-T(0) = 0 and T(1) = 1; in the dark its slope is k. Brightened, highlights bend towards white as on a film's shoulder,
-and nothing is clipped; the larger q, the later and the harder they bend. With q = 1 this is Reinhard's operator
+E(0) = 0 and E(1) = 1; in the dark its slope is k. Brightened, highlights bend towards white as on a film's shoulder,
+and nothing is clipped; the larger n, the later and the harder they bend. With n = 1 this is Reinhard's operator
 ("Photographic Tone Reproduction for Digital Images", 2002, equation 3) scaled to keep white.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BRIGHTER, DARKER = 1.5, 1.0
-"""q where exposure is above 0, and below: either way the first stop is 0.87 stops at middle grey. Brightened with
-q = 1 it would be 0.76; darkened with 1.5, the last codes before white would be spread twice as far."""
+"""n where exposure is above 0, and below: either way the first stop is 0.87 stops at middle grey. Brightened with
+n = 1 it would be 0.76; darkened with 1.5, the last codes before white would be spread twice as far."""
 
 NODES = 4096
 """At which the curve is computed; between them it is linear."""

@@ -4,10 +4,10 @@ protection of lamps.
 In code values x of the source and y of the network, both 0 to 1:
 
     y <- y^gamma
-    target = T(F * (x + gate * (y - x)))
+    target = E(F * (x + gate * (y - x)))
     out = x + strength * (1 - protect * s(l)) * (target - x),    s(l) = c / sqrt((1 - l)^2 + c^2),  c = 0.15
 
-T is the curve of `exposure` (`_exposure`), F the factor of `shadows` (`_shadows`); at 0 they change nothing. They act
+E is the curve of `exposure` (`_exposure`), F the factor of `shadows` (`_shadows`); at 0 they change nothing. They act
 on what the gate lets through, so that they hold for pictures, too, that the gate leaves alone.
 
 l is the luminance of x, and p = protect * s. Why s has this form: a grey ramp must come out as a ramp, whatever the
@@ -57,7 +57,7 @@ class Grade:
         protect: 0 to 1.
         tone: float32 [65536], y^gamma over y from 0 to 1; empty for gamma 1.
         gate: 0 to 1, where exposure or shadows are asked for.
-        curve: float32 [65536], T over code values from 0 to 1; empty for exposure 0.
+        curve: float32 [65536], E over code values from 0 to 1; empty for exposure 0.
         shadows: F.
     """
 
@@ -74,7 +74,7 @@ def grade(options: RenderOptions, gate: float, picture: Picture) -> Grade:
     tone = curve = NOTHING
     if options.gamma != 1.0:
         tone = (np.linspace(0.0, 1.0, TONE_STEPS) ** options.gamma).astype(np.float32)
-    # A network that is told the exposure has applied it to y: then T is for the part (1 - gate) * x alone.
+    # A network that is told the exposure has applied it to y: then E is for the part (1 - gate) * x alone.
     if options.exposure != 0.0:
         curve = exposure_curve(options.exposure, grey_tones(picture), TONE_STEPS)
     blend = options.strength if options.changes_light else options.strength * gate

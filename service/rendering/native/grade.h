@@ -21,7 +21,7 @@ typedef struct {
     const float *tone;   /* [tone_steps], y^gamma over y from 0 to 1 */
     float gate;          /* g, 0 to 1, where exposure or shadows are asked for */
     int64_t curve_steps; /* 0: exposure is 0 */
-    const float *curve;  /* [curve_steps], T over values from 0 to 1 */
+    const float *curve;  /* [curve_steps], E over values from 0 to 1 */
     float most;          /* the factor of dark places that are changed most; above 1 lifts */
     float middle;        /* middle grey, in code values */
 } Grade;
@@ -41,7 +41,7 @@ INLINE void look_up(Planes *planes, int64_t count, float white, const float *tab
     }
 }
 
-/* y becomes T(F * (x + g * (y - x))). */
+/* y becomes E(F * (x + g * (y - x))). */
 INLINE void relight(const Planes *source, Planes *mapped, int64_t count, const Grade *how, const Factors *shadows) {
     float white = how->white, gate = how->gate;
     for (int c = 0; c < 3; c++) {

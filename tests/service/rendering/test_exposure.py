@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, RenderOptions, finish, plan, prepare, render_array
+from service.rendering._colour import grey_tones
 from service.rendering._exposure import exposure_curve
 from service.rendering._grade import grade, with_shadows
 from service.rendering._shadows import shadow_factors
@@ -157,6 +158,16 @@ def test_under_a_profile_it_looks_the_same(icc: bytes, options: dict[str, float]
     # The brightest channel of a colour is another one's share in another gamut; greys differ by rounding alone.
     assert np.abs(difference).mean() < 1 + 0.1 * change
     assert np.abs(difference.mean(axis=(0, 1))).max() < 0.1 * change
+
+
+def test_the_tones_of_a_profile_are_a_smooth_curve() -> None:
+    picture = Picture(pictures.constant(0), PictureFormat.PNG, icc=PROPHOTO_LIKE)
+    tones = 255 * grey_tones(picture)
+    power = (np.arange(256) / 255) ** 1.8
+    expected = 255 * np.where(power <= 0.0031308, 12.92 * power, 1.055 * power ** (1 / 2.4) - 0.055)
+    assert (tones[0], tones[255]) == (0, 255)
+    assert np.abs(tones - expected)[20:].mean() < 0.15  # rounded to whole codes it would be 0.25
+    assert np.abs(np.diff(tones, 2))[20:].max() < 0.6  # and here 1
 
 
 @pytest.mark.parametrize("wish", [{"exposure": 2.0}, {"exposure": -2.0}, {"shadows": 1.0}, {"shadows": -1.0}])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, RenderOptions, render_array
 from tests import pictures
-from tests.service.rendering.networks import BLURRING, POINTWISE, Network, blurring, identity, quadratic, render
+from tests.service.rendering.networks import BLURRING, POINTWISE, Network, blurring, curve, identity, render
 
 MIDDLE_GREY = 118
 """The sRGB code value of 18 % of white's light."""
@@ -27,12 +27,31 @@ def shaded(
     return render_array(pixels, network, LARGE, options).astype(np.int64)
 
 
+def factor(code: float, shadows: float) -> float:
+    """The documented formula."""
+
+    def smoothstep(value: float, start: float, end: float) -> float:
+        part = min(max((value - start) / (end - start), 0.0), 1.0)
+        return part * part * (3 - 2 * part)
+
+    value = code / 255
+    return 2 ** (shadows * 1.5 / 2.2 * smoothstep(value, 0, 0.08) * (1 - smoothstep(value, 0.1, 0.4614)))
+
+
+@pytest.mark.parametrize("detail", [Detail.WHOLE, Detail.GUIDED])
+@pytest.mark.parametrize("shadows", [LIFTED, DARKENED, 0.3])
+def test_even_pictures_follow_the_formula(shadows: float, detail: Detail) -> None:
+    for code in (0, 4, 10, 20, 40, 60, 90, 110, 118, 140, 200, 255):
+        expected = factor(code, shadows) * code
+        assert np.abs(shaded(pictures.constant(code), shadows, detail) - expected).max() <= 0.6
+
+
 @pytest.mark.parametrize("detail", [Detail.WHOLE, Detail.GUIDED])
 def test_dark_places_get_one_and_a_half_stops_and_bright_ones_nothing(detail: Detail) -> None:
     for shadows in (LIFTED, DARKENED, 0.5):
-        factor = 2 ** (1.5 * shadows / 2.2)
+        most = 2 ** (1.5 * shadows / 2.2)
         for code in (21, 25):
-            assert abs(shaded(pictures.constant(code), shadows, detail) - factor * code).max() <= 0.6
+            assert np.abs(shaded(pictures.constant(code), shadows, detail) - most * code).max() <= 0.6
         for code in (0, MIDDLE_GREY + 1, 180, 255):
             assert (shaded(pictures.constant(code), shadows, detail) == code).all()
 
@@ -81,9 +100,9 @@ def test_texture_of_dark_places_gets_one_factor() -> None:
     image = np.clip(np.rint(random.normal(60, 2, (256, 384, 1))) + np.zeros(3), 0, 255).astype(np.uint8)
     image[:, 192:] = 220
     before, after = image[:, :160], shaded(image, LIFTED)[:, :160]
-    factor = after.mean() / before.mean()
-    assert factor > 1.3
-    assert after.std() / before.std() > 0.85 * factor  # f alone, as a tone curve, would leave half of it
+    lift = after.mean() / before.mean()
+    assert lift > 1.3
+    assert after.std() / before.std() > 0.85 * lift  # f alone, as a tone curve, would leave half of it
 
 
 def test_black_stays_black_and_noise_stays_small() -> None:
@@ -99,17 +118,32 @@ def test_coloured_lights_keep_their_colour() -> None:
     image[40:50, 60:80] = (30, 20, 230)  # of little luminance
     assert np.abs(shaded(image, LIFTED)[40:50, 60:80] - image[40:50, 60:80]).max() <= 1
     blue = np.full((64, 96, 3), (10, 20, 100), np.uint8)  # by its brightest channel it is nearly middle grey
-    factor = 2 ** (1.5 / 2.2 * 0.0955)
     for detail in (Detail.WHOLE, Detail.GUIDED):
-        assert np.abs(shaded(blue, LIFTED, detail) - factor * blue).max() <= 0.7
+        assert np.abs(shaded(blue, LIFTED, detail) - factor(100, LIFTED) * blue).max() <= 0.7
 
 
 def test_factors_follow_the_finished_picture_and_not_the_photo() -> None:
-    dark = pictures.constant(12)
-    finished = int(quadratic(-0.9)(np.array([12]))[0])
-    assert finished > MIDDLE_GREY
-    for detail in (Detail.WHOLE, Detail.GUIDED):
-        assert np.abs(shaded(dark, LIFTED, detail, quadratic(-0.9)) - finished).max() <= 1
+    for network, code in ((curve(lambda value: 8 * value), 3), (curve(lambda value: 2 * value), 30)):
+        finished = int(network(np.array([code]))[0])
+        assert abs(factor(finished, LIFTED) - factor(code, LIFTED)) > 0.2
+        for detail in (Detail.WHOLE, Detail.GUIDED):
+            result = shaded(pictures.constant(code), LIFTED, detail, network)
+            assert np.abs(result - factor(finished, LIFTED) * finished).max() <= 1
+
+
+@pytest.mark.parametrize("detail", [Detail.WHOLE, Detail.GUIDED])
+def test_factors_follow_what_the_gate_lets_through(detail: Detail) -> None:
+    image = np.full((64, 96, 3), 130, np.uint8)
+    image[:, :24] = 20  # a quarter is dark: the gate is half open
+    network = curve(lambda value: value + 0.45 * (value < 0.2))
+    plain, lifted = (
+        render(Picture(image, PictureFormat.PNG), network, RenderOptions(detail, protect=0, shadows=shadows))
+        for shadows in (0.0, LIFTED)
+    )
+    assert 0.2 < plain.gate < 0.8
+    between, result = (float(one.picture.pixels[32, 8, 0]) for one in (plain, lifted))
+    assert abs(result - factor(between, LIFTED) * between) <= 2
+    assert abs(factor(between, LIFTED) - factor(20 + 0.45 * 255, LIFTED)) > 0.2
 
 
 @pytest.mark.parametrize("detail", [Detail.WHOLE, Detail.GUIDED])
