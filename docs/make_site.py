@@ -69,7 +69,7 @@ def without_folder_links(page: Path, text: str) -> str:
 
 def in_mkdocs_dialect(text: str) -> str:
     """The page with names of files as titles of code blocks, and with list items indented by four spaces."""
-    lines = []
+    lines: list[str] = []
     width = 0  # of the list marker that the current line belongs to; 0 outside lists
     in_code = has_paragraphs = False
     for line in FILE_OF_BLOCK.sub(r'\1 title="\2"', text).split("\n"):
