@@ -43,6 +43,7 @@ docs: .venv/testing ## write the tables and pictures of the documents again
 	$(BIN)/python -m docs.make_pictures
 	$(BIN)/python -m docs.make_house_pictures nightlift
 	$(BIN)/python -m docs.make_contact_sheet
+	$(BIN)/python -m docs.make_samples
 
 docs-site: .venv/serving ## build the documents as a site into build/site; links are checked
 	test -x build/site-venv/bin/mkdocs || { $(BIN)/python -m venv build/site-venv && build/site-venv/bin/pip install --quiet 'mkdocs-material>=9.7,<10'; }

@@ -52,7 +52,7 @@ def views(dark: Pixels, model: EvaluatedModel) -> tuple[Floats, Floats, Floats]:
     """Gain (on a scale of logarithms), texture kept, and colours pooled, each [h, w] in 0 to 1, read off the map."""
     height, width = networks.proxy_size(*dark.shape[:2], model.traits.working_side)
     proxy = np.asarray(Image.fromarray(dark).resize((width, height), Image.Resampling.BOX))
-    terms = model.answer("affine")(proxy[None])[0]
+    terms = model.answer({"image": proxy[None]}, "affine")[0]
     gain, matrix = terms[..., :3].mean(2), terms[..., 6:15].reshape(*proxy.shape[:2], 3, 3)
     slopes = matrix.sum(3).mean(2)
     own = np.einsum("hwcc->hw", matrix) / np.maximum(matrix.sum((2, 3)), 1e-6)

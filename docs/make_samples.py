@@ -1,39 +1,50 @@
-"""Make the sample photos of the web page: well-lit photos that may be shown freely, with their light taken away.
+"""Enhance the photos that the web page shows before and after, as the service does it.
 
     python -m docs.make_samples
 
-The photos ship with scikit-image, whose documentation states their terms: `coffee` (Rachel Michetti) and `chelsea`
-(Stefan van der Walt) are CC0, `astronaut` (NASA) and `rocket` (SpaceX) are in the public domain.
+The photos lie in service/page/static/samples, with their authors and licences in CREDITS.md there.
 """
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
 
 import service.page
-from tests import pictures
+from nightlift import enhance
+from nightlift.client import Options
 
 SAMPLES = service.page.STATIC / "samples"
 
-NAMES = {"astronaut": "astronaut", "chelsea": "cat", "coffee": "coffee", "rocket": "rocket"}
-"""What a photo is called in scikit-image, and on the page."""
 
-GAINS = {"rocket": 0.35}
-"""Share of the light that is left; the rocket was photographed at dusk already."""
+class Showcase(NamedTuple):
+    """A photo that is shown before and after, and the options that a visitor would choose for it."""
+
+    name: str
+    options: Options
+
+
+SHOWCASES = (Showcase("street", {}), Showcase("meadow", {}))
+
+QUALITY = 76
+"""Of WebP: 100 kB for a photo of 900 pixels."""
 
 
 def make_samples(folder: Path) -> list[Path]:
-    """Write the samples into `folder` and return their paths: JPEG files of less than 60 KB."""
+    """Write what becomes of the photos into `folder`, as NAME-after.webp, and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, title in NAMES.items():
-        dark = pictures.darken(pictures.scene(name), gain=GAINS.get(name, 0.06), electrons=8000, read_noise=4)
-        path = folder / f"{title}.jpg"
-        path.write_bytes(pictures.encoded(dark, "jpeg", quality=82))
+    for name, options in SHOWCASES:
+        answer = enhance(SAMPLES / f"{name}.jpg", format="png", **options)
+        path = folder / f"{name}-after.webp"
+        Image.open(io.BytesIO(answer.data)).convert("RGB").save(path, quality=QUALITY, method=6)
         paths.append(path)
     return paths
 
 
 if __name__ == "__main__":
     for path in make_samples(SAMPLES):
-        print(f"{path} {path.stat().st_size / 1000:.0f} KB")
+        print(f"{path.name} {path.stat().st_size / 1000:.0f} kB")

@@ -61,6 +61,8 @@ def network_sizes() -> str:
     rows = []
     for name in networks.names():
         spec = networks.spec(name)
+        if spec.takes_answer:
+            continue  # it meets no photo alone
         rows.append(
             (
                 f"`{name}`",
@@ -91,8 +93,8 @@ def model_cards() -> str:
     rows = []
     for name in repository.names():
         model = repository.servable(name)[-1]
-        if model.config.backend != "onnxruntime":
-            continue  # made here, and not there in other clones
+        if model.config.backend != "onnxruntime" or not model.config.takes_pictures:
+            continue  # made here, and not there in other clones; or scored as the model whose maps it makes
         scores = model.config.scores
         rows.append(
             (

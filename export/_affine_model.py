@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from export._pixel_model import PixelModel
 from service.contract import AFFINE, ENHANCED
 from training.networks import STEP, NetworkSpec, apply_map, as_codes, proxy_size, shrink
 
@@ -96,11 +95,6 @@ class AffinePixelModel(nn.Module):
     def core(self) -> nn.Module:
         """From the proxy to the map, as a module of its own."""
         return _Prediction(self.network)
-
-
-def pixel_model(network: nn.Module, spec: NetworkSpec) -> PixelModel | AffinePixelModel:
-    """A network under the contract that fits it."""
-    return AffinePixelModel(network, spec) if spec.map_layout else PixelModel(network, spec)
 
 
 class _Prediction(nn.Module):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from export._card_use import use
 from export._families import DataSet, Family, data_sets, family, training_stages
+from export._graphs import Graph
 from export._records import Record
 from training import networks
 from training.checkpoints import WEIGHTS
@@ -43,8 +45,7 @@ def model_card(record: Record) -> str:
         prose.summary.strip().replace("\n", " "),
         _bullets(_facts(record, prose)),
         "## Use",
-        f"Brighten photos taken in too little light. The input `image` and the output `enhanced` are sRGB code "
-        f"values, uint8 `[N, H, W, 3]`, sides of at least 16 pixels. {_scope(record)}",
+        *use(record),
         "It is no forensic or medical tool: what it shows in the dark is an estimate. Limits:",
         _bullets(prose.limits),
         "## Scores",
@@ -84,21 +85,10 @@ def _facts(record: Record, prose: Family) -> Iterator[str]:
         yield f"The output is raised to the power {spec.output_gamma} inside the model, as its author publishes it."
 
 
-def _scope(record: Record) -> str:
-    spec = networks.spec(record.manifest["family"])
-    seen = (
-        f"Every result depends on {spec.halo} pixels around it only, so large pictures may be tiled exactly."
-        if spec.spatial_scope == "local"
-        else "Every result depends on the whole picture, so pictures are never tiled."
-    )
-    pixels = family(spec.name).max_pixels
-    return (
-        f"{seen} Beyond {pixels:,} pixels the service runs it on a proxy with a long side of {spec.working_side} "
-        "pixels and applies its effect at full size (`detail=guided`), unless asked otherwise."
-    )
-
-
 def _scores(record: Record) -> Iterator[str]:
+    if record.graph is Graph.MAPS:
+        yield f"Those of `{record.manifest['scored_as']}`, which is served with its help."
+        return
     if not record.scores:
         yield "Not measured yet: `nightlift evaluate` measures, `python -m export.card --scores` puts it here."
         return
@@ -206,11 +196,12 @@ def _choice(training: dict[str, Any], files: list[str]) -> Iterator[str]:
 def _exactness(record: Record) -> Iterator[str]:
     worst = record.parity.worst
     sizes = {(row.height, row.width) for row in record.parity.differences}
+    judged = " by what its maps make of them at exposures from -2 to 2," if record.graph is Graph.MAPS else ""
+    largest = f"{worst.maximum} code value{'' if worst.maximum == 1 else 's'} of 255"
     yield (
         f"The file was compared with its network in torch on made pictures of {len(sizes)} sizes from "
-        f"{_size(min(sizes))} to {_size(max(sizes))}, alone and in batches of three: the largest difference is "
-        f"{worst.maximum} code value{'' if worst.maximum == 1 else 's'} of 255, in {worst.share:.3%} of the values "
-        f"where it is largest. `parity.json` has every measurement."
+        f"{_size(min(sizes))} to {_size(max(sizes))},{judged} alone and in batches of three: the largest difference "
+        f"is {largest}, in {worst.share:.3%} of the values where it is largest. `parity.json` has every measurement."
     )
 
 

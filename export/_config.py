@@ -10,7 +10,17 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export import _onnx, _torchscript
-from service.contract import AFFINE, ENHANCED, IMAGE
+from export._graphs import Graph, graphs_of, model_name
+from service.contract import (
+    AFFINE,
+    BRIGHTNESS,
+    ENHANCED,
+    EVIDENCE,
+    EVIDENCE_CHANNELS,
+    EXPOSURE,
+    IMAGE,
+    PROXY,
+)
 from service.limits import MIN_SIDE
 from training.networks import NetworkSpec
 
@@ -20,19 +30,22 @@ single output by its index, so both formats keep the contract's names."""
 FILES = {"onnx": _onnx.FILE, "torchscript": _torchscript.FILE}
 """Format -> name of the model file inside a version folder."""
 FORMATS = tuple(FILES)
-SUFFIX = {"onnx": "", "torchscript": "_torchscript"}
-"""Format -> what its folder's name has after the model's."""
 
 MAX_BATCH_SIZE = 16
 MAX_QUEUE_SIZE = 256  # Triton's own default is a queue without end
 PREFIX = "nightlift."
+
+Tensors = Mapping[str, tuple[int, tuple[int, ...]]]
+"""Name -> Triton's number of a datatype, and the sides behind the batch axis; -1 is any number."""
 
 
 def write_config(
     name: str,
     format: str,
     spec: NetworkSpec,
+    graph: Graph = Graph.PICTURES,
     *,
+    scored_as: str = "",
     max_pixels: int,
     tolerance: int,
     licence: str,
@@ -44,16 +57,17 @@ def write_config(
         name: the model's folder.
         format: `onnx` or `torchscript`.
         spec: the network inside.
+        graph: which of its graphs.
+        scored_as: the model's name without what formats and graphs add to it.
         max_pixels: largest picture, in pixels, that is enhanced whole unless the caller asks.
         tolerance: largest measured difference to torch, in 1/255.
         licence: one line on what the weights may be used for.
         scores: measured scores for listings; may be empty.
     """
     config = pb.ModelConfig(name=name, platform=PLATFORMS[format], max_batch_size=MAX_BATCH_SIZE)
-    for tensors, tensor in ((config.input, IMAGE), (config.output, ENHANCED)):
-        tensors.add(name=tensor, data_type=pb.TYPE_UINT8, dims=[-1, -1, 3])
-    if spec.map_layout:
-        config.output.add(name=AFFINE, data_type=pb.TYPE_FP32, dims=[-1, -1, spec.map_layout])
+    for tensors, declared in zip((config.input, config.output), _tensors(spec, graph), strict=True):
+        for tensor, (datatype, dims) in declared.items():
+            tensors.add(name=tensor, data_type=datatype, dims=dims)
     config.version_policy.latest.num_versions = 1
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_AUTO, count=1)
     policy = config.dynamic_batching.default_queue_policy
@@ -61,7 +75,7 @@ def write_config(
     policy.max_queue_size = MAX_QUEUE_SIZE
     for side, other in ((3, 2), (2, 3)):
         _add_warmup(config, *_proxy(spec.working_side, side, other))
-    parameters = {
+    parameters: dict[str, object] = {
         "family": spec.name,
         "spatial_scope": spec.spatial_scope,
         "halo": spec.halo,
@@ -73,9 +87,24 @@ def write_config(
         "licence": licence,
         **({"scores": json.dumps(dict(scores))} if scores else {}),
     }
+    if graph is Graph.MAPS:
+        parameters |= {"takes_pictures": "false", "same_size": f"{PROXY}, {EVIDENCE}"}
+    elif Graph.MAPS in graphs_of(spec):
+        parameters["map_model"] = model_name(scored_as, Graph.MAPS, format)
     for key, value in parameters.items():
         config.parameters[PREFIX + key].string_value = str(value)
     return text_format.MessageToString(config, as_utf8=True)
+
+
+def _tensors(spec: NetworkSpec, graph: Graph) -> tuple[Tensors, Tensors]:
+    """Inputs and outputs of a graph."""
+    affine: Tensors = {AFFINE: (pb.TYPE_FP32, (-1, -1, spec.map_layout))} if spec.map_layout else {}
+    if graph is Graph.PICTURES:
+        pixels = (pb.TYPE_UINT8, (-1, -1, 3))
+        return {IMAGE: pixels}, {ENHANCED: pixels, **affine}
+    number = (pb.TYPE_FP32, (1,))
+    inputs = {PROXY: (pb.TYPE_FP32, (-1, -1, 3)), EVIDENCE: (pb.TYPE_FP32, (-1, -1, EVIDENCE_CHANNELS))}
+    return {**inputs, EXPOSURE: number}, {**affine, BRIGHTNESS: number}
 
 
 def _proxy(working_side: int, width: int, height: int) -> tuple[int, int]:
@@ -86,6 +115,8 @@ def _proxy(working_side: int, width: int, height: int) -> tuple[int, int]:
 
 def _add_warmup(config: Any, height: int, width: int) -> None:
     sample = config.model_warmup.add(name=f"{height}x{width}", batch_size=1, count=1)
-    sample.inputs[IMAGE].CopyFrom(
-        pb.ModelWarmup.Input(data_type=pb.TYPE_UINT8, dims=[height, width, 3], random_data=True)
-    )
+    for tensor in config.input:
+        dims = [height, width, *tensor.dims[2:]] if len(tensor.dims) == 3 else list(tensor.dims)
+        sample.inputs[tensor.name].CopyFrom(
+            pb.ModelWarmup.Input(data_type=tensor.data_type, dims=dims, random_data=True)
+        )

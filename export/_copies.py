@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from export._config import SUFFIX
+from export._graphs import SUFFIX, Graph
 from export._records import MANIFEST, SCORES, Record, read_record, records, sha256
 from export._repository import kept_weights
 from export._version import ExportedModel, ExportReport, Origin, build_versions
@@ -28,7 +28,7 @@ def make_torchscript(
 
     Args:
         repository: the model repository.
-        models: names of its ONNX models. None named: all.
+        models: names of its ONNX models; those that make their maps are included. None named: all.
         to: the repository to write into; None: the same.
         overwrite: whether to replace variants that are there.
         full_size: whether agreement with torch is also measured at 400x600.
@@ -48,7 +48,12 @@ def make_torchscript(
             f"no exported ONNX model is called {', '.join(missing)} in {repository}, "
             f"but {', '.join(found) or 'none is there'}"
         )
-    chosen = [record for name, record in found.items() if not models or name in models]
+    chosen = [
+        record
+        for name, record in found.items()
+        if not models or name in models or (record.graph is Graph.MAPS and record.manifest["scored_as"] in models)
+    ]
+    chosen.sort(key=lambda record: (record.manifest["scored_as"], record.graph))  # maps first
     folders = {record.name: _folder(record, to or repository) for record in chosen}
     present = {name for name, folder in folders.items() if folder.exists() and not overwrite}
     for record in chosen:
@@ -90,5 +95,6 @@ def _make(record: Record, folder: Path, *, full_size: bool) -> ExportedModel:
         load_checkpoint(kept_weights(record)),
         manifest["checkpoint"]["sha256"],
     )
-    (built,) = build_versions(origin, {FORMAT: folder}, manifest["scored_as"], full_size=full_size)
+    folders = {(record.graph, FORMAT): folder}
+    (built,) = build_versions(origin, folders, manifest["scored_as"], full_size=full_size)
     return built.write(scores=scores if scores.is_file() else None, with_weights=False)

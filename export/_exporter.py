@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export._config import FORMATS, SUFFIX
+from export._config import FORMATS
+from export._graphs import SUFFIX, Graph, graphs_of, model_name
 from export._records import versions
 from export._version import ExportReport, Origin, build_versions
 from training import networks
@@ -31,8 +32,9 @@ def export_checkpoint(
 ) -> ExportReport:
     """Export a training checkpoint as a new version of a model, with config.pbtxt, card, NOTICE and records.
 
-    Nothing is written unless every format agrees with torch. The weights are kept as `weights.safetensors` beside the
-    ONNX file, or beside the TorchScript file where that is all.
+    Of a network that is shown evidence there are two models: `<name>`, and `<name>_map`, which makes its maps.
+    Nothing is written unless every format agrees with torch. The weights are kept as `weights.safetensors` beside
+    the ONNX file, or beside the TorchScript file where that is all.
 
     Args:
         checkpoint: a file that training wrote, or a model's `weights.safetensors` or `model.pt`.
@@ -57,7 +59,8 @@ def export_checkpoint(
     content = load_checkpoint(checkpoint)
     network, trained_with = content["network"], content["options"]
     content["options"] = networks.current_options(network, trained_with) | networks.current_options(network, changed)
-    target = _Target(repository, name or content["network"], tuple(formats), version, overwrite)
+    graphs = graphs_of(networks.spec(network))
+    target = _Target(repository, name or network, tuple(formats), version, overwrite, graphs)
     return _export(Origin.of(command, (checkpoint,), content), target, scores, full_size)
 
 
@@ -99,19 +102,27 @@ class _Target:
     formats: tuple[str, ...]
     version: int | None
     overwrite: bool
+    graphs: tuple[Graph, ...] = (Graph.PICTURES,)
 
-    def folders(self) -> dict[str, Path]:
-        """Format -> version folder, free to be written."""
+    def folders(self) -> dict[tuple[Graph, str], Path]:
+        """Graph and format -> version folder, free to be written."""
         if not self.formats or not set(self.formats) <= set(FORMATS):
             raise ValueError(f"formats are {', '.join(self.formats) or 'none'}; choose of {', '.join(FORMATS)}")
-        models = {format: self.repository / f"{self.name}{SUFFIX[format]}" for format in self.formats}
+        models = {
+            (graph, format): self.repository / model_name(self.name, graph, format)
+            for graph in self.graphs
+            for format in self.formats
+        }
         present = [
-            number for suffix in SUFFIX.values() for number in versions(self.repository / f"{self.name}{suffix}")
+            number
+            for graph in self.graphs
+            for format in SUFFIX
+            for number in versions(self.repository / model_name(self.name, graph, format))
         ]
         number = self.version if self.version is not None else max(present, default=0) + 1
         if number < 1:
             raise ValueError(f"version is {number}; versions count from 1")
-        folders = {format: model / str(number) for format, model in models.items()}
+        folders = {kind: model / str(number) for kind, model in models.items()}
         taken = [folder for folder in folders.values() if folder.exists()]
         if taken and not self.overwrite:
             raise FileExistsError(f"{taken[0]} exists; choose another version, or overwrite it on purpose")
@@ -121,4 +132,11 @@ class _Target:
 def _export(origin: Origin, target: _Target, scores: Path | None, full_size: bool) -> ExportReport:
     built = build_versions(origin, target.folders(), target.name, full_size=full_size)
     keeper = "onnx" if "onnx" in target.formats else target.formats[0]
-    return ExportReport(tuple(one.write(scores=scores, with_weights=one.format == keeper) for one in built))
+    return ExportReport(
+        tuple(
+            one.write(scores=scores, with_weights=one.format == keeper)
+            if one.graph is Graph.PICTURES
+            else one.write(scores=None, with_weights=False)
+            for one in built
+        )
+    )

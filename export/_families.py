@@ -35,8 +35,8 @@ class Family(BaseModel):
     """Address of the authors' code, where there is one."""
     upstream_terms: str
     """Terms of the authors' code and weights."""
-    max_pixels: int = Field(ge=256)
-    """Largest picture, in pixels, that is enhanced whole unless the caller asks."""
+    max_pixels: int = Field(ge=0)
+    """Largest picture, in pixels, that is enhanced whole unless the caller asks; 0: none."""
     limits: tuple[str, ...]
     """What it does badly, a sentence each."""
     reported: tuple[Reported, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -19,34 +19,48 @@ from torch.export import Dim
 from export._affine_model import AffinePixelModel, MakeProxy, PictureOfProxy
 from export._compact import store_in_half
 from export._fold import fold
+from export._graphs import PictureModel
+from export._map_model import ChannelsFirst, EvidencePixelModel, MapModel, Unwished
 from export._pixel_model import PixelModel
 from export._shortcut import share_constants, with_shortcut
-from service.contract import AFFINE, ENHANCED, IMAGE
+from service.contract import AFFINE, BRIGHTNESS, ENHANCED, EVIDENCE, EXPOSURE, IMAGE, PROXY
 from service.limits import MIN_SIDE
+from training.networks import STEP
 
 FILE = "model.onnx"
 OPSET = 18  # read by every ONNX Runtime since 1.14, and so by the Triton servers in use
 AXES = ("batch", "height", "width")
 MAP_AXES = ("batch", "map_height", "map_width")
+AXES_OF = {IMAGE: AXES, ENHANCED: AXES, **dict.fromkeys((PROXY, EVIDENCE, AFFINE), MAP_AXES)}
+"""The free axes of each input and output; the others are free in the batch alone."""
+
+BATCH = Dim("batch")
 
 # What torch's exporter says about itself and its surroundings on every call.
-EXPECTED_WARNINGS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", r"# The axis name: \w+ will not be used")
+EXPECTED_WARNINGS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", r"# The axis name: [\w*]+ will not be used")
 CHATTY_LOGGER = "torch.onnx._internal.exporter._registration"  # "torchvision is not installed", four times
 
 
-def to_onnx(model: PixelModel | AffinePixelModel, facts: Mapping[str, str]) -> bytes:
+def to_onnx(model: PictureModel | MapModel, facts: Mapping[str, str], core: ModelProto | None = None) -> bytes:
     """The model as a checked and simplified ONNX graph with free batch, height and width.
 
     Args:
         model: in `eval` mode, on the CPU.
         facts: written into the file's metadata.
+        core: `export_core` of the network, where it is there already.
 
     Raises:
         onnx.checker.ValidationError: the graph is not valid ONNX.
         torch.onnx.OnnxExporterError: the network uses what cannot be exported.
     """
-    with _quiet():
-        proto = onnxslim.slim(_joined(_parts(model)))
+    if isinstance(model, EvidencePixelModel | MapModel):
+        core = core or export_core(model)
+        with _quiet():
+            joined = _picture_graph(model, core) if isinstance(model, EvidencePixelModel) else _map_graph(model, core)
+    else:
+        with _quiet():
+            joined = _joined(_parts(model))
+    proto = onnxslim.slim(joined)
     share_constants(proto.graph)
     fold(proto)
     store_in_half(proto)
@@ -54,6 +68,44 @@ def to_onnx(model: PixelModel | AffinePixelModel, facts: Mapping[str, str]) -> b
     onnx.helper.set_model_props(proto, dict(facts))
     onnx.checker.check_model(proto, full_check=True)
     return proto.SerializeToString()
+
+
+def export_core(model: EvidencePixelModel | MapModel) -> ModelProto:
+    """The network between proxy and map, which takes most of the export's time, and which both graphs contain.
+
+    Its inputs are `padded`, `hidden` and `exposure`, its outputs `raw` and `brightness`.
+    """
+    proxy, hidden = (torch.rand(2, 3, 2 * MIN_SIDE + 8, 3 * MIN_SIDE + 8) for _ in range(2))
+    sides = {0: BATCH, 2: STEP * Dim("rows", min=1), 3: STEP * Dim("columns", min=1)}
+    inputs = {"padded": proxy, "hidden": hidden, EXPOSURE: torch.zeros(2, 1)}
+    with _quiet():
+        return _export(model.core(), inputs, [sides, sides, {0: BATCH}], ["raw", BRIGHTNESS])
+
+
+def _picture_graph(model: EvidencePixelModel, core: ModelProto) -> ModelProto:
+    """From a picture to what is made of it, and to the map."""
+    image = torch.zeros(2, 4 * MIN_SIDE - 1, 6 * MIN_SIDE - 1, 3, dtype=torch.uint8)
+    image_axes = {0: BATCH, 1: Dim("height", min=MIN_SIDE), 2: Dim("width", min=MIN_SIDE)}
+    before = _export(Unwished(model.before), {IMAGE: image}, [image_axes], ["padded", "hidden", EXPOSURE])
+    raw, map_axes = _example_map(model)
+    picture = _export(model.picture, {"raw": raw, IMAGE: image}, [map_axes, image_axes], [ENHANCED])
+    return _joined((before, core, picture, _export(model.map, {"raw": raw}, [map_axes], [AFFINE])))
+
+
+def _map_graph(model: MapModel, core: ModelProto) -> ModelProto:
+    """From what guided rendering sends to the map, and to the guess."""
+    # Two tensors, for of one that is given twice the exporter makes one input.
+    proxy, evidence = (torch.zeros(2, 2 * MIN_SIDE, 3 * MIN_SIDE, 3) for _ in range(2))
+    axes = {0: BATCH, 1: Dim("map_height", min=MIN_SIDE), 2: Dim("map_width", min=MIN_SIDE)}
+    before = _export(ChannelsFirst(), {PROXY: proxy, EVIDENCE: evidence}, [axes, axes], ["padded", "hidden"])
+    raw, map_axes = _example_map(model)
+    return _joined((before, core, _export(model.map, {"raw": raw}, [map_axes], [AFFINE])), model.outputs)
+
+
+def _example_map(model: EvidencePixelModel | MapModel) -> tuple[Tensor, dict[int, Any]]:
+    """A map [N, K, h, w], and its free axes."""
+    free = {0: BATCH, 2: Dim("padded_height", min=MIN_SIDE), 3: Dim("padded_width", min=MIN_SIDE)}
+    return torch.zeros(2, model.coefficients, MIN_SIDE, 3 * MIN_SIDE), free
 
 
 def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
@@ -64,7 +116,7 @@ def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
     the network's sides are plain multiples.
     """
     # Two pictures: an example batch of one would be taken for a constant.
-    batch, rows, columns = Dim("batch"), Dim("rows", min=1), Dim("columns", min=1)
+    batch, rows, columns = BATCH, Dim("rows", min=1), Dim("columns", min=1)
     height, width = Dim("height", min=MIN_SIDE), Dim("width", min=MIN_SIDE)
     image = torch.zeros(2, 4 * MIN_SIDE - 1, 6 * MIN_SIDE - 1, 3, dtype=torch.uint8)
     with torch.no_grad():
@@ -109,19 +161,28 @@ def _export(
     return program.model_proto
 
 
-def _joined(parts: tuple[ModelProto, ...]) -> ModelProto:
-    """One graph from `image` to the outputs of its last parts; values inside a part get the part's name in front."""
+def _joined(parts: tuple[ModelProto, ...], outputs: Sequence[str] = ()) -> ModelProto:
+    """One graph from the inputs of its first part to the outputs of its last ones.
+
+    What the first part gives, the second takes by the same name. Values inside a part get the part's name in front.
+
+    Args:
+        parts: at least three.
+        outputs: those that the graph is to have, of the second part's too; none: all of the last parts'.
+    """
     before, network, *after = (
         onnx.compose.add_prefix(part, prefix, rename_inputs=False, rename_outputs=False)
         for part, prefix in zip(parts, ("before_", "network_", "after_", "map_"), strict=False)
     )
-    joined = onnx.compose.merge_models(before, network, [("padded", "padded")])
+    joined = onnx.compose.merge_models(before, network, [(one.name, one.name) for one in before.graph.output])
     graph = joined.graph
+    available = {output.name: output for part in (network, *after) for output in part.graph.output}
+    wanted = outputs or [output.name for part in after for output in part.graph.output]
     del graph.output[:]
     for part in after:
         graph.node.extend(part.graph.node)
         graph.initializer.extend(part.graph.initializer)
-        graph.output.extend(part.graph.output)
+    graph.output.extend(available[name] for name in wanted)
     return joined
 
 
@@ -139,9 +200,7 @@ def _tidy(proto: ModelProto) -> None:
         part.doc_string = ""
     for tensor in (*proto.graph.input, *proto.graph.output):
         # The output's sides are those of the input; the exporter only knows them as an expression of the padding.
-        for axis, name in zip(
-            tensor.type.tensor_type.shape.dim, MAP_AXES if tensor.name == AFFINE else AXES, strict=False
-        ):
+        for axis, name in zip(tensor.type.tensor_type.shape.dim, AXES_OF.get(tensor.name, AXES[:1]), strict=False):
             axis.dim_param = name
 
 

@@ -107,10 +107,7 @@ def torchscript_runner(content: bytes) -> Run:
 
 def onnx_runner(content: bytes) -> Run:
     """The content of a `model.onnx`, run by ONNX Runtime on the CPU."""
-    options = onnxruntime.SessionOptions()
-    # As the service does: dark pictures make many denormal numbers.
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnx_session(content)
     name = session.get_inputs()[0].name
 
     def run(batch: Pixels) -> Pixels:
@@ -118,6 +115,14 @@ def onnx_runner(content: bytes) -> Run:
         return result
 
     return run
+
+
+def onnx_session(content: bytes) -> onnxruntime.InferenceSession:
+    """The content of a `model.onnx` as ONNX Runtime runs it in the service, on the CPU."""
+    options = onnxruntime.SessionOptions()
+    # As the service does: dark pictures make many denormal numbers.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def night_scenes(height: int, width: int) -> Pixels:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from export._config import FILES
+from export._graphs import Graph
 from export._parity import Parity
 
 MANIFEST, PARITY, SCORES = "manifest.json", "parity.json", "scores.json"
@@ -39,6 +40,11 @@ class Record:
     def name(self) -> str:
         """The model's name."""
         return self.folder.parent.name
+
+    @property
+    def graph(self) -> Graph:
+        """Which of its network's graphs it is."""
+        return Graph(self.manifest.get("graph", Graph.PICTURES))
 
     @property
     def file(self) -> Path:

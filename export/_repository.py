@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from export._affine_model import AffinePixelModel, pixel_model
-from export._config import SUFFIX
-from export._parity import FULL_SIZE, SIZES, Parity, Run, measure, onnx_runner, torch_runner, torchscript_runner
-from export._pixel_model import PixelModel
+from torch import nn
+
+from export._comparison import compare
+from export._graphs import SUFFIX, Graph
+from export._parity import FULL_SIZE, SIZES, Parity
 from export._records import MANIFEST, PARITY, SCORES, Record, parity_report, read_record, records, sha256
 from export._version import write_descriptions
 from training import networks
@@ -20,7 +21,7 @@ def write_cards(repository: Path, models: Sequence[str] = (), scores: Path | Non
 
     Args:
         repository: the model repository.
-        models: names of models; their other formats are included. None named: all.
+        models: names of models; their other formats, and the models of their maps, are included. None named: all.
         scores: JSON of `nightlift evaluate` to lay beside the named models first.
 
     Returns:
@@ -39,6 +40,8 @@ def write_cards(repository: Path, models: Sequence[str] = (), scores: Path | Non
     chosen = [record for record in found if not models or record.manifest["scored_as"] in models]
     if scores is not None:
         for record in chosen:
+            if record.graph is Graph.MAPS:
+                continue
             (record.folder / SCORES).write_bytes(scores.read_bytes())
         chosen = [read_record(record.folder) for record in chosen]
     for record in chosen:
@@ -73,23 +76,26 @@ def remeasure(record: Record, sizes: Sequence[tuple[int, int]] = (*SIZES, FULL_S
         FileNotFoundError: its weights are not there.
         ParityError: the file differs from torch by more than 1/255; nothing is written.
     """
-    content = record.file.read_bytes()
-    exported: Run = onnx_runner(content) if record.manifest["format"] == "onnx" else torchscript_runner(content)
-    parity = measure(torch_runner(restored(record)), exported, sizes)
+    parity = measured(record, sizes)
     parity.require(str(record.file))
-    (record.folder / PARITY).write_text(parity_report(sha256(content), parity), encoding="utf-8")
+    report = parity_report(sha256(record.file.read_bytes()), parity)
+    (record.folder / PARITY).write_text(report, encoding="utf-8")
     write_descriptions(read_record(record.folder))
     return parity
 
 
-def restored(record: Record) -> PixelModel | AffinePixelModel:
-    """The network under the pixel contract, eager, with the kept weights.
+def measured(record: Record, sizes: Sequence[tuple[int, int]]) -> Parity:
+    """How far a model's file and its network lie apart at each (height, width); nothing is written.
 
     Raises:
-        FileNotFoundError: they are not there.
+        FileNotFoundError: its weights are not there.
     """
-    spec = networks.spec(record.manifest["family"])
-    return pixel_model(build_network(load_checkpoint(kept_weights(record))), spec).eval()
+    spec, content = networks.spec(record.manifest["family"]), record.file.read_bytes()
+    return compare(content, record.manifest["format"], record.graph, _network(record), spec, sizes)
+
+
+def _network(record: Record) -> nn.Module:
+    return build_network(load_checkpoint(kept_weights(record)))
 
 
 def kept_weights(record: Record) -> Path:

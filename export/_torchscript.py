@@ -16,8 +16,8 @@ from collections.abc import Mapping
 
 import torch
 
-from export._affine_model import AffinePixelModel
-from export._pixel_model import PixelModel
+from export._graphs import PictureModel
+from export._map_model import MapModel
 
 FILE = "model.pt"
 FACTS = "nightlift.json"
@@ -27,7 +27,7 @@ SOURCE_POSITIONS = ".debug_pkl"
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # zip's first moment: the same model gives the same bytes on every day
 
 
-def to_torchscript(model: PixelModel | AffinePixelModel, facts: Mapping[str, str]) -> bytes:
+def to_torchscript(model: PictureModel | MapModel, facts: Mapping[str, str]) -> bytes:
     """The model as a TorchScript archive; `facts` lie in it as the extra file `nightlift.json`."""
     archive = io.BytesIO()
     with warnings.catch_warnings():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -14,12 +14,14 @@ from typing import Any
 from torch import nn
 
 from export import _onnx, _torchscript
-from export._affine_model import pixel_model
 from export._card import best_scores, licence_line, model_card, notice
 from export._compact import round_weights
+from export._comparison import compare
 from export._config import FILES, write_config
 from export._families import family
-from export._parity import FULL_SIZE, SIZES, Parity, Run, measure, onnx_runner, torch_runner, torchscript_runner
+from export._graphs import Graph, build_graph
+from export._map_model import EvidencePixelModel, MapModel
+from export._parity import FULL_SIZE, SIZES, Parity
 from export._records import (
     MANIFEST,
     PARITY,
@@ -80,6 +82,7 @@ class BuiltVersion:
     """A version folder that is still in memory, its model agreeing with torch.
 
     Attributes:
+        graph: which of the network's graphs.
         format: `onnx` or `torchscript`.
         folder: `<repository>/<model>/<version>`.
         content: of the model file.
@@ -88,6 +91,7 @@ class BuiltVersion:
         weights: content of the `weights.safetensors` that it was made of.
     """
 
+    graph: Graph
     format: str
     folder: Path
     content: bytes
@@ -121,13 +125,13 @@ class BuiltVersion:
 
 
 def build_versions(
-    origin: Origin, folders: dict[str, Path], scored_as: str, *, full_size: bool
+    origin: Origin, folders: Mapping[tuple[Graph, str], Path], scored_as: str, *, full_size: bool
 ) -> list[BuiltVersion]:
     """Everything for a checkpoint's version folders, of which nothing is written yet.
 
     Args:
         origin: the checkpoint.
-        folders: format -> version folder.
+        folders: graph and format -> version folder.
         scored_as: name of the model in evaluations.
         full_size: whether agreement with torch is also measured at 400x600.
 
@@ -140,11 +144,20 @@ def build_versions(
     network = round_weights(build_network(origin.checkpoint))
     weights = weights_file(spec.name, origin.checkpoint["options"], network.state_dict())
     sizes = (*SIZES, FULL_SIZE) if full_size else SIZES
-    built = []
-    for format, folder in folders.items():
-        content, parity = _build(format, folder, network, spec, origin, sizes)
-        manifest = _manifest(format, content, weights, origin, spec, network, scored_as)
-        built.append(BuiltVersion(format, folder, content, parity, manifest, weights))
+    built, core = [], None
+    for (graph, format), folder in folders.items():
+        model = build_graph(network, spec, graph)
+        facts = _facts(spec, graph, origin)
+        if format == "onnx":
+            if core is None and isinstance(model, EvidencePixelModel | MapModel):
+                core = _onnx.export_core(model)  # takes most of the time, and both graphs contain it
+            content = _onnx.to_onnx(model, facts, core)
+        else:
+            content = _torchscript.to_torchscript(model, facts)
+        parity = compare(content, format, graph, network, spec, sizes)
+        parity.require(f"{folder.parent.name}/{FILES[format]}")
+        manifest = _manifest(graph, format, content, weights, origin, spec, network, scored_as)
+        built.append(BuiltVersion(graph, format, folder, content, parity, manifest, weights))
     return built
 
 
@@ -155,10 +168,12 @@ def write_descriptions(record: Record) -> None:
         record.name,
         manifest["format"],
         networks.spec(manifest["family"]),
+        record.graph,
+        scored_as=manifest["scored_as"],
         max_pixels=prose.max_pixels,
         tolerance=record.parity.worst.maximum,
         licence=licence_line(manifest["training"], manifest["family"]),
-        scores=best_scores(record.scores, manifest["scored_as"]),
+        scores=best_scores(record.scores, manifest["scored_as"]) if record.graph is Graph.PICTURES else {},
     )
     model = record.folder.parent
     _replace(model / "MODEL_CARD.md", model_card(record))
@@ -167,37 +182,23 @@ def write_descriptions(record: Record) -> None:
     _replace(model / "config.pbtxt", text)
 
 
-def _build(
-    format: str,
-    folder: Path,
-    network: nn.Module,
-    spec: NetworkSpec,
-    origin: Origin,
-    sizes: Sequence[tuple[int, int]],
-) -> tuple[bytes, Parity]:
-    model = pixel_model(network, spec).eval()
-    facts = {
+def _facts(spec: NetworkSpec, graph: Graph, origin: Origin) -> dict[str, str]:
+    """What is written into a model file."""
+    of_maps = graph is Graph.MAPS
+    return {
         "family": spec.name,
         "spatial_scope": spec.spatial_scope,
-        "multiple": str(spec.multiple),
+        "multiple": str(networks.STEP if of_maps else spec.multiple),
         "smallest_side": str(MIN_SIDE),
-        "colours": "sRGB code values, RGB, uint8",
+        "colours": f"sRGB code values, RGB, {'float32 from 0 to 1' if of_maps else 'uint8'}",
         "checkpoint_sha256": origin.sha256,
         "command": without_folders(origin.command),
         "nightlift": library_version("nightlift"),
     }
-    if format == "onnx":
-        content = _onnx.to_onnx(model, facts)
-        exported: Run = onnx_runner(content)
-    else:
-        content = _torchscript.to_torchscript(model, facts)
-        exported = torchscript_runner(content)
-    parity = measure(torch_runner(model), exported, sizes)
-    parity.require(f"{folder.parent.name}/{FILES[format]}")
-    return content, parity
 
 
 def _manifest(
+    graph: Graph,
     format: str,
     content: bytes,
     weights: bytes,
@@ -209,6 +210,7 @@ def _manifest(
     return {
         "family": spec.name,
         "format": format,
+        "graph": str(graph),
         "scored_as": scored_as,
         "file": {"sha256": sha256(content), "bytes": len(content)},
         "weights": {"sha256": sha256(weights), "bytes": len(weights)},

@@ -42,6 +42,7 @@ class Options(TypedDict, total=False):
     gamma: float
     exposure: float
     shadows: float
+    max_side: int
     format: Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"]
     quality: int
     metadata: Literal["keep", "without_location", "strip"]

@@ -21,6 +21,22 @@ ENHANCED = "enhanced"
 AFFINE = "affine"
 """The output of models that predict a colour map: FP32 [N, H, W, coefficients], see `MapLayout`."""
 
+PROXY = "proxy"
+"""An input of models of a colour map that see a picture small: FP32 [N, h, w, 3], code values from 0 to 1."""
+
+EVIDENCE = "evidence"
+"""Beside it: FP32 [N, h, w, 3], what the proxy hides, code values from 0 to 1 (`service.rendering`)."""
+
+EXPOSURE = "exposure"
+"""Beside it: FP32 [N, 1], stops around the brightness that the network would choose."""
+
+BRIGHTNESS = "brightness"
+"""Their second output: FP32 [N, 1], the brightness that the network would choose, in stops below white."""
+
+EVIDENCE_CHANNELS = 3
+EVIDENCE_SAMPLES = (2, 4)
+"""Least and largest number of samples along each side of a pixel of the proxy of which evidence is made."""
+
 BT601 = (0.299, 0.587, 0.114)
 """Weights of R, G and B in luminance (Rec. ITU-R BT.601): in networks, losses and scores, as the field has it."""
 
@@ -91,6 +107,8 @@ class ModelTraits:
         tolerance: measured difference to the network in torch, in 1/255.
         map_layout: what the optional output `affine` holds.
         smallest_side: shortest side in pixels that the model accepts.
+        map_model: for a network whose colour map is made by another graph of the same weights, from a proxy, from
+            what it hides and from the wanted exposure: the name of that model. Empty: the model sees proxies itself.
     """
 
     family: str
@@ -102,3 +120,4 @@ class ModelTraits:
     tolerance: float = 1.0
     map_layout: MapLayout = MapLayout.NONE
     smallest_side: int = MIN_SIDE
+    map_model: str = ""

@@ -223,10 +223,24 @@ def _model(repository: ModelRepository, name: str, settings: Settings) -> Iterat
     config = versions[-1].config
     for version in versions:
         yield _tried(version, settings)
+    yield from _map_model(repository, name, config.traits.map_model)
     for warning in config.warnings:
         yield Finding(Level.NOTE, subject, warning)
     if config.licence:
         yield Finding(Level.NOTE, subject, f"licence: {config.licence}")
+
+
+def _map_model(repository: ModelRepository, name: str, maps: str) -> Iterator[Finding]:
+    """Whether the model that makes another's colour maps is there, and is one."""
+    if not maps:
+        return
+    subject, advice = f"model {name}", f"put {maps} beside it: `nightlift export` writes both"
+    if maps not in repository.names():
+        yield Finding(Level.ERROR, subject, f"its colour maps are made by {maps}, which is not there", advice)
+        return
+    with suppress(NightliftError, ConfigError):  # what is wrong with it is said of the model itself
+        if repository.config(maps).takes_pictures:
+            yield Finding(Level.ERROR, subject, f"its map_model {maps} takes pictures, and no proxies", advice)
 
 
 def _tried(version: ModelVersion, settings: Settings) -> Finding:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
+from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, MAX_SIDE_RANGE, SHADOWS_RANGE, SHARE_RANGE
 from service.pictures import FORMAT_ALIASES, Metadata, PictureFormat
 from service.rendering import Detail, RenderOptions
 from service.telemetry import span
@@ -48,6 +48,9 @@ class EnhanceOptions(BaseModel):
 
     shadows: float = Field(0.0, ge=SHADOWS_RANGE[0], le=SHADOWS_RANGE[1])
     """How far dark parts alone are lifted, or, below 0, kept darker; what is brighter than middle grey stays."""
+
+    max_side: int | None = Field(None, ge=MAX_SIDE_RANGE[0], le=MAX_SIDE_RANGE[1])
+    """Longest side of the answer in pixels. A longer one is shrunk after the enhancement, so the look is the same."""
 
     format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = None
     """Output format; that of the input if absent, unless `Accept` excludes it. `jpg` and `tif` are understood."""
@@ -110,7 +113,8 @@ class Enhanced:
         detail: how it was rendered, as `RenderPlan.label` has it.
         gate: how far the already-bright gate lets the enhancement through, 0 to 1; measured even where it is off.
         luminance_before, luminance_after: mean luminance, 0 to 1.
-        width, height: pixels of the upright picture.
+        width, height: pixels of the answer.
+        source_width, source_height: pixels of the upright photo.
         dropped: what of the file the answer has not: `frames` behind the first, a `gain-map`.
         timings: seconds by stage.
     """
@@ -125,5 +129,7 @@ class Enhanced:
     luminance_after: float
     width: int
     height: int
+    source_width: int
+    source_height: int
     dropped: tuple[str, ...]
     timings: Timings

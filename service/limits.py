@@ -20,3 +20,6 @@ EXPOSURE_RANGE = (-2, 2)
 
 SHADOWS_RANGE = (-1, 1)
 """Of the option `shadows`."""
+
+MAX_SIDE_RANGE = (16, 65_535)
+"""Of the option `max_side`, in pixels."""

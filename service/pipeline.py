@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from service.admission import Budget, FairExecutor, Lease, Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
-from service.errors import InvalidParameter, OutOfMemory, UnsupportedShape, is_out_of_memory
-from service.inference import IMAGE, ArrivalHint, Bucket, LoadedModel, Outcome
+from service.errors import Draining, InvalidParameter, OutOfMemory, UnsupportedShape, is_out_of_memory
+from service.inference import ArrivalHint, BatchQueue, Bucket, LoadedModel, Outcome, Tensors
 from service.pictures import (
     Header,
     Limits,
@@ -28,6 +28,8 @@ from service.pictures import (
     check_writable,
     decode,
     encode,
+    fit,
+    fitted_size,
     inspect,
     negotiate_format,
     plain_pixels,
@@ -102,13 +104,24 @@ async def run_network(
     The other arguments, and what is raised, are those of `BatchQueue.submit`.
     """
     output = prepared.plan.output
-    outcomes = await gather_limited(
-        [
-            partial(model.queue.submit, {IMAGE: item[None]}, (output,), deadline, expectation, caller)
-            for item in prepared.items
-        ]
-    )
+
+    async def submit(inputs: Tensors) -> Outcome:
+        queue = _queue(model, prepared.plan)
+        try:
+            return await queue.submit(inputs, (output,), deadline, expectation, caller)
+        except Draining:
+            # A model of maps does not know of this request: a reload may have closed its queue a moment ago.
+            if (renewed := _queue(model, prepared.plan)) is queue:
+                raise
+            return await renewed.submit(inputs, (output,), deadline, expectation, caller)
+
+    outcomes = await gather_limited([partial(submit, inputs) for inputs in prepared.inputs()])
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
+
+
+def _queue(model: LoadedModel, render_plan: RenderPlan) -> BatchQueue:
+    """Where the work items of a picture go."""
+    return model.queue if render_plan.exposure is None else model.of_maps.queue
 
 
 class Pipeline:
@@ -176,11 +189,11 @@ class Pipeline:
             else:
                 header = inspect(data, self._limits)
         target = negotiate_format(request.options.format, request.accept, header.format)
-        check_writable(target, header.width, header.height)
+        check_writable(target, *fitted_size(header.width, header.height, request.options.max_side))
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
-        ticket.expect("network", model.intake.model, sum(render_plan.item_pixels))
+        ticket.expect("network", _queue(model, render_plan).intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
@@ -194,11 +207,16 @@ class Pipeline:
         work = [await self._run(job)]
         handed_over = time.monotonic()
 
-        def finished() -> tuple[Rendered, bytes, float]:
+        def finished() -> tuple[Rendered, bytes, float, tuple[int, int]]:
             with timings.measure("render", since=handed_over):
                 # Nobody else holds the source while the answer is encoded.
                 rendering = begin(*work.pop(), options.render)
             picture, rows = rendering.picture, rendering.rows
+            if fitted_size(picture.width, picture.height, options.max_side) != (picture.width, picture.height):
+                with timings.measure("render"):
+                    if rows is not None:
+                        rows.make_all()
+                    picture, rows = fit(picture, options.max_side), None
             with timings.measure("encode"):
                 encoded = encode(
                     picture, format=target, quality=options.quality, metadata=options.metadata, rows=rows
@@ -206,9 +224,9 @@ class Pipeline:
             if rows is not None:  # which the encoder had made, strip by strip
                 timings.add("render", rows.seconds)
                 timings.add("encode", -rows.seconds)
-            return rendering.rendered(), encoded, _clipped(picture.pixels)
+            return rendering.rendered(), encoded, _clipped(picture.pixels), (picture.width, picture.height)
 
-        rendered, encoded, clipped = await self._stage("finish", target, job, finished)
+        rendered, encoded, clipped, (width, height) = await self._stage("finish", target, job, finished)
         self._observe(job, rendered, clipped)
         return Enhanced(
             data=encoded,
@@ -219,8 +237,10 @@ class Pipeline:
             gate=rendered.gate,
             luminance_before=rendered.luminance_before,
             luminance_after=rendered.luminance_after,
-            width=header.width,
-            height=header.height,
+            width=width,
+            height=height,
+            source_width=header.width,
+            source_height=header.height,
             dropped=header.dropped,
             timings=timings,
         )
@@ -232,14 +252,14 @@ class Pipeline:
             return prepare(decode(job.data, self._limits, job.header), job.plan)
 
         ticket, timings = job.request.ticket, job.timings
-        height, width = job.plan.item_shapes[0]
-        with ticket.model.queue.expecting(Bucket.of_picture(height, width, job.plan.output)) as expectation:
+        queue = _queue(ticket.model, job.plan)
+        with queue.expecting(Bucket.of_kinds(job.plan.item_tensors, job.plan.output)) as expectation:
             with timings.measure("decode"):
                 prepared = await self._stage("decode", job.header.format, job, decoded)
             outputs, outcomes = await run_network(
                 ticket.model, prepared, job.request.deadline, expectation, ticket.caller
             )
-        ticket.done("network", ticket.model.intake.model, sum(job.plan.item_pixels))
+        ticket.done("network", queue.intake.model, sum(job.plan.item_pixels))
         timings.add("queue", max(outcome.queue for outcome in outcomes))
         timings.add("infer", max(outcome.infer for outcome in outcomes))
         return prepared, outputs

@@ -6,12 +6,23 @@ import fcntl
 import shutil
 from pathlib import Path
 
+from service.repository import read_config
+
 SHIPPED = Path(__file__).resolve().parents[1] / "model_repository"
 SCRIPTED = "_torchscript"
 
 
 def shipped_models() -> list[str]:
-    """The names of the models that are kept: all are ONNX. Variants that somebody made beside them are left out."""
+    """The names of the models of pictures that are kept: all are ONNX. Variants that somebody made are left out."""
+    return [name for name in _kept() if read_config(SHIPPED / name).takes_pictures]
+
+
+def shipped_map_models() -> list[str]:
+    """The names of those that make others' maps."""
+    return [name for name in _kept() if not read_config(SHIPPED / name).takes_pictures]
+
+
+def _kept() -> list[str]:
     names = sorted(config.parent.name for config in SHIPPED.glob("*/config.pbtxt"))
     return [name for name in names if not name.endswith(SCRIPTED)]
 

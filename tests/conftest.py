@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 from tests.both_formats import make_both_formats
+from tests.map_models import make_map_models
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -54,10 +55,19 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def both_formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with every model that we ship, in ONNX and in TorchScript; read only."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # that of the whole run
-    return make_both_formats(folder / "both_formats")
+    return make_both_formats(_folder_of_the_run(tmp_path_factory) / "both_formats")
+
+
+@pytest.fixture(scope="session")
+def map_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint of a network that is shown evidence, and with its two models; read only."""
+    return make_map_models(_folder_of_the_run(tmp_path_factory) / "map_models")
+
+
+def _folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
+    """One for all processes of a run."""
+    folder = factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 def allowed_skips() -> list[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
+from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, MAX_SIDE_RANGE, SHADOWS_RANGE, SHARE_RANGE
 from service.locations import model_repository as bundled_models
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ class Rendering(EnhanceFlags):
     """The parameters of `POST /enhance`."""
 
     detail: Detail = "auto"
+    max_side: Annotated[
+        int | None,
+        typer.Option(min=MAX_SIDE_RANGE[0], max=MAX_SIDE_RANGE[1], help="Longest side of the result in pixels."),
+    ] = None
     format: Format = None
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of lossy formats.")] = 90
     metadata: Metadata = "without_location"

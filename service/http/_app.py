@@ -12,6 +12,7 @@ from service.http import _enhance, _oip, _status
 from service.http._admission import AdmissionMiddleware, describe_keys
 from service.http._answers import AnswerLimit
 from service.http._body_limit import BodyLimit
+from service.http._description import TAGS, complete
 from service.http._forwarded import Forwarded, Prefixed
 from service.http._middleware import RequestMiddleware
 from service.http._origins import allow_origins
@@ -41,6 +42,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         version=version("nightlift"),
         docs_url=None,
         redoc_url=None,
+        openapi_tags=TAGS,
     )
     app.state.runtime = runtime
     app.state.protocol = DataPlane(runtime)
@@ -48,6 +50,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         app.include_router(router, responses=REFUSALS)
     install_pages(app)
     install_problem_handlers(app, runtime.metrics)
+    complete(app.openapi(), {str(status) for status in REFUSALS})
     if settings.keys_file:
         describe_keys(app.openapi(), settings.metrics_open)
     counted = AnswerLimit(Prefixed(app), runtime.metrics)

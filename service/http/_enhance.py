@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -11,6 +12,7 @@ from fastapi.responses import Response
 from service.admission import Ticket
 from service.enhancement import Enhanced, EnhanceOptions, Timings
 from service.http._body import FIELD, read_upload
+from service.http._description import ENHANCE, problem_content, text_header
 from service.http._form_options import form_properties, with_form
 from service.http._timeouts import cancel_on_disconnect
 from service.inference import LoadedModel
@@ -33,16 +35,30 @@ REQUEST_BODY = {
         },
     },
 }
-PROBLEM = {"description": "What was wrong", "content": {"application/problem+json": {}}}
+ANSWER_HEADERS = {
+    "Server-Timing": "Milliseconds by stage: read, decode, queue, infer, render, encode",
+    "Nightlift-Model": "What answered, name/version",
+    "Nightlift-Detail": "How it was rendered: whole, guided, tiles, whole-affine or tiles-affine",
+    "Nightlift-Gate": "How far the already-bright gate let the enhancement through, 0 to 1",
+    "Nightlift-Source-Size": "Pixels of the upright photo, such as 4000x3000",
+    "Nightlift-Luminance-Before": "Mean luminance of the photo, 0 to 1",
+    "Nightlift-Luminance-After": "Mean luminance of the enhanced photo, 0 to 1",
+    "Nightlift-Dropped": "What of the file the answer has not, where there is such: frames, gain-map",
+    "X-Request-ID": "Name of this request in the service's log",
+}
 RESPONSES: dict[int | str, dict] = {
     200: {
         "description": "The enhanced picture",
         "content": {format.media_type: {"schema": PICTURE} for format in PictureFormat if format.is_written},
+        "headers": {name: text_header(text) for name, text in ANSWER_HEADERS.items()},
     },
-    **dict.fromkeys((400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504), PROBLEM),
+    **{
+        status: {"description": HTTPStatus(status).phrase, "content": problem_content()}
+        for status in (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504)
+    },
 }
 
-router = APIRouter()
+router = APIRouter(tags=[ENHANCE])
 
 
 @router.post(
@@ -86,6 +102,7 @@ def _headers(enhanced: Enhanced) -> dict[str, str]:
         "Nightlift-Model": f"{enhanced.model}/{enhanced.version}",
         "Nightlift-Detail": enhanced.detail,
         "Nightlift-Gate": f"{enhanced.gate:.3f}",
+        "Nightlift-Source-Size": f"{enhanced.source_width}x{enhanced.source_height}",
         "Nightlift-Luminance-Before": f"{enhanced.luminance_before:.4f}",
         "Nightlift-Luminance-After": f"{enhanced.luminance_after:.4f}",
         **dropped,

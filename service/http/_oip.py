@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from service.errors import BodyTooLarge, MalformedRequest
 from service.http._body import read_body
+from service.http._description import PROTOCOL
 from service.http._timeouts import cancel_on_disconnect
 from service.protocol import DATATYPES, DataPlane, describe, parse_version, to_json
 from service.protocol.rest_codec import HEADER_LENGTH, read_header_length, read_request, write_response
@@ -90,7 +91,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 router = APIRouter(
     prefix="/v2",
-    tags=["Open Inference Protocol"],
+    tags=[PROTOCOL],
     responses=dict.fromkeys((400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504), ERROR),
 )
 
@@ -113,7 +114,7 @@ class UnloadRequest(BaseModel):
     """What unloading takes."""
 
     parameters: dict[str, Any] = {}
-    """Triton's `unload_dependents` has no effect, since no model has any."""
+    """Triton's `unload_dependents` has no effect: a model that makes another's maps is unloaded by its own name."""
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:

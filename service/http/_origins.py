@@ -18,6 +18,7 @@ EXPOSED_HEADERS = (
     "Nightlift-Gate",
     "Nightlift-Luminance-Before",
     "Nightlift-Luminance-After",
+    "Nightlift-Source-Size",
     "Server-Timing",
     "X-Request-ID",
     "Retry-After",

@@ -1,13 +1,15 @@
-"""The web page at `/`, and `/docs` with every asset served from here: nothing is fetched from elsewhere."""
+"""The web page at `/` and its companions, and `/docs`, with every asset: nothing comes from elsewhere."""
 
 from __future__ import annotations
 
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import fastapi_offline
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
@@ -29,15 +31,31 @@ class Files(StaticFiles):
         return response
 
 
+PAGES = {
+    "/": "index.html",
+    "/docs": "docs.html",
+    "/models.html": "models.html",
+    # A service worker is responsible for what lies beside and below it.
+    "/service-worker.js": "service-worker.js",
+}
+"""Path -> file of the page's folder, beside those below `/static`."""
+
+
 def install_pages(app: FastAPI) -> None:
-    """Add `/`, `/static`, `/docs` and its assets."""
+    """Add `PAGES`, `/static`, and the assets of `/docs`."""
     app.mount("/static", Files(directory=service.page.STATIC), name="page")
     app.mount("/docs-assets", Files(directory=DOCS_ASSETS), name="docs")
+    for path, name in PAGES.items():
+        app.add_api_route(path, partial(_file, name), include_in_schema=False)
 
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(service.page.STATIC / "index.html", headers={"Cache-Control": REVALIDATE})
 
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> FileResponse:
-        return FileResponse(service.page.STATIC / "docs.html", headers={"Cache-Control": REVALIDATE})
+def not_found_page(path: str) -> Response:
+    """For browsers: the page that says that there is nothing at `path`, and leads to what there is."""
+    # Relative, since a proxy may have taken a prefix off.
+    root = "../" * (path.count("/") - 1) or "./"
+    text = (service.page.STATIC / "not_found.html").read_text(encoding="utf-8")
+    return HTMLResponse(text.replace("{root}", root), HTTPStatus.NOT_FOUND)
+
+
+async def _file(name: str) -> FileResponse:
+    return FileResponse(service.page.STATIC / name, headers={"Cache-Control": REVALIDATE})

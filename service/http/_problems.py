@@ -15,12 +15,12 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.errors import InvalidParameter, NightliftError
+from service.http._description import PROBLEM_TYPE
 from service.http._middleware import HEADERS
+from service.http._pages import not_found_page
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
-
-MEDIA_TYPE = "application/problem+json"
 
 MAX_EXPLAINED = 8
 """Parameters of one request that are told what is wrong with them; a query may hold hundreds."""
@@ -39,7 +39,7 @@ def problem_response(error: NightliftError, instance: str) -> Response:
     if _is_protocol(instance):
         return JSONResponse({"error": error.detail}, int(error.status), headers)
     document = _document(f"/problems/{error.slug}", error.title, int(error.status), error.detail, instance)
-    return JSONResponse({**document, **error.extensions}, int(error.status), headers, MEDIA_TYPE)
+    return JSONResponse({**document, **error.extensions}, int(error.status), headers, PROBLEM_TYPE)
 
 
 def problem_bytes(error: NightliftError, instance: str) -> tuple[bytes, bytes]:
@@ -68,8 +68,10 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
         detail = _explain_routing(error)
         if _is_protocol(path):
             return JSONResponse({"error": detail}, error.status_code, error.headers)
+        if error.status_code == HTTPStatus.NOT_FOUND and _wants_page(request):
+            return not_found_page(path)
         document = _document("about:blank", HTTPStatus(error.status_code).phrase, error.status_code, detail, path)
-        return JSONResponse(document, error.status_code, error.headers, MEDIA_TYPE)
+        return JSONResponse(document, error.status_code, error.headers, PROBLEM_TYPE)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
@@ -77,6 +79,12 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
         failure = NightliftError("the failure was logged; the request may be repeated")
         metrics.failed(failure)
         return problem_response(failure, _path(request))
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether it is a browser that goes somewhere: all others take any type, or name those that they take."""
+    accept = request.headers.get("accept", "")
+    return request.method in ("GET", "HEAD") and "text/html" in accept and "problem+json" not in accept
 
 
 def _path(request: Request) -> str:

@@ -8,22 +8,24 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
+from service.http._description import MODELS, OPERATION, PROTOCOL
 from service.http._problems import problem_types
 from service.inference import LoadedModel, ModelState
+from service.limits import MAX_ASPECT_RATIO, MIN_SIDE
 from service.runtime import Runtime
 
 router = APIRouter()
 
 
-@router.get("/v2/health/live", summary="As /livez", responses={503: {}})
-@router.get("/livez", summary="Whether the process should be left running", responses={503: {}})
+@router.get("/v2/health/live", tags=[PROTOCOL], summary="As /livez", responses={503: {}})
+@router.get("/livez", tags=[OPERATION], summary="Whether the process should be left running", responses={503: {}})
 async def livez(request: Request) -> Response:
     """200 as long as the event loop runs; 503 if a model's device is lost for good, which only a restart fixes."""
     runtime: Runtime = request.app.state.runtime
     return JSONResponse({"live": runtime.live}, 200 if runtime.live else 503)
 
 
-@router.get("/readyz", summary="Whether requests should be sent here", responses={503: {}})
+@router.get("/readyz", tags=[OPERATION], summary="Whether requests should be sent here", responses={503: {}})
 async def readyz(request: Request) -> Response:
     """200 when the required models are loaded and warmed and the service is not about to stop, else 503."""
     runtime: Runtime = request.app.state.runtime
@@ -35,14 +37,14 @@ async def readyz(request: Request) -> Response:
     return JSONResponse(body, 200 if runtime.ready else 503)
 
 
-@router.get("/v2/health/ready", summary="As /readyz", responses={503: {}})
+@router.get("/v2/health/ready", tags=[PROTOCOL], summary="As /readyz", responses={503: {}})
 async def ready(request: Request) -> Response:
     """As the Open Inference Protocol has it."""
     is_ready = request.app.state.runtime.ready
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get("/metrics", tags=[OPERATION], summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """The text exposition format, or OpenMetrics with exemplars where `Accept` asks for it."""
     runtime: Runtime = request.app.state.runtime
@@ -50,9 +52,9 @@ async def metrics(request: Request) -> Response:
     return Response(body, headers={"Content-Type": media_type, "Vary": "Accept"})
 
 
-@router.get("/models", summary="Which models there are")
+@router.get("/models", tags=[MODELS], summary="Which models there are")
 async def models(request: Request) -> dict[str, Any]:
-    """Families, variants, versions, what each runs on, licence note and measured scores.
+    """Families, variants, versions, what each runs on, licence note, measured scores, and the limits of photos.
 
     A model that takes no pictures is called by its own tensors, below `/v2`.
     """
@@ -71,7 +73,7 @@ async def models(request: Request) -> dict[str, Any]:
         if model := loaded.get((status.name, status.version)):
             entry.update(_describe(model))
         entries.append(entry)
-    return {"default": runtime.settings.default_model, "models": entries}
+    return {"default": runtime.settings.default_model, "limits": _limits(runtime), "models": entries}
 
 
 @router.get("/problems/{slug}", summary="What a problem type means", include_in_schema=False)
@@ -86,6 +88,17 @@ async def problem(slug: str) -> dict[str, Any]:
         "status": int(kind.status),
         "grpc_code": kind.grpc_code,
         "meaning": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
+    }
+
+
+def _limits(runtime: Runtime) -> dict[str, float]:
+    """What is refused whatever the model, so that clients need not send it first."""
+    settings = runtime.settings
+    return {
+        "max_body_bytes": settings.max_body_bytes,
+        "max_pixels": settings.max_pixels,
+        "min_side": MIN_SIDE,
+        "max_aspect_ratio": MAX_ASPECT_RATIO,
     }
 
 

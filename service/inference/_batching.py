@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.contract import IMAGE, pixels_of
+from service.contract import pixels_of
 from service.inference._contract import Tensors
 
 PIXELS = np.dtype(np.uint8)
@@ -44,9 +44,10 @@ class Bucket(NamedTuple):
         )
 
     @classmethod
-    def of_picture(cls, height: int, width: int, output: str) -> Bucket:
-        """That of a picture, UINT8 [n, height, width, 3], of which one output is wanted."""
-        return cls((InputKind(IMAGE, (height, width, 3), PIXELS),), (output,))
+    def of_kinds(cls, kinds: Mapping[str, tuple[tuple[int, ...], type[np.generic]]], output: str) -> Bucket:
+        """That of an item whose inputs have these shapes and types, of which one output is wanted."""
+        inputs = sorted(InputKind(name, shape, np.dtype(dtype)) for name, (shape, dtype) in kinds.items())
+        return cls(tuple(inputs), (output,))
 
     @property
     def pixels(self) -> int:

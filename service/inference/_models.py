@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,11 +43,37 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """One version, warmed and ready to be called through its queue."""
+    """One version, warmed and ready to be called through its queue.
+
+    Attributes:
+        source: its files and its configuration.
+        engine: what runs it.
+        queue: what decides when.
+        find_map: gives the model that makes its colour maps, where that is another (`ModelTraits.map_model`); raises
+            ModelNotReady where that is not loaded.
+    """
 
     source: ModelVersion
     engine: Engine
     queue: BatchQueue
+    find_map: Callable[[], LoadedModel] | None = None
+
+    @property
+    def of_maps(self) -> LoadedModel:
+        """The model that makes its colour maps: itself, unless its configuration names another.
+
+        Raises:
+            ModelNotReady: if that is not loaded.
+        """
+        return self if self.find_map is None else self.find_map()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a batch sent now would be run now."""
+        try:
+            return self.engine.ready and self.of_maps.engine.ready
+        except NightliftError:
+            return False
 
     @property
     def intake(self) -> Intake:
@@ -176,6 +202,8 @@ class Models:
     async def load_all(self, names: Iterable[str]) -> None:
         """Load these models one after the other; failures are logged."""
         for name in names:
+            if self._loaded.get(name):
+                continue  # another's maps are made by it
             try:
                 await self.load(name)
             except ModelNotFound as error:
@@ -264,7 +292,7 @@ class Models:
     def _answers(self, name: str) -> bool:
         """Whether the latest loaded version's engine is up."""
         versions = self._loaded.get(name)
-        return versions[max(versions)].engine.ready if versions else False
+        return versions[max(versions)].ready if versions else False
 
     def _waiting(self, name: str) -> list[Waiting]:
         """What waits for a model, for any of its loaded versions; asked for from any thread."""
@@ -285,6 +313,7 @@ class Models:
         self._check_known(name)
 
     async def _load_version(self, source: ModelVersion) -> LoadedModel:
+        await self._load_map_model(source)
         started = time.monotonic()
         engine = await self.engines.create(source)
         seconds = time.monotonic() - started
@@ -323,7 +352,35 @@ class Models:
             seconds,
             f"batches of up to {policy.max_count}" if policy.max_count > 1 else "one picture at a time",
         )
-        return LoadedModel(source, engine, queue)
+        maps = source.config.traits.map_model
+        return LoadedModel(source, engine, queue, partial(self._map_model, source.name, maps) if maps else None)
+
+    def _map_model(self, name: str, maps: str) -> LoadedModel:
+        """The model that makes another's maps; where it cannot be called now, neither can the other."""
+        try:
+            return self.get(maps)
+        except (ModelNotFound, ModelNotReady):
+            state = self.state(maps).lower()
+            raise ModelNotReady(
+                f"model {name!r} is not ready: {maps!r}, which makes its colour maps, is {state}"
+            ) from None
+
+    async def _load_map_model(self, source: ModelVersion) -> None:
+        """See that the model that makes another's colour maps is there.
+
+        Raises:
+            ConfigError: if it takes pictures itself, or is not in the repository.
+        """
+        maps = source.config.traits.map_model
+        if not maps or self._loaded.get(maps):
+            return
+        try:
+            config = await asyncio.to_thread(self.repository.config, maps)
+            if config.takes_pictures:
+                raise ConfigError(f"{source.name}: its map_model {maps!r} takes pictures, and no proxies")
+            await self.load(maps)
+        except ModelNotFound as error:
+            raise ConfigError(f"{source.name}: its map_model {maps!r} is not in the repository") from error
 
     async def _time_one_pass(self, engine: Engine, label: str, config: ModelConfig) -> None:
         """Run one picture, so that the first requests are taken by what this model costs and not by a guess.

@@ -10,6 +10,7 @@ from service.pictures import _opencv_limit  # noqa: F401  before OpenCV
 from service.pictures._codecs._raw_kinds import is_raw, may_be_raw
 from service.pictures._decode import decode, inspect
 from service.pictures._encode import Metadata, encode
+from service.pictures._fit import fit, fitted_size
 from service.pictures._footprint import PLAIN, plain_pixels
 from service.pictures._formats import (
     FORMAT_ALIASES,
@@ -36,6 +37,8 @@ __all__ = [
     "check_writable",
     "decode",
     "encode",
+    "fit",
+    "fitted_size",
     "inspect",
     "is_picture",
     "is_raw",

@@ -70,6 +70,20 @@ def upright(block: bytes | None) -> bytes | None:
     return without_orientation(bytes(changed))
 
 
+def with_size(block: bytes | None, width: int, height: int) -> bytes | None:
+    """The block with the sizes that it names changed to `width` x `height` pixels; an unreadable block stays."""
+    directory = _parsed(block)
+    if directory is None:
+        return block
+    changed = bytearray(directory.data)
+    for part in filter(None, (directory, _linked(directory, EXIF_DIRECTORY))):
+        for tags in _WIDTH_AND_HEIGHT:
+            for tag, value in zip(tags, (width, height), strict=True):
+                if part.integer(tag):
+                    _set_integer(changed, part, tag, value)
+    return bytes(changed)
+
+
 def without_orientation(block: bytes) -> bytes | None:
     """A block, or a whole TIFF file, without its orientation; None where nothing sound is left."""
     return _without(ORIENTATION, block)

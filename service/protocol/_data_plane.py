@@ -48,7 +48,7 @@ class DataPlane:
             model = self._models.get(name, version)
         except NightliftError:
             return False
-        return model.engine.ready and self.runtime.phase is Phase.SERVING
+        return model.ready and self.runtime.phase is Phase.SERVING
 
     def server_metadata(self) -> service_pb2.ServerMetadataResponse:
         """Name, version and extensions."""

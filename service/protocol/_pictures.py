@@ -75,6 +75,8 @@ def _report(picture: Enhanced) -> dict[str, Parameter]:
         "format": str(picture.format),
         "width": picture.width,
         "height": picture.height,
+        "source_width": picture.source_width,
+        "source_height": picture.source_height,
         "detail": str(picture.detail),
         "gate": picture.gate,
         "luminance_before": picture.luminance_before,

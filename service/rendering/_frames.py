@@ -8,7 +8,7 @@ the sharp new frame. Where the scene itself changes, the new map wins, and after
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -48,17 +48,19 @@ class Effect:
         gate: the already-bright gate, 0 to 1.
         view: float32 [h, w, 3], 0 to 1, the frame at the proxy's size.
         means: the frame's area means on the grid of its local light, as `Prepared` has them.
+        told: the stops of the wished exposure that the network has applied, as `Prepared` has them.
     """
 
     affine: AffineMap
     gate: float
     view: NDArray[np.float32]
     means: NDArray[np.float32] | None
+    told: float = 0.0
 
     def on(self, prepared: Prepared, options: RenderOptions) -> Effect:
         """The same map on another frame, which shows much the same."""
         gate = light_and_gate(prepared.view)[1] if options.gate else 1.0
-        return Effect(self.affine, gate, prepared.view.colour, prepared.means)
+        return Effect(self.affine, gate, prepared.view.colour, prepared.means, self.told)
 
 
 def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Effect:
@@ -70,7 +72,7 @@ def fit_effect(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: Ren
     if prepared.plan.proxy is None:
         raise ValueError(f"frames are rendered with detail=guided, not {prepared.plan.detail}")
     gate = light_and_gate(prepared.view)[1] if options.gate else 1.0
-    return Effect(affine_map(prepared, outputs), gate, prepared.view.colour, prepared.means)
+    return Effect(affine_map(prepared, outputs), gate, prepared.view.colour, prepared.means, prepared.told)
 
 
 def smooth_over_time(before: Effect | None, now: Effect, share: float) -> Effect:
@@ -96,7 +98,8 @@ def smooth_over_time(before: Effect | None, now: Effect, share: float) -> Effect
     weight = np.asarray(cv2.resize(shares, (width, height), interpolation=cv2.INTER_AREA), np.float32)[..., None]
     terms = before.affine.terms + weight * (now.affine.terms - before.affine.terms)
     gate = before.gate + float(shares.mean()) * (now.gate - before.gate)
-    return Effect(AffineMap(terms), gate, now.view, now.means)
+    told = before.told + float(shares.mean()) * (now.told - before.told)
+    return Effect(AffineMap(terms), gate, now.view, now.means, told)
 
 
 def shows_another(before: Prepared, now: Prepared) -> bool:
@@ -116,6 +119,7 @@ def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArr
 
 def apply_effect(frame: Picture, effect: Effect, options: RenderOptions) -> NDArray[Any]:
     """Bring an effect to every pixel of a frame: uint8 or uint16 [H, W, 3], as the frame has."""
+    options = replace(options, exposure=options.exposure - effect.told)
     grading = grade(options, effect.gate, frame)
     if grading.blend == 0:
         return frame.pixels

@@ -74,7 +74,6 @@ def grade(options: RenderOptions, gate: float, picture: Picture) -> Grade:
     tone = curve = NOTHING
     if options.gamma != 1.0:
         tone = (np.linspace(0.0, 1.0, TONE_STEPS) ** options.gamma).astype(np.float32)
-    # A network that is told the exposure has applied it to y: then E is for the part (1 - gate) * x alone.
     if options.exposure != 0.0:
         curve = exposure_curve(options.exposure, grey_tones(picture), TONE_STEPS)
     blend = options.strength if options.changes_light else options.strength * gate

@@ -6,7 +6,19 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from service.contract import AFFINE, ENHANCED, ModelTraits, SpatialScope
+import numpy as np
+
+from service.contract import (
+    AFFINE,
+    ENHANCED,
+    EVIDENCE,
+    EVIDENCE_CHANNELS,
+    EXPOSURE,
+    IMAGE,
+    PROXY,
+    ModelTraits,
+    SpatialScope,
+)
 from service.errors import InvalidParameter, UnsupportedShape
 from service.limits import MAX_ASPECT_RATIO, MIN_SIDE
 from service.rendering._options import Detail, RenderOptions
@@ -59,6 +71,9 @@ class RenderPlan:
         output: the model output to ask for, `enhanced` or `affine`.
         light: (height, width) of the grid on which local light is taken, for predicted maps that tell it from
             texture, else None: a whole multiple of the proxy.
+        exposure: stops around the automatic brightness, for models that take this wish with the proxy and with what
+            it hides; None for models that are shown a picture alone.
+        gate: whether pictures that are well exposed already are left alone.
     """
 
     detail: Detail
@@ -67,6 +82,20 @@ class RenderPlan:
     through_map: bool
     output: str = ENHANCED
     light: tuple[int, int] | None = None
+    exposure: float | None = None
+    gate: bool = True
+
+    @property
+    def item_tensors(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
+        """Shape and type of what the first work item sends, by the names of the model's inputs."""
+        height, width = self.item_shapes[0]
+        if self.exposure is None:
+            return {IMAGE: ((height, width, 3), np.uint8)}
+        return {
+            PROXY: ((height, width, 3), np.float32),
+            EVIDENCE: ((height, width, EVIDENCE_CHANNELS), np.float32),
+            EXPOSURE: ((1,), np.float32),
+        }
 
     @property
     def item_shapes(self) -> tuple[tuple[int, int], ...]:
@@ -118,7 +147,8 @@ def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options:
     proxy = proxy_shape(width, height, traits.working_side)
     output = AFFINE if traits.map_layout else ENHANCED
     light = light_shape(width, height, proxy) if traits.map_layout.has_base_and_detail else None
-    return RenderPlan(Detail.GUIDED, proxy, (), through_map=True, output=output, light=light)
+    exposure = options.exposure if traits.map_model else None
+    return RenderPlan(Detail.GUIDED, proxy, (), True, output, light, exposure, options.gate)
 
 
 def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:

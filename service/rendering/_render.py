@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract import ModelTraits
+from service.contract import EVIDENCE, EXPOSURE, IMAGE, PROXY, ModelTraits
 from service.pictures import Picture, PictureFormat
 from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
 from service.rendering._colour import in_picture_space, is_srgb_space
+from service.rendering._evidence import evidence
 from service.rendering._grade import grade, light_and_gate, with_shadows
 from service.rendering._options import RenderOptions
 from service.rendering._pass import Pass, apply_map, blend
@@ -56,15 +57,28 @@ class Prepared:
         picture: the picture.
         plan: how it meets the network.
         view: the picture from afar: of the proxy's size for guided rendering, else for measuring light.
-        items: what the network is to see: uint8 [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order.
+        items: what the network is to see: [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order; uint8, or
+            float32 from 0 to 1 for models that take what is hidden beside it.
+        hidden: for these, float32 [h, w, 3], what the proxy hides (`evidence`).
+        told: for these, the stops of the wished exposure that the network is told: the gate's share, for the rest of
+            the picture is not the network's. The exposure curve does what is left.
         means: float32 [h, w, 3], area means on the grid `plan.light`, code values from 0 to 1; None without one.
     """
 
     picture: Picture
     plan: RenderPlan
     view: View
-    items: list[Pixels]
+    items: list[NDArray[Any]]
     means: NDArray[np.float32] | None = None
+    hidden: NDArray[np.float32] | None = None
+    told: float = 0.0
+
+    def inputs(self) -> list[dict[str, NDArray[Any]]]:
+        """The model's inputs for each work item, by name, each with a batch axis of one."""
+        if self.hidden is None:
+            return [{IMAGE: item[None]} for item in self.items]
+        exposure = np.array([[self.told]], np.float32)
+        return [{PROXY: item[None], EVIDENCE: self.hidden[None], EXPOSURE: exposure} for item in self.items]
 
 
 def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
@@ -74,7 +88,11 @@ def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
         view, means = shrink(picture, plan.light or plan.proxy), None
         if plan.light is not None:
             view, means = coarser(view, plan.proxy), view.colour
-        return Prepared(picture, plan, view, [picture.srgb(_for_network(view.colour, deep))], means)
+        if plan.exposure is None:
+            return Prepared(picture, plan, view, [picture.srgb(_for_network(view.colour, deep))], means)
+        hidden = evidence(picture.pixels, plan.proxy) * (view.weight[..., None] > 0)
+        told = plan.exposure * (light_and_gate(view)[1] if plan.gate else 1.0)
+        return Prepared(picture, plan, view, [_fine_srgb(picture, view.colour)], means, hidden, told)
     view = shrink(picture, _measuring_shape(picture))
     source = _visible(picture, view)
     if deep:
@@ -122,6 +140,7 @@ def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOp
     """
     picture, plan, view = prepared.picture, prepared.plan, prepared.view
     before, gate = light_and_gate(view)
+    options = replace(options, exposure=options.exposure - prepared.told)
     grading = grade(options, gate if options.gate else 1.0, picture)
     if grading.blend == 0:
         return Rendering(picture, gate, before, plan.label)
@@ -240,6 +259,13 @@ def _measuring_shape(picture: Picture) -> tuple[int, int]:
     height, width = picture.pixels.shape[:2]
     scale = min(1.0, MEASURING_SIDE / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _fine_srgb(picture: Picture, colour: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A proxy as the network sees it, float32 [h, w, 3] from 0 to 1, in more than 8 bits where no profile is read."""
+    if is_srgb_space(picture):
+        return np.clip(colour, 0, 1)
+    return _unit(picture.srgb(_for_network(colour, picture.bits > 8)))
 
 
 def _for_network(colour: NDArray[np.float32], deep: bool) -> Pixels:

@@ -284,4 +284,5 @@ def _traits(parameters: Mapping[str, str], default: ModelTraits) -> ModelTraits:
         tolerance=read("tolerance", float, default.tolerance),
         map_layout=default.map_layout,
         smallest_side=read("smallest_side", int, default.smallest_side),
+        map_model=read("map_model", str, default.map_model),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.both_formats import SCRIPTED, shipped_models
+from tests.both_formats import SCRIPTED, shipped_map_models, shipped_models
 from tests.repositories import make_repository
 from tests.triton_server import TritonServer
 
@@ -18,7 +18,10 @@ IN_TRITON = [*shipped_models(), shipped_models()[0] + SCRIPTED]
 @pytest.fixture(scope="session")
 def shipped_triton(both_formats: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """A server over the models that we ship, as they are."""
-    options = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in IN_TRITON)]
+    options = [
+        "--model-control-mode=explicit",
+        *(f"--load-model={name}" for name in (*IN_TRITON, *shipped_map_models())),
+    ]
     with TritonServer(both_formats, tmp_path_factory.mktemp("shipped"), options) as server:
         yield server
 

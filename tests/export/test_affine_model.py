@@ -18,7 +18,7 @@ from torch import nn
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export import export_checkpoint
-from export._affine_model import pixel_model
+from export._graphs import pixel_model
 from service.inference import AFFINE, ENHANCED, IMAGE, Models, open_runner
 from service.repository import ModelRepository, read_config
 from service.settings import Settings

@@ -1,7 +1,8 @@
 """Every network exports: equal to torch within one code value at odd sizes, alone and in batches, in both formats.
 
 The large ones are exported at a fraction of their width, or one of their two equal halves: the layers and what they
-do with sizes are the same. The Zero-DCE pair and Nightlift are exported by the other tests.
+do with sizes are the same. The Zero-DCE pair and both Nightlifts are exported by the other tests; what works on
+another's answer keeps no pixel contract.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pytest
 from torch import nn
 
 from export import PixelModel
+from export._graphs import Graph, graphs_of, model_name
 from export._onnx import to_onnx
 from export._parity import measure, onnx_runner, torch_runner, torchscript_runner
 from export._torchscript import to_torchscript
@@ -30,7 +32,16 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
 
 
 def test_no_network_is_forgotten() -> None:
-    assert {*SMALL, "drbn", "nightlift", "zero_dce", "zero_dce_improved"} == set(networks.names())
+    of_pictures = {name for name in networks.names() if not networks.spec(name).takes_answer}
+    assert {*SMALL, "drbn", "nightlift", "nightlift_v2", "zero_dce", "zero_dce_improved"} == of_pictures
+
+
+def test_of_evidence_alone_are_there_two_graphs() -> None:
+    for name in networks.names():
+        spec = networks.spec(name)
+        assert graphs_of(spec) == ((Graph.MAPS, Graph.PICTURES) if spec.shown_evidence else (Graph.PICTURES,))
+    assert model_name("night", Graph.MAPS, "torchscript") == "night_map_torchscript"
+    assert model_name("night", Graph.PICTURES, "onnx") == "night"
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))

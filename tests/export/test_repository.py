@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from export import changed_files
-from export._parity import FULL_SIZE, LIMIT, SIZES, measure, onnx_runner, torch_runner
+from export._parity import FULL_SIZE, LIMIT, SIZES
 from export._records import Record, read_record, records
-from export._repository import restored
-from tests.both_formats import SCRIPTED, SHIPPED, shipped_models
-from training.checkpoints import WEIGHTS, load_checkpoint
+from export._repository import kept_weights, measured
+from tests.both_formats import SCRIPTED, SHIPPED, shipped_map_models, shipped_models
+from training.checkpoints import load_checkpoint
 
 RECORDS = [record for record in records(SHIPPED) if not record.name.endswith(SCRIPTED)]
 CHECKED_SIZES = ((64, 96), (101, 75))
@@ -19,7 +19,7 @@ CHECKED_SIZES = ((64, 96), (101, 75))
 
 def test_the_default_model_is_there_and_every_folder_has_its_records() -> None:
     assert "zero_dce_improved" in [record.name for record in RECORDS]
-    assert [record.name for record in RECORDS] == shipped_models()
+    assert [record.name for record in RECORDS] == sorted((*shipped_models(), *shipped_map_models()))
 
 
 def test_model_files_are_those_that_were_measured() -> None:
@@ -36,8 +36,7 @@ def test_reports_cover_every_size_and_stay_within_one_code_value(record: Record)
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
 def test_model_files_compute_what_their_networks_compute(record: Record) -> None:
-    run = onnx_runner(record.file.read_bytes())
-    measure(torch_runner(restored(record)), run, CHECKED_SIZES).require(record.name)
+    measured(record, CHECKED_SIZES).require(record.name)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
@@ -46,7 +45,7 @@ def test_torchscript_is_made_of_the_kept_weights(record: Record, both_formats: P
     variant = read_record(both_formats / f"{record.name}{SCRIPTED}" / record.folder.name)
     assert variant.parity.worst.maximum <= LIMIT
     assert {(row.height, row.width) for row in variant.parity.differences} == set(SIZES)
-    kept, inside = (load_checkpoint(file)["state_dict"] for file in (record.folder / WEIGHTS, variant.file))
+    kept, inside = (load_checkpoint(file)["state_dict"] for file in (kept_weights(record), variant.file))
     assert inside.keys() == kept.keys()
     for name, weight in kept.items():
         assert inside[name].numpy().tobytes() == weight.numpy().tobytes(), name

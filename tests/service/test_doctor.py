@@ -113,6 +113,18 @@ def test_a_configuration_that_cannot_be_read_is_a_problem(tmp_path: Path) -> Non
 @pytest.mark.skipif(
     "CUDAExecutionProvider" in ort.get_available_providers(), reason="only a machine without CUDA can show this"
 )
+def test_a_map_model_that_is_missing_or_none_is_a_problem(tmp_path: Path) -> None:
+    named = 'parameters { key: "nightlift.map_model" value { string_value: "mapper" } }'
+    root = make_repository(tmp_path, extra=named)
+    (problem,) = (finding for finding in findings(root) if finding.level is Level.ERROR)
+    assert problem.text == "its colour maps are made by mapper, which is not there"
+    make_repository(root, ("mapper",))
+    (problem,) = (finding for finding in findings(root) if finding.level is Level.ERROR)
+    assert problem.text == "its map_model mapper takes pictures, and no proxies"
+    make_tensor_model(root, "mapper")
+    assert exit_status(findings(root)) == 0
+
+
 def test_a_device_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     found = findings(make_repository(tmp_path), device="cuda")
     assert exit_status(found) == 1

@@ -10,26 +10,34 @@ import pytest
 from nightlift._commands._flags import Rendering
 from nightlift.client import Options
 from service.enhancement import EnhanceOptions
-from service.limits import GAMMA_RANGE, SHARE_RANGE
+from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
 from service.rendering import RenderOptions
 
-PAGE = (Path(__file__).resolve().parents[2] / "service/page/static/index.html").read_text(encoding="utf-8")
+PAGE = Path(__file__).resolve().parents[2] / "service/page/static"
+SLIDERS = (PAGE / "scripts/settings.js").read_text(encoding="utf-8") + (PAGE / "index.html").read_text(
+    encoding="utf-8"
+)
 
 
 @pytest.mark.parametrize(
-    ("option", "allowed", "percent"),
+    ("option", "allowed"),
     [
-        ("strength", SHARE_RANGE, 100),
-        ("protect", SHARE_RANGE, 100),
-        ("gamma", GAMMA_RANGE, 1),
-        ("quality", (1, 100), 1),
+        ("strength", SHARE_RANGE),
+        ("protect", SHARE_RANGE),
+        ("exposure", EXPOSURE_RANGE),
+        ("shadows", SHADOWS_RANGE),
+        ("gamma", GAMMA_RANGE),
+        ("quality", (1, 100)),
     ],
 )
-def test_sliders_of_the_page(option: str, allowed: tuple[float, float], percent: float) -> None:
-    (slider,) = re.findall(rf'<input id="{option}" [^>]*>', PAGE)
-    shown = {name: float(value) / percent for name, value in re.findall(r'(min|max|value)="([0-9.]+)"', slider)}
-    assert (shown["min"], shown["max"]) == allowed
-    assert shown["value"] == EnhanceOptions.model_fields[option].default
+def test_sliders_of_the_page(option: str, allowed: tuple[float, float]) -> None:
+    (common,) = re.findall(r"const SHARE = ({.*});", SLIDERS)
+    (slider,) = re.findall(rf'{{ name: "{option}",.*}}|<input id="{option}" [^>]*>', SLIDERS)
+    slider = slider.replace("...SHARE", common)
+    shown = {name: float(value) for name, value in re.findall(r'(min|max|value|scale)(?:: |=")(-?[0-9.]+)', slider)}
+    scale = shown.pop("scale", 1)
+    assert (shown["min"] / scale, shown["max"] / scale) == allowed
+    assert shown["value"] / scale == EnhanceOptions.model_fields[option].default
 
 
 def test_the_client_and_the_command_line_have_the_options_of_the_service() -> None:

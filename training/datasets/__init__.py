@@ -5,7 +5,7 @@ import its file here.
 """
 
 # Importing a layout's file puts it on the list.
-from training.datasets import brackets, exdark, folders, fused, publishers, well_exposed
+from training.datasets import answers, brackets, exdark, folders, fused, objects, publishers, well_exposed
 from training.datasets._samples import (
     Sample,
     find_samples,
@@ -23,6 +23,7 @@ __all__ = [
     "Sample",
     "Stream",
     "Transforms",
+    "answers",
     "brackets",
     "exdark",
     "find_samples",
@@ -32,6 +33,7 @@ __all__ = [
     "hold_out",
     "layout_names",
     "list_pictures",
+    "objects",
     "paired_samples",
     "publishers",
     "read_picture",

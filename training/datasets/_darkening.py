@@ -37,6 +37,11 @@ class Darkening(BaseModel):
         balance: standard deviation of the logarithm of the red and the blue gain: a white balance that is off.
         electrons: fewest and most electrons at white, which shot noise follows; drawn log-uniformly.
         read_noise: smallest and largest standard deviation of the read noise, in electrons; drawn uniformly.
+        grain: smallest and largest width in pixels of the noise's grain, as of a photo that was enlarged; drawn
+            log-uniformly.
+        mosaic: share of darkened samples whose noise passes through a Bayer pattern, so that neighbours share it.
+        chroma_blur: smallest and largest deviation in pixels of the blur of the noise's colour, which cameras smooth
+            more than its luminance; drawn uniformly.
         jpeg: share of darkened samples that are compressed.
         quality: lowest and highest JPEG quality.
         fields: the views that are darkened.
@@ -51,9 +56,17 @@ class Darkening(BaseModel):
     balance: float = Field(0.05, ge=0)
     electrons: tuple[Positive, Positive] = (1000.0, 20000.0)
     read_noise: tuple[float, float] = (1.0, 8.0)
+    grain: tuple[Positive, Positive] = (1.0, 1.0)
+    mosaic: Share = 0.0
+    chroma_blur: tuple[float, float] = (0.0, 0.0)
     jpeg: Share = 0.5
     quality: tuple[int, int] = (75, 95)
     fields: tuple[str, ...] = ("low",)
+
+    @property
+    def camera(self) -> bool:
+        """Whether noise is shaped as a camera's is, and not independent in all pixels and channels."""
+        return self.mosaic > 0 or self.grain != (1.0, 1.0) or self.chroma_blur != (0.0, 0.0)
 
 
 def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixels:
@@ -61,6 +74,11 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
 
     Shot noise is Gaussian of the Poisson distribution's variance, which is close from some ten electrons on.
     """
+    return darken_twice(view, words, random)[0]
+
+
+def darken_twice(view: Pixels, words: Darkening, random: np.random.Generator) -> tuple[Pixels, NDArray[np.uint16]]:
+    """The same, and the dark version without noise, rounding to 8 bits and compression: uint16 [H, W, 3]."""
     curve = (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32)
     light: NDArray[np.float32] = np.asarray(cv2.LUT(view, curve), np.float32)
     # Plain numbers, for NumPy's would make double precision of everything.
@@ -70,11 +88,56 @@ def darken(view: Pixels, words: Darkening, random: np.random.Generator) -> Pixel
     light *= _backlight(view, math.sqrt(gain)) if backlit else np.float32(gain)
     light *= np.exp(random.normal(0, words.balance, 3) * (1, 0, 1)).astype(np.float32)
     electrons = float(np.exp(random.uniform(*np.log(words.electrons))))
-    deviation = np.sqrt(light * electrons + random.uniform(*words.read_noise) ** 2) / electrons
-    light += deviation * random.standard_normal(view.shape, np.float32)
-    codes = cv2.pow(np.clip(light, 0, 1), 1 / random.uniform(*words.tone))  # ten times as fast as NumPy's
+    read_noise = random.uniform(*words.read_noise)
+    clean = light.copy()
+    if words.camera:
+        light += _camera_noise(light, electrons, read_noise, words, random)
+    else:
+        light += _deviation(light, electrons, read_noise) * random.standard_normal(view.shape, np.float32)
+    exponent = 1 / random.uniform(*words.tone)
+    codes = cv2.pow(np.clip(light, 0, 1), exponent)  # ten times as fast as NumPy's
     dark = np.round(255 * codes).astype(np.uint8)
-    return _compressed(dark, words, random) if random.random() < words.jpeg else dark
+    if random.random() < words.jpeg:
+        dark = _compressed(dark, words, random)
+    return dark, np.round(65535 * cv2.pow(np.clip(clean, 0, 1), exponent)).astype(np.uint16)
+
+
+def _deviation(light: NDArray[np.float32], electrons: float, read_noise: float) -> NDArray[np.float32]:
+    """Of shot and read noise together, in the unit of the light."""
+    return np.asarray(np.sqrt(np.maximum(light, 0) * electrons + read_noise**2) / electrons, np.float32)
+
+
+def _camera_noise(
+    light: NDArray[np.float32], electrons: float, read_noise: float, words: Darkening, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Noise [H, W, 3] of an image sensor, as demosaicing, smoothing and enlarging spread it."""
+    height, width = light.shape[:2]
+    grain = float(np.exp(random.uniform(*np.log(words.grain))))
+    size = (max(8, round(width / grain)), max(8, round(height / grain)))
+    small = light if grain == 1.0 else np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_AREA), np.float32)
+    noise = _deviation(small, electrons, read_noise) * random.standard_normal(small.shape, np.float32)
+    if random.random() < words.mosaic:
+        noise = _demosaiced(noise)
+    blur = random.uniform(*words.chroma_blur)
+    if blur > 0.3:
+        grey = noise.mean(axis=2, keepdims=True)
+        noise = grey + cv2.GaussianBlur(noise - grey, (0, 0), blur)
+    if noise.shape != light.shape:
+        return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return noise
+
+
+def _demosaiced(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of [H, W, 3] what is left of a Bayer pattern (RGGB), interpolated linearly."""
+    result = np.empty_like(planes)
+    kernel = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
+    green = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
+    for channel, (places, weights) in enumerate((([(0, 0)], kernel), ([(0, 1), (1, 0)], green), ([(1, 1)], kernel))):
+        sampled = np.zeros(planes.shape[:2], np.float32)
+        for row, column in places:
+            sampled[row::2, column::2] = planes[row::2, column::2, channel]
+        result[..., channel] = cv2.filter2D(sampled, -1, weights, borderType=cv2.BORDER_REFLECT_101)
+    return result
 
 
 def _backlight(view: Pixels, gain: float) -> NDArray[np.float32]:

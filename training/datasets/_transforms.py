@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.datasets._darkening import Darkening, darken
+from training.datasets._relighting import Relighting, relight
 
 Pixels = NDArray[np.uint8]
 Side = Annotated[int, Field(ge=1)]
@@ -118,6 +119,7 @@ class Transforms(_Model):
         coloured_light: one colour of light on all views.
         exposure: random light and noise on the dark views.
         illumination: lit parts, the same in the dark view and its reference.
+        relighting: what stands before a bright background loses its light; takes a mask.
         darkening: dark views made of well-lit ones.
     """
 
@@ -129,6 +131,7 @@ class Transforms(_Model):
     coloured_light: ColouredLight | None = None
     exposure: Exposure | None = None
     illumination: Illumination | None = None
+    relighting: Relighting | None = None
     darkening: Darkening | None = None
 
 
@@ -183,6 +186,11 @@ def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.
     if words.illumination is not None and random.random() < words.illumination.probability:
         dark, reference = words.illumination.fields
         result[dark], result[reference] = _illuminate(result[dark], result[reference], words.illumination, random)
+    if words.relighting is not None and random.random() < words.relighting.probability:
+        dark, reference, mask = words.relighting.fields
+        relit = relight(result[dark], result[mask], words.relighting, random)
+        if relit is not None:
+            result[dark], result[reference] = relit
     if words.darkening is not None and random.random() < words.darkening.probability:
         for name in words.darkening.fields:
             if name in result:

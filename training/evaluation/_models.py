@@ -15,13 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from service.rendering import NEUTRAL, Detail, render_array
+from service.contract import AFFINE, EVIDENCE, EXPOSURE, IMAGE, PROXY
+from service.pictures import Picture, PictureFormat
+from service.rendering import NEUTRAL, Detail, RenderOptions, finish, plan, prepare
 from service.repository import ModelRepository, ModelTraits, SpatialScope
 from training import networks
 from training.checkpoints import WEIGHTS, build_network, load_checkpoint, load_torchscript
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
+Inputs = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class EvaluatedModel:
         traits: how it may meet a picture.
         file: what was loaded.
         options: options of the network of this name in `networks`, where they are known.
-        affine: for a network that predicts a colour map: uint8 [N, h, w, 3] -> FP32 [N, h, w, K].
+        maps: for a network that predicts a colour map: a work item's inputs by name -> FP32 [N, h, w, K].
     """
 
     name: str
@@ -42,16 +45,26 @@ class EvaluatedModel:
     traits: ModelTraits
     file: Path
     options: Mapping[str, Any] = field(default_factory=dict)
-    affine: Callable[[Pixels], NDArray[np.float32]] | None = None
+    maps: Callable[[Inputs], NDArray[np.float32]] | None = None
 
-    def answer(self, output: str) -> Callable[[Pixels], NDArray[Any]]:
-        """What runs the model for `enhanced` or `affine`."""
-        return self.affine if output == "affine" and self.affine is not None else self.run
+    def answer(self, inputs: Inputs, output: str) -> NDArray[Any]:
+        """The model's `enhanced` or `affine` for a work item's inputs."""
+        return self.maps(inputs) if output == AFFINE and self.maps is not None else self.run(inputs[IMAGE])
 
     def render(self, picture: Pixels, detail: Detail) -> Pixels:
         """The network's effect alone, uint8 [H, W, 3] -> the same shape, as the service renders it."""
-        answer = self.answer("affine" if detail is Detail.GUIDED else "enhanced")
-        return render_array(picture, answer, self.traits, replace(NEUTRAL, detail=detail))
+        return self.enhance(picture, replace(NEUTRAL, detail=detail))
+
+    def served(self, picture: Pixels) -> Pixels:
+        """What the service makes of a picture at its default settings, uint8 [H, W, 3] -> the same shape."""
+        return self.enhance(picture, RenderOptions())
+
+    def enhance(self, picture: Pixels, options: RenderOptions) -> Pixels:
+        """What the service makes of a picture, uint8 [H, W, 3] -> the same shape."""
+        height, width = picture.shape[:2]
+        prepared = prepare(Picture(picture, PictureFormat.PNG), plan(width, height, 8, self.traits, options))
+        outputs = [self.answer(inputs, prepared.plan.output)[0] for inputs in prepared.inputs()]
+        return finish(prepared, outputs, options).picture.pixels
 
     @property
     def bytes(self) -> int:
@@ -78,8 +91,8 @@ def open_model(
         threads: CPU threads, torch's for the whole process; None: one a core.
 
     Raises:
-        FileNotFoundError: there is neither such a model nor such a file.
-        ValueError: the file is neither.
+        FileNotFoundError: there is neither such a model nor such a file, or its map model is not there.
+        ValueError: the file is neither; or the network is no model of pictures.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -92,11 +105,16 @@ def open_model(
             f"there is no checkpoint {model}, and no such model in {repository} ({', '.join(available) or 'empty'})"
         )
     version = ModelRepository(repository).servable(str(model))[-1]
+    if not version.config.takes_pictures:
+        raise ValueError(f"{model} takes no pictures; evaluate the model whose maps it makes")
     torchscript = version.config.backend == "pytorch"
     traits = version.config.traits
     opened = _run_torchscript(version.path) if torchscript else _run_onnx(version.path, threads)
-    affine = partial(opened, output="affine") if traits.map_layout else None
-    return EvaluatedModel(version.name, opened, traits, version.path, affine=affine)
+    if traits.map_model:
+        maps = _map_model(traits.map_model, repository, threads)
+        return EvaluatedModel(version.name, opened, traits, version.path, maps=maps)
+    affine = partial(opened, output=AFFINE) if traits.map_layout else None
+    return EvaluatedModel(version.name, opened, traits, version.path, maps=affine and _of_pictures(affine))
 
 
 def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
@@ -123,8 +141,13 @@ def network_as_model(
         name: its registered name.
         options: what it was built with.
         output_gamma: whether results get the gamma with which the network is served.
+
+    Raises:
+        ValueError: the network restores another model's answers.
     """
     spec = networks.spec(name)
+    if spec.takes_answer:
+        raise ValueError(f"{name} restores another model's answers, and is no model of its own")
     traits = ModelTraits(
         family=spec.name,
         spatial_scope=SpatialScope(spec.spatial_scope),
@@ -132,6 +155,7 @@ def network_as_model(
         multiple=spec.multiple,
         working_side=spec.working_side,
         map_layout=spec.map_layout,
+        map_model=spec.name if spec.shown_evidence else "",
     )
     device = next(network.parameters()).device
     exponent = spec.output_gamma if output_gamma else 1.0
@@ -143,21 +167,55 @@ def network_as_model(
             enhanced = network(padded)[:, :, :height, :width].clamp(0, 1) ** exponent
         return (255 * enhanced).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
-    def affine(pictures: Pixels) -> NDArray[np.float32]:
-        image = torch.tensor(pictures, device=device).permute(0, 3, 1, 2).float() / 255
+    def maps(inputs: Inputs) -> NDArray[np.float32]:
+        pictures = torch.tensor(inputs[PROXY] if spec.shown_evidence else inputs[IMAGE] / 255, device=device)
+        proxy = pictures.permute(0, 3, 1, 2).float()
         with torch.inference_mode():
-            coefficients: NDArray[np.float32] = network.affine(image).permute(0, 2, 3, 1).contiguous().cpu().numpy()  # type: ignore[operator]
-        return coefficients
+            if spec.shown_evidence:
+                hidden = torch.tensor(inputs[EVIDENCE], device=device).permute(0, 3, 1, 2)
+                exposure = torch.tensor(inputs[EXPOSURE], device=device)
+                coefficients = network.affine(proxy, hidden, None, exposure)[0]  # type: ignore[operator]
+            else:
+                coefficients = network.affine(proxy)  # type: ignore[operator]
+        result: NDArray[np.float32] = coefficients.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return result
 
-    predicts = affine if spec.map_layout else None
-    return EvaluatedModel(name, run, traits, Path(name), options, predicts)
+    return EvaluatedModel(name, run, traits, Path(name), options, maps if spec.map_layout else None)
 
 
-def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:
+def _of_pictures(affine: Callable[..., NDArray[Any]]) -> Callable[[Inputs], NDArray[np.float32]]:
+    return lambda inputs: affine(inputs[IMAGE])
+
+
+def _map_model(name: str, repository: Path, threads: int | None) -> Callable[[Inputs], NDArray[np.float32]]:
+    """A model that makes another's maps, by its name in the repository."""
+    if name not in ModelRepository(repository).names():
+        raise FileNotFoundError(f"the map model {name} is not in {repository}")
+    version = ModelRepository(repository).servable(name)[-1]
+    if version.config.backend != "pytorch":
+        session = _session(version.path, threads)
+        return lambda inputs: session.run([AFFINE], dict(inputs))[0]
+    network = load_torchscript(version.path.read_bytes())
+    names = [spec.name for spec in version.config.inputs]
+
+    def maps(inputs: Inputs) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            affine, _ = network(*(torch.from_numpy(inputs[name]) for name in names))
+        result: NDArray[np.float32] = affine.numpy()
+        return result
+
+    return maps
+
+
+def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.add_session_config_entry("session.set_denormal_as_zero", "1")  # as the service runs it
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:
+    session = _session(path, threads)
 
     def run(pictures: Pixels, output: str = "enhanced") -> NDArray[Any]:
         answer: NDArray[Any] = session.run([output], {"image": pictures})[0]

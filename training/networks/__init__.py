@@ -6,7 +6,17 @@ may leave [0, 1]; whoever serves or measures clamps. Sides must be multiples of 
 """
 
 # Importing a network's file puts it on the list.
-from training.networks import ded_net, drbn, drgn, exdnet, nightlift, zero_dce, zero_dce_improved
+from training.networks import (
+    ded_net,
+    drbn,
+    drgn,
+    exdnet,
+    nightlift,
+    nightlift_v2,
+    restorer,
+    zero_dce,
+    zero_dce_improved,
+)
 from training.networks._affine import STEP, apply_map, as_codes, light_size, proxy_size, shrink
 from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
@@ -32,10 +42,12 @@ __all__ = [
     "load_official",
     "names",
     "nightlift",
+    "nightlift_v2",
     "pad_to_multiple",
     "proxy_size",
     "register",
     "register_official",
+    "restorer",
     "shrink",
     "spec",
     "zero_dce",

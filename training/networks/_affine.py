@@ -39,8 +39,8 @@ def proxy_size(height: int, width: int, side: int, step: int = STEP) -> tuple[in
 
     Multiples of `step`, at least 16, and never more than the picture has; its sides are at least 16.
     """
-    longest = _larger(height, width)
-    long = _smaller(longest, side) // step * step
+    longest = larger(height, width)
+    long = smaller(longest, side) // step * step
     return _along(height, longest, long, step), _along(width, longest, long, step)
 
 
@@ -181,8 +181,8 @@ def light_size(height: int, width: int, map_height: int, map_width: int, finest:
     The finest multiple whose cells have at least 7/3 pixels a side, as the proxy has of a picture of 600, up to the
     `finest`. What is coarser than a cell is light, what is finer is texture, which may be noise.
     """
-    factor = _smaller(3 * height // (7 * map_height), 3 * width // (7 * map_width))
-    factor = _larger(_smaller(factor, finest), 1)
+    factor = smaller(3 * height // (7 * map_height), 3 * width // (7 * map_width))
+    factor = larger(smaller(factor, finest), 1)
     return factor * map_height, factor * map_width
 
 
@@ -252,22 +252,24 @@ def _area_weights(length: int, shorter: int, like: Tensor) -> Tensor:
 def _along(side: int, longest: int, long: int, step: int, shortest: int = MIN_SIDE_OF_MAP) -> int:
     """One side of the proxy: scaled, rounded to a multiple of `step`, at least 16, at most what the picture has."""
     scaled = (2 * side * long + step * longest) // (2 * step * longest) * step
-    return _smaller(_larger(scaled, shortest), side // step * step)
+    return smaller(larger(scaled, shortest), side // step * step)
 
 
 def _blocks(side: int, block: int = STEP) -> int:
     """How many blocks of 8 pixels a side has, at least one."""
-    return _larger(side // block, 1)
+    return larger(side // block, 1)
 
 
-def _larger(one: int, other: int) -> int:
+def larger(one: int, other: int) -> int:
+    """The maximum of two sides, which may be unknown while a graph is exported."""
     if torch.jit.is_scripting():
         return max(one, other)
     else:
         return torch.sym_max(one, other)
 
 
-def _smaller(one: int, other: int) -> int:
+def smaller(one: int, other: int) -> int:
+    """The minimum, as `larger`."""
     if torch.jit.is_scripting():
         return min(one, other)
     else:

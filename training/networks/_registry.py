@@ -30,7 +30,11 @@ class NetworkSpec:
         working_side: long side in pixels of the picture on which the network works best (training scale).
         output_gamma: exponent applied to the clamped output when served; 1 changes nothing.
         map_layout: of the local colour map that the network makes of a small picture and from which its result comes.
-            A network with a map has `make_proxy`, `affine` and `render`.
+            A network with a map has `affine` and `render`, and `make_proxy` where its `affine` takes a proxy alone.
+        shown_evidence: whether its `affine` takes a proxy in float, what the proxy hides, the wanted brightness, and
+            the exposure around the guessed one, and gives the guess beside the map.
+        takes_answer: whether the network works on another's answer: its input is [N, 6, H, W], the answer and the
+            photo that it was made from.
     """
 
     name: str
@@ -44,6 +48,8 @@ class NetworkSpec:
     working_side: int
     output_gamma: float = 1.0
     map_layout: MapLayout = MapLayout.NONE
+    shown_evidence: bool = False
+    takes_answer: bool = False
 
 
 _NETWORKS: dict[str, tuple[NetworkSpec, Callable[..., nn.Module]]] = {}

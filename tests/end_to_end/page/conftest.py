@@ -54,7 +54,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, site: Server) -> Iterator[Page]:
     """The page, open in a desktop window. It may ask nobody but the service, and must keep its console clean."""
-    context = browser.new_context(viewport=DESKTOP, reduced_motion="reduce", color_scheme="dark")
+    # Requests that a service worker answers are seen by no test; it has tests of its own.
+    context = browser.new_context(
+        viewport=DESKTOP, reduced_motion="reduce", color_scheme="dark", service_workers="block"
+    )
     context.set_default_timeout(TIMEOUT)
     page = context.new_page()
     complaints: list[str] = []
@@ -62,7 +65,7 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
     page.on("request", lambda request: _is_foreign(request.url, site) and complaints.append(request.url))
     page.goto(site.url)
-    page.locator("select[name=model] option").first.wait_for(state="attached")
+    wait_ready(page)
     yield page
     context.close()
     # An answer with an error status is noted in the console whatever the page makes of it.
@@ -73,6 +76,12 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
 def visitor(page: Page, site: Server) -> Visitor:
     """Somebody who uses the page."""
     return Visitor(page, site.url)
+
+
+def wait_ready(page: Page) -> None:
+    """Wait until the page knows the models and the photos of an earlier visit."""
+    page.locator("select[name=model] option").first.wait_for(state="attached")
+    page.locator("body[data-ready]").wait_for()
 
 
 def _is_foreign(url: str, site: Server) -> bool:

@@ -85,8 +85,8 @@ def test_a_key_opens_the_page_for_this_tab(page: Page, site: Server, keys: Path)
     page.reload()
     expect(page.locator("select[name=model] option")).to_have_count(1)
     expect(dialog).to_be_hidden()
-    expect(page.get_by_role("link", name="Models")).to_be_hidden()  # it would be followed without the key
-    expect(page.get_by_role("link", name="Metrics")).to_be_visible()
+    page.get_by_role("link", name="Models").click()  # which knows the key of this tab
+    expect(page.locator("#list li")).to_have_count(1)
 
 
 def test_a_key_that_is_revoked_meanwhile_is_asked_for_again(page: Page, site: Server, keys: Path) -> None:

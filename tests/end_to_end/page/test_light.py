@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.end_to_end.page.conftest import wait_ready
 from tests.end_to_end.page.visitor import Visitor, difference
 from tests.pictures import dark_scene, encoded, letterboxed, scene
 
@@ -32,25 +33,27 @@ PICTURES = {
 @pytest.mark.parametrize(
     ("name", "painter"), [*((name, "webgl") for name in PICTURES), ("guided", "canvas"), ("well lit", "canvas")]
 )
-def test_strength_protection_and_gate_need_no_request_and_match_the_service(
+def test_all_sliders_but_gamma_need_no_request_and_match_the_service(
     visitor: Visitor, page: Page, name: str, painter: str
 ) -> None:
     if painter == "canvas":
         page.add_init_script(NO_WEBGL)
         page.reload()
-        page.locator("select[name=model] option").first.wait_for(state="attached")
+        wait_ready(page)
     data = PICTURES[name]
     visitor.add(("photo", data))
     visitor.divide(0)
-    page.locator("summary").click()
     for light in (
         {"strength": 100, "protect": 50, "gate": True},
-        {"strength": 40, "protect": 50, "gate": True},
         {"strength": 70, "protect": 100, "gate": False},
         {"strength": 0, "protect": 30, "gate": True},
+        {"strength": 100, "protect": 50, "gate": True, "exposure": -0.8},
+        {"strength": 80, "protect": 20, "gate": True, "exposure": 1.2, "shadows": -60},
+        {"strength": 100, "protect": 50, "gate": True, "exposure": 0, "shadows": 70},
     ):
         visitor.set(**light)
-        options = {**light, "strength": light["strength"] / 100, "protect": light["protect"] / 100}
+        options = {name: light[name] / 100 for name in ("strength", "protect", "shadows") if name in light}
+        options |= {name: light[name] for name in ("gate", "exposure") if name in light}
         answer = visitor.service(data, **options)
         assert difference(visitor.seen(*answer.shape[:2]), answer) <= TOLERANCE, light
     assert len(visitor.requests) == 1
@@ -71,7 +74,6 @@ def test_gamma_and_models_ask_once_and_are_remembered(visitor: Visitor, page: Pa
     data = PICTURES["whole"]
     visitor.add(("photo.png", data))
     visitor.divide(0)
-    page.locator("summary").click()
     visitor.set(gamma=0.7)
     visitor.wait()
     answer = visitor.service(data, gamma=0.7)

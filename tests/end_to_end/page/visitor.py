@@ -61,8 +61,25 @@ class Visitor:
         """Wait until the photo has been enhanced, or it has been said why not."""
         expect(self.page.locator("#stage")).to_have_attribute("aria-busy", "false")
 
+    def wait_all(self) -> None:
+        """Wait until nothing is being enhanced any more."""
+        for state in ("waiting", "working"):
+            expect(self.page.locator(f"#film [data-state={state}]")).to_have_count(0)
+        self.wait()
+
+    def open(self, *summaries: str) -> None:
+        """Unfold parts of the panel by their titles."""
+        for summary in summaries or ("More settings", "File format", "Technical details"):
+            details = self.page.locator("details", has=self.page.locator("summary", has_text=summary))
+            if details.get_attribute("open") is None:
+                details.locator("summary").click()
+
     def set(self, **controls: float | str | bool) -> None:
         """Move controls: sliders to their positions, lists to values, boxes to on or off."""
+        if {"gamma", "gate", "detail"} & controls.keys():
+            self.open("More settings")
+        if {"format", "quality"} & controls.keys():
+            self.open("File format")
         for name, value in controls.items():
             control = self.page.locator(f"[name={name}]")
             if isinstance(value, bool):
@@ -79,13 +96,18 @@ class Visitor:
     def seen(self, height: int, width: int) -> NDArray[np.uint8]:
         """The photo's pixels on the screen at actual size, uint8 [height, width, 3]."""
         self.page.locator("#actual").click()
-        columns, rows, data = self.page.evaluate(READ_CANVAS)
-        canvas = np.frombuffer(base64.b64decode(data), np.uint8).reshape(rows, columns, 4)
+        canvas = self.canvas()
+        rows, columns = canvas.shape[:2]
         top, left = round((rows - height) / 2 + 1e-9), round((columns - width) / 2 + 1e-9)
         inside = canvas[top : top + height, left : left + width]
         assert inside.shape[:2] == (height, width), f"the canvas has only {columns} x {rows} dots"
         assert (inside[..., 3] == 255).all()
         return inside[..., :3]
+
+    def canvas(self) -> NDArray[np.uint8]:
+        """All of the stage, uint8 [H, W, 4]."""
+        columns, rows, data = self.page.evaluate(READ_CANVAS)
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(rows, columns, 4)
 
     def service(self, data: bytes, **options: object) -> NDArray[np.uint8]:
         """The service's own answer, uint8 [H, W, 3]."""

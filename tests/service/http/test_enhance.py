@@ -54,6 +54,28 @@ def test_form_field_gives_the_same_as_raw_body(client: httpx.Client) -> None:
     assert form.content == raw.content
 
 
+@pytest.mark.parametrize("where", ["query", "form"])
+def test_max_side_shrinks_what_was_enhanced_at_full_size(client: httpx.Client, where: str) -> None:
+    picture = dark_scene("coffee", (200, 300))
+    file = encoded(picture)
+    full = client.post("/enhance", content=file)
+    if where == "query":
+        small = client.post("/enhance", params={"max_side": 150}, content=file)
+    else:
+        small = client.post("/enhance", data={"max_side": "150"}, files={"image": file})
+    means = decoded(full.content).reshape(100, 2, 150, 2, 3).mean(axis=(1, 3))
+    assert np.abs(decoded(small.content) - means).max() <= 1
+    assert full.headers["nightlift-source-size"] == small.headers["nightlift-source-size"] == "300x200"
+    for name in ("nightlift-gate", "nightlift-detail", "nightlift-luminance-before", "nightlift-luminance-after"):
+        assert small.headers[name] == full.headers[name]
+    assert client.post("/enhance", params={"max_side": 300}, content=file).content == full.content
+    for wrong in (0, 15, 65_536, -1, "large"):
+        document = problem(
+            client.post("/enhance", params={"max_side": wrong}, content=file), 422, "invalid-parameter"
+        )
+        assert "max_side" in document["detail"]
+
+
 @pytest.mark.parametrize(
     ("format", "media_type"), [("jpeg", "image/jpeg"), ("webp", "image/webp"), ("tiff", "image/tiff")]
 )

@@ -14,7 +14,7 @@ from service.http import create_app
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import dark_scene, encoded
-from tests.service.http.conftest import TOLD
+from tests.service.http.conftest import MAX_BODY_BYTES, TOLD
 
 SHIPPED = "zero_dce_improved"
 
@@ -29,6 +29,8 @@ def test_probes(client: httpx.Client) -> None:
 def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
     listing = client.get("/models").json()
     assert listing["default"] == "brighten"
+    limits = {"max_body_bytes": MAX_BODY_BYTES, "max_pixels": 4_000_000, "min_side": 16, "max_aspect_ratio": 8}
+    assert listing["limits"] == limits
     assert [(model["name"], model["version"]) for model in listing["models"]] == [
         ("brighten", 1),
         ("brighten", 2),
@@ -88,6 +90,38 @@ def test_documentation_loads_nothing_from_elsewhere(client: httpx.Client) -> Non
     description = client.get("/openapi.json").json()
     assert "/enhance" in description["paths"]
     assert "securitySchemes" not in description["components"]  # no keys, and no button to enter one
+
+
+def test_the_description_tells_of_problems_headers_and_groups(client: httpx.Client) -> None:
+    description = client.get("/openapi.json").json()
+    enhance = description["paths"]["/enhance"]["post"]
+    assert "Nightlift-Gate" in enhance["responses"]["200"]["headers"]
+    assert "Retry-After" in enhance["responses"]["503"]["headers"]
+    for status in ("400", "403", "421", "422", "503"):
+        schema = enhance["responses"][status]["content"]["application/problem+json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/Problem"}
+    problem = client.post("/enhance", content=b"").json()
+    schema = description["components"]["schemas"]["Problem"]
+    assert set(schema["required"]) <= set(problem) <= set(schema["properties"])
+    groups = {tag["name"] for tag in description["tags"]}
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            assert set(operation["tags"]) <= groups
+            assert len(operation["tags"]) == 1
+
+
+@pytest.mark.parametrize(("path", "root"), [("/nothing", "./"), ("/no/such/place", "../../")])
+def test_browsers_get_a_page_for_what_is_not_there(client: httpx.Client, path: str, root: str) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    response = client.get(path, headers=browser)
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("text/html")
+    links = re.findall(r'(?:src|href)="([^"]+)"', response.text)
+    assert f"{root}docs" in links
+    for link in links:
+        assert client.get(urljoin(path, link)).status_code == 200, link
+    assert client.get("/v2/nothing", headers=browser).headers["content-type"] == "application/json"
+    assert client.post("/nothing", headers=browser).headers["content-type"] == "application/problem+json"
 
 
 def test_every_problem_type_is_explained(client: httpx.Client) -> None:

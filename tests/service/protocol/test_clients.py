@@ -177,13 +177,15 @@ def test_every_picture_of_a_batch_comes_back_in_its_place(client: Client) -> Non
 
 
 def test_the_answer_reports_on_its_picture(client: Client) -> None:
-    answer = client.infer("brighten", files(encoded(dark_scene(size=(60, 80)), "jpeg")))
+    small = {"max_side": 40}
+    answer = client.infer("brighten", files(encoded(dark_scene(size=(60, 80)), "jpeg")), parameters=small)
     if client.kind == "http":
         report = answer.get_response()["parameters"]
     else:
         parameters = answer.get_response().parameters
         report = {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in parameters.items()}
-    assert (report["format"], report["width"], report["height"], report["detail"]) == ("jpeg", 80, 60, "whole")
+    assert (report["format"], report["width"], report["height"], report["detail"]) == ("jpeg", 40, 30, "whole")
+    assert (report["source_width"], report["source_height"]) == (80, 60)
     assert report["luminance_after"] > report["luminance_before"]
     assert 0 <= report["gate"] <= 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,42 @@ def test_every_network_says_what_serving_needs() -> None:
         assert spec.multiple >= 1
         assert spec.working_side >= 64
         assert (spec.halo > 0) or spec.spatial_scope == "global"
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "ded_net": {"width": 8},
+    "nightlift": {"width": 6},
+    "nightlift_v2": {"width": 8},
+    "restorer": {"widths": (8, 12, 16)},
+}
+"""Options that make a network quick."""
+
+
+@pytest.mark.parametrize("name", networks.names())
+def test_every_network_keeps_the_size_of_what_it_is_shown(name: str) -> None:
+    spec = networks.spec(name)
+    network = networks.create(name, **SMALL.get(name, {})).eval()
+    height, width = (-(-side // spec.multiple) * spec.multiple for side in (24, 40))
+    pictures = torch.rand(2, 3, height, width)
+    shown = torch.cat([pictures, 0.2 * pictures], dim=1) if spec.takes_answer else pictures
+    with torch.inference_mode():
+        result = network(shown)
+    assert result.shape == pictures.shape
+    assert torch.isfinite(result).all()
+
+
+@pytest.mark.parametrize("name", [name for name in networks.names() if networks.spec(name).map_layout])
+def test_every_map_has_the_layout_that_is_declared(name: str) -> None:
+    spec = networks.spec(name)
+    network = networks.create(name, **SMALL[name]).eval()
+    proxy = torch.rand(2, 3, 24, 40)
+    told = (0.1 * proxy, None, torch.zeros(2, 1)) if spec.shown_evidence else ()
+    with torch.inference_mode():
+        answer = network.affine(proxy, *told)  # type: ignore[operator]
+    coefficients = answer[0] if spec.shown_evidence else answer
+    assert coefficients.shape == (2, spec.map_layout, 24, 40)
+    rendered = network.render(coefficients, torch.rand(2, 3, 50, 70))  # type: ignore[operator]
+    assert rendered.shape == (2, 3, 50, 70)
 
 
 def test_unknown_network_names_the_choice() -> None:

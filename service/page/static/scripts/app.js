@@ -1,308 +1,287 @@
-// The page: photos come in, the network's answer is fetched once, and everything after it happens here.
+// The page, put together: photos come in, the network's answer to a small copy is fetched once, and everything after it
+// happens here; the photo itself is sent when its finished file is wanted.
 
-import { Answers } from "./answers.js";
-import { getFile, hasKey, listModels, Problem, useKey } from "./api.js";
-import { Comparison } from "./comparison.js";
+import { getFile, Problem } from "./api.js";
+import { CARD_SIDE, Comparison } from "./comparison.js";
 import { Controls } from "./controls.js";
-import { downloadAll, downloadOne } from "./download.js";
-import { grading } from "./grading.js";
-import { Histogram, percent } from "./histogram.js";
+import { FileButtons } from "./files.js";
+import { Film } from "./film.js";
+import { Finals } from "./finals.js";
+import { Histogram } from "./histogram.js";
 import { watchForFiles } from "./intake.js";
-import { Film } from "./photos.js";
-import { decode, decodePhoto, decodePhotoByService } from "./pixels.js";
-import { duration, showTiming } from "./timing.js";
+import { KeyDialog } from "./keys.js";
+import { Library } from "./library.js";
+import { Offer } from "./offer.js";
+import { DONE, FAILED } from "./photo.js";
+import { Previews } from "./previews.js";
+import { ProblemBox } from "./problems.js";
+import { Queue } from "./queue.js";
+import { Session } from "./session.js";
+import { inference } from "./settings.js";
+import { Shortcuts } from "./shortcuts.js";
+import { showBeforeAndAfter } from "./showcase.js";
+import { Stage } from "./stage.js";
+import { Thumbnails } from "./thumbnails.js";
 import { Viewer } from "./viewer.js";
 
-const MODELS_POLL_MILLISECONDS = 1000;
-const UNCHANGED_POLLS = 3; // after which a model that is not being loaded is not waited for
-const KEY_CHARACTERS = /^[!-~]+$/; // what a header can carry
+const PREVIEW_SIDES = [1024, 2048]; // pixels: the smallest and the largest, between them that of the screen
 
 const $ = (id) => document.getElementById(id);
-const answers = new Answers();
-const controls = new Controls($("controls"));
-const film = new Film($("film"));
-const histogram = new Histogram($("histogram"));
+const dots = Math.round(Math.max(screen.width, screen.height) * devicePixelRatio);
+const previews = new Previews(Math.min(Math.max(PREVIEW_SIDES[0], dots), PREVIEW_SIDES[1]));
+const finals = new Finals();
+const thumbnails = new Thumbnails();
+const queue = new Queue(previews);
+const session = new Session();
+const library = new Library({ film: new Film($("film"), thumbnails), queue, previews, session });
+const problems = new ProblemBox($("problem"));
+const offer = new Offer();
+const controls = new Controls($("controls"), {
+  sliders: $("sliders"),
+  experts: $("experts"),
+  presets: $("presets"),
+  sentence: $("sentence"),
+});
 const viewer = new Viewer({ stage: $("stage"), canvas: $("canvas"), divider: $("divider"), slider: $("position") });
-const comparison = new Comparison($("cards"), (photo, model, signal) =>
-  answers.get(photo, controls.inference(model), signal),
-);
+const stage = new Stage({
+  at: $,
+  viewer,
+  histogram: new Histogram($("histogram")),
+  finals,
+  side: previews.side,
+  output: () => controls.output,
+});
+const comparison = new Comparison($("cards"), {
+  before: async (photo, signal) => (await previews.copy(photo, { signal })).blob,
+  answer: (photo, model, signal) =>
+    previews.get(photo, inference(photo.settings, controls.named(model)), { signal, smaller: CARD_SIDE }),
+});
+const keys = new KeyDialog({
+  dialog: $("key-dialog"),
+  form: $("key-form"),
+  input: $("key"),
+  problem: $("key-problem"),
+  decline: $("no-key"),
+});
+const files = new FileButtons({ at: $, library, stage, finals, controls, problems, tell });
 
-/** What is on the stage: the photo, its size in pixels, and the gate that the service measured. */
-let shown = { photo: null, size: null, gate: 1 };
-let controller = new AbortController();
-let keyWasTried = false;
-let isDownloading = false;
-let modelsTimer = 0;
-let offered = { text: "", polls: 0 };
-const waitingForKey = new Set();
+// Photos
 
-/** Show a photo, through all models too where these are open. */
-function show(photo) {
-  develop(photo);
+library.onchoose = (photo) => {
+  $("welcome").hidden = photo !== null;
+  $("workspace").hidden = photo === null;
+  document.body.classList.toggle("working", photo !== null);
+  problems.settle(null);
+  if (photo === null) {
+    $("file").focus();
+    if (problems.subject) problems.hide();
+  } else controls.show(photo.settings);
+  files.allow();
+  look(photo);
   compare();
-}
+};
 
-/** Show a photo, or show it anew after a control changed that the network's answer depends on. */
-async function develop(photo) {
-  controller.abort();
-  const { signal } = (controller = new AbortController());
-  busy("Enhancing …");
-  try {
-    const pending = answers.get(photo, controls.inference(), signal);
-    pending.catch(() => {}); // it is awaited below, and may fail before that
-    const isNew = shown.photo !== photo;
-    if (isNew) await showBefore(photo, await decodePhoto(photo.file, viewer.longestSide, signal), signal);
-    const { blob, report } = await pending;
-    const { bitmap, size } = await decode(blob, viewer.longestSide);
-    if (size.width !== shown.size.width || size.height !== shown.size.height) {
-      // The browser turned the photo otherwise than the service did, whose word counts.
-      await showBefore(photo, await decodePhotoByService(photo.file, viewer.longestSide, signal), signal);
-    }
-    signal.throwIfAborted();
-    histogram.takeAfter(bitmap);
-    viewer.showAfter(bitmap);
-    shown.gate = report.gate;
-    const light = followLight();
-    describe(report);
-    done(`Enhanced in ${duration(report.elapsed)}. Mean light ${percent(light.before)} before, ${percent(light.after)} after.`);
-    if (isNew) viewer.reveal();
-    allowDownloads();
-  } catch (error) {
-    if (signal.aborted) return;
-    if (shown.photo !== photo) empty(true);
-    explain(error, () => show(photo));
+library.onstate = (photo) => {
+  tellQueue();
+  if (photo.state === DONE) problems.settle(photo);
+  if (photo === library.chosen) look(photo);
+  else if (photo.state === FAILED && photo.error.status === 401) fail(photo);
+};
+
+library.onsettings = (photo, asks) => {
+  thumbnails.grade(photo);
+  if (photo !== library.chosen) return;
+  controls.show(photo.settings);
+  if (!asks) stage.grade();
+  comparison.grade(photo.settings);
+};
+
+library.history.onchange = () => {
+  $("undo").disabled = !library.history.canUndo;
+  $("redo").disabled = !library.history.canRedo;
+};
+
+queue.onprogress = (photo, progress) => photo === library.chosen && stage.progress(progress);
+
+/** Show what there is of the chosen photo. */
+function look(photo) {
+  if (photo && photo.state !== FAILED) {
+    if (problems.subject !== photo) problems.hide();
+    if (photo.state !== DONE) stage.busy("Enhancing …");
   }
+  stage.show(photo?.state === FAILED && photo.answer === null ? null : photo);
+  if (photo?.state === FAILED) fail(photo);
+  files.allow();
 }
 
-async function showBefore(photo, { bitmap, size }, signal) {
-  signal.throwIfAborted();
-  shown = { photo, size, gate: 1 };
-  empty(false);
-  histogram.takeBefore(bitmap);
-  viewer.showBefore(bitmap);
-  followLight();
+function fail(photo) {
+  if (photo === library.chosen) stage.done("");
+  tell(photo.error, { subject: photo, name: photo.name, again: () => queue.add(photo, photo === library.chosen) });
 }
 
-/** Whether there is nothing to show of the chosen photo: then the one before it must not seem to be it. */
-function empty(isEmpty) {
-  document.querySelector(".bench").toggleAttribute("data-empty", isEmpty);
-  if (!isEmpty) return;
-  shown = { photo: null, size: null, gate: 1 };
-  $("download").disabled = true;
-  comparison.stop();
+/** Say what went wrong; for a missing key, ask for one. */
+function tell(error, { again = null, subject = null, name = "" } = {}) {
+  if (error.status === 401) keys.ask(error.message, subject ?? again, again);
+  if (subject === library.chosen || !library.photos.includes(subject)) problems.show(error, { again, subject, name });
 }
 
-/** Bring strength, protection and gate to everything that shows them: no request, no waiting. */
-function followLight() {
-  comparison.grade(controls.light);
-  if (!shown.photo) return null;
-  const numbers = grading(controls.light, shown.gate);
-  viewer.grade(numbers);
-  const light = histogram.draw(numbers);
-  $("light").textContent = `${percent(light.before)} → ${percent(light.after)}`;
-  return light;
+function tellQueue() {
+  const count = library.photos.length;
+  const left = library.photos.filter(({ state }) => state !== DONE && state !== FAILED).length;
+  $("queue").textContent = left > 0 && count > 1 ? `${count - left} of ${count}` : "";
 }
 
+/** Open or close the comparison, or begin it anew for the chosen photo. */
 function compare() {
   const isOpen = !$("comparison").hidden;
   $("compare").setAttribute("aria-expanded", isOpen);
+  $("compare").textContent = isOpen ? "Hide comparison" : "Compare all models";
   comparison.stop();
-  if (!isOpen || !film.chosen) return;
-  comparison.run(film.chosen, controls.distinctModels, controls.light);
-  comparison.mark(controls.model);
+  if (!isOpen || !library.chosen || library.chosen.state === FAILED) return;
+  comparison.run(library.chosen, controls.distinctModels);
+  comparison.mark(library.chosen.settings.model || controls.first?.value);
 }
 
-function describe({ model, detail, gate, ...report }) {
-  const { width, height } = shown.size;
-  $("size").textContent = `${width} × ${height}, ${((width * height) / 1e6).toFixed(1)} MP`;
-  $("answered").textContent = model.replace("/", ", version ");
-  $("rendered").textContent = detail;
-  $("gated").textContent = gate > 0.995 ? "dark: gets all of it" : `well lit: gets ${percent(gate)} of it`;
-  showTiming($("timing"), report);
-}
+// Settings
 
-function busy(text) {
-  $("stage").setAttribute("aria-busy", "true");
-  $("message").textContent = text;
-  $("problem").hidden = true;
-}
+controls.oninput = (settings) => library.chosen && library.preview(settings);
+controls.onchange = (settings) => {
+  const photo = library.chosen;
+  if (!photo) return;
+  const { model: oldModel, ...old } = inference(photo.settings);
+  library.set([photo], settings);
+  const { model, ...now } = inference(settings);
+  if (JSON.stringify(old) !== JSON.stringify(now)) compare();
+  else comparison.mark(settings.model || controls.first?.value);
+};
+controls.onoutput = () => stage.grade();
+comparison.onchoose = (model) => controls.choose(model);
+$("apply").addEventListener("click", () => {
+  library.set(library.photos, library.chosen.settings);
+  stage.done(`These settings are used for all ${library.photos.length} photos.`);
+});
+$("undo").addEventListener("click", () => library.history.undo());
+$("redo").addEventListener("click", () => library.history.redo());
 
-function done(text) {
-  $("stage").setAttribute("aria-busy", "false");
-  $("message").textContent = text;
-}
+// Ways in
 
-/** Say what went wrong; `again`, if given, is offered as a way out. */
-function explain(error, again = null) {
-  done("");
-  if (error instanceof Problem && error.status === 401) askForKey(error.message, again);
-  $("problem").hidden = false;
-  $("problem-title").textContent = error.title ?? "Something went wrong";
-  $("problem-detail").textContent = error.message;
-  $("again").hidden = !again;
-  $("again").onclick = again;
-  $("problem").scrollIntoView({ block: "nearest" });
-}
-
-/** Ask for a key, once for everything that waits for one, and then do that again. */
-function askForKey(reason, again) {
-  if (again) waitingForKey.add(again);
-  $("key-problem").textContent = keyWasTried ? reason : "";
-  if ($("key-dialog").open) return;
-  $("key-dialog").showModal();
-  hideClosedLinks();
-}
-
-function takeKey(event) {
-  event.preventDefault();
-  const key = $("key").value.trim();
-  if (!KEY_CHARACTERS.test(key)) {
-    $("key-problem").textContent = "A key has only unaccented letters, digits and punctuation, and no spaces.";
-    return $("key").focus();
-  }
-  useKey(key);
-  keyWasTried = true;
-  $("key-dialog").close();
-  $("problem").hidden = true;
-  waitingForKey.add(offerModels); // which was given up where somebody did without a key
-  const todo = [...waitingForKey];
-  waitingForKey.clear();
-  for (const again of todo) again();
-}
-
-/** Links are followed without the key: hide those that would lead to a refusal. */
-async function hideClosedLinks() {
-  for (const link of document.querySelectorAll("nav a")) {
-    const answer = await fetch(link.href).catch(() => null);
-    link.hidden = answer?.status === 401;
-  }
-}
-
-/** Offer the models, again and again while some of them are still being loaded. */
-async function offerModels() {
-  try {
-    const list = await listModels();
-    if ($("again").onclick === offerModels) $("problem").hidden = true;
-    const text = JSON.stringify(list);
-    offered = { text, polls: text === offered.text ? offered.polls + 1 : 0 };
-    if (offered.polls === 0) controls.offer(list);
-    $("compare").hidden = controls.distinctModels.length < 2;
-    if (isFinal(list)) {
-      if (comparison.size < controls.distinctModels.length) compare();
-      return;
-    }
-  } catch (error) {
-    if (error.status === 401 || error.status === 403) return explain(error, offerModels);
-    // The rest of the list is no matter to bother a person with, and what is said of a photo stays.
-    const isBusy = $("stage").getAttribute("aria-busy") === "true";
-    if (controls.models.length === 0 && $("problem").hidden && !isBusy) explain(error, offerModels);
-  }
-  clearTimeout(modelsTimer);
-  modelsTimer = setTimeout(offerModels, MODELS_POLL_MILLISECONDS);
-}
-
-/** Whether no more models are to be expected: those without a reason may be next, or may not be wanted at all. */
-function isFinal({ models }) {
-  if (!models.some(({ ready }) => ready)) return false;
-  if (models.every(({ ready, reason }) => ready || reason)) return true;
-  return offered.polls >= UNCHANGED_POLLS && !models.some(({ state }) => state === "LOADING");
-}
-
-function allowDownloads() {
-  $("download").disabled = isDownloading || !shown.photo;
-  $("download-all").disabled = isDownloading;
-}
-
-/** Do `work`, one download at a time. */
-async function download(work) {
-  isDownloading = true;
-  allowDownloads();
-  busy("Making the file …");
-  try {
-    await work();
-  } catch (error) {
-    explain(error, () => download(work));
-  } finally {
-    isDownloading = false;
-    allowDownloads();
-  }
-}
-
-async function downloadChosen() {
-  await downloadOne(film.chosen, controls.file);
-  done("Downloaded.");
-}
-
-async function downloadEach() {
-  const photos = [...film.photos]; // some may be removed meanwhile
-  const tell = (count) => ($("message").textContent = `Making file ${count + 1} of ${photos.length} …`);
-  const failures = await downloadAll(photos, controls.file, tell);
-  done(`${photos.length - failures.length} of ${photos.length} downloaded.`);
-  if (failures.length > 0) {
-    const each = failures.map(({ photo, error }) => `${photo.name}: ${error.message}`).join(" · ");
-    explain(new Problem(0, { title: `${failures.length} of ${photos.length} failed`, detail: each }));
+function add(photos, wereMore) {
+  library.add(photos);
+  tellQueue();
+  files.allow();
+  if (wereMore) {
+    const detail = `The first ${photos.length} were added. Add the others once these are done.`;
+    problems.show(new Problem(413, { title: "That is more than fits at once", detail }, true));
   }
 }
 
 async function trySample(link) {
   try {
     const blob = await getFile(link.href);
-    film.add([new File([blob], link.href.split("/").pop(), { type: blob.type })]);
+    library.add([new File([blob], link.href.split("/").pop(), { type: blob.type })]);
   } catch (error) {
-    explain(error, () => trySample(link));
+    tell(error, { again: () => trySample(link) });
   }
 }
 
-film.onchoose = (photo) => {
-  $("welcome").hidden = photo !== null;
-  $("workspace").hidden = photo === null;
-  $("download-all").hidden = film.photos.length < 2;
-  if (photo) return show(photo);
-  controller.abort();
-  empty(true);
-  done("");
-  $("problem").hidden = true;
-  $("file").focus();
-};
-controls.onlight = followLight;
-controls.oninference = (every) => {
-  if (film.chosen) develop(film.chosen);
-  if (every) compare();
-  else comparison.mark(controls.model);
-};
-comparison.onchoose = (model) => {
-  controls.choose(model);
-  $("stage").scrollIntoView({ block: "nearest" });
-};
-viewer.onzoom = (scale) => ($("zoom").textContent = `${Math.round(100 * scale)} %`);
-viewer.onlost = () => {
-  shown.photo = null;
-  if (film.chosen) develop(film.chosen);
-};
-
-watchForFiles([$("file"), $("more")], (files) => film.add(files));
-for (const link of document.querySelectorAll(".samples a")) {
+watchForFiles(document.querySelectorAll("input[type=file]"), add);
+for (const link of document.querySelectorAll("a[data-sample]")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
     trySample(link);
   });
 }
+for (const figure of document.querySelectorAll(".showcase")) showBeforeAndAfter(figure);
+$("clear").addEventListener("click", () => $("clear-dialog").showModal());
+$("clear-dialog").addEventListener("close", () => {
+  if ($("clear-dialog").returnValue !== "clear") return;
+  library.clear();
+  finals.clear();
+});
+
+// View
+
+function setSideBySide(wanted) {
+  viewer.sideBySide = wanted;
+  $("side-by-side").setAttribute("aria-pressed", wanted);
+}
+
 $("fit").addEventListener("click", () => viewer.fit());
 $("actual").addEventListener("click", () => viewer.actualSize());
 $("zoom-in").addEventListener("click", () => viewer.zoomIn());
 $("zoom-out").addEventListener("click", () => viewer.zoomOut());
+$("side-by-side").addEventListener("click", () => setSideBySide($("side-by-side").ariaPressed !== "true"));
 $("compare").addEventListener("click", () => {
   $("comparison").hidden = !$("comparison").hidden;
   compare();
-  $("comparison").scrollIntoView({ block: "nearest" });
+  if (!$("comparison").hidden) $("comparison").scrollIntoView({ block: "nearest" });
 });
-$("key-form").addEventListener("submit", takeKey);
-$("key-dialog").addEventListener("cancel", () => waitingForKey.clear());
-$("no-key").addEventListener("click", () => {
-  waitingForKey.clear();
-  $("key-dialog").close();
+
+const shortcuts = new Shortcuts(
+  {
+    "+": () => viewer.zoomIn(),
+    "=": () => viewer.zoomIn(),
+    "-": () => viewer.zoomOut(),
+    0: () => viewer.fit(),
+    1: () => viewer.actualSize(),
+    "Shift+ArrowLeft": () => viewer.step(1, 0),
+    "Shift+ArrowRight": () => viewer.step(-1, 0),
+    "Shift+ArrowUp": () => viewer.step(0, 1),
+    "Shift+ArrowDown": () => viewer.step(0, -1),
+    s: () => $("side-by-side").click(),
+    n: () => library.next(1),
+    p: () => library.next(-1),
+    d: () => $("download").click(),
+    "?": () => $("help").showModal(),
+  },
+  { z: () => library.history.undo(), "Shift+z": () => library.history.redo(), y: () => library.history.redo() },
+);
+shortcuts.onoriginal = (wanted) => (viewer.showsOriginal = wanted);
+$("shortcuts-on").checked = shortcuts.areOn;
+$("shortcuts-on").addEventListener("change", () => (shortcuts.areOn = $("shortcuts-on").checked));
+$("open-help").addEventListener("click", () => $("help").showModal());
+
+// The service
+
+offer.onlist = (list) => {
+  controls.offer(list);
+  previews.limits = { ...previews.limits, ...list.limits };
+  for (const photo of library.photos) {
+    if (!controls.has(photo.settings.model)) library.set([photo], { ...photo.settings, model: "" });
+  }
+  $("compare").hidden = controls.distinctModels.length < 2;
+  if (library.chosen) controls.show(library.chosen.settings);
+  if (comparison.size < controls.distinctModels.length) compare();
+};
+offer.onproblem = (error) => {
+  const isOffline = error.status === 0 && offer.last;
+  if (isOffline && controls.models.length === 0) offer.onlist(offer.last);
+  $("offline").hidden = !isOffline;
+  const isBusy = $("stage").getAttribute("aria-busy") === "true";
+  if (!isOffline && !problems.isOpen && !isBusy) tell(error, { subject: offer, again: () => offer.ask() });
+};
+offer.onsettled = () => {
+  $("offline").hidden = true;
+  problems.settle(offer);
+};
+previews.wholePixels = (model) => controls.wholePixels(model);
+keys.onkey = () => {
+  problems.hide();
+  offer.ask(); // which was given up where somebody did without a key
+  library.retry(({ error }) => error.status === 401);
+};
+window.addEventListener("online", () => {
+  offer.ask();
+  library.retry(({ error }) => error.status === 0);
 });
-$("download").addEventListener("click", () => download(downloadChosen));
-$("download-all").addEventListener("click", () => download(downloadEach));
-if (hasKey()) hideClosedLinks();
-offerModels();
+session.onfull = () => {
+  const detail = "This browser has no more room for them. They are fine until the page is closed or reloaded.";
+  problems.show(new Problem(507, { title: "Photos will not be kept for a reload", detail }, true));
+};
+
+$("insecure").hidden = isSecureContext;
+navigator.serviceWorker?.register("service-worker.js").catch(() => {}); // without it the page needs a connection
+offer.ask();
+if (await session.open()) await library.restore();
+tellQueue();
+document.body.dataset.ready = "";

@@ -1,10 +1,10 @@
-// One photo through every model, side by side; the cards follow strength and protection as the large picture does.
+// One photo through every model, side by side with the original; the cards follow the sliders as the large picture does.
 
-import { grading, gradePixels } from "./grading.js";
-import { decode, decodePhoto, sample } from "./pixels.js";
+import { gradePixels, grading, SEEN_SIDE } from "./grading.js";
+import { decode, sample, small } from "./pixels.js";
 import { duration } from "./timing.js";
 
-const CARD_SIDE = 640; // pixels
+export const CARD_SIDE = 640; // pixels
 const AT_ONCE = 2; // requests, so that the service stays free for others
 
 export class Comparison {
@@ -14,22 +14,34 @@ export class Comparison {
   #cards = [];
   #controller = null;
 
-  /** `grid` is the element that it fills; `answer(photo, model, signal)` asks for {blob, report}. */
-  constructor(grid, answer) {
-    this.grid = grid;
-    this.answer = answer;
+  /**
+   * `grid` is the element that it fills; `before(photo, signal)` gives a file of the photo as it came, and
+   * `answer(photo, model, signal)` asks for {blob, report}.
+   */
+  constructor(grid, { before, answer }) {
+    Object.assign(this, { grid, before, answer });
   }
 
-  /** Show `photo` through `models`, [{value, label}]; the cards' light follows `settings`. */
-  async run(photo, models, settings) {
+  /** How many models are compared. */
+  get size() {
+    return this.#cards.length;
+  }
+
+  /** Show `photo` through `models`, [{value, label, sentence}]. */
+  async run(photo, models) {
     this.stop();
-    this.settings = settings;
+    this.settings = photo.settings;
     const { signal } = (this.#controller = new AbortController());
+    const original = makeCard({ label: "Original", sentence: "" }, "div");
     this.#cards = models.map((model) => this.#card(model));
-    this.grid.replaceChildren(...this.#cards.map(({ element }) => element));
-    const before = decodePhoto(photo.file, CARD_SIDE, signal).then(({ bitmap }) => sample(bitmap, CARD_SIDE));
+    this.grid.replaceChildren(original.element, ...this.#cards.map(({ element }) => element));
+    const before = this.#original(photo, signal);
     // Where it fails, each card says so; where it comes late, the cards are another photo's.
-    before.then((pixels) => signal.aborted || this.#await(pixels), () => {});
+    before.then(({ pixels }) => {
+      if (signal.aborted) return;
+      put(original.canvas, pixels);
+      for (const { canvas, pixels: own } of this.#cards) if (!own) put(canvas, pixels);
+    }, () => {});
     const waiting = [...this.#cards];
     const work = async () => {
       for (let card = waiting.shift(); card && !signal.aborted; card = waiting.shift()) {
@@ -39,11 +51,6 @@ export class Comparison {
     await Promise.all(Array.from({ length: AT_ONCE }, work));
   }
 
-  /** How many models are compared. */
-  get size() {
-    return this.#cards.length;
-  }
-
   /** Forget the cards, and requests that are under way. */
   stop() {
     this.#controller?.abort();
@@ -51,7 +58,7 @@ export class Comparison {
     this.grid.replaceChildren();
   }
 
-  /** Follow the controls. */
+  /** Follow the settings of the photo. */
   grade(settings) {
     this.settings = settings;
     for (const card of this.#cards) this.#paint(card);
@@ -59,53 +66,58 @@ export class Comparison {
 
   /** Say which model the large picture shows. */
   mark(value) {
-    for (const { model, button } of this.#cards) button.setAttribute("aria-pressed", model.value === value);
+    for (const { model, box } of this.#cards) box.setAttribute("aria-pressed", model.value === value);
   }
 
   #card(model) {
-    const element = document.createElement("li");
-    const button = document.createElement("button");
-    const canvas = document.createElement("canvas");
-    const name = document.createElement("strong");
-    const note = document.createElement("span");
-    button.type = "button";
-    name.textContent = model.label;
-    note.textContent = "…";
-    button.append(canvas, name, note);
-    button.addEventListener("click", () => this.onchoose(model.value));
-    element.append(button);
-    return { model, element, button, canvas, note };
+    const card = makeCard(model, "button");
+    card.box.type = "button";
+    card.note.textContent = "…";
+    card.box.addEventListener("click", () => this.onchoose(model.value));
+    return { model, ...card };
   }
 
-  /** Show the photo as it came on the cards that still wait, so that they have their size from the start. */
-  #await(before) {
-    for (const { canvas, pixels } of this.#cards) {
-      if (!pixels) put(canvas, before);
-    }
+  async #original(photo, signal) {
+    const { bitmap } = await decode(await this.before(photo, signal), CARD_SIDE);
+    return { pixels: sample(bitmap, CARD_SIDE), seen: small(bitmap, SEEN_SIDE) };
   }
 
   async #fill(card, photo, before, signal) {
     try {
       const { blob, report } = await this.answer(photo, card.model.value, signal);
-      const after = sample((await decode(blob, CARD_SIDE)).bitmap, CARD_SIDE);
-      card.pixels = [await before, after];
-      card.gate = report.gate;
+      const x = await before;
+      const { bitmap } = await decode(blob, CARD_SIDE);
+      const y = { pixels: sample(bitmap, CARD_SIDE, x.pixels), seen: small(bitmap, SEEN_SIDE, x.seen) };
+      Object.assign(card, { pixels: [x.pixels, y.pixels], seen: { x: x.seen, y: y.seen }, report });
       const network = report.stages.find(({ name }) => name === "infer");
       card.note.textContent = network ? `network ${duration(network.milliseconds)}` : "";
-      card.button.dataset.done = "";
+      card.box.dataset.done = "";
       this.#paint(card);
     } catch (error) {
-      if (error.name !== "AbortError") card.note.textContent = error.message;
+      if (!signal.aborted) card.note.textContent = error.message;
     }
   }
 
-  #paint({ canvas, pixels, gate }) {
+  #paint({ canvas, pixels, report, seen }) {
     if (!pixels) return;
     const [x, y] = pixels;
     const result = new ImageData(x.width, x.height);
-    gradePixels(x.data, y.data, grading(this.settings, gate), result.data);
+    gradePixels(x, y, grading(this.settings, report, seen), result);
     put(canvas, result);
   }
+}
+
+function makeCard({ label, sentence }, tag) {
+  const element = document.createElement("li");
+  const box = document.createElement(tag);
+  const canvas = document.createElement("canvas");
+  const [name, text, note] = ["strong", "span", "small"].map((kind) => document.createElement(kind));
+  name.textContent = label;
+  text.textContent = sentence;
+  box.className = "card";
+  box.append(canvas, name, text, note);
+  element.append(box);
+  return { element, box, canvas, note };
 }
 
 function put(canvas, pixels) {

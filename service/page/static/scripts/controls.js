@@ -1,52 +1,67 @@
-// The controls and what they say: which need the service (model, detail, gamma), which only light (strength, protect,
-// gate), which only the file that is downloaded (format, quality).
+// The panel: presets, sliders, model and the rest of a photo's settings, and how files are written.
 
-const PERCENT = (value) => `${value} %`;
-const OUTPUTS = { strength: PERCENT, protect: PERCENT, gamma: (value) => Number(value).toFixed(2), quality: String };
-const LIGHT = ["strength", "protect", "gate"];
-const INFERENCE = ["model", "detail", "gamma"];
+import { recall, remember } from "./memory.js";
+import { described } from "./models.js";
+import { DEFAULTS, PRESETS, presetOf, SLIDERS, withPreset } from "./settings.js";
+
 const LOSSLESS = ["png", "tiff"];
 
 export class Controls {
-  /** Called when strength, protection or the gate changed. */
-  onlight = () => {};
-  /** Called when something changed on which the network's answer depends; `every`: the answer of every model. */
-  oninference = (every) => {};
-  /** The models that are ready: {value, label, variant, isDefault}. */
+  /** Called with settings while a slider moves, and once with the settings that it, or something else, came to. */
+  oninput = (settings) => {};
+  onchange = (settings) => {};
+  /** Called when format or quality changed. */
+  onoutput = () => {};
+  /** The models that are ready: {value, label, sentence, variant, isDefault, wholePixels}. */
   models = [];
 
-  constructor(form) {
-    this.form = form;
-    this.elements = form.elements;
-    for (const name of LIGHT) this.elements[name].addEventListener("input", () => this.onlight());
-    for (const name of INFERENCE) {
-      this.elements[name].addEventListener("change", () => this.oninference(name !== "model"));
+  #settings = { ...DEFAULTS };
+
+  /** `form` has places for `sliders`, `experts` and `presets`, and the other controls. */
+  constructor(form, { sliders, experts, presets, sentence }) {
+    Object.assign(this, { form, elements: form.elements, sentence });
+    for (const slider of SLIDERS) (slider.isExpert ? experts : sliders).append(this.#slider(slider));
+    this.presets = PRESETS.map((preset) => [preset, this.#preset(preset)]);
+    presets.append(...this.presets.map(([, button]) => button));
+    for (const name of ["model", "detail", "gate"]) {
+      this.elements[name].addEventListener("change", () => this.#change());
     }
+    for (const name of ["format", "quality"]) this.elements[name].addEventListener("change", () => this.#keepOutput());
     form.addEventListener("input", () => this.#describe());
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => setTimeout(() => this.#wasReset()));
-    this.#describe();
+    form.addEventListener("reset", (event) => {
+      event.preventDefault();
+      this.show({ ...DEFAULTS });
+      this.onchange(this.#settings);
+    });
+    const { format = "", quality = this.elements.quality.value } = recall("output") ?? {};
+    this.elements.format.value = format;
+    this.elements.quality.value = quality;
+    this.show(this.#settings);
   }
 
-  /** Offer models as `listModels` gives them; those that are not ready or take no photos are left out; the chosen one stays. */
+  /** Offer models as `listModels` gives them; those that are not ready, or take no photos, are left out. */
   offer({ default: preferred, models }) {
     const ready = models.filter(({ ready, takes_pictures }) => ready && takes_pictures);
     const versions = (name) => ready.filter((model) => model.name === name).length;
-    this.models = ready.map(({ name, version, family }) => {
-      const many = versions(name) > 1;
+    this.models = ready.map((model) => {
+      const { name, version, family } = model;
+      const isOneOfMany = versions(name) > 1;
+      const { title, sentence } = described(model);
       return {
-        value: many ? `${name}/${version}` : name,
-        label: `${name}${many ? `, version ${version}` : ""}`,
+        value: isOneOfMany ? `${name}/${version}` : name,
+        label: `${title}${isOneOfMany ? `, version ${version}` : ""}`,
+        sentence,
         variant: `${family}/${version}`,
         isDefault: name === preferred,
+        wholePixels: model.max_pixels ?? 0,
       };
     });
     // The default model answers with its latest version, which is listed last.
-    const first = this.models.findLast(({ isDefault }) => isDefault) ?? this.models[0];
-    const chosen = this.models.find(({ value }) => value === this.model) ?? first;
-    this.elements.model.replaceChildren(
-      ...this.models.map((model) => new Option(model.label, model.value, model === first, model === chosen)),
-    );
+    this.first = this.models.findLast(({ isDefault }) => isDefault) ?? this.models[0];
+    const options = this.models.map(({ label, value }) => new Option(label, value, value === this.first?.value));
+    this.elements.model.replaceChildren(...options);
+    this.show(this.#settings);
   }
 
   /** One model a family and version: variants of one network in other file formats look the same. */
@@ -54,44 +69,98 @@ export class Controls {
     return [...new Map(this.models.toReversed().map((model) => [model.variant, model])).values()].reverse();
   }
 
-  /** The chosen model's value in the list: its name, or name/version. */
-  get model() {
-    return this.elements.model.value;
+  /** Whether a model, as settings name it, is offered. */
+  has(model) {
+    return model === "" || this.models.some(({ value }) => value === model);
   }
 
-  /** {strength, protect, gate}: 0 to 1, and whether it is on. */
-  get light() {
-    const { strength, protect, gate } = this.elements;
-    return { strength: strength.value / 100, protect: protect.value / 100, gate: gate.checked };
+  /** How settings name a model of the list: the default one is "". */
+  named(value) {
+    return value === this.first?.value ? "" : value;
   }
 
-  /** The parameters of a request that the network's answer depends on; of another `model` than the chosen one. */
-  inference(model = this.model) {
-    const [name, version] = model.split("/");
-    return { model: name, version, detail: this.elements.detail.value, gamma: this.elements.gamma.value };
+  /** The largest photo in pixels that a model, by the name that requests have for it, sees whole. */
+  wholePixels(name) {
+    const found = name ? this.models.find(({ value }) => value.split("/")[0] === name) : this.first;
+    return found?.wholePixels ?? 0;
   }
 
-  /** All parameters of a request for a finished file. */
-  get file() {
-    const { format, quality } = this.elements;
-    return { ...this.inference(), ...this.light, format: format.value, quality: quality.value };
+  /** {format, quality} of files. */
+  get output() {
+    return { format: this.elements.format.value, quality: Number(this.elements.quality.value) };
+  }
+
+  /** Show settings. */
+  show(settings) {
+    this.#settings = settings;
+    for (const { name, scale } of SLIDERS) this.elements[name].value = Math.round(settings[name] * scale * 1e6) / 1e6;
+    this.elements.model.value = settings.model || (this.first?.value ?? "");
+    this.elements.detail.value = settings.detail;
+    this.elements.gate.checked = settings.gate;
+    this.#describe();
   }
 
   choose(model) {
     this.elements.model.value = model;
-    this.oninference(false);
+    this.#change();
   }
 
-  #wasReset() {
+  #slider({ name, label, min, max, step, value, isLive }) {
+    const row = document.createElement("label");
+    const title = document.createElement("span");
+    const output = Object.assign(document.createElement("output"), { ariaHidden: "true" });
+    const range = { id: name, name, type: "range", min, max, step, value };
+    const input = Object.assign(document.createElement("input"), range);
+    output.setAttribute("for", name);
+    row.htmlFor = name; // else it would be the output's label, which comes first
+    title.append(`${label} `, output);
+    row.append(title, input);
+    if (isLive) input.addEventListener("input", () => this.oninput(this.#read()));
+    input.addEventListener("change", () => this.#change());
+    input.addEventListener("dblclick", () => {
+      input.value = value;
+      this.#change();
+    });
+    return row;
+  }
+
+  #preset(preset) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: preset.name });
+    button.addEventListener("click", () => {
+      this.show(withPreset(this.#settings, preset));
+      this.onchange(this.#settings);
+    });
+    return button;
+  }
+
+  #change() {
+    this.#settings = this.#read();
     this.#describe();
-    this.onlight();
-    this.oninference(true);
+    this.onchange(this.#settings);
+  }
+
+  #read() {
+    const { model, detail, gate } = this.elements;
+    const sliders = SLIDERS.map(({ name, scale }) => [name, Number(this.elements[name].value) / scale]);
+    return { model: this.named(model.value), detail: detail.value, gate: gate.checked, ...Object.fromEntries(sliders) };
   }
 
   #describe() {
-    for (const [name, text] of Object.entries(OUTPUTS)) {
-      this.form.querySelector(`output[for="${name}"]`).value = text(this.elements[name].value);
-    }
+    for (const { name, text } of SLIDERS) this.#output(name, text(this.elements[name].value));
+    this.#output("quality", this.elements.quality.value);
     this.elements.quality.disabled = LOSSLESS.includes(this.elements.format.value);
+    const preset = presetOf(this.#read());
+    for (const [other, button] of this.presets) button.setAttribute("aria-pressed", other === preset);
+    const chosen = this.models.find(({ value }) => value === this.elements.model.value);
+    this.sentence.textContent = chosen?.sentence ?? "";
+  }
+
+  #output(name, text) {
+    this.form.querySelector(`output[for="${name}"]`).value = text;
+  }
+
+  #keepOutput() {
+    remember("output", this.output);
+    this.onoutput();
   }
 }

@@ -1,38 +1,153 @@
-// What happens after the network, as service/rendering/_grade.py defines it, for the browser: strength, the gate for
-// bright pictures and the protection of lamps change the picture here, at once, without a request.
+// What happens after the network, as service/rendering/_grade.py defines it, for the browser: exposure, shadows,
+// strength, the gate for bright pictures and the protection of lamps change the picture here, without a request.
 //
-//     out = x + blend * (1 - protect * s(l)) * (y - x),    s(l) = c / sqrt((1 - l)^2 + c^2)
+//     target = T(F * (x + gate * (y - x)))
+//     out = x + blend * (1 - protect * s(l)) * (target - x),    s(l) = c / sqrt((1 - l)^2 + c^2)
 //
-// x is the photo, y the network's answer at strength 1, protect 0, gate off; l the luminance of x; all from 0 to 1.
+// x is the photo, y the network's answer at strength 1, protect 0, gate off; l the luminance of x; all from 0 to 1. T is
+// the curve of the exposure (service/rendering/_exposure.py), F the factor of the shadows (`shadows.js`).
+
+import { MIDDLE_GREY, shadowField } from "./shadows.js";
 
 const SHADOW_FLOOR = 0.15;
+const SHOULDERS = { brighter: 1.5, darker: 1 };
+const FLATTEST = 0.35; // as in service/rendering/native/grade.h
+const STEEPEST = 2;
+const CURVE_STEPS = 1 << 14;
 export const LUMINANCE = [0.2126, 0.7152, 0.0722];
 
-/** The two numbers that the formula needs, from the controls and from the gate that the service measured. */
-export function grading({ strength, protect, gate }, measuredGate) {
-  return { blend: strength * (gate ? measuredGate : 1), protect };
+/** Long side in pixels of the small pictures that shadows are judged by. */
+export const SEEN_SIDE = 256;
+
+/** What the photo itself is, and what the answer itself is: a file that is finished already. */
+export const UNCHANGED = { blend: 0, protect: 0, gate: 1, gain: 1, field: null };
+export const FINISHED = { blend: 1, protect: 0, gate: 1, gain: 1, field: null };
+
+/**
+ * The numbers that the formula needs: of a photo's settings, what the service `measured` ({gate}), and `seen`, the photo
+ * and its answer as `small` gives them, {x, y}.
+ */
+export function grading({ strength, protect, gate, exposure, shadows }, measured, seen) {
+  const through = gate ? measured.gate : 1;
+  const field = shadows !== 0 && seen ? shadowField(seen.x, seen.y, through, shadows) : null;
+  if (exposure === 0 && field === null) return { ...UNCHANGED, blend: strength * through, protect };
+  return { blend: strength, protect, gate: through, gain: 2 ** exposure, field };
 }
 
-/** Grade pixels: RGBA of x and y in, as the clamped, rounding bytes of ImageData, and out (`result` may be `y`). */
-export function gradePixels(x, y, { blend, protect }, result) {
+/** The place of a picture within the photo, where it is all of it. */
+const ALL = { left: 0, top: 0, width: 1, height: 1 };
+
+/**
+ * Grade pixels: ImageData of x and y in, and out, all of one size (`result` may be one of them). They lie at `area` of the
+ * photo, in shares of its sides.
+ */
+export function gradePixels(x, y, { blend, protect, gate, gain, field }, result, area = ALL) {
   const [red, green, blue] = LUMINANCE.map((weight) => weight / 255);
-  for (let i = 0; i < x.length; i += 4) {
-    const darkness = 1 - (red * x[i] + green * x[i + 1] + blue * x[i + 2]);
+  const curve = gain === 1 ? null : curveTable(gain);
+  const factors = field && sampler(field, area, x.width, x.height);
+  const { data: source } = x;
+  const { data: answer } = y;
+  const { data: out } = result;
+  const target = [0, 0, 0];
+  for (let i = 0; i < source.length; i += 4) {
+    for (let c = 0; c < 3; c++) target[c] = source[i + c] + gate * (answer[i + c] - source[i + c]);
+    if (factors) {
+      const factor = factors(i / 4, Math.max(...target) / 255);
+      for (let c = 0; c < 3; c++) target[c] *= factor;
+    }
+    if (curve) {
+      for (let c = 0; c < 3; c++) {
+        target[c] = 255 * curve[Math.round((Math.min(255, target[c]) / 255) * (CURVE_STEPS - 1))];
+      }
+    }
+    const darkness = 1 - (red * source[i] + green * source[i + 1] + blue * source[i + 2]);
     const share = blend * (1 - (protect * SHADOW_FLOOR) / Math.sqrt(darkness * darkness + SHADOW_FLOOR ** 2));
-    result[i] = x[i] + share * (y[i] - x[i]);
-    result[i + 1] = x[i + 1] + share * (y[i + 1] - x[i + 1]);
-    result[i + 2] = x[i + 2] + share * (y[i + 2] - x[i + 2]);
-    result[i + 3] = x[i + 3];
+    for (let c = 0; c < 3; c++) out[i + c] = source[i + c] + share * (target[c] - source[i + c]);
+    out[i + 3] = source[i + 3];
   }
 }
 
-/** The same for a fragment shader: `vec3 grade(vec3 x, vec3 y)`, with the uniforms `blend` and `protect`. */
-export const GRADE_SHADER = `
-  uniform float blend, protect;
+/** The exposure's curve over code values from 0 to 1. */
+function curveTable(gain) {
+  const power = shoulder(gain);
+  return Float32Array.from({ length: CURVE_STEPS }, (_, index) => {
+    const code = index / (CURVE_STEPS - 1);
+    const light = code <= 0.04045 ? code / 12.92 : ((code + 0.055) / 1.055) ** 2.4;
+    const exposed = (gain * light) / (1 + (gain ** power - 1) * light ** power) ** (1 / power);
+    return exposed <= 0.0031308 ? 12.92 * exposed : 1.055 * exposed ** (1 / 2.4) - 0.055;
+  });
+}
 
-  vec3 grade(vec3 x, vec3 y) {
+/** How hard highlights bend. */
+function shoulder(gain) {
+  return gain > 1 ? SHOULDERS.brighter : SHOULDERS.darker;
+}
+
+/** A function of a pixel's index and its brightest channel (0 to 1): the factor of shadows there. */
+function sampler({ width, height, values, most }, area, columns, rows) {
+  const line = (count, start, length, size) =>
+    Array.from({ length: count }, (_, index) => {
+      const place = Math.min(size - 1, Math.max(0, (start + (length * (index + 0.5)) / count) * size - 0.5));
+      const first = Math.min(Math.floor(place), Math.max(0, size - 2));
+      return [first, Math.min(first + 1, size - 1), place - first];
+    });
+  const across = line(columns, area.left, area.width, width);
+  const down = line(rows, area.top, area.height, height);
+  return (pixel, brightest) => {
+    const [left, right, x] = across[pixel % columns];
+    const [top, bottom, y] = down[Math.floor(pixel / columns)];
+    const value = (which) => {
+      const at = (row, column) => values[2 * (row * width + column) + which];
+      const above = at(top, left) + x * (at(top, right) - at(top, left));
+      return above + y * (at(bottom, left) + x * (at(bottom, right) - at(bottom, left)) - above);
+    };
+    return limited(value(0) * brightest + value(1), brightest, most);
+  };
+}
+
+function limited(factor, brightest, most) {
+  const distance = MIDDLE_GREY / Math.max(brightest, 1 / 255);
+  const lower = Math.max(Math.min(1, most), Math.min(1, STEEPEST + (1 - STEEPEST) * distance));
+  const upper = Math.min(Math.max(1, most), Math.max(1, FLATTEST + (1 - FLATTEST) * distance));
+  return Math.min(Math.max(factor, lower), upper);
+}
+
+/** Names of the shader's uniforms, and their values for numbers of `grading`; `most` is 0 where there are no shadows. */
+export const GRADE_UNIFORMS = ["blend", "protect", "gate", "gain", "most"];
+export function uniforms({ field, ...numbers }) {
+  return { ...numbers, most: field?.most ?? 0 };
+}
+
+/**
+ * The same for a fragment shader: `vec3 grade(vec3 x, vec3 y, vec2 place)`, the place in the photo from 0 to 1. The
+ * texture `field` holds slopes and offsets.
+ */
+export const GRADE_SHADER = `
+  uniform float blend, protect, gate, gain, most;
+  uniform sampler2D field;
+
+  vec3 exposed(vec3 code) {
+    vec3 light = mix(code / 12.92, pow((code + 0.055) / 1.055, vec3(2.4)), greaterThan(code, vec3(0.04045)));
+    float power = gain > 1.0 ? ${SHOULDERS.brighter.toFixed(1)} : ${SHOULDERS.darker.toFixed(1)};
+    vec3 bend = 1.0 + (pow(gain, power) - 1.0) * pow(max(light, 1e-9), vec3(power));
+    vec3 more = gain * light / pow(bend, vec3(1.0 / power));
+    return mix(12.92 * more, 1.055 * pow(max(more, 1e-9), vec3(1.0 / 2.4)) - 0.055, greaterThan(more, vec3(0.0031308)));
+  }
+
+  float shadowFactor(float brightest, vec2 place) {
+    vec2 line = texture(field, place).rg;
+    float distance = ${MIDDLE_GREY} / max(brightest, 1.0 / 255.0);
+    float lower = max(min(1.0, most), min(1.0, ${STEEPEST.toFixed(1)} + ${(1 - STEEPEST).toFixed(1)} * distance));
+    float upper = min(max(1.0, most), max(1.0, ${FLATTEST} + ${1 - FLATTEST} * distance));
+    return min(max(line.x * brightest + line.y, lower), upper);
+  }
+
+  vec3 grade(vec3 x, vec3 y, vec2 place) {
+    vec3 target = x + gate * (y - x);
+    if (most > 0.0) target *= shadowFactor(max(target.r, max(target.g, target.b)), place);
+    if (gain != 1.0) target = exposed(min(target, 1.0));
     float darkness = 1.0 - dot(x, vec3(${LUMINANCE.join(", ")}));
     float share = blend * (1.0 - protect * ${SHADOW_FLOOR} * inversesqrt(darkness * darkness + ${SHADOW_FLOOR ** 2}));
-    return x + share * (y - x);
+    return x + share * (target - x);
   }
 `;

@@ -15,24 +15,24 @@ export class Histogram {
   }
 
   takeBefore(bitmap) {
-    this.before = sample(bitmap, SAMPLE_SIDE).data;
+    this.before = sample(bitmap, SAMPLE_SIDE);
     this.after = null;
   }
 
   takeAfter(bitmap) {
-    this.after = sample(bitmap, SAMPLE_SIDE).data;
+    this.after = sample(bitmap, SAMPLE_SIDE, this.before);
   }
 
   /** Draw; `grading` as for `gradePixels`. Answers the mean luminance before and after, 0 to 1. */
   draw(grading) {
-    const graded = new Uint8ClampedArray(this.before.length);
+    const graded = new ImageData(this.before.width, this.before.height);
     gradePixels(this.before, this.after ?? this.before, grading, graded);
-    const spreads = [this.before, graded].map(spread);
+    const spreads = [this.before.data, graded.data].map(spread);
     const highest = Math.max(...spreads.flatMap(({ counts }) => [...counts.subarray(1, BINS - 1)]), 1);
     spreads.forEach(({ counts }, which) => this.paths[which].setAttribute("d", outline(counts, highest)));
-    const [before, after] = spreads.map(({ mean }) => mean);
-    this.svg.setAttribute("aria-label", `Histogram. Mean light: ${percent(before)} before, ${percent(after)} after`);
-    return { before, after };
+    const [dark, bright] = spreads.map(({ mean }) => mean);
+    this.svg.setAttribute("aria-label", `Histogram. Mean light: ${percent(dark)} before, ${percent(bright)} after`);
+    return { before: dark, after: bright };
   }
 }
 

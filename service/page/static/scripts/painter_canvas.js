@@ -1,7 +1,7 @@
 // Paints the visible part of a photo without WebGL: scaled by the browser, graded in JavaScript, some 20 ms for a
 // million dots. `painter_webgl.js` has the same interface.
 
-import { gradePixels } from "./grading.js";
+import { gradePixels, UNCHANGED } from "./grading.js";
 
 export class CanvasPainter {
   longestSide = 16384;
@@ -22,30 +22,45 @@ export class CanvasPainter {
     this.after = bitmap;
   }
 
-  paint(view, grading, divider) {
+  paint(view, grading, { divider, shift }) {
     const { width, height } = this.canvas;
     this.context.clearRect(0, 0, width, height);
-    const { before, after } = this;
-    const left = Math.max(0, Math.floor(view.left));
-    const top = Math.max(0, Math.floor(view.top));
-    const columns = Math.min(width, Math.ceil(view.left + before.width * view.scale)) - left;
-    const rows = Math.min(height, Math.ceil(view.top + before.height * view.scale)) - top;
-    if (columns <= 0 || rows <= 0) return;
-    const x = this.#visible(before, view, left, top, columns, rows);
-    const y = this.#visible(after ?? before, view, left, top, columns, rows);
-    gradePixels(x.data, y.data, grading, y.data);
-    const split = Math.min(columns, Math.max(0, Math.round(divider) - left));
-    this.context.putImageData(x, left, top, 0, 0, split, rows);
-    this.context.putImageData(y, left, top, split, 0, columns - split, rows);
+    this.#part(view, null, 0, Math.min(width, Math.round(divider)));
+    this.#part({ ...view, left: view.left + shift }, grading ?? UNCHANGED, Math.max(0, Math.round(divider)), width);
   }
 
-  #visible(bitmap, { scale, left, top }, x, y, width, height) {
+  /** Paint the columns [first, last) of the canvas: the photo as it came, or its answer where it is graded. */
+  #part(view, grading, first, last) {
+    const left = Math.max(first, Math.floor(view.left));
+    const top = Math.max(0, Math.floor(view.top));
+    const columns = Math.min(last, Math.ceil(view.left + view.photo.width * view.scale)) - left;
+    const rows = Math.min(this.canvas.height, Math.ceil(view.top + view.photo.height * view.scale)) - top;
+    if (columns <= 0 || rows <= 0) return;
+    const x = this.#visible(this.before, view, left, top, columns, rows);
+    if (grading) {
+      const y = this.#visible(this.after ?? this.before, view, left, top, columns, rows);
+      const across = view.photo.width * view.scale;
+      const down = view.photo.height * view.scale;
+      const area = {
+        left: (left - view.left) / across,
+        top: (top - view.top) / down,
+        width: columns / across,
+        height: rows / down,
+      };
+      gradePixels(x, y, grading, x, area);
+    }
+    this.context.putImageData(x, left, top);
+  }
+
+  #visible(bitmap, { photo, scale, left, top }, x, y, width, height) {
     const { scratch } = this;
     scratch.canvas.width = width;
     scratch.canvas.height = height;
-    scratch.imageSmoothingEnabled = scale < 2;
+    const across = (scale * photo.width) / bitmap.width;
+    const down = (scale * photo.height) / bitmap.height;
+    scratch.imageSmoothingEnabled = across < 2 || across !== scale;
     scratch.imageSmoothingQuality = "high";
-    scratch.setTransform(scale, 0, 0, scale, left - x, top - y);
+    scratch.setTransform(across, 0, 0, down, left - x, top - y);
     scratch.drawImage(bitmap, 0, 0);
     return scratch.getImageData(0, 0, width, height);
   }

@@ -1,7 +1,7 @@
 // Paints the visible part of a photo with WebGL 2: grading a frame costs the GPU one pass over the canvas, whatever
 // the photo's size. `painter_canvas.js` has the same interface.
 
-import { GRADE_SHADER } from "./grading.js";
+import { GRADE_SHADER, GRADE_UNIFORMS, UNCHANGED, uniforms } from "./grading.js";
 
 const VERTICES = `#version 300 es
   void main() {
@@ -14,24 +14,25 @@ const FRAGMENTS = `#version 300 es
   precision highp float;
   uniform sampler2D before, after;
   uniform vec2 photoSize, corner;
-  uniform float canvasHeight, scale, divider;
+  uniform float canvasHeight, scale, divider, shift;
+  uniform vec2 levels;
   out vec4 colour;
   ${GRADE_SHADER}
 
   void main() {
     vec2 dot = vec2(gl_FragCoord.x, canvasHeight - gl_FragCoord.y);
-    vec2 place = (dot - corner) / (scale * photoSize);
-    float level = -log2(scale);
-    vec4 x = textureLod(before, place, level);
-    vec3 y = textureLod(after, place, level).rgb;
-    vec3 result = dot.x < divider ? x.rgb : grade(x.rgb, y);
+    bool isBefore = dot.x < divider;
+    vec2 place = (dot - vec2(isBefore ? 0.0 : shift, 0) - corner) / (scale * photoSize);
+    vec4 x = textureLod(before, place, levels.x);
+    vec3 y = textureLod(after, place, levels.y).rgb;
+    vec3 result = isBefore ? x.rgb : grade(x.rgb, y, place);
     bool outside = any(lessThan(place, vec2(0))) || any(greaterThanEqual(place, vec2(1)));
     float alpha = outside ? 0.0 : x.a;
     colour = vec4(floor(result * 255.0 + 0.5) / 255.0 * alpha, alpha);
   }
 `;
 
-const UNIFORMS = ["photoSize", "corner", "canvasHeight", "scale", "divider", "blend", "protect"];
+const UNIFORMS = ["photoSize", "corner", "canvasHeight", "scale", "divider", "shift", "levels", ...GRADE_UNIFORMS];
 
 export class WebGLPainter {
   /** Throws an Error where there is no WebGL 2. */
@@ -51,6 +52,12 @@ export class WebGLPainter {
     gl.uniform1i(gl.getUniformLocation(program, "before"), 0);
     gl.uniform1i(gl.getUniformLocation(program, "after"), 1);
     this.uniform = Object.fromEntries(UNIFORMS.map((name) => [name, gl.getUniformLocation(program, name)]));
+    gl.uniform1i(gl.getUniformLocation(program, "field"), 2);
+    gl.activeTexture(gl.TEXTURE2);
+    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+    for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.LINEAR);
+    for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
+    this.field = null;
     for (const unit of [gl.TEXTURE0, gl.TEXTURE1]) {
       gl.activeTexture(unit);
       gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
@@ -63,36 +70,53 @@ export class WebGLPainter {
 
   /** Take the photo, a bitmap that is this painter's to close from now on. */
   loadBefore(bitmap) {
-    this.size = [bitmap.width, bitmap.height];
+    this.widths = [bitmap.width, this.widths?.[1] ?? 1];
     this.#upload(this.gl.TEXTURE0, bitmap);
     bitmap.close();
   }
 
-  /** Take the network's answer, a bitmap of the photo's size, likewise. */
+  /** Take the network's answer, a bitmap likewise. */
   loadAfter(bitmap) {
+    this.widths[1] = bitmap.width;
     this.#upload(this.gl.TEXTURE1, bitmap);
     bitmap.close();
   }
 
-  /** Paint; `view` is {scale, left, top} and `divider` a column, all in dots of the canvas. */
-  paint({ scale, left, top }, { blend, protect }, divider) {
+  /**
+   * Paint. `view` is {photo, scale, left, top}: the photo's size, and where it lies in dots of the canvas; `grading` as
+   * for `gradePixels`, null for none; from the column `divider` on the answer is seen, moved to the right by `shift`.
+   */
+  paint({ photo, scale, left, top }, grading, { divider, shift }) {
     const { gl, uniform } = this;
     const { width, height } = gl.canvas;
     gl.viewport(0, 0, width, height);
-    gl.uniform2f(uniform.photoSize, ...this.size);
+    gl.uniform2f(uniform.photoSize, photo.width, photo.height);
     gl.uniform2f(uniform.corner, left, top);
     gl.uniform1f(uniform.canvasHeight, height);
     gl.uniform1f(uniform.scale, scale);
     gl.uniform1f(uniform.divider, divider);
-    gl.uniform1f(uniform.blend, blend);
-    gl.uniform1f(uniform.protect, protect);
-    // Who zooms in wants to see pixels.
-    const magnify = scale >= 2 ? gl.NEAREST : gl.LINEAR;
-    for (const unit of [gl.TEXTURE0, gl.TEXTURE1]) {
-      gl.activeTexture(unit);
+    gl.uniform1f(uniform.shift, shift);
+    // Of bitmaps that are smaller than the photo a dot of the canvas covers fewer pixels.
+    const dots = this.widths.map((pixels) => (scale * photo.width) / pixels);
+    gl.uniform2f(uniform.levels, ...dots.map((dot) => -Math.log2(dot)));
+    const numbers = uniforms(grading ?? UNCHANGED);
+    for (const name of GRADE_UNIFORMS) gl.uniform1f(uniform[name], numbers[name]);
+    if (grading?.field && grading.field !== this.field) this.#uploadField(grading.field);
+    dots.forEach((dot, unit) => {
+      gl.activeTexture(gl.TEXTURE0 + unit);
+      // Who zooms in beyond the photo's pixels wants to see them.
+      const magnify = scale >= 2 && dot === scale ? gl.NEAREST : gl.LINEAR;
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, magnify);
-    }
+    });
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  #uploadField(field) {
+    const { gl } = this;
+    const { width, height, values } = field;
+    gl.activeTexture(gl.TEXTURE2);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, width, height, 0, gl.RG, gl.FLOAT, values);
+    this.field = field;
   }
 
   #upload(unit, pixels) {

@@ -1,13 +1,14 @@
-// The photo before and after with a divider between: zoom, pan, and slide, by mouse, touch and keyboard.
+// The photo before and after: zoom, pan, a divider to slide or the two side by side, by mouse, touch and keyboard.
 
 import { CanvasPainter } from "./painter_canvas.js";
 import { WebGLPainter } from "./painter_webgl.js";
 import { covered, exceeds, fitted, moved, zoomed } from "./view.js";
 
 const GRIP = 24; // CSS pixels to either side of the divider within which it is grabbed
+const SLOP = 6; // CSS pixels that a finger may move and still rest
+const HOLD_MILLISECONDS = 300; // after which a resting finger asks for the original
 const ZOOM_STEP = 1.5;
 const PAN_STEP = 80;
-const UNCHANGED = { blend: 0, protect: 0 };
 const REVEAL_MILLISECONDS = 700;
 
 export class Viewer {
@@ -19,10 +20,11 @@ export class Viewer {
   #photo = null;
   #view = null;
   #fits = true;
-  #hasAnswer = false;
-  #grading = UNCHANGED;
+  #grading = null;
+  #isSideBySide = false;
+  #showsOriginal = false;
   #pointers = new Map();
-  #holdsDivider = false;
+  #press = null;
   #frame = 0;
 
   /** `stage` is the box, `canvas` fills it, `divider` is the line over it, `slider` the range input 0 to 100. */
@@ -36,7 +38,7 @@ export class Viewer {
     for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, (event) => this.#release(event));
     stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     stage.addEventListener("dblclick", (event) => this.#toggle(event));
-    stage.addEventListener("keydown", (event) => this.#press(event));
+    stage.addEventListener("contextmenu", (event) => this.#press?.isHeld && event.preventDefault());
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => {
       this.painter.prepare();
@@ -50,27 +52,54 @@ export class Viewer {
     return this.painter.longestSide;
   }
 
-  /** Show a photo as it came, a bitmap that is the viewer's from now on. */
-  showBefore(bitmap) {
-    const { width, height } = bitmap;
+  /** Whether there is a photo. */
+  get hasPhoto() {
+    return this.#photo !== null;
+  }
+
+  /**
+   * Show a photo of `size` pixels as it came: a bitmap, of that size or smaller, that is the viewer's from now on. The
+   * zoom stays where it is the same photo, in more pixels.
+   */
+  showBefore(bitmap, size, isSame = false) {
     this.painter.loadBefore(bitmap);
-    this.#photo = { width, height };
-    this.#hasAnswer = false;
+    if (isSame && this.#photo) return this.#repaint();
+    this.#photo = size;
+    this.#grading = null;
     this.#fits = true;
-    this.stage.style.setProperty("--ratio", width / height);
+    this.stage.style.setProperty("--ratio", size.width / size.height);
     this.#resize();
   }
 
-  /** Show the network's answer to that photo, a bitmap of its size. */
-  showAfter(bitmap) {
+  /** Show the network's answer to that photo, a bitmap likewise, graded as `gradePixels` has it. */
+  showAfter(bitmap, grading) {
     this.painter.loadAfter(bitmap);
-    this.#hasAnswer = true;
+    this.grade(grading);
+  }
+
+  /** Change how the answer is graded. */
+  grade(grading) {
+    this.#grading = grading;
     this.#repaint();
   }
 
-  /** Change how much of the answer is seen: {blend, protect}. */
-  grade(grading) {
-    this.#grading = grading;
+  /** Nothing to show. */
+  clear() {
+    this.#photo = null;
+  }
+
+  /** Show before and after beside each other, instead of on both sides of the divider. */
+  set sideBySide(wanted) {
+    this.#isSideBySide = wanted;
+    this.stage.classList.toggle("side-by-side", wanted);
+    this.#resize();
+  }
+
+  /** Show the original alone for a while. */
+  set showsOriginal(wanted) {
+    if (this.#showsOriginal === wanted) return;
+    this.#showsOriginal = wanted;
+    this.stage.classList.toggle("original", wanted);
     this.#repaint();
   }
 
@@ -94,7 +123,7 @@ export class Viewer {
 
   /** One photo pixel on one dot of the screen. */
   actualSize() {
-    this.#zoom(1 / this.#view.scale, this.#middle());
+    if (this.#photo) this.#zoom(1 / this.#view.scale, this.#middle());
   }
 
   zoomIn() {
@@ -105,22 +134,33 @@ export class Viewer {
     this.#zoom(1 / ZOOM_STEP, this.#middle());
   }
 
+  /** Move the photo by so many steps. */
+  step(x, y) {
+    if (this.#photo) this.#pan(x * PAN_STEP * devicePixelRatio, y * PAN_STEP * devicePixelRatio);
+  }
+
+  /** The dots that a photo has for itself: half of the canvas where two stand side by side. */
   #room() {
-    return { width: this.canvas.width, height: this.canvas.height };
+    const { width, height } = this.canvas;
+    return { width: this.#isSideBySide ? Math.floor(width / 2) : width, height };
   }
 
   #middle() {
-    return { x: this.canvas.width / 2, y: this.canvas.height / 2 };
+    const { width, height } = this.#room();
+    return { x: width / 2, y: height / 2 };
   }
 
-  /** The place of a pointer in dots of the canvas. */
+  /** The place of a pointer in dots of the canvas, within the half that a photo has for itself. */
   #point(event) {
     const box = this.canvas.getBoundingClientRect();
     const dots = this.canvas.width / box.width;
-    return { x: (event.clientX - box.left) * dots, y: (event.clientY - box.top) * dots };
+    const x = (event.clientX - box.left) * dots;
+    return { x: this.#isSideBySide ? x % this.#room().width : x, y: (event.clientY - box.top) * dots };
   }
 
   #dividerColumn() {
+    if (this.#isSideBySide) return this.#room().width;
+    if (this.#showsOriginal) return this.canvas.width;
     const [first, last] = covered(this.#view, this.#photo, this.#room());
     return first + ((last - first) * this.slider.value) / 100;
   }
@@ -172,8 +212,13 @@ export class Viewer {
     this.#frame = 0;
     if (!this.#photo) return;
     const column = this.#dividerColumn();
-    this.painter.paint(this.#view, this.#hasAnswer ? this.#grading : UNCHANGED, column);
-    this.divider.style.setProperty("--column", `${column / devicePixelRatio}px`);
+    const shift = this.#isSideBySide ? this.#room().width : 0;
+    this.painter.paint({ ...this.#view, photo: this.#photo }, this.#grading, { divider: column, shift });
+    const [first, last] = covered(this.#view, this.#photo, this.#room());
+    const place = { column, first, last: shift + last };
+    for (const [name, dots] of Object.entries(place)) {
+      this.stage.style.setProperty(`--${name}`, `${dots / devicePixelRatio}px`);
+    }
     this.slider.setAttribute("aria-valuetext", `${Math.round(this.slider.value)} % before`);
   }
 
@@ -182,27 +227,53 @@ export class Viewer {
     this.stage.setPointerCapture(event.pointerId);
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
-    const nearDivider = Math.abs(point.x - this.#dividerColumn()) < GRIP * devicePixelRatio;
-    this.#holdsDivider = this.#pointers.size === 1 && (nearDivider || !this.stage.classList.contains("zoomed"));
-    if (this.#holdsDivider) this.#slideToColumn(point.x);
+    this.#endPress();
+    if (this.#pointers.size > 1) return;
+    const isZoomed = this.stage.classList.contains("zoomed");
+    const isNear = Math.abs(point.x - this.#dividerColumn()) < GRIP * devicePixelRatio;
+    const slides = !this.#isSideBySide && (isNear || !isZoomed);
+    const hold = () => {
+      this.#press.isHeld = true;
+      this.showsOriginal = true;
+    };
+    // On the divider one waits to see where it goes; elsewhere a resting finger asks for the original.
+    const timer = isNear && slides ? 0 : setTimeout(hold, HOLD_MILLISECONDS);
+    this.#press = { point, slides, timer, isHeld: false, hasMoved: false };
   }
 
   #drag(event) {
     const from = this.#pointers.get(event.pointerId);
     if (!from) return;
     const to = this.#point(event);
+    const press = this.#press;
+    if (press?.isHeld) return;
+    if (press && !press.hasMoved && distance(press.point, to) < SLOP * devicePixelRatio) return;
+    if (press) {
+      clearTimeout(press.timer);
+      press.hasMoved = true;
+    }
     this.#pointers.set(event.pointerId, to);
     const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1];
     if (other) {
       this.#pan((to.x - from.x) / 2, (to.y - from.y) / 2);
       this.#zoom(distance(to, other) / Math.max(1, distance(from, other)), between(to, other));
-    } else if (this.#holdsDivider) this.#slideToColumn(to.x);
+    } else if (press?.slides) this.#slideToColumn(to.x);
     else this.#pan(to.x - from.x, to.y - from.y);
   }
 
   #release(event) {
+    const press = this.#press;
+    const wasClick = press && !press.hasMoved && !press.isHeld && event.type === "pointerup";
+    if (wasClick && press.slides) this.#slideToColumn(press.point.x);
     this.#pointers.delete(event.pointerId);
-    this.#holdsDivider = false;
+    this.#endPress();
+  }
+
+  #endPress() {
+    if (!this.#press) return;
+    clearTimeout(this.#press.timer);
+    if (this.#press.isHeld) this.showsOriginal = false;
+    this.#press = null;
   }
 
   #wheel(event) {
@@ -216,27 +287,6 @@ export class Viewer {
     if (!this.#photo) return;
     if (this.#fits) this.#zoom(Math.max(1, 2 * this.#view.scale) / this.#view.scale, this.#point(event));
     else this.fit();
-  }
-
-  /** The slider keeps its own arrow keys; with Shift they move the photo. */
-  #press(event) {
-    if (!this.#photo || event.ctrlKey || event.metaKey || event.altKey) return;
-    const actions = {
-      "+": () => this.zoomIn(),
-      "=": () => this.zoomIn(),
-      "-": () => this.zoomOut(),
-      0: () => this.fit(),
-      1: () => this.actualSize(),
-    };
-    const moves = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    const action = event.shiftKey && moves[event.key] ? () => this.#step(moves[event.key]) : actions[event.key];
-    if (!action) return;
-    event.preventDefault();
-    action();
-  }
-
-  #step([x, y]) {
-    this.#pan(x * PAN_STEP * devicePixelRatio, y * PAN_STEP * devicePixelRatio);
   }
 }
 

@@ -1,0 +1,54 @@
+"""What is exported of a network: one graph, or two that hold the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from torch import nn
+
+from export._affine_model import AffinePixelModel
+from export._map_model import EvidencePixelModel, MapModel
+from export._pixel_model import PixelModel
+from training.networks import NetworkSpec
+
+PictureModel = PixelModel | AffinePixelModel | EvidencePixelModel
+"""A network under the pixel contract."""
+
+SUFFIX: Mapping[str, str] = {"onnx": "", "torchscript": "_torchscript"}
+"""Format -> what its folder's name has after the model's."""
+
+
+class Graph(StrEnum):
+    """What a graph is for."""
+
+    PICTURES = "pictures"
+    """It keeps the pixel contract: `image` to `enhanced`."""
+
+    MAPS = "maps"
+    """It makes the colour maps of guided rendering: `proxy`, `evidence` and `exposure` to `affine`."""
+
+
+def graphs_of(spec: NetworkSpec) -> tuple[Graph, ...]:
+    """The graphs of a network; that of maps comes first, for the other one is served with its help."""
+    return (Graph.MAPS, Graph.PICTURES) if spec.shown_evidence else (Graph.PICTURES,)
+
+
+def model_name(name: str, graph: Graph, format: str) -> str:
+    """The folder of a graph in a format, `onnx` or `torchscript`, of the model `name`."""
+    return f"{name}{'_map' if graph is Graph.MAPS else ''}{SUFFIX[format]}"
+
+
+def pixel_model(network: nn.Module, spec: NetworkSpec) -> PictureModel:
+    """A network under the pixel contract that fits it."""
+    build: Callable[[nn.Module, NetworkSpec], PictureModel] = PixelModel
+    if spec.shown_evidence:
+        build = EvidencePixelModel
+    elif spec.map_layout:
+        build = AffinePixelModel
+    return build(network, spec)
+
+
+def build_graph(network: nn.Module, spec: NetworkSpec, graph: Graph) -> PictureModel | MapModel:
+    """A network as one of its graphs, in `eval` mode."""
+    return (MapModel(network, spec) if graph is Graph.MAPS else pixel_model(network, spec)).eval()

@@ -1,0 +1,140 @@
+"""The model contracts for a network whose colour map is made from a proxy, from what it hides, and from a wish.
+
+Two graphs hold the same weights. One keeps the pixel contract, as every model that takes pictures: it makes the proxy
+and the evidence of the picture itself, and is exposed automatically. The other makes the map alone, for guided
+rendering, which measures the evidence in the full-size picture and passes on how bright the result is wanted.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from export._affine_model import Map, Picture
+from service.contract import AFFINE, BRIGHTNESS, ENHANCED, EVIDENCE, EXPOSURE, PROXY
+from training.networks import STEP, NetworkSpec, proxy_size, shrink
+from training.networks.nightlift_v2 import evidence
+
+
+class ProxyAndEvidence(nn.Module):
+    """uint8 [N, H, W, 3] -> the picture seen small, and what is hidden in it: [N, 3, h, w] each, in [0, 1].
+
+    The sides of the proxy are multiples of 8.
+    """
+
+    multiple = STEP
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+        # A buffer rather than a number: its type, which `half()` changes, is the type that the network computes in.
+        self.register_buffer("peak", torch.tensor(255.0))
+        self.peak: Tensor
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        height, width = proxy_size(image.shape[1], image.shape[2], self.side)
+        picture = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        hidden = evidence(picture, height, width)
+        return shrink(picture, height, width).to(self.peak.dtype), hidden.to(self.peak.dtype)
+
+
+class EvidencePixelModel(nn.Module):
+    """Such a network under the pixel contract, with both outputs; sides are at least 16 pixels.
+
+    Args:
+        network: has `affine(proxy, evidence, wanted, exposure)` and the proxy's long side `side`.
+        spec: its description.
+    """
+
+    outputs = (ENHANCED, AFFINE)
+
+    def __init__(self, network: nn.Module, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.coefficients = int(spec.map_layout)
+        self.before = ProxyAndEvidence(network.side)  # type: ignore[arg-type]
+        self.network = network
+        self.picture = Picture()
+        self.map = Map()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [N, H, W, 3], sRGB code values -> `enhanced`, the same, and `affine`, float32 [N, h, w, K]."""
+        proxy, hidden = self.before(image)
+        coefficients, _ = self.network.affine(proxy, hidden, None, None)  # type: ignore[operator]
+        return self.picture(coefficients, image), self.map(coefficients)
+
+    def core(self) -> Prediction:
+        """From the proxy, the evidence and the exposure to the map and the guess, as a module of its own."""
+        return Prediction(self.network)
+
+
+class MapModel(nn.Module):
+    """Such a network from what guided rendering sends to the map that it applies.
+
+    Args:
+        network: has `affine(proxy, evidence, wanted, exposure)`.
+        spec: its description.
+    """
+
+    inputs = (PROXY, EVIDENCE, EXPOSURE)
+    outputs = (AFFINE, BRIGHTNESS)
+
+    def __init__(self, network: nn.Module, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.coefficients = int(spec.map_layout)
+        self.network = network
+        self.map = Map()
+
+    def forward(self, proxy: Tensor, evidence: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
+        """The map of a proxy.
+
+        Args:
+            proxy: float32 [N, h, w, 3], sRGB code values from 0 to 1; sides are multiples of 8, at least 16.
+            evidence: float32 [N, h, w, 3], what the proxy hides.
+            exposure: float32 [N, 1], stops around the brightness that the network chooses.
+
+        Returns:
+            `affine`, float32 [N, h, w, K], and `brightness`, float32 [N, 1], which the network chose, in stops below
+            white.
+        """
+        coefficients, guess = self.network.affine(  # type: ignore[operator]
+            proxy.permute(0, 3, 1, 2), evidence.permute(0, 3, 1, 2), None, exposure
+        )
+        return self.map(coefficients), guess.to(torch.float32)
+
+    def core(self) -> Prediction:
+        """As `EvidencePixelModel.core`."""
+        return Prediction(self.network)
+
+
+class Prediction(nn.Module):
+    """`affine` of a network, which both graphs have at their core."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, proxy: Tensor, hidden: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, 3, h, w] twice and [N, 1] -> the map [N, K, h, w], and the guess [N, 1]."""
+        return self.network.affine(proxy, hidden, None, exposure)  # type: ignore[operator]
+
+
+class Unwished(nn.Module):
+    """`ProxyAndEvidence`, and an exposure of 0 for each picture."""
+
+    def __init__(self, before: ProxyAndEvidence) -> None:
+        super().__init__()
+        self.before = before
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 [N, H, W, 3] -> [N, 3, h, w] twice, and [N, 1]."""
+        proxy, hidden = self.before(image)
+        return proxy, hidden, proxy.new_zeros([proxy.shape[0], 1])
+
+
+class ChannelsFirst(nn.Module):
+    """float32 [N, h, w, 3] twice -> [N, 3, h, w] twice."""
+
+    def forward(self, proxy: Tensor, evidence: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        return proxy.permute(0, 3, 1, 2), evidence.permute(0, 3, 1, 2)

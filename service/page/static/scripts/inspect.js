@@ -1,0 +1,74 @@
+// What a file is, by its first bytes, as far as that is needed to say in plain words that it is no photo.
+
+import { Problem } from "./api.js";
+
+const HEAD_BYTES = 512;
+
+/** Kinds that are often mistaken for photos: [what it is, its first bytes, and where they stand]. */
+const OTHERS = [
+  ["a PDF document", "%PDF", 0],
+  ["an archive or an office document", "PK\x03\x04", 0],
+  ["an archive", "\x1f\x8b", 0],
+  ["an archive", "7z\xbc\xaf", 0],
+  ["an archive", "Rar!", 0],
+  ["a video", "\x1aE\xdf\xa3", 0],
+  ["a video", "AVI ", 8],
+  ["a sound recording", "WAVE", 8],
+  ["a sound recording", "ID3", 0],
+  ["a sound recording", "OggS", 0],
+  ["a sound recording", "fLaC", 0],
+  ["a Photoshop document", "8BPS", 0],
+  ["a program", "MZ", 0],
+  ["a program", "\x7fELF", 0],
+];
+/** Brands of the ISO base media format that are pictures; all others are videos or sound. */
+const PICTURE_BRANDS = ["avif", "avis", "heic", "heix", "heim", "heis", "hevc", "mif1", "msf1", "crx "];
+const MARKUP = /^\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(svg|!doctype svg)/is;
+
+/** Throw a Problem if a file is known not to be a photo, or is larger than `limits` allow. */
+export async function checkFile(file, { max_body_bytes }) {
+  const bytes = new Uint8Array(await read(file.slice(0, HEAD_BYTES)));
+  const kind = file.size === 0 ? "empty" : kindOf(bytes);
+  if (kind) {
+    const detail = "Choose a photo: JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF.";
+    const title = kind === "empty" ? "This file is empty" : `This is ${kind}, not a photo`;
+    throw new Problem(415, { title, detail }, true);
+  }
+  if (file.size > max_body_bytes) {
+    const detail = `It has ${megabytes(file.size)}. This server takes up to ${megabytes(max_body_bytes)}.`;
+    throw new Problem(413, { title: "This file is too large", detail }, true);
+  }
+}
+
+async function read(part) {
+  try {
+    return await part.arrayBuffer();
+  } catch {
+    const detail = "It may have been moved, changed or removed. Add it again.";
+    throw new Problem(400, { title: "This file cannot be opened", detail }, true);
+  }
+}
+
+function kindOf(bytes) {
+  const head = String.fromCharCode(...bytes);
+  const other = OTHERS.find(([, mark, place]) => head.startsWith(mark, place));
+  if (other) return other[0];
+  if (head.startsWith("ftyp", 4)) return PICTURE_BRANDS.some((brand) => head.includes(brand)) ? null : "a video";
+  if (MARKUP.test(head)) return "a vector drawing";
+  return isText(bytes) ? "a text file" : null;
+}
+
+/** Text has no control characters but line ends, tabs and the like, and is UTF-8 (or its beginning is). */
+function isText(bytes) {
+  if (bytes.some((byte) => byte < 32 && ![9, 10, 12, 13, 27].includes(byte))) return false;
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}

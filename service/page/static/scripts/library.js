@@ -1,0 +1,152 @@
+// The photos of this session: added, chosen, set, removed, undone, and kept for a reload.
+
+import { History } from "./history.js";
+import { DONE, FAILED, Photo } from "./photo.js";
+import { inference, same } from "./settings.js";
+
+export class Library {
+  /** Called with the photo that is chosen now, or null when there is none. */
+  onchoose = () => {};
+  /** Called with a photo whose state changed. */
+  onstate = () => {};
+  /** Called with a photo whose settings changed; `asks`: its answer has to be asked for anew. */
+  onsettings = (photo, asks) => {};
+
+  photos = [];
+  chosen = null;
+  history = new History();
+  #committed = new Map();
+
+  constructor({ film, queue, previews, session }) {
+    Object.assign(this, { film, queue, previews, session });
+    film.onchoose = (photo) => this.choose(photo);
+    film.onremove = (photo) => this.remove(photo);
+    queue.onchange = (photo) => {
+      film.update(photo);
+      if (photo.state === DONE) session.keepPreview(photo);
+      this.onstate(photo);
+    };
+  }
+
+  /** Add files, and choose the first of them. */
+  add(files) {
+    const photos = files.map((file, index) => new Photo(file, { added: Date.now() + index / 1000 }));
+    for (const photo of photos) {
+      this.#insert(photo);
+      this.session.keepPhoto(photo);
+      this.queue.add(photo);
+    }
+    if (photos.length > 0) this.choose(photos[0]);
+  }
+
+  /** The photos of an earlier visit. */
+  async restore() {
+    for (const { file, name, copy = null, answer = null, byService = false, ...record } of await this.session.all()) {
+      const photo = new Photo(file, record);
+      Object.assign(photo, { name, copy, answer, byService });
+      this.#insert(photo);
+      if (answer && photo.copy) {
+        this.previews.keep(this.previews.key(photo, inference(photo.settings)), answer);
+        photo.state = DONE;
+        this.film.update(photo);
+      } else this.queue.add(photo);
+    }
+    if (!this.chosen && this.photos.length > 0) this.choose(this.photos[0]);
+  }
+
+  choose(photo) {
+    this.chosen = photo;
+    this.film.choose(photo);
+    if (photo) this.queue.hurry(photo);
+    this.onchoose(photo);
+  }
+
+  /** The photo `step` places further on. */
+  next(step) {
+    const index = this.photos.indexOf(this.chosen) + step;
+    if (this.photos[index]) this.choose(this.photos[index]);
+  }
+
+  /** Try again what failed, and for which `is` holds. */
+  retry(is) {
+    const failed = this.photos.filter((photo) => photo.state === FAILED && is(photo));
+    for (const photo of failed) this.queue.add(photo, photo === this.chosen);
+  }
+
+  /** Follow a slider: the settings are not final yet. */
+  preview(settings) {
+    this.#apply(this.chosen, settings);
+  }
+
+  /** Give photos settings, all at once or none: one step to undo. */
+  set(photos, settings) {
+    const changes = photos
+      .map((photo) => ({ photo, before: this.#committed.get(photo), after: settings }))
+      .filter(({ before, after }) => !same(before, after));
+    if (changes.length === 0) return;
+    const set = (which) => {
+      for (const change of changes) if (this.photos.includes(change.photo)) this.#commit(change.photo, change[which]);
+    };
+    set("after");
+    this.history.add({ undo: () => set("before"), redo: () => set("after") });
+  }
+
+  remove(photo) {
+    const index = this.photos.indexOf(photo);
+    this.#take(photo);
+    this.history.add({
+      undo: () => {
+        this.#insert(photo, this.photos[index] ?? null);
+        this.session.keepPhoto(photo);
+        if (photo.state === DONE) this.session.keepPreview(photo);
+        else this.queue.add(photo);
+        this.choose(photo);
+      },
+      redo: () => this.#take(photo),
+    });
+  }
+
+  /** Forget everything, for good. */
+  async clear() {
+    this.queue.clear();
+    for (const photo of this.photos) {
+      this.film.remove(photo);
+      this.previews.forget(photo);
+    }
+    this.photos = [];
+    this.#committed.clear();
+    this.history.clear();
+    this.choose(null);
+    await this.session.clear();
+  }
+
+  #insert(photo, next = null) {
+    this.photos.splice(next ? this.photos.indexOf(next) : this.photos.length, 0, photo);
+    this.#committed.set(photo, photo.settings);
+    this.film.add(photo, next);
+  }
+
+  #take(photo) {
+    const index = this.photos.indexOf(photo);
+    this.photos.splice(index, 1);
+    this.queue.remove(photo);
+    this.film.remove(photo);
+    this.session.forget(photo);
+    const next = this.photos[Math.min(index, this.photos.length - 1)] ?? null;
+    this.film.focus(next); // it was on the button that is gone
+    if (photo === this.chosen) this.choose(next);
+  }
+
+  #commit(photo, settings) {
+    this.#committed.set(photo, settings);
+    this.#apply(photo, settings);
+    this.session.keepSettings(photo);
+  }
+
+  #apply(photo, settings) {
+    const asks = JSON.stringify(inference(photo.settings)) !== JSON.stringify(inference(settings));
+    photo.settings = settings;
+    if (asks) this.queue.add(photo, photo === this.chosen);
+    this.onsettings(photo, asks);
+  }
+}

@@ -1,0 +1,42 @@
+// The page about models: what each is good for, how good it is, and on what terms.
+
+import { listModels } from "./api.js";
+import { described } from "./models.js";
+
+const message = document.getElementById("message");
+
+try {
+  const { default: preferred, models: all } = await listModels();
+  const models = all.filter(({ takes_pictures: takesPictures }) => takesPictures !== false);
+  document.getElementById("list").replaceChildren(...models.map((model) => card(model, model.name === preferred)));
+  message.textContent = `${models.length} models`;
+} catch (error) {
+  message.textContent =
+    error.status === 401 ? "This service asks for an API key. Enter it on the first page, in this tab." : error.message;
+}
+
+function card(model, isDefault) {
+  const { title, sentence } = described(model);
+  const item = document.createElement("li");
+  const heading = part("h2", title);
+  if (isDefault) heading.append(" ", part("small", "default"));
+  const facts = document.createElement("dl");
+  for (const [name, value] of factsOf(model)) facts.append(part("dt", name), part("dd", value));
+  item.append(heading, part("p", sentence), facts);
+  return item;
+}
+
+function factsOf({ name, version, state, ready, reason, scores, provider, device, licence }) {
+  const { psnr, ssim, data } = scores ?? {};
+  return [
+    ["Name", `${name}, version ${version ?? "unknown"}`],
+    ["State", ready ? "ready" : [state.toLowerCase(), reason].filter(Boolean).join(": ")],
+    ["Quality", psnr ? `PSNR ${psnr} dB, SSIM ${ssim}${data ? ` on ${data}` : ""}` : ""],
+    ["Runs on", [device, provider].filter(Boolean).join(", ")],
+    ["Licence", licence],
+  ].filter(([, value]) => value);
+}
+
+function part(tag, text) {
+  return Object.assign(document.createElement(tag), { textContent: text });
+}

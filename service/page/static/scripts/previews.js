@@ -1,0 +1,98 @@
+// What the network makes of a photo, at screen size; kept, so that going back to a photo or a model asks for nothing.
+
+import { enhance } from "./api.js";
+import { makeCopy } from "./copies.js";
+import { Sharing } from "./sharing.js";
+
+const KEPT = 200; // answers of some hundred kilobytes
+const LOSSLESS_PIXELS = 5e5; // up to which the answer comes as PNG
+
+/** The network's answer and nothing else; the page does the rest. */
+const NETWORK_ONLY = { strength: 1, protect: 0, gate: false };
+
+export class Previews {
+  /** The limits of the service, and the largest number of pixels that a model, by its name, sees whole. */
+  limits = { max_body_bytes: Infinity, max_pixels: Infinity, min_side: 1, max_aspect_ratio: Infinity };
+  wholePixels = () => 0;
+
+  #answers = new Map();
+  #small = new Map();
+  #sharing = new Sharing();
+
+  /** `side`: longest side in pixels of previews. */
+  constructor(side) {
+    this.side = side;
+  }
+
+  /** A photo's copy, as `makeCopy` gives it; of `smaller` pixels a side where that is enough. */
+  async copy(photo, { signal, onprogress, smaller = this.side } = {}) {
+    const make = (shared) => this.#copy(photo, shared, onprogress);
+    const copy = photo.copy ?? (await this.#sharing.run(`${photo.id} copy`, make, signal));
+    if (Math.max(copy.size.width, copy.size.height) <= smaller || smaller === this.side) return copy;
+    const key = `${photo.id} copy ${smaller}`;
+    const small = this.#small.get(key) ?? { ...(await makeCopy(copy.blob, smaller, { signal, limits: this.limits })) };
+    Object.assign(small, { size: copy.size, sent: small.blob, isWhole: false });
+    this.#small.set(key, small);
+    return small;
+  }
+
+  /**
+   * {blob, report} of a photo; `inference` are the options that the network's answer depends on: model, version,
+   * detail, gamma.
+   */
+  async get(photo, inference, { signal, onprogress, smaller = this.side } = {}) {
+    const copy = await this.copy(photo, { signal, onprogress, smaller });
+    const key = answerKey(photo, inference, copy, smaller);
+    const known = this.#answers.get(key);
+    const ask = (shared) => this.#ask(photo, copy, inference, { signal: shared, onprogress, smaller });
+    const answer = known ?? (await this.#sharing.run(key, ask, signal));
+    this.keep(key, answer);
+    return answer;
+  }
+
+  /** Keep an answer, as one that an earlier visit had. */
+  keep(key, answer) {
+    this.#answers.delete(key); // the newest is the last
+    this.#answers.set(key, answer);
+    if (this.#answers.size > KEPT) this.#answers.delete(this.#answers.keys().next().value);
+  }
+
+  /** The key of a photo's answer, for `keep`. */
+  key(photo, inference) {
+    return answerKey(photo, inference, photo.copy, this.side);
+  }
+
+  /** Forget a photo. */
+  forget(photo) {
+    for (const map of [this.#answers, this.#small]) {
+      for (const key of map.keys()) if (key.startsWith(photo.id)) map.delete(key);
+    }
+  }
+
+  async #copy(photo, signal, onprogress) {
+    const { side, limits } = this;
+    photo.copy = await makeCopy(photo.file, side, { signal, onprogress, limits, byService: photo.byService });
+    return photo.copy;
+  }
+
+  async #ask(photo, copy, inference, { signal, onprogress, smaller }) {
+    const { width, height } = copy.size;
+    // Who wants the network to see every pixel, or tiles, gets nothing else for a preview.
+    const needsAll = ["whole", "tiles"].includes(inference.detail) && Math.max(width, height) > smaller;
+    const file = needsAll ? photo.file : copy.sent;
+    const isPhoto = needsAll || copy.isWhole;
+    let { detail } = inference;
+    if (!isPhoto && detail === "auto") {
+      // The decision that the service will make for the photo itself.
+      detail = width * height <= this.wholePixels(inference.model) ? "whole" : "guided";
+    }
+    const scale = Math.min(1, smaller / Math.max(width, height));
+    const format = width * height * scale * scale <= LOSSLESS_PIXELS ? "png" : "webp";
+    const max_side = isPhoto && scale < 1 ? smaller : undefined;
+    return enhance(file, { ...inference, ...NETWORK_ONLY, format, detail, max_side }, { signal, onprogress });
+  }
+}
+
+function answerKey(photo, inference, { size }, side) {
+  return `${photo.id} ${Math.min(side, Math.max(size.width, size.height))} ${JSON.stringify(inference)}`;
+}

@@ -1,0 +1,106 @@
+// What a reload must not lose: photos, their settings and previews, in this browser's IndexedDB, until they are
+// cleared. In three stores, so that a slider's move writes no photo again. Where there is no IndexedDB (private windows of some
+// browsers), or it is full, the page works as well, and forgets.
+
+const NAME = "nightlift";
+const FILES = "files"; // {id, file, name, added}
+const PREVIEWS = "previews"; // {id, byService, copy, answer}
+const SETTINGS = "settings"; // {id, settings}
+const STORES = [FILES, PREVIEWS, SETTINGS];
+
+export class Session {
+  /** Called once when something could not be kept. */
+  onfull = () => {};
+
+  #database = null;
+  #isFull = false;
+
+  /** Open it; answers whether there is one. */
+  async open() {
+    try {
+      const request = indexedDB.open(NAME, 1);
+      request.onupgradeneeded = () => {
+        for (const store of STORES) request.result.createObjectStore(store, { keyPath: "id" });
+      };
+      this.#database = await settled(request);
+    } catch {
+      this.#database = null;
+    }
+    return this.#database !== null;
+  }
+
+  /** What was kept, a record a photo: {id, file, name, added, byService, copy, answer, settings}, the oldest first. */
+  async all() {
+    if (!this.#database) return [];
+    const transaction = this.#database.transaction(STORES, "readonly");
+    const lists = await Promise.all(STORES.map((store) => settled(transaction.objectStore(store).getAll())));
+    const [files, previews, settings] = lists.map((records) => new Map(records.map((record) => [record.id, record])));
+    const joined = [...files.values()].map((record) => {
+      const { copy, ...preview } = previews.get(record.id) ?? {};
+      return { ...record, ...preview, ...settings.get(record.id), copy: unpacked(copy, record.file) };
+    });
+    return joined.sort((one, other) => one.added - other.added);
+  }
+
+  /** Keep a photo that was added, with its settings. */
+  async keepPhoto(photo) {
+    const { id, file, name, added } = photo;
+    await this.#write([FILES], (store) => store(FILES).put({ id, file, name, added }));
+    await this.keepSettings(photo);
+  }
+
+  async keepPreview({ id, file, byService, copy, answer }) {
+    await this.#write([PREVIEWS], (store) => store(PREVIEWS).put({ id, byService, copy: packed(copy, file), answer }));
+  }
+
+  async keepSettings({ id, settings }) {
+    await this.#write([SETTINGS], (store) => store(SETTINGS).put({ id, settings }));
+  }
+
+  async forget({ id }) {
+    await this.#write(STORES, (store) => STORES.forEach((name) => store(name).delete(id)));
+  }
+
+  async clear() {
+    await this.#write(STORES, (store) => STORES.forEach((name) => store(name).clear()));
+    this.#isFull = false;
+  }
+
+  async #write(stores, change) {
+    if (!this.#database) return;
+    try {
+      const transaction = this.#database.transaction(stores, "readwrite");
+      change((name) => transaction.objectStore(name));
+      await completed(transaction);
+    } catch {
+      if (!this.#isFull) this.onfull();
+      this.#isFull = true;
+    }
+  }
+}
+
+/** A copy without the photo itself, which is kept already. */
+function packed({ blob, sent, size, isWhole }, file) {
+  return { blob: blob === file ? null : blob, size, isWhole, isSent: sent !== file };
+}
+
+/** The copy again. */
+function unpacked(copy, file) {
+  if (!copy) return null;
+  const blob = copy.blob ?? file;
+  return { blob, size: copy.size, isWhole: copy.isWhole, sent: copy.isSent ? blob : file };
+}
+
+function settled(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function completed(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onerror = transaction.onabort = () => reject(transaction.error);
+  });
+}

@@ -1,0 +1,79 @@
+// Small pictures of photos as they look now: the copy before, the answer after, graded like the large picture.
+
+import { gradePixels, grading } from "./grading.js";
+import { DONE, FAILED, WAITING } from "./photo.js";
+
+const SIDE = 160; // pixels
+
+export class Thumbnails {
+  #pixels = new Map();
+  #canvases = new Map();
+  #last = Promise.resolve();
+
+  /** A canvas that shows a photo as it came, as soon as the browser can. */
+  add(photo) {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = SIDE;
+    this.#canvases.set(photo, canvas);
+    // Of those that are being enhanced there will soon be a small copy.
+    const file = photo.copy?.blob ?? photo.file;
+    this.#inTurn(photo, async () => photo.state === WAITING && this.#load(photo, "before", file));
+    return canvas;
+  }
+
+  /** Follow a photo whose state or settings changed. */
+  update(photo) {
+    if (photo.state === DONE) {
+      this.#inTurn(photo, async () => {
+        await this.#load(photo, "before", photo.copy.blob);
+        await this.#load(photo, "after", photo.answer.blob);
+      });
+    } else if (photo.state === FAILED && !this.#pixels.has(photo)) {
+      this.#inTurn(photo, () => this.#load(photo, "before", photo.file));
+    } else this.#paint(photo);
+  }
+
+  /** Follow a photo's settings, at once. */
+  grade(photo) {
+    this.#paint(photo);
+  }
+
+  remove(photo) {
+    this.#canvases.delete(photo);
+    this.#pixels.delete(photo);
+  }
+
+  /** One after the other: decoding a hundred photos at once would fill the memory. */
+  #inTurn(photo, work) {
+    this.#last = this.#last.then(async () => {
+      if (!this.#canvases.has(photo)) return;
+      await work().catch(() => {}); // what cannot be decoded here keeps an empty frame; its name is on the button
+      this.#paint(photo);
+    });
+  }
+
+  async #load(photo, which, blob) {
+    const known = this.#pixels.get(photo) ?? {};
+    if (known[which]?.blob === blob) return;
+    const bitmap = await createImageBitmap(blob);
+    const scale = SIDE / Math.min(bitmap.width, bitmap.height);
+    const [width, height] = [bitmap.width * scale, bitmap.height * scale];
+    const context = new OffscreenCanvas(SIDE, SIDE).getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    context.drawImage(bitmap, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
+    bitmap.close();
+    this.#pixels.set(photo, { ...known, [which]: { blob, data: context.getImageData(0, 0, SIDE, SIDE) } });
+  }
+
+  #paint(photo) {
+    const canvas = this.#canvases.get(photo);
+    const { before, after } = this.#pixels.get(photo) ?? {};
+    if (!canvas || !before) return;
+    const shown = new ImageData(SIDE, SIDE);
+    if (after && photo.answer) {
+      const [x, y] = [before.data, after.data];
+      gradePixels(x, y, grading(photo.settings, photo.answer.report, { x, y }), shown);
+    } else shown.data.set(before.data.data);
+    canvas.getContext("2d").putImageData(shown, 0, 0);
+  }
+}

@@ -1,0 +1,73 @@
+"""Installed and without a connection: the page's own files are kept, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import httpx
+from playwright.sync_api import Browser, expect
+
+import service.page
+from tests.end_to_end.page.conftest import DESKTOP, TIMEOUT, wait_ready
+from tests.end_to_end.page.visitor import Visitor, difference
+from tests.pictures import dark_scene, encoded
+from tests.servers import Server
+
+PNG = encoded(dark_scene("coffee", (120, 180)))
+CACHED = """async () => {
+  const urls = [];
+  for (const name of await caches.keys()) {
+    for (const request of await (await caches.open(name)).keys()) urls.push(new URL(request.url).pathname);
+  }
+  return urls;
+}"""
+
+
+def test_what_is_loaded_can_be_used_without_a_connection(browser: Browser, site: Server) -> None:
+    context = browser.new_context(viewport=DESKTOP, reduced_motion="reduce")
+    context.set_default_timeout(TIMEOUT)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(site.url)
+    wait_ready(page)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    visitor = Visitor(page, site.url)
+    visitor.add(("one.png", PNG))
+    visitor.set(strength=60)
+    page.reload()  # so that the worker has answered for all of the page
+    wait_ready(page)
+    visitor.wait()
+    context.set_offline(True)
+    page.reload()
+    wait_ready(page)
+    expect(page.locator("#offline")).to_be_visible()
+    visitor.wait()
+    visitor.set(strength=80)
+    visitor.divide(0)
+    seen = visitor.seen(120, 180)
+    context.set_offline(False)
+    expect(page.locator("#offline")).to_be_hidden()
+    assert difference(seen, visitor.service(PNG, strength=0.8)) <= 2
+    kept = page.evaluate(CACHED)
+    assert "/static/scripts/app.js" in kept
+    assert not [path for path in kept if not re.fullmatch(r"/|/models\.html|/static/[\w./-]+", path)]
+    assert complaints == []
+    context.close()
+
+
+def test_the_worker_keeps_all_files_of_the_page_and_no_other(site: Server) -> None:
+    worker = httpx.get(f"{site.url}/service-worker.js")
+    assert worker.headers["content-type"].startswith("text/javascript")
+    listed = {f"{name}.js" for name in re.findall(r'^ {4}"(\w+)",$', worker.text, re.MULTILINE)}
+    scripts = {path.name for path in (service.page.STATIC / "scripts").iterdir()}
+    assert listed == scripts - {"docs.js"}
+    for name in (path.name for path in (service.page.STATIC / "samples").iterdir() if path.suffix != ".md"):
+        assert name in worker.text
+    manifest = json.loads((service.page.STATIC / "manifest.json").read_text(encoding="utf-8"))
+    for icon in manifest["icons"]:
+        assert httpx.get(f"{site.url}/static/{icon['src']}").status_code == 200
+    policy = httpx.get(site.url).headers["content-security-policy"]
+    assert "worker-src 'self'" in policy
+    assert "manifest-src 'self'" in policy

@@ -1,0 +1,278 @@
+"""Nightlift's network, second version: told how bright the result shall be, and shown what a small picture hides.
+
+As the first (`training.networks.nightlift`) it sees a picture small and predicts a local colour map of it, by which
+the picture is rendered at full size. Three things are new.
+
+- **Brightness is an input.** How bright a reference is, its photographer chose, and the dark photo does not tell. So
+  the network is told the brightness that is wanted, and guesses it where nobody says.
+- **Evidence.** What lies within a pixel of the proxy is averaged away: whether it is texture to be lifted or the flat
+  nothing of a night sky, and how noisy it is. Three numbers a pixel say so (`evidence`).
+- **Context.** Self-attention over a sixteenth of the proxy relates all parts of the picture to each other: what is
+  dark in front of a bright sky is to be lifted, what is dark beside a lamp is night.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract import BT601, EVIDENCE_CHANNELS, EVIDENCE_SAMPLES, MapLayout
+from training.networks._affine import apply_map, larger, local_mean, proxy_size, shrink, smaller
+from training.networks._registry import NetworkSpec, register
+from training.networks.nightlift import Block, _convolution, _twice
+
+SIDE = 256
+"""Long side of the proxy in pixels."""
+
+TERMS = 8
+"""Predicted for each pixel: three gains, three offsets, contrast, pooling."""
+
+LOG_SCALE = 64.0
+"""Dark code values are spread by log(1 + 64 x)."""
+
+LOG_GAIN, OFFSET, CONTRAST = 4.0, 0.25, 1.25
+"""Largest size of a gain's logarithm, of an offset, and of contrast."""
+
+GAMMA = 2.2
+"""Exponent from code values to light, by which brightness is given in stops."""
+
+SPEC = NetworkSpec(
+    name="nightlift_v2",
+    title="Nightlift",
+    paper="ours; docs/house_network.md",
+    recipe="nightlift_v2",
+    spatial_scope="global",
+    halo=0,
+    multiple=1,
+    smallest_side=16,
+    working_side=SIDE,
+    map_layout=MapLayout.BASE_AND_CLEAN_DETAIL,
+    shown_evidence=True,
+)
+
+
+@register(SPEC)
+class NightliftV2(nn.Module):
+    """float [N, 3, H, W] in [0, 1] -> enhanced, the same shape, which may leave [0, 1]; sides of at least 16.
+
+    Args:
+        width: features at half the proxy's resolution; a quarter has twice, an eighth four times as many.
+        side: long side of the proxy in pixels.
+        smoothing: exponent of contrast, 0 to 1. At 1 errors are least, which costs texture; at 0 all noise stays.
+        detail_gain: where the picture shows no noise, texture gets the gain of light, and its luminance is multiplied
+            by that gain once more, up to this: 1 to 3. At 0 texture gets what the network predicts, as in training.
+        evident: whether the network is shown `evidence`; without, zeros.
+        attentive: number of blocks of self-attention.
+
+    Raises:
+        ValueError: `smoothing` is outside 0 to 1, or `detail_gain` neither 0 nor from 1 to 3.
+    """
+
+    def __init__(
+        self,
+        width: int = 24,
+        side: int = SIDE,
+        smoothing: float = 1.0,
+        detail_gain: float = 0.0,
+        evident: bool = True,
+        attentive: int = 2,
+    ) -> None:
+        super().__init__()
+        if not 0 <= smoothing <= 1:
+            raise ValueError(f"smoothing is {smoothing}; 0 to 1 is allowed")
+        if detail_gain != 0 and not 1 <= detail_gain <= 3:
+            raise ValueError(f"detail_gain is {detail_gain}; 0, and 1 to 3 are allowed")
+        self.side = side
+        self.smoothing = float(smoothing)
+        self.detail_gain = float(detail_gain)
+        self.evident = evident
+        # As attributes, for scripts see no constants of their module.
+        self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
+        half, quarter, eighth = width, 2 * width, 4 * width
+        self.stem = _convolution(4 * (7 + EVIDENCE_CHANNELS), half)
+        self.fine = Block(half)
+        self.to_quarter = _convolution(half, quarter, stride=2)
+        self.middle = Block(quarter)
+        self.to_eighth = _convolution(quarter, eighth, stride=2)
+        self.coarse = nn.ModuleList([Block(eighth), Block(eighth, dilation=2)])
+        self.to_sixteenth = nn.Conv2d(eighth, eighth, 3, stride=2, padding=1, padding_mode="replicate", groups=eighth)
+        self.position = nn.Linear(1, eighth)
+        self.attention = nn.ModuleList([Attention(eighth) for _ in range(attentive)])
+        statistics = 2 * eighth + 1
+        self.guess = nn.Sequential(nn.Linear(statistics, 32), nn.ReLU(), nn.Linear(32, 1))
+        self.context = nn.Linear(statistics + 2, eighth)
+        self.to_coarse = nn.Linear(eighth, 2 * eighth)
+        self.to_middle = nn.Linear(eighth, 2 * quarter)
+        self.light = nn.Linear(eighth, 3)
+        self.mixed = Block(eighth)
+        self.from_eighth = nn.Conv2d(eighth, quarter, 1)
+        self.middle_again = Block(quarter)
+        self.from_quarter = nn.Conv2d(quarter, half, 1)
+        self.fine_again = Block(half)
+        self.head = _convolution(half, 4 * TERMS)
+        for last in (self.light, self.head, self.guess[2], self.to_coarse, self.to_middle):
+            nn.init.normal_(last.weight, 0.0, 0.01)  # type: ignore[arg-type]
+            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.register_buffer("luminance", torch.tensor(BT601).reshape(1, 3, 1, 1), persistent=False)
+        self.luminance: Tensor
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class; as bright as the network guesses."""
+        height, width = proxy_size(image.shape[2], image.shape[3], self.side)
+        coefficients, _ = self.affine(shrink(image, height, width), evidence(image, height, width), None)
+        return self.render(coefficients, image)
+
+    def render(self, coefficients: Tensor, image: Tensor) -> Tensor:
+        """A map [N, 16, h, w], applied to a picture [N, 3, H, W]."""
+        return apply_map(coefficients if self.detail_gain else coefficients[:, :15], image)
+
+    def affine(
+        self, proxy: Tensor, evidence: Tensor, wanted: Tensor | None, exposure: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The map of a proxy, and the guess.
+
+        Args:
+            proxy: float [N, 3, h, w], sides multiples of 8, in [0, 1].
+            evidence: float [N, 3, h, w], see `evidence`.
+            wanted: float [N, 1], `brightness` of the result; None: as the network guesses.
+            exposure: float [N, 1], stops that are added to the guess where `wanted` is None.
+
+        Returns:
+            the map [N, 16, h, w] (`apply_map`), and the guess [N, 1].
+        """
+        logarithm = torch.log1p(self.log_scale * proxy) / 4.0
+        shown = torch.log1p(255.0 * evidence) / 2.0 if self.evident else torch.zeros_like(evidence)
+        seen = torch.cat([proxy, logarithm, logarithm.amax(dim=1, keepdim=True), shown], dim=1)
+        fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
+        middle = self.middle(F.relu(self.to_quarter(fine)))
+        coarse = F.relu(self.to_eighth(middle))
+        for block in self.coarse:
+            coarse = block(coarse)
+        deep = self.to_sixteenth(coarse)
+        down = (torch.arange(deep.shape[2], device=deep.device, dtype=deep.dtype) + 0.5) / deep.shape[2] - 0.5
+        deep = deep + self.position(down[:, None]).t()[:, :, None]
+        tokens = deep.flatten(2).transpose(1, 2)
+        for layer in self.attention:
+            tokens = layer(tokens)
+        deep = tokens.transpose(1, 2).reshape(deep.shape)
+        level = brightness(proxy, self.luminance).to(deep.dtype)
+        statistics = torch.cat([tokens.mean(dim=1), coarse.amax(dim=[2, 3]), level / 4.0], dim=1)
+        guess = (level + 4.0 * self.guess(statistics)).float()
+        aim = guess if wanted is None else wanted
+        if exposure is not None:
+            aim = aim + exposure
+        lift = (aim - level).to(deep.dtype)
+        context = F.relu(self.context(torch.cat([statistics, aim.to(deep.dtype) / 4.0, lift / 4.0], dim=1)))
+        coarse = coarse + F.interpolate(deep, size=[coarse.shape[2], coarse.shape[3]], mode="nearest")
+        coarse = self.mixed(_modulated(coarse, self.to_coarse(context)))
+        middle = _modulated(middle + _twice(self.from_eighth(coarse)), self.to_middle(context))
+        middle = self.middle_again(middle)
+        fine = self.fine_again(fine + _twice(self.from_quarter(middle)))
+        terms = F.pixel_shuffle(self.head(fine), 2).float().contiguous()
+        light = (self.light(context) + 0.0315 * lift).float()[:, :, None, None]
+        return self._compose(terms, light), guess
+
+    def _compose(self, terms: Tensor, light: Tensor) -> Tensor:
+        """From the predicted terms [N, 8, h, w] and the whole picture's log gains [N, 3, 1, 1] to the map."""
+        # Split at once, for the gradient of each slice alone is as large as all of them.
+        log_gains, offsets, contrasts, poolings = terms.split([3, 3, 1, 1], dim=1)
+        gain = torch.exp(self.log_gain * torch.tanh(10.0 * (log_gains + light) / self.log_gain))
+        offset = self.offset * torch.tanh(offsets)
+        contrast = self.contrast * torch.sigmoid(contrasts + 1.4)  # begins at 1
+        if self.smoothing != 1.0:
+            contrast = contrast**self.smoothing
+        slope = contrast * gain
+        pooling = torch.sigmoid(poolings - 1.0)
+        shared = pooling * self.luminance * slope
+        own = (1.0 - pooling) * slope
+        rows = [gain, offset]
+        for channel in range(3):
+            for colour in range(3):
+                part = shared[:, colour : colour + 1]
+                rows.append(part + own[:, colour : colour + 1] if colour == channel else part)
+        mean_gain = gain.mean(dim=1, keepdim=True)
+        rows.append(mean_gain.clamp(1.0, self.detail_gain) if self.detail_gain else torch.zeros_like(mean_gain))
+        return local_mean(torch.cat(rows, dim=1), 1)
+
+
+class Attention(nn.Module):
+    """A block of a transformer (Vaswani et al., 2017), normalised first: [N, tokens, features], the same again."""
+
+    def __init__(self, features: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before = nn.LayerNorm(features)
+        self.queries = nn.Linear(features, 3 * features)
+        self.joined = nn.Linear(features, features)
+        self.between = nn.LayerNorm(features)
+        self.wide = nn.Linear(features, 2 * features)
+        self.narrow = nn.Linear(2 * features, features)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """See the class."""
+        split = self.queries(self.before(tokens)).unflatten(2, [3, self.heads, -1])
+        query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
+        seen = F.scaled_dot_product_attention(query, key, value)
+        tokens = tokens + self.joined(seen.transpose(1, 2).flatten(2))
+        return tokens + self.narrow(F.relu(self.wide(self.between(tokens))))
+
+
+def brightness(image: Tensor, weights: Tensor, gamma: float = GAMMA) -> Tensor:
+    """How bright pictures [N, 3, H, W] are, in stops: log2 of the mean luminance of code values, to the power of 2.2.
+
+    White has 0, black -19.8 [N, 1].
+    """
+    mean = (image * weights).sum(dim=1).mean(dim=[1, 2])
+    return (gamma * torch.log2(mean + 1 / 512))[:, None].clamp(max=0.5)
+
+
+def evidence(
+    image: Tensor, height: int, width: int, least: int = EVIDENCE_SAMPLES[0], most: int = EVIDENCE_SAMPLES[1]
+) -> Tensor:
+    """What the pixels of a proxy of (height, width) hide: float [N, 3, H, W] in [0, 1] -> [N, 3, height, width].
+
+    Of 2 x 2 to 4 x 4 samples in each of the proxy's pixels: the deviation of grey; the mean second difference of grey
+    along a row, which is noise or the finest texture; and that of red and of blue less green.
+
+    Args:
+        image: a picture, not smaller than the proxy.
+        height, width: of the proxy.
+        least, most: fewest and most samples along a side of its pixels.
+    """
+    rows, columns = image.shape[2], image.shape[3]
+    count = larger(least, smaller(most, smaller(rows // height, columns // width)))
+    lines = image.index_select(2, _centres(rows, height * count, image))
+    across = _centres(columns, width * count, image)
+    here = lines.index_select(3, across)
+    before = lines.index_select(3, (across - 1).clamp(min=0))
+    after = lines.index_select(3, (across + 1).clamp(max=columns - 1))
+    second = here - (before + after) / 2
+    grey = _in_cells(here.mean(dim=1, keepdim=True), height, width, count)
+    around = grey - grey.mean(dim=[3, 5], keepdim=True)
+    sizes = torch.cat(
+        [
+            second.mean(dim=1, keepdim=True).abs(),
+            ((second[:, 0:1] - second[:, 1:2]).abs() + (second[:, 2:3] - second[:, 1:2]).abs()) / 2,
+        ],
+        dim=1,
+    )
+    deviation = (around * around).mean(dim=[3, 5]).sqrt()
+    return torch.cat([deviation, _in_cells(sizes, height, width, count).mean(dim=[3, 5])], dim=1)
+
+
+def _in_cells(samples: Tensor, height: int, width: int, count: int) -> Tensor:
+    """[N, C, height * count, width * count] -> [N, C, height, count, width, count]."""
+    return samples.reshape(samples.shape[0], samples.shape[1], height, count, width, count)
+
+
+def _centres(length: int, parts: int, like: Tensor) -> Tensor:
+    """Of equal parts of an axis of `length` pixels, as indices."""
+    places = torch.arange(parts, device=like.device)
+    return torch.div((2 * places + 1) * length, 2 * parts, rounding_mode="floor")
+
+
+def _modulated(features: Tensor, numbers: Tensor) -> Tensor:
+    """Scaled and shifted, feature by feature (FiLM: Perez et al., AAAI 2018): [N, F, H, W] by [N, 2 F]."""
+    scale, shift = numbers[:, :, None, None].chunk(2, dim=1)
+    return features * (1.0 + scale) + shift
