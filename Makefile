@@ -7,7 +7,7 @@ TEST_PYTHON ?= python3.11
 BIN := .venv/bin
 BUILT_OF := pyproject.toml setup.py $(wildcard service/rendering/native/*)
 
-.PHONY: serve wheel test test-ray lint format parity torchscript docs audit clean
+.PHONY: serve wheel test test-ray lint format parity torchscript docs docs-site audit clean
 
 serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
@@ -44,6 +44,11 @@ docs: .venv/testing ## write the tables and pictures of the documents again
 	$(BIN)/python -m docs.make_house_pictures nightlift
 	$(BIN)/python -m docs.make_contact_sheet
 	$(BIN)/python -m docs.make_samples
+
+docs-site: .venv/serving ## build the documents as a site into build/site; links are checked
+	test -x build/site-venv/bin/mkdocs || { $(BIN)/python -m venv build/site-venv && build/site-venv/bin/pip install --quiet 'mkdocs-material>=9.7,<10'; }
+	$(BIN)/python -m docs.make_site
+	NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build --strict --quiet
 
 audit: .venv/testing ## list the licences and the known vulnerabilities of what the image installs
 	test -x build/audit-venv/bin/pip-audit || { $(BIN)/python -m venv build/audit-venv && build/audit-venv/bin/pip install --quiet pip-audit; }

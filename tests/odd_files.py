@@ -206,7 +206,7 @@ CASES = (
         "GIF of 10,000 frames",
         lambda: frames(10_000),
         "200 PNG",
-        "the first frame; the others are not looked at",
+        "the first frame; the others are not read",
         lambda: np.repeat(grey_pixels()[..., None], 3, axis=2),
     ),
     Case("animated WebP", lambda: animation("WEBP"), "200 WEBP", "the first frame"),
@@ -245,7 +245,7 @@ CASES = (
     Case("JPEG sent as image/png", jpeg, "200 JPEG", "the content decides", color_pixels, content_type="image/png"),
     Case("JPEG sent as text/html", jpeg, "200 JPEG", "the content decides", color_pixels, content_type="text/html"),
     *(oriented(orientation) for orientation in range(1, 9)),
-    Case("JPEG with a broken colour profile", broken_profile, "200 JPEG", "taken as sRGB", color_pixels),
+    Case("JPEG with a broken colour profile", broken_profile, "200 JPEG", "read as sRGB", color_pixels),
     Case(
         "JPEG with a broken EXIF block",
         lambda: pillow_file(color_pixels(), "JPEG", exif=b"MM\0*\0\0\0\x08\xff\xff"),
@@ -293,7 +293,7 @@ CASES = (
         "Ultra HDR JPEG",
         lambda: jpeg() + pillow_file(color_pixels()[::4, ::4], "JPEG"),
         "200 JPEG",
-        "the SDR picture; the gain map is dropped, with all that names it",
+        "the SDR picture; the gain map is dropped, with everything that refers to it",
         color_pixels,
     ),
     Case(
@@ -326,7 +326,11 @@ CASES = (
         "inflating ends at twice what the header implies",
     ),
     Case(
-        "TIFF in strips of WebP", webp_strips, "200 TIFF", "and of PNG, JPEG 2000, Zstandard, LZMA, fax", color_pixels
+        "TIFF in strips of WebP",
+        webp_strips,
+        "200 TIFF",
+        "also strips of PNG, JPEG 2000, Zstandard, LZMA or fax",
+        color_pixels,
     ),
     Case(
         "16-bit TIFF with channels in planes",
@@ -339,7 +343,7 @@ CASES = (
         "TIFF compressed by LERC",
         lambda: strips([bytes(100)], 34887, color_pixels(), 48),
         "415 unsupported-format",
-        "named, as JPEG XL, JPEG XR and SGI LogLuv in TIFF",
+        "refused by name, like JPEG XL, JPEG XR and SGI LogLuv in TIFF",
     ),
     Case(
         "AVIF with a clean aperture",
@@ -368,7 +372,7 @@ CASES = (
         "AVIF in Display P3 by number",
         lambda: by_number(12, 13),
         "200 AVIF",
-        "P3 by a profile made of the numbers; so for PNG's cICP, gAMA and cHRM",
+        "a P3 profile is made from the numbers; likewise for PNG's cICP, gAMA and cHRM",
     ),
     Case(
         "AVIF in PQ or HLG",
@@ -390,11 +394,21 @@ CASES = (
         "400 unreadable-picture",
         "LibRaw would develop what is missing as black",
     ),
-    Case("JPEG XL", lambda: b"\xff\x0a" + bytes(100), "415 unsupported-format", "named; see below"),
+    Case("JPEG XL", lambda: b"\xff\x0a" + bytes(100), "415 unsupported-format", "refused by name; see below"),
     Case("empty body", lambda: b"", "400 unreadable-picture"),
     Case("HTML", lambda: b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", "400 unreadable-picture"),
-    Case("JSON with base64", lambda: b'{"image": "aGVsbG8="}', "400 unreadable-picture", "told how to send it"),
-    Case("data URL", lambda: b"data:image/png;base64,aGVsbG8=", "400 unreadable-picture", "told how to send it"),
+    Case(
+        "JSON with base64",
+        lambda: b'{"image": "aGVsbG8="}',
+        "400 unreadable-picture",
+        "the message says how to send it",
+    ),
+    Case(
+        "data URL",
+        lambda: b"data:image/png;base64,aGVsbG8=",
+        "400 unreadable-picture",
+        "the message says how to send it",
+    ),
     Case("noise", lambda: np.random.default_rng(1).bytes(4096), "415 unsupported-format"),
     Case(
         "run-length compressed BMP",

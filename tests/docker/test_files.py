@@ -309,7 +309,7 @@ def test_compose_allows_the_memory_that_the_settings_do(name: str) -> None:
 def test_a_front_end_with_a_gpu_has_cores_for_the_codecs_and_rolls_on_one_gpu() -> None:
     spec = front_end("gpu")
     resources = spec["template"]["spec"]["containers"][0]["resources"]
-    assert int(resources["requests"]["cpu"]) >= 8  # docs/deployment.md, How much of it
+    assert int(resources["requests"]["cpu"]) >= 8  # docs/deployment.md, Capacity planning
     assert resources["limits"]["nvidia.com/gpu"] == "1"
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
     services = json.loads(run("docker-compose", "--profile", "gpu", "config", "--format", "json"))["services"]

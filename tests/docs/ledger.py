@@ -93,7 +93,7 @@ ENTRIES = (
     Entry(r"echo .*\| *\n? *grpcurl .*", Runner.CLIENTS),
     Entry(r"perf_analyzer .*", Runner.CLIENTS, "short measurements"),
     Entry(r"git clone .*", Runner.SLOW, "of the commit at hand"),
-    Entry(r"make (serve|docs|format|torchscript)", Runner.SLOW),
+    Entry(r"make (serve|docs|docs-site|format|torchscript)", Runner.SLOW),
     Entry(r"pipx install .*", Runner.INSTALLATION, "by pip", evidence='"pip", "install"'),
     Entry(r"docker build .*", Runner.COMPOSE, "by compose", evidence="--build"),
     Entry(r"pip install -e '\.\[training,export\]'", Runner.SLOW),
