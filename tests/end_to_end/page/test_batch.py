@@ -48,7 +48,7 @@ def test_photos_are_enhanced_in_the_background_and_shown_as_they_become(visitor:
     assert thumbnail(page, 1).mean() > 1.3 * dark
     page.get_by_role("button", name="broken.png", exact=True).click()
     expect(page.locator("#problem")).to_contain_text("This photo cannot be read")
-    assert len(visitor.requests) == 6  # the browser could not say what is wrong with the broken one
+    assert len(visitor.requests) == 5  # the browser could not say what is wrong with the broken one
 
 
 def test_settings_belong_to_each_photo_and_can_be_undone(visitor: Visitor, page: Page) -> None:

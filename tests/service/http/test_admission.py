@@ -15,6 +15,7 @@ MODEL = "/v2/models/{model}"
 VERSION = "/v2/models/{model}/versions/{version}"
 NEEDS = {
     **dict.fromkeys(("/", "/docs", "/openapi.json", "/static", "/docs-assets", "/problems/{slug}"), None),
+    **dict.fromkeys(("/models.html", "/service-worker.js"), None),
     **dict.fromkeys(("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"), None),
     **dict.fromkeys(("/enhance", "/models", "/v2", "/v2/models/stats", "/v2/repository/index"), Scope.ENHANCE),
     **{
