@@ -7,7 +7,7 @@ TEST_PYTHON ?= python3.11
 BIN := .venv/bin
 BUILT_OF := pyproject.toml setup.py $(wildcard service/rendering/native/*)
 
-.PHONY: serve wheel test test-ray lint format parity torchscript docs audit clean
+.PHONY: serve wheel test test-ray lint format parity torchscript docs open-weights audit clean
 
 serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
@@ -43,6 +43,12 @@ docs: .venv/testing ## write the tables and pictures of the documents again
 	$(BIN)/python -m docs.make_pictures
 	$(BIN)/python -m docs.make_house_pictures nightlift
 	$(BIN)/python -m docs.make_contact_sheet
+
+open-weights: .venv/testing ## gather freely licensed pictures, and train weights for everybody on them alone
+	$(BIN)/python -m training.datasets.gather --permissive data/open
+	$(BIN)/python -m training.datasets.make_open data/open
+	$(BIN)/nightlift train nightlift_open --data data/open --out runs/nightlift_open
+	$(BIN)/python -m training.datasets.attribution data/open > runs/nightlift_open/ATTRIBUTION
 
 audit: .venv/testing ## list the licences and the known vulnerabilities of what the image installs
 	test -x build/audit-venv/bin/pip-audit || { $(BIN)/python -m venv build/audit-venv && build/audit-venv/bin/pip install --quiet pip-audit; }

@@ -5,7 +5,17 @@ import its file here.
 """
 
 # Importing a layout's file puts it on the list.
-from training.datasets import answers, brackets, exdark, folders, fused, objects, publishers, well_exposed
+from training.datasets import (
+    answers,
+    brackets,
+    exdark,
+    folders,
+    fused,
+    objects,
+    open_photos,
+    publishers,
+    well_exposed,
+)
 from training.datasets._samples import (
     Sample,
     find_samples,
@@ -34,6 +44,7 @@ __all__ = [
     "layout_names",
     "list_pictures",
     "objects",
+    "open_photos",
     "paired_samples",
     "publishers",
     "read_picture",

@@ -5,7 +5,6 @@ Which archive or registry they come from is decided by the machine's own configu
 
 from __future__ import annotations
 
-import re
 import subprocess
 import tarfile
 import tempfile
@@ -51,15 +50,16 @@ def npm_package(name: str, version: str) -> Iterator[Path]:
 
 
 def read_debian(package: Path, paths: set[str]) -> dict[str, bytes]:
-    """The wanted files of a `.deb` by path (`usr/share/...`, `usr/share/x.rcc::/inside`); what is missing is left out.
+    """The wanted files of a `.deb` by path (`usr/...`, `usr/x.rcc::/inside`); what is missing is left out.
 
     Raises:
         PackageUnavailableError: the package, or a Qt resource inside, is damaged, or dpkg-deb is missing.
     """
     try:
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as unpacker:
-            files = _read_tar(tarfile.open(fileobj=unpacker.stdout, mode="r|"), {_outer(path) for path in paths})
             assert unpacker.stdout is not None
+            with tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
+                files = _read_tar(archive, {_outer(path) for path in paths})
             while unpacker.stdout.read(1 << 20):
                 pass  # the rest, so that the unpacker ends by itself
     except (FileNotFoundError, tarfile.TarError) as error:
@@ -82,8 +82,9 @@ def read_npm(package: Path, paths: set[str]) -> dict[str, bytes]:
         PackageUnavailableError: the archive is damaged.
     """
     try:
-        return _read_tar(tarfile.open(package, mode="r|gz"), paths)
-    except tarfile.TarError as error:
+        with tarfile.open(package, mode="r|gz") as archive:
+            return _read_tar(archive, paths)
+    except (tarfile.TarError, OSError, EOFError) as error:
         raise PackageUnavailableError(f"{package.name} cannot be unpacked: {error}") from error
 
 
@@ -93,13 +94,12 @@ def _outer(path: str) -> str:
 
 def _read_tar(archive: tarfile.TarFile, paths: set[str]) -> dict[str, bytes]:
     found = {}
-    with archive:
-        for member in archive:
-            path = re.sub(r"^\./", "", member.name)
-            if path in paths and member.isfile():
-                file = archive.extractfile(member)
-                assert file is not None
-                found[path] = file.read()
+    for member in archive:
+        path = member.name.removeprefix("./")
+        if path in paths and member.isfile():
+            file = archive.extractfile(member)
+            assert file is not None
+            found[path] = file.read()
     return found
 
 

@@ -1,7 +1,7 @@
 """Read the files inside a Qt binary resource (`.rcc`).
 
-The layout is that of Qt's resource compiler `rcc` (qtbase, src/tools/rcc), versions 1 to 3: a header of offsets, a tree
-of nodes, a table of names in UTF-16, and the files' bytes, each plain or compressed by zlib or Zstandard.
+The layout is that of Qt's resource compiler `rcc` (qtbase, src/tools/rcc), versions 1 to 3: a header of offsets, a
+tree of nodes, a table of names in UTF-16, and the files' bytes, each plain or compressed by zlib or Zstandard.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The freely licensed photographs and environment maps that weights for everybody are trained on, and their list.
 
-`open_sources.csv` has a line for each: where it comes from, the digest of its bytes, its licence and author. What is not
-on the list, or has other bytes, is not trained on.
+`open_sources.csv` has a line for each: where it comes from, the digest of its bytes, its licence and author. What is
+not on the list, or has other bytes, is not trained on.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ class Source(BaseModel):
         return self.kind == MAP
 
 
-def read_sources(path: Path = LIST) -> tuple[Source, ...]:
-    """The lines of a list, in its order.
+def read_sources(path: Path | None = None) -> tuple[Source, ...]:
+    """The lines of a list, in its order; None: of the list that comes with Nightlift.
 
     Raises:
         FileNotFoundError: there is no such list.
         ValueError: a line is wrong (pydantic's error), or two lines have the same name or digest.
     """
-    return _read(path.resolve())
+    return _read((path or LIST).resolve())
 
 
 @cache
