@@ -123,6 +123,16 @@ def daylight_colour(kelvin: float) -> Light:
     return _rgb(x, -3.000 * x * x + 2.870 * x - 0.275)
 
 
+def falloff(squared: Light, height: float) -> Light:
+    """Light by the inverse square of the distance from a lamp, 1 right below it.
+
+    Args:
+        squared: square of the distance in the picture from the place below the lamp.
+        height: of the lamp above that place, in the same unit.
+    """
+    return np.asarray(height**2 / (height**2 + squared), np.float32)
+
+
 def _rgb(x: float, y: float) -> Light:
     """Linear sRGB of a chromaticity at luminance 1; what lies outside of sRGB is moved to its border."""
     colour = np.maximum(XYZ_TO_RGB @ np.array([x / y, 1.0, (1 - x - y) / y]), 0).astype(np.float32)
@@ -147,7 +157,7 @@ def _field(height: int, width: int, words: Lamps, random: np.random.Generator) -
             colour = planck_colour(_temperature(words.temperature, random)) / white
             near = float(np.exp(random.uniform(*np.log(words.height))))
             squared = (down - place[0]) ** 2 + (across - place[1]) ** 2
-            lit = near**2 / (near**2 + squared)  # the inverse square of the distance, 1 right below the lamp
+            lit = falloff(squared, near)
             if random.random() < words.visible:
                 glow += _disc(height, width, place * longest, random) * np.minimum(2 * colour, 4)
         lit = cv2.resize(lit.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)

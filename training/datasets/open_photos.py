@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 from training.datasets._samples import Sample, list_pictures, paired_samples, register_layout
@@ -40,11 +41,12 @@ def open_all_photos(root: Path, split: str) -> list[Sample]:
 
 @register_layout("open_objects")
 def open_objects(root: Path, split: str) -> list[Sample]:
-    """Samples `image` and `mask`: every photograph with each of its masks that `make_open` could make."""
+    """Samples `image` and `mask`: every photograph that is not dark with each of its masks that `make_open` made."""
     masks = list_pictures(_made(root, MASKS))
     return [
         Sample(stem, {"image": path, "mask": masks[stem]}, scene_of(source))
         for source, path in photographs(root, split).items()
+        if source.exposure != "dark"
         for stem in sorted(stem for stem in masks if stem.rpartition(".")[0] == path.stem)
     ]
 
@@ -93,7 +95,7 @@ def maps(root: Path) -> Chosen:
 
 def scene_of(source: Source) -> str:
     """What the picture shows: its name without the number of the shot, so that shots of one scene go together."""
-    return Path(source.file.removesuffix(".js")).stem.rstrip("0123456789").rstrip("_")
+    return re.sub(r"(_?\d+)+$", "", Path(source.file.removesuffix(".js")).stem)
 
 
 def _held_out() -> frozenset[str]:
