@@ -78,7 +78,7 @@ def data_sets(training: dict[str, Any]) -> list[DataSet]:
 
 
 def grant(training: dict[str, Any]) -> str:
-    """What all data of a training together allows, with the reasons; empty where any of it allows nothing or is unknown."""
+    """What a training's data allows, with the reasons; empty where any of it is unknown or allows nothing."""
     layouts: set[str | None] = set()
     for stage in training_stages(training):
         streams = stage.get("recipe", {}).get("data", {})
