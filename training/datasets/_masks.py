@@ -63,7 +63,9 @@ def _before_sky(view: Pixels) -> Mask | None:
     rows = np.flatnonzero(sky.any(axis=1))
     if not len(rows) or sky[-view.shape[0] // 10 :].mean() > 0.2:
         return None  # a backdrop that goes all around is no sky
-    return ~sky
+    _, labels = cv2.connectedComponents((~sky).astype(np.uint8))
+    # What stands on the ground; the rest are clouds.
+    return np.asarray(~sky & np.isin(labels, np.unique(labels[-1])))
 
 
 def _subject(view: Pixels) -> Mask | None:

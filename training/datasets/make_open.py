@@ -12,6 +12,7 @@ import argparse
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -50,7 +51,12 @@ def make(root: Path) -> dict[str, int]:
         FileNotFoundError: nothing was gathered.
         ValueError: a file is not on the list of sources, or has other bytes.
     """
-    return {PAIRS: _pairs(root), VIEWS: _views(root), MASKS: _masks(root)}
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the fusion adds in the order in which threads are done, which rounds differently each time
+    try:
+        return {PAIRS: _pairs(root), VIEWS: _views(root), MASKS: _masks(root)}
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _masks(root: Path) -> int:

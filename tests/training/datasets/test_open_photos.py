@@ -11,8 +11,8 @@ import OpenEXR
 import pytest
 from PIL import Image
 
+from tests.open_pictures import source
 from tests.pictures import constant, scene
-from tests.training.datasets.test_open_sources import source
 from training import load_recipe
 from training._holdout import split_samples
 from training._inputs import Inputs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 import subprocess
@@ -12,14 +11,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.open_pictures import resource, source
 from tests.pictures import encoded, scene
-from tests.training.datasets.test_qt_resources import resource
 from training import load_recipe
 from training.datasets import layout_names
 from training.datasets.attribution import attribution
 from training.datasets.gather import gather
 from training.datasets.open_photos import scene_of
-from training.datasets.open_sources import LIST, Source, gathered, read_sources
+from training.datasets.open_sources import LIST, gathered, read_sources
 
 needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed")
 
@@ -34,15 +33,6 @@ FREE = {
     "MIT",
 }
 COPYLEFT = {"GPL-2.0-or-later", "LGPL-2.1-or-later", "CC-BY-SA-3.0", "CC-BY-SA-4.0"}
-
-
-def source(file: str, body: bytes, /, **changes: object) -> Source:
-    known = {
-        "file": file, "source": "debian", "package": "sunsets", "version": "1.0", "path": f"usr/share/{file}",
-        "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest(), "licence": "CC0-1.0", "copyleft": "no",
-        "author": "A. Nobody", "link": "https://example.org", "kind": "street", "exposure": "good",
-    }  # fmt: skip
-    return Source.model_validate(known | changes)
 
 
 def deb(tmp_path: Path, files: dict[str, bytes]) -> Path:

@@ -3,39 +3,11 @@
 from __future__ import annotations
 
 import struct
-import zlib
 
 import pytest
-import zstandard
 
+from tests.open_pictures import resource
 from training.datasets._qt_resources import list_resource, read_resource
-
-
-def resource(files: dict[str, tuple[bytes, int]], version: int = 3) -> bytes:
-    """A resource with one folder `/d` that holds these files: bytes, and the flag of their compression (0, 1, 4)."""
-    names, places, data, offsets = b"", {}, b"", {}
-    for name in ["d", *files]:
-        places[name] = len(names)
-        names += struct.pack(">HI", len(name), 0) + name.encode("utf-16-be")
-    for name, (body, flag) in files.items():
-        packed = {0: body, 1: struct.pack(">I", len(body)) + zlib.compress(body)}
-        stored = packed[flag] if flag in packed else zstandard.compress(body)
-        offsets[name] = len(data)
-        data += struct.pack(">I", len(stored)) + stored
-    stamp = b"\0" * 8 if version >= 2 else b""
-    tree = struct.pack(">IHII", 0, 2, 1, 1) + stamp
-    tree += struct.pack(">IHII", places["d"], 2, len(files), 2) + stamp
-    for name, (_, flag) in files.items():
-        tree += struct.pack(">IHHHI", places[name], flag, 0, 0, offsets[name]) + stamp
-    head = 24
-    return (
-        b"qres"
-        + struct.pack(">IIIII", version, head, head + len(tree), head + len(tree) + len(data), 0)
-        + tree
-        + data
-        + names
-    )
-
 
 FILES = {"plain.jpg": (b"\x01\x02", 0), "zlib.png": (b"ab" * 500, 1), "zstd.webp": (b"cd" * 500, 4)}
 
