@@ -160,7 +160,7 @@ def _field(height: int, width: int, words: Lamps, random: np.random.Generator) -
             lit = falloff(squared, near)
             if random.random() < words.visible:
                 glow += _disc(height, width, place * longest, random) * np.minimum(2 * colour, 4)
-        lit = cv2.resize(lit.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+        lit = np.asarray(cv2.resize(lit, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         if random.random() < words.hidden:
             lit = lit * (1 - random.uniform(0.5, 1) * _polygon(height, width, random))
         total += power * lit[..., None] * colour

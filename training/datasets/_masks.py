@@ -32,13 +32,14 @@ def find_masks(view: Pixels, random: np.random.Generator) -> dict[str, Pixels]:
     """
     height, width = view.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
-    small = cv2.resize(
-        view, (max(16, round(width * scale)), max(16, round(height * scale))), interpolation=cv2.INTER_AREA
-    )
+    size = (max(16, round(width * scale)), max(16, round(height * scale)))
+    small = np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_AREA), np.uint8)
     found = {"sky": _before_sky(small), "subject": _subject(small), "regions": _regions(small, random)}
     least, most = SHARE
     return {
-        name: cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_NEAREST)
+        name: np.asarray(
+            cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8
+        )
         for name, mask in found.items()
         if mask is not None and least <= mask.mean() <= most
     }
@@ -52,8 +53,8 @@ def _before_sky(view: Pixels) -> Mask | None:
     blue = light[..., 2] < 122  # 128 is neutral
     bright = grey > max(150.0, float(np.quantile(grey, 0.6)))
     likely = ((steep < 40) & (blue | bright)).astype(np.uint8)
-    likely = cv2.morphologyEx(likely, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, labels = cv2.connectedComponents(likely)
+    opened = cv2.morphologyEx(likely, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, labels = cv2.connectedComponents(opened)
     width = view.shape[1]
     sky = np.zeros(likely.shape, bool)
     for label in range(1, count):

@@ -88,7 +88,7 @@ def _is_there(path: Path, source: Source) -> bool:
 
 
 def main() -> None:
-    """The command line: ends with status 1 where something could not be brought."""
+    """The command line: ends with status 1 where nothing could be brought."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the pictures go")
     parser.add_argument(
@@ -100,7 +100,7 @@ def main() -> None:
     print("\n".join(problems) or "nothing is missing")
     count = sum((options.folder / ORIGINALS / source.file).is_file() for source in sources)
     print(f"{count} of {len(sources)} files in {options.folder / ORIGINALS}")
-    if problems:
+    if not count:
         raise SystemExit(1)
 
 

@@ -15,7 +15,7 @@ HELD_OUT = Path(__file__).with_name("open_holdout.csv")
 PAIRS, VIEWS, MASKS = "held_out", "environment", "masks"
 """Folders that `make_open` fills: darkened held-out photographs, views of environment maps, and masks."""
 
-FIELDS = ("low", "high")
+FIELDS = LOW, HIGH = "low", "high"
 
 Chosen = dict[Source, Path]
 
@@ -58,7 +58,7 @@ def open_pairs(root: Path, split: str) -> list[Sample]:
         return []
     scenes = {path.stem: scene_of(source) for source, path in photographs(root, "test").items()}
     folder = _made(root, PAIRS)
-    return paired_samples(*(folder / field for field in FIELDS), scenes)
+    return paired_samples(folder / LOW, folder / HIGH, scenes)
 
 
 @register_layout("environment")
@@ -68,7 +68,7 @@ def environment(root: Path, split: str) -> list[Sample]:
     held_out = _held_out()
     samples = [
         Sample(sample.name, sample.files, sample.name.rpartition(".")[0])
-        for sample in paired_samples(*(folder / field for field in FIELDS))
+        for sample in paired_samples(folder / LOW, folder / HIGH)
     ]
     return [sample for sample in samples if (sample.scene in held_out) == (split == "test")]
 
