@@ -7,7 +7,7 @@ TEST_PYTHON ?= python3.11
 BIN := .venv/bin
 BUILT_OF := pyproject.toml setup.py $(wildcard service/rendering/native/*)
 
-.PHONY: serve wheel test test-ray lint format parity torchscript docs docs-site audit clean
+.PHONY: serve wheel test test-ray lint format parity torchscript docs docs-site open-weights audit clean
 
 serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
@@ -49,6 +49,12 @@ docs-site: .venv/serving ## build the documents as a site into build/site; links
 	test -x build/site-venv/bin/mkdocs || { $(BIN)/python -m venv build/site-venv && build/site-venv/bin/pip install --quiet 'mkdocs-material>=9.7,<10'; }
 	$(BIN)/python -m docs.make_site
 	NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build --strict --quiet
+
+open-weights: .venv/testing ## gather freely licensed pictures, and train weights for everybody on them alone
+	$(BIN)/python -m training.datasets.gather --permissive data/open
+	$(BIN)/python -m training.datasets.make_open data/open
+	$(BIN)/nightlift train nightlift_open --data data/open --out runs/nightlift_open
+	$(BIN)/python -m training.datasets.attribution data/open > runs/nightlift_open/ATTRIBUTION
 
 audit: .venv/testing ## list the licences and the known vulnerabilities of what the image installs
 	test -x build/audit-venv/bin/pip-audit || { $(BIN)/python -m venv build/audit-venv && build/audit-venv/bin/pip install --quiet pip-audit; }

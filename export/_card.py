@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from export._card_use import use
-from export._families import DataSet, Family, data_sets, family, training_stages
+from export._families import DataSet, Family, data_sets, family, grant, training_stages
 from export._graphs import Graph
 from export._records import Record
 from training import networks
@@ -20,6 +20,8 @@ def licence_line(training: dict[str, Any], name: str) -> str:
     if _is_published(training):
         return f"Published weights of the authors: {family(name).upstream_terms}."
     data = "; ".join(data.title.split(",")[0] for data in data_sets(training)) or "data unknown to us"
+    if grant(training):
+        return f"Code and weights Apache-2.0. Weights trained on {data}; authors in ATTRIBUTION."
     return f"Code Apache-2.0. Weights trained on {data}: research data, no grant of commercial use."
 
 
@@ -211,6 +213,10 @@ def _exactness(record: Record) -> Iterator[str]:
 
 def _licence(record: Record, prose: Family) -> Iterator[str]:
     training = record.manifest["training"]
+    if granted := grant(training):
+        yield _trained_on(data_sets(training))
+        yield from granted.split("\n\n")
+        return
     yield "The code is under the Apache License 2.0. That licence covers the code only."
     if _is_published(training):
         yield f"The weights are the authors', under their terms: {prose.upstream_terms}. Do not redistribute them."

@@ -52,6 +52,8 @@ class DataSet(BaseModel):
     title: str
     citation: str
     terms: str
+    grant: str = ""
+    """What weights that were trained on nothing else may be used for, and why; empty: research data, no grant."""
 
 
 def family(name: str) -> Family:
@@ -73,6 +75,18 @@ def data_sets(training: dict[str, Any]) -> list[DataSet]:
         names.update(stream.get("layout") for stream in stage.get("recipe", {}).get("data", {}).values())
         names.update(Path(stream.get("folder", "")).name for stream in stage.get("data", {}).values())
     return [data for data in _known_data() if names & set(data.known_as)]
+
+
+def grant(training: dict[str, Any]) -> str:
+    """What a training's data allows, with the reasons; empty where any of it is unknown or allows nothing."""
+    layouts: set[str | None] = set()
+    for stage in training_stages(training):
+        streams = stage.get("recipe", {}).get("data", {})
+        layouts |= {stream.get("layout") for stream in streams.values()} or {None}
+    sets = data_sets(training)
+    known = {name for data in sets for name in data.known_as}
+    grants = {data.grant.strip() for data in sets}
+    return grants.pop() if layouts <= known and len(grants) == 1 else ""
 
 
 def training_stages(training: dict[str, Any]) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ class Runner(StrEnum):
     DOWNSTREAM = "tests/benchmarks/test_downstream.py"
     PUBLISHED = "tests/benchmarks/test_published.py"
 
+    OPEN = "tests/training/datasets/test_open_photos.py"
     CI = ".ci/run"
     RAY = "tests/nightlift/bulk_on_ray.py"
     INSTALLATION = "tests/installation.py"
@@ -107,6 +108,7 @@ ENTRIES = (
     ),
     Entry(r"NIGHTLIFT_SCHEMA_EXAMPLES=.*", Runner.RELIABILITY, "20 examples", evidence="test_openapi.py"),
     Entry(r"make audit", Runner.RELIABILITY, evidence='"make", "audit"'),
+    Entry(r"make open-weights", Runner.OPEN, "its steps, on made pictures", evidence="make_open.make"),
     Entry(r"make (test|lint)", Runner.CI, evidence="make lint\nmake test"),
     Entry(r"make test-ray", Runner.RAY, evidence="`make test-ray`"),
     Entry(r"pip install -e '\.\[ray\]'", Runner.RAY, evidence="installs Ray"),

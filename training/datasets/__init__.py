@@ -5,7 +5,18 @@ import its file here.
 """
 
 # Importing a layout's file puts it on the list.
-from training.datasets import answers, boxes, brackets, exdark, folders, fused, objects, publishers, well_exposed
+from training.datasets import (
+    answers,
+    boxes,
+    brackets,
+    exdark,
+    folders,
+    fused,
+    objects,
+    open_photos,
+    publishers,
+    well_exposed,
+)
 from training.datasets._darkening import Darkening, darken
 from training.datasets._samples import (
     Sample,
@@ -38,6 +49,7 @@ __all__ = [
     "layout_names",
     "list_pictures",
     "objects",
+    "open_photos",
     "paired_samples",
     "publishers",
     "read_picture",

@@ -77,7 +77,10 @@ class Stream:
 
 def read_views(sample: Sample, fields: Mapping[str, str], transforms: Transforms) -> dict[str, Pixels]:
     """The sample's pictures at the recipe's size, uint8 [H, W, 3] by name in the batch."""
-    return {name: read_picture(sample.files[field], transforms.resize) for name, field in fields.items()}
+    return {
+        name: read_picture(sample.files[field], transforms.resize, transforms.longest)
+        for name, field in fields.items()
+    }
 
 
 def held_out_batches(

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.datasets._darkening import Darkening, darken
+from training.datasets._lamps import Lamps, light_by_lamps
 from training.datasets._relighting import Relighting, relight
 
 Pixels = NDArray[np.uint8]
@@ -112,6 +113,8 @@ class Transforms(_Model):
     Attributes:
         resize: (height, width), or one number for a square: the whole picture is brought to this size when it is
             read, without regard to its aspect, by Lanczos resampling. None: as it is.
+        longest: where the long side of a picture has more pixels, it is shrunk to this many when it is read, its
+            aspect kept.
         zoom: random part of the picture, enlarged back to its size.
         crop: (height, width), or one number: random crop; smaller pictures are extended by reflection.
         flips: mirror images.
@@ -119,11 +122,13 @@ class Transforms(_Model):
         coloured_light: one colour of light on all views.
         exposure: random light and noise on the dark views.
         illumination: lit parts, the same in the dark view and its reference.
+        lamps: the light of lamps and windows in place of the even light of a photograph.
         relighting: what stands before a bright background loses its light; takes a mask.
         darkening: dark views made of well-lit ones.
     """
 
     resize: Side | tuple[Side, Side] | None = None
+    longest: Side | None = None
     zoom: Zoom | None = None
     crop: Side | tuple[Side, Side] | None = None
     flips: Flips = Flips()
@@ -131,18 +136,28 @@ class Transforms(_Model):
     coloured_light: ColouredLight | None = None
     exposure: Exposure | None = None
     illumination: Illumination | None = None
+    lamps: Lamps | None = None
     relighting: Relighting | None = None
     darkening: Darkening | None = None
 
 
-def read_picture(path: Path, resize: int | tuple[int, int] | None = None) -> Pixels:
+def read_picture(path: Path, resize: int | tuple[int, int] | None = None, longest: int | None = None) -> Pixels:
     """A picture file as uint8 [H, W, 3] RGB, upright; resized to (height, width) by Lanczos where asked.
+
+    Args:
+        path: of the file.
+        resize: (height, width), or one number for a square.
+        longest: pixels of the long side, at most; a larger picture is shrunk by Lanczos before it is resized.
 
     Raises:
         OSError: the file is missing or cannot be decoded.
     """
     with Image.open(path) as file:
+        if longest is not None:
+            file.draft("RGB", (longest, longest))  # JPEG decodes at a half, a quarter or an eighth much faster
         picture = ImageOps.exif_transpose(file).convert("RGB")
+    if longest is not None:
+        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     if resize is not None:
         height, width = _both(resize)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -186,6 +201,9 @@ def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.
     if words.illumination is not None and random.random() < words.illumination.probability:
         dark, reference = words.illumination.fields
         result[dark], result[reference] = _illuminate(result[dark], result[reference], words.illumination, random)
+    if words.lamps is not None and random.random() < words.lamps.probability:
+        dark, reference = words.lamps.fields
+        result[dark], result[reference] = light_by_lamps(result[reference], words.lamps, random)
     if words.relighting is not None and random.random() < words.relighting.probability:
         dark, reference, mask = words.relighting.fields
         relit = relight(result[dark], result[mask], words.relighting, random)

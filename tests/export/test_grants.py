@@ -1,0 +1,51 @@
+"""What the weights of a training may be used for: a grant only where all data of all stages allows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from export._card import RESEARCH_ONLY, licence_line
+from export._families import data_sets, grant
+from training import load_recipe
+
+FREE = {"views": "environment", "photos": "open_photos", "objects": "open_objects"}
+
+
+def training(streams: dict[str, str], began_with: dict[str, Any] | None = None) -> dict[str, Any]:
+    stage: dict[str, Any] = {"recipe": {"data": {name: {"layout": layout} for name, layout in streams.items()}}}
+    return stage | ({"began_with": began_with} if began_with else {})
+
+
+def test_weights_of_free_pictures_are_granted_with_reasons() -> None:
+    text = grant(training(FREE))
+    assert text.startswith("The weights are under the Apache License 2.0")
+    assert "unsettled" in text
+    assert text.count("\n\n") == 1  # two paragraphs
+    assert licence_line(training(FREE), "nightlift_v2").startswith("Code and weights Apache-2.0.")
+
+
+def test_the_recipe_of_free_pictures_is_granted() -> None:
+    recipe = load_recipe("nightlift_open")
+    assert grant(training({name: stream.layout for name, stream in recipe.data.items()}))
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        training(FREE | {"pairs": "lolv1"}),
+        training(FREE | {"mine": "folder"}),
+        training(FREE, began_with=training({"pairs": "lolv1"})),
+        training(FREE, began_with={"source": "published checkpoint", "files": ["a.pth"]}),
+        training({}),
+    ],
+)
+def test_nothing_is_granted_where_any_data_is_for_research_or_unknown(mixed: dict[str, Any]) -> None:
+    assert grant(mixed) == ""
+    assert "no grant of commercial use" in licence_line(mixed, "nightlift_v2")
+
+
+def test_research_data_stays_for_research() -> None:
+    assert all(not data.grant for data in data_sets(training({"pairs": "lolv1", "sice": "zero_dce_train"})))
+    assert "no grant" in RESEARCH_ONLY
