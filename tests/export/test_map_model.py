@@ -16,11 +16,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export import ParityError, changed_files, export_checkpoint, make_torchscript, remeasure, write_cards
-from export._compact import round_weights
-from export._comparison import checked, compare, stops_of
-from export._graphs import Graph
-from export._map_model import MapModel
-from export._onnx import to_onnx
+from export._comparison import checked, stops_of
 from export._records import read_record
 from service.contract import AFFINE, BRIGHTNESS, ENHANCED, EVIDENCE, EXPOSURE, IMAGE, PROXY
 from service.inference import open_runner
@@ -208,16 +204,6 @@ def test_a_new_version_counts_and_refuses_for_both(map_models: Path, tmp_path: P
     with pytest.raises(FileExistsError, match=PAIR[1]):
         export_checkpoint(map_models / "best.pt", tmp_path, name=NAME, version=4, full_size=False)
     assert [path.name for path in tmp_path.iterdir()] == [PAIR[1]]
-
-
-def test_a_large_network_is_stored_in_half_precision() -> None:
-    torch.manual_seed(3)
-    network, spec = round_weights(networks.create("nightlift_v2").eval()), networks.spec("nightlift_v2")
-    content = to_onnx(MapModel(network, spec).eval(), {})
-    parameters = sum(weights.numel() for weights in network.parameters())
-    assert parameters > 500_000
-    assert len(content) < 2.3 * parameters
-    compare(content, "onnx", Graph.MAPS, network, spec, ((101, 75),)).require("the file")
 
 
 def test_options_of_the_fixture_are_those_of_the_checkpoint(models: Path) -> None:

@@ -30,9 +30,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "painter"), [*((name, "webgl") for name in PICTURES), ("guided", "canvas"), ("well lit", "canvas")]
-)
+@pytest.mark.parametrize(("name", "painter"), [*((name, "webgl") for name in PICTURES), ("guided", "canvas")])
 def test_all_sliders_but_gamma_need_no_request_and_match_the_service(
     visitor: Visitor, page: Page, name: str, painter: str
 ) -> None:

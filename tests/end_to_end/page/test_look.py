@@ -77,6 +77,7 @@ def test_keys_work_anywhere_and_can_be_turned_off(visitor: Visitor, page: Page) 
     page.locator("h1").click()
     page.keyboard.press("n")
     expect(page.get_by_role("button", name="two.png", exact=True)).to_have_attribute("aria-pressed", "true")
+    visitor.wait()  # a photo that has just come is shown whole
     page.keyboard.press("1")
     assert visitor.zoom == 100
     page.locator("[name=strength]").focus()

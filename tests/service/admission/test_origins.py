@@ -31,7 +31,7 @@ def test_a_listed_origin_may_ask_and_read(guarded: ServiceWithKeys) -> None:
     assert answer.headers["access-control-allow-origin"] == ORIGIN
     exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
     ours = {name for name in answer.headers if name.startswith("nightlift-")} | {"server-timing", "x-request-id"}
-    assert len(ours) == 8
+    assert len(ours) == 10
     assert ours <= exposed
     assert {name.strip() for name in answer.headers["vary"].split(",")} == {"Accept", "Origin"}
 

@@ -212,7 +212,7 @@ def test_what_does_not_fit_the_model_is_refused(
     ("parameters", "words"),
     [
         ({"strength": 2.0}, "strength: Input should be less than or equal to 1"),
-        ({"strenght": 1.0}, "'strenght' is not a parameter; the options are detail, exposure, format"),
+        ({"strenght": 1.0}, "'strenght' is not a parameter; the options are denoise, detail, exposure, format"),
         ({"model": "unbatched"}, "names the model"),
         ({"format": "gif"}, "format"),
     ],
