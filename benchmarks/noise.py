@@ -147,7 +147,7 @@ def main() -> int:
     arguments = parser.parse_args()
     photos = sorted(path for path in arguments.photos.glob("*") if is_picture(path))
     if not photos:
-        print(f"there is no picture in {arguments.photos}", file=sys.stderr)
+        print(f"no pictures found in {arguments.photos}", file=sys.stderr)
         return 2
     models = [name.strip() for name in arguments.models.split(",") if name.strip()]
     print(asyncio.run(run(Settings(), photos, models)))

@@ -158,7 +158,7 @@ def main() -> int:
     arguments = parser.parse_args()
     photos = find_photos(arguments.photos)
     if not photos:
-        print(f"there is no picture in {arguments.photos}", file=sys.stderr)
+        print(f"no pictures found in {arguments.photos}", file=sys.stderr)
         return 2
     models = [name.strip() for name in arguments.models.split(",") if name.strip()]
     text = asyncio.run(run(Settings(), photos, models, arguments.detail, max(1, arguments.rounds)))

@@ -121,7 +121,7 @@ def run(settings: Settings, photos: Path | None, detail: Detail = Detail.WHOLE, 
     if photos is not None:
         chosen = find_photos(photos)[:PHOTOS]
         if not chosen:
-            raise FileNotFoundError(f"there is no picture in {photos}")
+            raise FileNotFoundError(f"no pictures found in {photos}")
         parts["Time"] = asyncio.run(time_photos(settings, chosen, ORIGINAL_AND_IMPROVED, detail, rounds))
     parts["Scores on LOLv1 eval15"] = scores(repository)
     if photos is not None:

@@ -196,7 +196,7 @@ def main() -> int:
     arguments = parser.parse_args()
     photos = sorted(path for path in arguments.photos.glob("*") if is_picture(path))
     if not photos:
-        print(f"there is no picture in {arguments.photos}", file=sys.stderr)
+        print(f"no pictures found in {arguments.photos}", file=sys.stderr)
         return 2
     sides = [int(side) for side in arguments.sides.split(",")]
     try:

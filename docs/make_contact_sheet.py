@@ -75,7 +75,7 @@ def main() -> int:
         return 2
     rows = from_folder(arguments.photos, arguments.references) if arguments.photos else samples()
     if not rows:
-        print(f"there is no picture in {arguments.photos}", file=sys.stderr)
+        print(f"no pictures found in {arguments.photos}", file=sys.stderr)
         return 2
     models = [name.strip() for name in arguments.models.split(",") if name.strip()]
     names, lines = asyncio.run(answers(Settings(), rows, models))

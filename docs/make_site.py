@@ -33,7 +33,7 @@ ELSEWHERE = re.compile(r"[a-z]+:")
 
 
 def main() -> None:
-    """Write the folder anew.
+    """Write the folder, replacing what was there.
 
     Raises:
         FileNotFoundError: a page links to what is not there; the message names both.

@@ -88,6 +88,6 @@ def test_what_is_missing_is_said(
 ) -> None:
     monkeypatch.setenv("NIGHTLIFT_MODEL_REPOSITORY", str(repository))
     assert published.main(["--photos", str(tmp_path)]) == 2
-    assert "there is no picture in" in capsys.readouterr().err
+    assert "no pictures found in" in capsys.readouterr().err
     with pytest.raises(ValueError, match="there is no model drbn; choose of zero_dce, zero_dce_improved"):
         published.file_sizes(ModelRepository(repository), ("drbn", "drbn_perceptual"))

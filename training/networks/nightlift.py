@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract import BT601, MapLayout
-from training.networks._affine import apply_map, as_codes, local_mean, proxy_size, shrink
+from training.networks._affine import apply_map, as_codes, proxy_size, shrink
+from training.networks._compose_map import compose_map
 from training.networks._registry import NetworkSpec, register
 from training.networks._saved_names import keep_saved_names
 
@@ -36,9 +37,6 @@ TERMS = 8
 
 LOG_SCALE = 64.0
 """Dark code values are spread by log(1 + 64 x)."""
-
-LOG_GAIN, OFFSET, CONTRAST = 4.0, 0.25, 1.25
-"""Largest size of a gain's logarithm, of an offset, and of contrast."""
 
 SAVED_NAMES = {"context.summarise.": "scene.read.", "context.modulation.": "scene.tell."}
 
@@ -84,8 +82,8 @@ class Nightlift(nn.Module):
         self.pooled = pooled
         self.smoothing = float(smoothing)
         self.detail_gain = float(detail_gain)
-        # As attributes, for scripts see no constants of their module.
-        self.log_scale, self.log_gain, self.offset, self.contrast = LOG_SCALE, LOG_GAIN, OFFSET, CONTRAST
+        # As an attribute, for scripts see no constants of their module.
+        self.log_scale = LOG_SCALE
         half, quarter, eighth = width, 2 * width, 8 * width // 3
         self.stem = _convolution(4 * 7, half)
         self.fine = Block(half)
@@ -135,32 +133,7 @@ class Nightlift(nn.Module):
         fine = self.fine_again(fine + _twice(self.from_quarter(middle)))
         terms = F.pixel_shuffle(self.head(fine), 2).to(proxy.dtype).contiguous()
         light = self.light(context).to(proxy.dtype)[:, :, None, None]
-        return self._compose(terms, light)
-
-    def _compose(self, terms: Tensor, light: Tensor) -> Tensor:
-        """From the predicted terms [N, 8, h, w] and the whole picture's log gains [N, 3, 1, 1] to the map."""
-        # Split at once, for the gradient of each slice alone is as large as all of them.
-        log_gains, offsets, contrasts, poolings = terms.split([3, 3, 1, 1], dim=1)
-        logarithm = 10.0 * (log_gains + light)
-        gain = torch.exp(self.log_gain * torch.tanh(logarithm / self.log_gain))
-        offset = self.offset * torch.tanh(offsets)
-        contrast = self.contrast * torch.sigmoid(contrasts + 1.4)  # begins at 1
-        if self.smoothing != 1.0:
-            contrast = contrast**self.smoothing
-        slope = contrast * gain
-        pooling = torch.sigmoid(poolings - 1.0)
-        if not self.pooled:
-            pooling = torch.zeros_like(pooling)
-        shared = pooling * self.luminance * slope
-        own = (1.0 - pooling) * slope
-        rows = [gain, offset]
-        for channel in range(3):
-            for colour in range(3):
-                part = shared[:, colour : colour + 1]
-                rows.append(part + own[:, colour : colour + 1] if colour == channel else part)
-        mean_gain = gain.mean(dim=1, keepdim=True)
-        rows.append(mean_gain.clamp(1.0, self.detail_gain) if self.detail_gain else torch.zeros_like(mean_gain))
-        return local_mean(torch.cat(rows, dim=1), 1)
+        return compose_map(terms, light, self.luminance, self.smoothing, self.detail_gain, self.pooled)
 
 
 class Block(nn.Module):

@@ -106,7 +106,7 @@ class NightliftTraining(Objective):
         terms = {
             "l1": F.l1_loss(enhanced, high),
             "matched": F.l1_loss(matched, high),
-            "dissimilarity": 1 - ssim(*_same_part(matched, high, STRUCTURE_SIDE), padded=False),
+            "dissimilarity": 1 - ssim(*same_part(matched, high, STRUCTURE_SIDE), padded=False),
             "hue": hue_distance(enhanced, high),
         }
         if self.settings.smoothness:
@@ -136,7 +136,7 @@ def _proxy(image: Tensor, scale: float) -> Tensor:
     return as_codes(shrink(image, height, width))
 
 
-def _same_part(image: Tensor, reference: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def same_part(image: Tensor, reference: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """A random square of two pictures [N, 3, H, W], of `side` pixels or what there is."""
     height, width = image.shape[2:]
     top, left = (int(torch.randint(max(1, length - side + 1), ())) for length in (height, width))

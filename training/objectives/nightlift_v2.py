@@ -7,21 +7,17 @@ Beside it, it learns to guess the brightness that a photographer would have chos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from training.losses.fidelity import match_brightness
 from training.losses.ssim import ssim
 from training.networks import STEP, shrink
 from training.networks.nightlift_v2 import GAMMA, brightness, evidence
-from training.objectives._base import Batch, Objective, Player, Settings, Update, register_objective
-from training.objectives._paired_scores import paired_scores
-from training.objectives.nightlift import STRUCTURE_SIDE, Pair, _same_part, hue_distance
+from training.objectives._base import Settings, register_objective
+from training.objectives.nightlift import STRUCTURE_SIDE, NightliftTraining, Pair, hue_distance, same_part
 
 WHITE = (0.92, 0.98)
 """Least channel of a pixel of the dark picture, up to which the reference decides, and from which white stays."""
@@ -60,26 +56,10 @@ class NightliftV2Settings(Settings):
 
 
 @register_objective("nightlift_v2", NightliftV2Settings)
-class NightliftV2Training(Objective):
+class NightliftV2Training(NightliftTraining):
     """Trains a network whose `affine` takes a proxy, evidence and the wanted brightness."""
 
-    def __init__(self, network: nn.Module, settings: NightliftV2Settings, resources: Mapping[str, Path]) -> None:
-        super().__init__(network)
-        self.settings = settings
-
-    def players(self) -> dict[str, Player]:
-        return {"network": Player(self.network, methods=("affine",))}
-
-    def step(self, batch: Batch, update: Update) -> dict[str, Tensor]:
-        log: dict[str, Tensor] = {}
-        total = torch.zeros(())
-        for pair in self.settings.pairs:
-            scale = pair.scales[int(torch.randint(len(pair.scales), ()))]
-            losses = self.losses(batch[pair.low], batch[pair.high], scale)
-            total = total + pair.weight * losses.pop("loss")
-            log |= {f"{pair.low}_{name}": value for name, value in losses.items()}
-        update("network", total)
-        return {"loss": total, **log}
+    settings: NightliftV2Settings  # type: ignore[assignment]
 
     def losses(self, low: Tensor, high: Tensor, scale: float) -> dict[str, Tensor]:
         """The terms of one pair, unweighted, and their weighted sum `loss`.
@@ -107,7 +87,7 @@ class NightliftV2Training(Objective):
         terms = {
             "l1": F.l1_loss(enhanced, high),
             "matched": F.l1_loss(matched, high),
-            "dissimilarity": 1 - ssim(*_same_part(matched, high, STRUCTURE_SIDE), padded=False),
+            "dissimilarity": 1 - ssim(*same_part(matched, high, STRUCTURE_SIDE), padded=False),
             "hue": hue_distance(enhanced, high),
             "guess": F.smooth_l1_loss(guess, chosen),
             "white": _mean_where(white, (high - enhanced).clamp(min=0)),
@@ -117,22 +97,6 @@ class NightliftV2Training(Objective):
         }
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, **terms}
-
-    @torch.no_grad()
-    def validate(self, batch: Batch) -> dict[str, Tensor]:
-        """PSNR and SSIM against the references, both with equal mean brightness (`_matched`), and `_told`."""
-        first = self.settings.pairs[0]
-        low, high = batch[first.low], batch[first.high]
-        enhanced = self.network(low).clamp(0, 1)
-        matched = paired_scores(match_brightness(enhanced, high), high)
-        return paired_scores(enhanced, high) | {f"{name}_matched": value for name, value in matched.items()}
-
-    @torch.no_grad()
-    def preview(self, batch: Batch) -> dict[str, Tensor]:
-        """The first pair of the recipe and the result."""
-        first = self.settings.pairs[0]
-        low = batch[first.low]
-        return {first.low: low, first.high: batch[first.high], "enhanced": self.network(low).clamp(0, 1)}
 
 
 def exposed(image: Tensor, stops: Tensor) -> Tensor:

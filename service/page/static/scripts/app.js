@@ -131,7 +131,7 @@ function tellQueue() {
   $("queue").textContent = left > 0 && count > 1 ? `${count - left} of ${count}` : "";
 }
 
-/** Open or close the comparison, or begin it anew for the chosen photo. */
+/** Open or close the comparison, or restart it for the chosen photo. */
 function compare() {
   const isOpen = !$("comparison").hidden;
   $("compare").setAttribute("aria-expanded", isOpen);

@@ -9,7 +9,7 @@ export class Library {
   onchoose = () => {};
   /** Called with a photo whose state changed. */
   onstate = () => {};
-  /** Called with a photo whose settings changed; `asks`: its answer has to be asked for anew. */
+  /** Called with a photo whose settings changed; `asks`: its answer has to be requested again. */
   onsettings = (photo, asks) => {};
 
   photos = [];

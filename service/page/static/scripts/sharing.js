@@ -17,7 +17,7 @@ export class Sharing {
     const giveUp = () => {
       if (--work.waiting > 0) return;
       work.controller.abort();
-      this.#pending.delete(key); // who comes now begins anew
+      this.#pending.delete(key); // later callers start a new request
     };
     return new Promise((resolve, reject) => {
       const abort = () => {
