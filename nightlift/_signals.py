@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+SHOW_CURSOR = "\x1b[?25h"
+"""What a terminal is sent after a progress bar, which hides the cursor."""
 
 
 class Stopped(Exception):
@@ -26,6 +30,38 @@ def end_at_once() -> None:
     """
     for number in SIGNALS:
         signal.signal(number, lambda number, _: os._exit(128 + number))
+
+
+@contextmanager
+def first_signal(announcement: str) -> Iterator[Callable[[], int | None]]:
+    """Within the block, the number of the first SIGINT or SIGTERM, None before it; a second one ends the process.
+
+    A signal that was ignored from the start stays so: shells begin background commands of scripts deaf to SIGINT.
+
+    Args:
+        announcement: what the first signal writes to standard error, after its name.
+    """
+    came: list[int] = []
+
+    def write(text: str) -> None:  # past Python's buffer, which the signal may have interrupted
+        with suppress(OSError):
+            os.write(2, text.encode())
+
+    def stop(number: int, _: object) -> None:
+        if came:
+            if sys.stderr.isatty():
+                write(SHOW_CURSOR)
+            os._exit(128 + number)
+        came.append(number)
+        write(f"{signal.Signals(number).name}: {announcement}\n")
+
+    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
+    try:
+        yield lambda: came[0] if came else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @asynccontextmanager

@@ -1,13 +1,15 @@
-"""`nightlift train`: one training or a queue of them, and what is said after."""
+"""`nightlift train`: one training or a queue of them, what ends them early, and what is said after."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
+from nightlift._signals import first_signal
 from training import (
     MAX_UNFINISHED_BYTES,
     UNFINISHED,
@@ -18,14 +20,11 @@ from training import (
     work_through,
 )
 
-if TYPE_CHECKING:
-    from training import TrainingResult
+ANNOUNCEMENT = "the training ends after this step; a second signal ends it at once"
 
 
-def run_training(
-    recipe: str, data: Sequence[str], out: Path | None, budget: str | None, **options: Any
-) -> TrainingResult:
-    """Train as a recipe says, and say what is left where the time was not enough.
+def run_training(recipe: str, data: Sequence[str], out: Path | None, budget: str | None, **options: Any) -> int:
+    """Train as a recipe says, and say what is left where the time was not enough or a signal came.
 
     Args:
         recipe: name or file.
@@ -34,26 +33,31 @@ def run_training(
         budget: such as `150m`; None: as long as it takes.
         options: further arguments of `training.train`.
 
+    Returns:
+        The exit code: 0, or 130 or 143 where SIGINT or SIGTERM ended the training before its last step.
+
     Raises:
         FileNotFoundError, ValueError: as `training.train`.
     """
     keep_freed_memory()
-    result = train(
-        recipe,
-        data_folders(data),
-        out or Path("runs") / Path(recipe).stem,
-        budget=parse_duration(budget) if budget else None,
-        keep_compact=budget is not None,
-        **options,
-    )
-    if not result.finished:
+    with first_signal(ANNOUNCEMENT) as signal:
+        result = train(
+            recipe,
+            data_folders(data),
+            out or Path("runs") / Path(recipe).stem,
+            budget=parse_duration(budget) if budget else None,
+            keep_compact=budget is not None,
+            stopped=lambda: signal() is not None,
+            **options,
+        )
+    if not result.finished and _is_first_process():
         done, steps = result.manifest["steps_done"], result.manifest["steps"]
         _say(f"{done:,} of {steps:,} steps are done; the same command goes on from there")
         _say_size()
-    return result
+    return _exit_code(result.finished, signal())
 
 
-def run_queue(queue: Path, budget: str | None, **options: Any) -> None:
+def run_queue(queue: Path, budget: str | None, **options: Any) -> int:
     """Work through a list of trainings, and print what is done and what is left.
 
     Args:
@@ -61,13 +65,29 @@ def run_queue(queue: Path, budget: str | None, **options: Any) -> None:
         budget: for all together, such as `150m`; None: as long as it takes.
         options: arguments of `training.train` for all of them.
 
+    Returns:
+        The exit code, as of `run_training`.
+
     Raises:
         FileNotFoundError, ValueError: as `training.work_through`.
     """
     keep_freed_memory()
-    report = work_through(queue, parse_duration(budget) if budget else None, **options)
+    with first_signal(ANNOUNCEMENT) as signal:
+        report = work_through(
+            queue, parse_duration(budget) if budget else None, stopped=lambda: signal() is not None, **options
+        )
     print(report.table())
     _say_size()
+    return _exit_code(report.finished, signal())
+
+
+def _exit_code(finished: bool, number: int | None) -> int:
+    return 128 + number if number is not None and not finished and _is_first_process() else 0
+
+
+def _is_first_process() -> bool:
+    """Of those that share a training. The first one kills the others, and itself, where one of them fails."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _say_size() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 import cv2
 import torch
@@ -18,6 +22,9 @@ PREVIEWS = 4
 
 WORKER_NICENESS = 5
 """Added to the niceness of processes that prepare batches."""
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a training, not the processes that prepare its batches."""
 
 AHEAD = 4
 """Batches that a worker prepares ahead of the step that needs them."""
@@ -94,7 +101,8 @@ class Inputs:
             multiprocessing_context="spawn" if self._workers else None,
             worker_init_fn=_set_up_worker,
         )
-        return iter(loader)
+        with _held_back_from_children():
+            return iter(loader)
 
     def batch(self, step: int, rank: int, world: int) -> dict[str, Tensor]:
         """This device's share of a step's batch, uint8 [N, 3, H, W] by name; equal names of streams are one.
@@ -119,9 +127,37 @@ class _BatchByStep(Dataset[dict[str, Tensor]]):
         return self._inputs.batch(step, self._rank, self._world)
 
 
+@contextmanager
+def _held_back_from_children() -> Iterator[None]:
+    """Let processes that start within the block be deaf to `ENDING`.
+
+    A terminal's Ctrl-C reaches them all. Without them the training could not finish its step and save its state.
+    Not on macOS, where they could not tell who sends a signal.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
+        yield
+        return
+    resource_tracker.ensure_running()  # else the first of them starts it, which lets the signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _set_up_worker(number: int) -> None:
     os.nice(WORKER_NICENESS)
     cv2.setNumThreads(1)
+    if hasattr(signal, "sigwaitinfo"):
+        threading.Thread(target=_heed_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _heed_parent(parent: int) -> None:
+    """End this process once its parent says so, which ends what is left of its workers in this way."""
+    while True:
+        received = signal.sigwaitinfo(ENDING)
+        if received.si_signo == signal.SIGTERM and received.si_pid == parent:
+            os._exit(0)
 
 
 def _fields(name: str, recipe: DataRecipe, sample: Sample) -> dict[str, str]:

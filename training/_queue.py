@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,15 @@ class QueueReport:
         return f"| training | state | left |\n| --- | --- | --- |\n{rows}"
 
 
-def work_through(file: Path, budget: float | None, **options: Any) -> QueueReport:
-    """Train what a list says, one after another, until all is done or the time is over.
+def work_through(
+    file: Path, budget: float | None, stopped: Callable[[], bool] = lambda: False, **options: Any
+) -> QueueReport:
+    """Train what a list says, one after another, until all is done, the time is over or it is stopped.
 
     Args:
         file: YAML, as at the head of this module.
         budget: seconds from now for all together; None: as long as it takes.
+        stopped: whether to end after the step under way (`training.train`).
         options: further arguments of `training.train`, for all.
 
     Raises:
@@ -121,7 +125,7 @@ def work_through(file: Path, budget: float | None, **options: Any) -> QueueRepor
         left = None if deadline is None else deadline - time.monotonic()
         if _progress(entry.folder).finished:
             continue
-        if left is not None and left <= 0:
+        if stopped() or (left is not None and left <= 0):
             break
         result = train(
             entry.recipe,
@@ -129,6 +133,7 @@ def work_through(file: Path, budget: float | None, **options: Any) -> QueueRepor
             entry.folder,
             budget=left,
             keep_compact=budget is not None,
+            stopped=stopped,
             start_from=entry.start_from,
             vgg16=entry.vgg16,
             steps=entry.steps,

@@ -39,6 +39,7 @@ def train(
     resume: bool = True,
     stop_after: int | None = None,
     budget: float | None = None,
+    stopped: Callable[[], bool] = lambda: False,
     keep_compact: bool = False,
     unfinished: Path = UNFINISHED,
     progress: bool = True,
@@ -61,6 +62,7 @@ def train(
         stop_after: end after so many steps in all, as an interruption would: `last.ckpt` is there to resume from,
             and the schedule is the whole training's.
         budget: the same after so many seconds from now.
+        stopped: asked before each step; once it says True the training ends the same way, with a compact state.
         keep_compact: write a compact state beside each `last.ckpt`, with which another machine can go on.
         unfinished: folder of compact states, named as `out`. One is read where it is further on than `last.ckpt`,
             and deleted when the training is done.
@@ -134,7 +136,7 @@ def train(
         **describe_machine(fabric.device, devices),
     }
     trainer = trainer_type(fabric, plan, objective, split, out, manifest, workers, compact, keep_compact)
-    return trainer.fit(resume=resume, limits=Limits(stop_after, deadline), progress=progress)
+    return trainer.fit(resume=resume, limits=Limits(stop_after, deadline, stopped), progress=progress)
 
 
 def data_folders(words: Sequence[str]) -> Path | dict[str, Path]:

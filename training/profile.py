@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from training._memory import keep_freed_memory
 from training._train import data_folders, train
-from training.trainer import Trainer, TrainingResult
+from training.trainer import Limits, Trainer, TrainingResult
 
 WARM_UP = 8
 """Steps before the first that counts: memory is mapped, pictures are decoded, graphs are compiled."""
@@ -77,7 +77,7 @@ class _MeasuredTrainer(Trainer):
         with self.watch.measure("update"):
             super()._update(player, loss)
 
-    def _run(self, end: int, deadline: float | None, journal: Any) -> None:
+    def _run(self, end: int, limits: Limits, journal: Any) -> None:
         batches = self.inputs.batches(range(end), 0, 1)
         self.objective.train()
         for step in range(end):

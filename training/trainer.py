@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +70,12 @@ class Limits:
     Attributes:
         steps: number of steps in all; None: the recipe's.
         deadline: by `time.monotonic()`; None: none.
+        stopped: asked before each step whether it is not to be done any more.
     """
 
     steps: int | None = None
     deadline: float | None = None
+    stopped: Callable[[], bool] = lambda: False
 
 
 class Trainer:
@@ -101,7 +103,7 @@ class Trainer:
             manifest: what `run.json` is to say beside the figures of the run.
             workers: processes that prepare batches ahead.
             compact: file of the compact state, to go on from; deleted when the training is done. None: none.
-            keep_compact: write it.
+            keep_compact: write it beside each `last.ckpt`, not only where a training is stopped.
 
         Raises:
             ValueError: the recipe does not fit its data, or its optimisers are not the objective's players.
@@ -158,12 +160,12 @@ class Trainer:
         for note in self.objective.notes:
             journal.note(note)
         try:
-            self._run(end, limits.deadline, journal)
+            self._run(end, limits, journal)
         finally:
             journal.close()
         return self._finish()
 
-    def _run(self, end: int, deadline: float | None, journal: Journal) -> None:
+    def _run(self, end: int, limits: Limits, journal: Journal) -> None:
         recipe = self.recipe
         rank, world = self.fabric.global_rank, self.fabric.world_size
         began = saved = time.monotonic() - self.seconds
@@ -172,8 +174,10 @@ class Trainer:
         self.objective.train()
         for batch in self.inputs.batches(range(self.step, end), rank, world):
             started = time.monotonic()
-            if deadline is not None and started + longest + RESERVE > deadline:
-                self._save()
+            stopped = limits.stopped()
+            late = limits.deadline is not None and started + longest + RESERVE > limits.deadline
+            if self._on_any_device(stopped or late):
+                self._save(compact=self.keep_compact or stopped)
                 break
             rates = self._set_rates()
             torch.manual_seed(_mixed_seed(recipe.seed, self.step, rank))
@@ -197,10 +201,17 @@ class Trainer:
                 with self._for_inference():
                     journal.pictures(self.step, self.objective.preview(self._to_device(self.inputs.preview)))
             if self._due(recipe.checkpoint_every, end) or time.monotonic() - saved > SAVE_EVERY:
-                self._save()
+                self._save(compact=self.keep_compact)
                 saved = time.monotonic()
             # A step with a validation takes longest. What has not been seen yet cannot be foreseen.
             longest = max(longest, time.monotonic() - started)
+
+    def _on_any_device(self, here: bool) -> bool:
+        """Whether this is so on one of the devices. One that left alone would let the others wait for ever."""
+        if self.fabric.world_size == 1:
+            return here
+        share: Tensor = self.fabric.all_reduce(torch.tensor(float(here), device=self.fabric.device))
+        return bool(share > 0)
 
     def _due(self, every: int, end: int) -> bool:
         return self.step % every == 0 or self.step == end
@@ -295,7 +306,7 @@ class Trainer:
                 if parent is not wrapped:
                     setattr(parent, name, wrapped)
 
-    def _save(self) -> None:
+    def _save(self, compact: bool) -> None:
         """Write `last.ckpt`, and the compact state if there is to be one."""
         if not self.fabric.is_global_zero:
             return
@@ -313,7 +324,7 @@ class Trainer:
             "average": self.average.state_dict() if self.average else None,
         }
         save_checkpoint(self.out / "last.ckpt", state)
-        if self.compact is not None and self.keep_compact:
+        if compact and self.compact is not None:
             best, curve = self.out / "best.pt", self.out / "curve.csv"
             weights = load_checkpoint(best)["state_dict"] if self.best is not None else None
             text = curve.read_text() if curve.is_file() else ""

@@ -78,6 +78,9 @@ def train(
 ) -> None:
     """Train a network from a recipe, or several in turn.
 
+    SIGTERM and Ctrl-C end it after the step under way, and the same command goes on from there. Exit codes:
+    0 success, 2 the command was wrong, 130 or 143 ended by a signal.
+
     Example: `nightlift train zero_dce --data data/zero_dce_train --budget 150m`
     """
     common = {"device": device, "devices": devices, "precision": precision, "threads": threads, "workers": workers}
@@ -90,13 +93,12 @@ def train(
             raise typer.BadParameter(f"the file says these: {', '.join(names)}", param_hint="--queue")
         from nightlift._training import run_queue
 
-        run_queue(queue, budget, **common)
-        return
+        raise typer.Exit(run_queue(queue, budget, **common))
     if recipe is None or not data:
         raise typer.BadParameter("give a recipe and its --data, or a --queue", param_hint="RECIPE")
     from nightlift._training import run_training
 
-    run_training(
+    code = run_training(
         recipe,
         data,
         out,
@@ -108,6 +110,7 @@ def train(
         steps=steps,
         seed=seed,
     )
+    raise typer.Exit(code)
 
 
 def evaluate(

@@ -62,7 +62,11 @@ def test_flags_allow_what_the_service_allows() -> None:
 @pytest.mark.parametrize(
     ("command", "function", "renamed"),
     [
-        (commands.train, training.train, {"stop_after", "progress", "keep_compact", "unfinished", "trainer_type"}),
+        (
+            commands.train,
+            training.train,
+            {"stop_after", "stopped", "progress", "keep_compact", "unfinished", "trainer_type"},
+        ),
         (commands.export, export.export_checkpoint, {"checkpoint", "repository", "formats", "options"}),
         (
             commands.evaluate,

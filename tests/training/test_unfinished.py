@@ -1,4 +1,4 @@
-"""Trainings that are interrupted: by a time budget, by a kill, and on another machine."""
+"""Trainings that are interrupted: by a time budget, by a signal, by a kill, and on another machine."""
 
 from __future__ import annotations
 
@@ -151,6 +151,46 @@ def test_a_killed_training_goes_on(folder: Path, whole: Path, tmp_path: Path) ->
     assert not (out / "final.pt").exists()
     result = _train(folder, out)
     assert result.finished
+    assert _curve(out) == _curve(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_a_training_ends_it_after_a_step(
+    folder: Path, whole: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out, state = tmp_path / "toy", tmp_path / "unfinished" / "toy.pt"
+    # The command itself, but for the folder of compact states, which is under version control.
+    (tmp_path / "command.py").write_text(
+        textwrap.dedent(f"""
+            from pathlib import Path
+            import training._compact_state
+            training._compact_state.UNFINISHED = Path({str(state.parent)!r})
+            from nightlift.cli import main
+            if __name__ == "__main__":
+                main()
+        """)
+    )
+    words = ["train", folder / "toy.yaml", "--data", folder / "dark", "--out", out, "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "command.py", *words],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:  # a line for every second step
+        if line.startswith("10/"):
+            os.killpg(process.pid, number)  # as a terminal does, to the processes that prepare batches as well
+            break
+    told = process.stderr.read()
+    assert process.wait() == 128 + number, told
+    done = torch.load(out / "last.ckpt", weights_only=True)["step"]
+    assert 10 <= done < STEPS
+    assert load_compact(state)["step"] == done
+    assert f"{done} of {STEPS} steps are done; the same command goes on from there" in told
+    assert _train(folder, out).finished
+    assert not state.exists()
     assert _curve(out) == _curve(whole)
 
 
