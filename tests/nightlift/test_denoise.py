@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +11,11 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-import tritonclient.grpc
 import tritonclient.http
 
-from nightlift import AsyncClient, Client, Enhanced
-from tests.docs.documents import ROOT
-from tests.nightlift.commands import environment, nightlift
+from nightlift import Client
+from tests.nightlift.commands import nightlift
+from tests.nightlift.doors import DOORS, Door, Request, infer
 from tests.pictures import decoded, encoded
 from tests.repositories import brightened, make_repository
 from tests.restorers import SIDE, blurred, make_restorer
@@ -29,13 +25,8 @@ EDGE = SIDE // 2 + 1
 PICTURE = np.clip(40 + np.random.default_rng(0).normal(0, 8, (60, 80, 3)), 0, 255).astype(np.uint8)
 FILE = encoded(PICTURE)
 WISHES: dict[str, Any] = {"denoise": 0.5, "protect": 0, "gate": False}
-FLAGS = ("--denoise", "0.5", "--protect", "0", "--no-gate")
-IN_PROCESS = (
-    "import sys; from nightlift import enhance; "
-    "answer = enhance(sys.stdin.buffer.read(), denoise=0.5, protect=0, gate=False); "
-    "assert (answer.denoise, answer.denoise_scale, answer.restored) == (0.5, 1, 1); "
-    "sys.stdout.buffer.write(answer.data)"
-)
+SILENT = {"command", "command_with_a_server"}
+"""Doors that give the file alone."""
 
 
 @pytest.fixture(scope="module")
@@ -50,100 +41,21 @@ def server(repository: Path) -> Iterator[Server]:
         yield running
 
 
-def query(server: Server, _: Path) -> bytes:
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_every_door_takes_half_of_the_noise(door: Door, server: Server, repository: Path) -> None:
+    bright = brightened(PICTURE)
+    expected = (bright + 255 * blurred(bright)) / 2
+    answer = door(Request(server, repository, FILE, WISHES))
+    assert np.abs(decoded(answer.data) - expected).max() <= 1
+    assert answer.told == (None if door.__name__ in SILENT else (0.5, 1, 1))
+
+
+def test_the_time_it_takes_is_a_stage(server: Server) -> None:
     response = httpx.post(f"{server.url}/enhance", params=WISHES, content=FILE).raise_for_status()
-    assert response.headers["nightlift-denoise"] == "0.5; scale=1"
-    assert response.headers["nightlift-restored"] == "1.000"
     stages = [part.strip().split(";")[0] for part in response.headers["server-timing"].split(",")]
     assert stages == ["read", "decode", "queue", "infer", "restore", "render", "encode"]
-    return response.content
-
-
-def form(server: Server, _: Path) -> bytes:
-    fields = {name: str(value) for name, value in WISHES.items()}
-    return httpx.post(f"{server.url}/enhance", data=fields, files={"image": FILE}).raise_for_status().content
-
-
-def checked(answer: Enhanced) -> bytes:
-    assert (answer.denoise, answer.denoise_scale, answer.restored) == (0.5, 1, 1)
-    assert answer.timings["restore"] > 0
-    return answer.data
-
-
-def client(server: Server, _: Path) -> bytes:
     with Client(server.url) as opened:
-        return checked(opened.enhance(FILE, denoise=0.5, protect=0, gate=False))
-
-
-def asynchronous_client(server: Server, _: Path) -> bytes:
-    async def ask() -> bytes:
-        async with AsyncClient(server.url) as opened:
-            return checked(await opened.enhance(FILE, denoise=0.5, protect=0, gate=False))
-
-    return asyncio.run(ask())
-
-
-def protocol(module: Any, address: str) -> bytes:
-    tensor = module.InferInput("image", [1], "BYTES")
-    tensor.set_data_from_numpy(np.array([FILE], object))
-    opened = module.InferenceServerClient(address)
-    try:
-        result = opened.infer("brighten", [tensor], parameters={**WISHES, "denoise": 0.5})
-        report = result.get_response()
-        if module is tritonclient.http:
-            told = {name: report["parameters"][name] for name in ("denoise", "denoise_scale", "restored")}
-        else:
-            told = {
-                "denoise": report.parameters["denoise"].string_param,
-                "denoise_scale": report.parameters["denoise_scale"].double_param,
-                "restored": report.parameters["restored"].double_param,
-            }
-        assert told == {"denoise": "0.5", "denoise_scale": 1, "restored": 1}
-        return result.as_numpy("enhanced")[0]
-    finally:
-        opened.close()
-
-
-def protocol_over_rest(server: Server, _: Path) -> bytes:
-    return protocol(tritonclient.http, server.url.removeprefix("http://"))
-
-
-def protocol_over_grpc(server: Server, _: Path) -> bytes:
-    return protocol(tritonclient.grpc, server.grpc)
-
-
-def in_process(_: Server, repository: Path) -> bytes:
-    return subprocess.run(
-        [sys.executable, "-c", IN_PROCESS],
-        input=FILE,
-        env=environment(repository, PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        check=True,
-        timeout=60,
-    ).stdout
-
-
-def command(_: Server, repository: Path) -> bytes:
-    return nightlift("enhance", "-", *FLAGS, repository=repository, stdin=FILE).stdout
-
-
-def command_with_a_server(server: Server, repository: Path) -> bytes:
-    return nightlift("enhance", "-", *FLAGS, "--server", server.url, repository=repository, stdin=FILE).stdout
-
-
-DOORS: tuple[Callable[[Server, Path], bytes], ...] = (
-    *(query, form, client, asynchronous_client, protocol_over_rest, protocol_over_grpc),
-    *(in_process, command, command_with_a_server),
-)
-
-
-@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
-def test_every_door_takes_half_of_the_noise(
-    door: Callable[[Server, Path], bytes], server: Server, repository: Path
-) -> None:
-    answer = brightened(PICTURE)
-    expected = (answer + 255 * blurred(answer)) / 2
-    assert np.abs(decoded(door(server, repository)) - expected).max() <= 1
+        assert opened.enhance(FILE, **WISHES).timings["restore"] > 0
 
 
 def test_auto_is_the_default(server: Server) -> None:
@@ -171,12 +83,8 @@ def test_every_door_says_what_is_allowed(server: Server, repository: Path) -> No
     outcome = nightlift("enhance", "-", "--denoise", "1.5", repository=repository, stdin=FILE)
     assert outcome.returncode == 2
     assert "auto nor a number from 0 to 1" in " ".join(outcome.stderr.decode().split())
-    tensor = tritonclient.http.InferInput("image", [1], "BYTES")
-    tensor.set_data_from_numpy(np.array([FILE], object))
-    opened = tritonclient.http.InferenceServerClient(server.url.removeprefix("http://"))
     with pytest.raises(tritonclient.utils.InferenceServerException, match=allowed):
-        opened.infer("brighten", [tensor], parameters={"denoise": 1.5})
-    opened.close()
+        infer(tritonclient.http, server.url.removeprefix("http://"), FILE, {"denoise": 1.5})
 
 
 def test_the_api_describes_it(server: Server) -> None:
