@@ -3,7 +3,8 @@
 from service.inference._batching import BatchPolicy, Bucket, ClosedBy, Cut, InputKind, Wait, Waiting, decide
 from service.inference._contract import Engine, EngineInfo, Runner, Tensors
 from service.inference._faults import Fault, classify
-from service.inference._models import LoadedModel, Models, ModelState, ModelStatus
+from service.inference._loading import LoadedModel
+from service.inference._models import Models, ModelState, ModelStatus
 from service.inference._placement import Engines, cuda_available, cuda_devices, devices, isolated
 from service.inference._queue import ArrivalHint, BatchQueue, Outcome
 from service.inference._runners import open_runner

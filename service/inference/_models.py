@@ -1,35 +1,26 @@
-"""The models in memory: loading, warming, swapping and unloading them while others serve."""
+"""The models in memory: which are there, and swapping and unloading them while others serve."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-import numpy as np
-
-from service.admission import CapacityLimiter, Intake
+from service.admission import CapacityLimiter
 from service.errors import ModelNotFound, ModelNotReady, NightliftError, without_folders
-from service.inference._batching import BatchPolicy, Bucket, Waiting
-from service.inference._contract import Engine
+from service.inference._batching import Waiting
+from service.inference._loading import LoadedModel, Loader
 from service.inference._placement import Engines
-from service.inference._queue import BatchQueue
-from service.inference._samples import made_up, of_warmup
-from service.repository import ConfigError, ModelConfig, ModelRepository, ModelVersion, check_restorer
+from service.repository import ConfigError, ModelRepository, ModelVersion, check_restorer
 from service.settings import Settings
 from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
-
-TIMED_SIDE = 192
-"""Side in pixels of the picture by which a model's speed is measured when it is loaded; about a warm-up's."""
 
 
 class ModelState(StrEnum):
@@ -39,66 +30,6 @@ class ModelState(StrEnum):
     READY = "READY"
     UNLOADING = "UNLOADING"
     UNAVAILABLE = "UNAVAILABLE"
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """One version, warmed and ready to be called through its queue.
-
-    Attributes:
-        source: its files and its configuration.
-        engine: what runs it.
-        queue: what decides when.
-        find_map: gives the model that makes its colour maps, where that is another (`ModelTraits.map_model`); raises
-            ModelNotReady where that is not loaded.
-    """
-
-    source: ModelVersion
-    engine: Engine
-    queue: BatchQueue
-    find_map: Callable[[], LoadedModel] | None = None
-
-    @property
-    def of_maps(self) -> LoadedModel:
-        """The model that makes its colour maps: itself, unless its configuration names another.
-
-        Raises:
-            ModelNotReady: if that is not loaded.
-        """
-        return self if self.find_map is None else self.find_map()
-
-    @property
-    def ready(self) -> bool:
-        """Whether a batch sent now would be run now."""
-        try:
-            return self.engine.ready and self.of_maps.engine.ready
-        except NightliftError:
-            return False
-
-    @property
-    def intake(self) -> Intake:
-        """The requests that were taken for it and are not answered yet."""
-        return self.queue.intake
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.source.name
-
-    @property
-    def version(self) -> int:
-        """The version's number."""
-        return self.source.version
-
-    @property
-    def config(self) -> ModelConfig:
-        """The model's configuration."""
-        return self.source.config
-
-    async def close(self) -> None:
-        """Finish what waits and runs, then release the model."""
-        await self.queue.close()
-        await self.engine.close()
 
 
 @dataclass(frozen=True)
@@ -126,8 +57,8 @@ class Models:
         capacity: CapacityLimiter | None = None,
     ) -> None:
         self.repository = repository
-        self._capacity = capacity or CapacityLimiter()
         self.engines = Engines(settings, metrics)
+        self._loader = Loader(self.engines, settings, metrics, capacity or CapacityLimiter())
         self._settings = settings
         self._metrics = metrics
         self._loaded: dict[str, dict[int, LoadedModel]] = {}
@@ -318,47 +249,11 @@ class Models:
     async def _load_version(self, source: ModelVersion) -> LoadedModel:
         if source.name == self._settings.restorer:
             check_restorer(source.config)
-        await self._load_map_model(source)
-        started = time.monotonic()
-        engine = await self.engines.create(source)
-        seconds = time.monotonic() - started
-        metrics = self._metrics.model(source.name)
-        batching = source.config.batching
-        pays = batching.asked_for or engine.info.on_gpu
-        policy = BatchPolicy(
-            batching.max_batch_size if pays else 1,
-            self._settings.max_batch_pixels,
-            batching.max_delay,
-            # Passes side by side on the CPU share the memory that one large pass is allowed.
-            self._settings.max_whole_pixels if engine.info.device == "cpu" else math.inf,
-        )
-        label = f"{source.name}/{source.version}"
-        queue = BatchQueue(
-            engine,
-            policy,
-            metrics,
-            Intake(label, batching.max_queue_size, lambda: engine.concurrency),
-            batching.default_timeout,
-            partial(self._capacity.costs.observe, "network", label),
-        )
-        await self._time_one_pass(engine, label, source.config)
-        info = engine.info
-        metrics.loaded(source.version, info.provider, info.precision, info.engine, seconds)
-        for warning in source.config.warnings:
-            logger.warning("model %s: %s", source.name, warning)
-        logger.info(
-            "model %s version %d %s on %s (%s, %s) in %.2f s; %s",
-            source.name,
-            source.version,
-            "ready" if engine.ready else "not ready yet",
-            info.provider,
-            info.precision,
-            info.placement,
-            seconds,
-            f"batches of up to {policy.max_count}" if policy.max_count > 1 else "one picture at a time",
-        )
         maps = source.config.traits.map_model
-        return LoadedModel(source, engine, queue, partial(self._map_model, source.name, maps) if maps else None)
+        if not maps:
+            return await self._loader.load(source)
+        await self._load_map_model(source.name, maps)
+        return await self._loader.load(source, partial(self._map_model, source.name, maps))
 
     def _map_model(self, name: str, maps: str) -> LoadedModel:
         """The model that makes another's maps; where it cannot be called now, neither can the other."""
@@ -370,43 +265,21 @@ class Models:
                 f"model {name!r} is not ready: {maps!r}, which makes its colour maps, is {state}"
             ) from None
 
-    async def _load_map_model(self, source: ModelVersion) -> None:
+    async def _load_map_model(self, name: str, maps: str) -> None:
         """See that the model that makes another's colour maps is there.
 
         Raises:
             ConfigError: if it takes pictures itself, or is not in the repository.
         """
-        maps = source.config.traits.map_model
-        if not maps or self._loaded.get(maps):
+        if self._loaded.get(maps):
             return
         try:
             config = await asyncio.to_thread(self.repository.config, maps)
             if config.takes_pictures:
-                raise ConfigError(f"{source.name}: its map_model {maps!r} takes pictures, and no proxies")
+                raise ConfigError(f"{name}: its map_model {maps!r} takes pictures, and no proxies")
             await self.load(maps)
         except ModelNotFound as error:
-            raise ConfigError(f"{source.name}: its map_model {maps!r} is not in the repository") from error
-
-    async def _time_one_pass(self, engine: Engine, label: str, config: ModelConfig) -> None:
-        """Run one picture, so that the first requests are taken by what this model costs and not by a guess.
-
-        One that takes no pictures is given the first sample of its warm-up: which sides go together, it knows alone.
-        """
-        if not engine.ready:
-            return
-        outputs: tuple[str, ...] = (config.outputs[0].name,)
-        if config.warmup and not config.takes_pictures:
-            inputs = of_warmup(config.warmup[0], config, np.random.default_rng(0))
-        else:
-            inputs = made_up(config, TIMED_SIDE)
-        pixels = len(next(iter(inputs.values()))) * Bucket.of(inputs, outputs).pixels
-        costs, started = self._capacity.costs, time.monotonic()
-        with suppress(Exception):  # which the warm-up would have shown: then the guess stays
-            await engine.run(inputs, outputs)
-            seconds = time.monotonic() - started
-            costs.observe("network", label, pixels, seconds)
-            largest = min(config.traits.max_pixels, self._settings.max_whole_pixels)
-            costs.observe("request", label, 0.1, 0.1 * seconds * max(1.0, largest / pixels))  # soon outweighed
+            raise ConfigError(f"{name}: its map_model {maps!r} is not in the repository") from error
 
     async def _retire(self, models: list[LoadedModel]) -> None:
         for model in models:
