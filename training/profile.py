@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from training._memory import keep_freed_memory
@@ -66,18 +65,12 @@ class _MeasuredTrainer(Trainer):
     flops = 0.0
     total = 0.0
 
-    def _wrap(self) -> None:
-        super()._wrap()
+    def _run(self, end: int, limits: Limits, journal: Any) -> None:
         network = self.objective.network
-        for method in self.players["network"].methods or ("forward",):
+        for method in self.optimizers.players["network"].methods or ("forward",):
             setattr(network, method, self.watch.wrap("forward", getattr(network, method)))
         self.fabric.backward = self.watch.wrap("back", self.fabric.backward)  # type: ignore[method-assign]
-
-    def _update(self, player: str, loss: Tensor) -> None:
-        with self.watch.measure("update"):
-            super()._update(player, loss)
-
-    def _run(self, end: int, limits: Limits, journal: Any) -> None:
+        update = self.watch.wrap("update", self.optimizers.update)
         batches = self.inputs.batches(range(end), 0, 1)
         self.objective.train()
         for step in range(end):
@@ -89,10 +82,10 @@ class _MeasuredTrainer(Trainer):
             torch.manual_seed(step)
             if step == WARM_UP - 1 and not self.recipe.compile:
                 with FlopCounterMode(display=False) as counter:
-                    self.objective.step(self._to_device(batch), self._update)
+                    self.objective.step(self._to_device(batch), update)
                 self.flops = counter.get_total_flops()
             else:
-                self.objective.step(self._to_device(batch), self._update)
+                self.objective.step(self._to_device(batch), update)
             with self.watch.measure("update"):
                 if self.average is not None:
                     self.average.update()

@@ -29,13 +29,13 @@ from training._ema import ModelEma
 from training._holdout import Split
 from training._inputs import Inputs
 from training._journal import Journal, read_curve
-from training._precision import prepare_method
+from training._optimizers import Optimizers
 from training._resume import identity, require_same
 from training._running_mean import RunningMean
 from training._validation import Validation
 from training.checkpoints import load_checkpoint, save_checkpoint
-from training.objectives import Objective, Player, without_resources
-from training.recipe import OptimizerRecipe, Recipe
+from training.objectives import Objective, without_resources
+from training.recipe import Recipe
 
 SAVE_EVERY = 300.0
 """Seconds after which the state is saved at the latest, however rare the recipe's own checkpoints are."""
@@ -79,7 +79,7 @@ class Limits:
 
 
 class Trainer:
-    """Runs an objective's steps and keeps what they need: streams, optimisers, the average, checkpoints."""
+    """Runs an objective's steps, and measures, shows and saves what comes of them."""
 
     def __init__(
         self,
@@ -127,16 +127,7 @@ class Trainer:
         self.inputs = Inputs(recipe, split.streams, workers, fabric.world_size, split.hidden[first])
         self.validation = Validation(recipe, split.validation, self.inputs.fields)
         self.steps = recipe.total_steps(self.inputs.epoch)
-        self.players = objective.players()
-        if set(self.players) != set(recipe.optimizers):
-            raise ValueError(
-                f"objective {recipe.objective.name!r} needs optimizers for {', '.join(self.players)}; "
-                f"the recipe has {', '.join(recipe.optimizers)}"
-            )
-        self.optimizers: dict[str, Any] = {
-            name: _optimizer(recipe.optimizers[name], player, fused=recipe.precision != "16-mixed")
-            for name, player in self.players.items()
-        }
+        self.optimizers = Optimizers(fabric, recipe, objective)
 
     def fit(self, *, resume: bool, limits: Limits, progress: bool) -> TrainingResult:
         """Run until the last step, or as far as the limits allow, and write the results.
@@ -153,7 +144,7 @@ class Trainer:
             self._resume()
         if self.manifest["processor"] not in self.processors:
             self.processors.append(self.manifest["processor"])
-        self._wrap()
+        self.optimizers.wrap()
 
         end = self.steps if limits.steps is None else min(limits.steps, self.steps)
         journal = Journal(self.out, self.steps, self.step, self.fabric.is_global_zero, progress)
@@ -179,9 +170,9 @@ class Trainer:
             if self._on_any_device(stopped or late):
                 self._save(compact=self.keep_compact or stopped)
                 break
-            rates = self._set_rates()
+            rates = self.optimizers.set_rates(self.step, self.steps)
             torch.manual_seed(_mixed_seed(recipe.seed, self.step, rank))
-            losses = self.objective.step(self._to_device(batch), self._update)
+            losses = self.objective.step(self._to_device(batch), self.optimizers.update)
             if self.average is not None:
                 self.average.update()
             self.means.add(losses)
@@ -224,26 +215,6 @@ class Trainer:
             for name, value in batch.items()
         }
 
-    def _update(self, player: str, loss: Tensor) -> None:
-        """One step of a player's optimiser (`training.objectives.Update`)."""
-        optimizer = self.optimizers[player]
-        optimizer.zero_grad()
-        self.fabric.backward(loss)
-        clip_norm = self.recipe.optimizers[player].clip_norm
-        if clip_norm is not None:
-            self.fabric.clip_gradients(
-                self.players[player].module, optimizer, max_norm=clip_norm, error_if_nonfinite=False
-            )
-        optimizer.step()
-
-    def _set_rates(self) -> dict[str, float]:
-        rates = {}
-        for name, settings in self.recipe.optimizers.items():
-            rates[name] = settings.schedule.rate(settings.lr, self.step, self.steps)
-            for group in self.optimizers[name].param_groups:
-                group["lr"] = rates[name]
-        return rates
-
     def _check_finite(self) -> None:
         for name, value in self.losses.items():
             if not math.isfinite(value):
@@ -284,28 +255,6 @@ class Trainer:
             self.objective.network = wrapped
             self.objective.train()
 
-    def _wrap(self) -> None:
-        """Let Fabric wrap each player's module, in place, and its optimisers."""
-        modules = {id(player.module): player.module for player in self.players.values()}
-        for module in modules.values():
-            owned = {name: player for name, player in self.players.items() if player.module is module}
-            methods = {method for player in owned.values() for method in player.methods}
-            compiled = self.recipe.compile and module is self.network
-            fast: Any = torch.compile(module, dynamic=False) if compiled and not methods else module
-            wrapped, *optimizers = self.fabric.setup(fast, *(self.optimizers[name] for name in owned))
-            for method in methods:
-                prepare_method(self.fabric, wrapped, method, compiled)
-            self.optimizers |= dict(zip(owned, optimizers, strict=True))
-            places = [
-                (parent, name)
-                for parent in self.objective.modules()
-                for name, child in parent.named_children()
-                if child is module
-            ]
-            for parent, name in places:
-                if parent is not wrapped:
-                    setattr(parent, name, wrapped)
-
     def _save(self, compact: bool) -> None:
         """Write `last.ckpt`, and the compact state if there is to be one."""
         if not self.fabric.is_global_zero:
@@ -320,7 +269,7 @@ class Trainer:
             "identity": identity(self.manifest),
             "command": self.manifest["command"],
             "objective": without_resources(self.objective.state_dict()),
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "optimizers": self.optimizers.state_dict(),
             "average": self.average.state_dict() if self.average else None,
         }
         save_checkpoint(self.out / "last.ckpt", state)
@@ -356,8 +305,7 @@ class Trainer:
             self.objective.load_state_dict(state["objective"], strict=False)
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"{path} cannot be resumed; choose another folder, or start over: {error}") from error
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+        self.optimizers.load_state_dict(state["optimizers"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.step = state["step"]
@@ -407,16 +355,6 @@ class Trainer:
             (self.out / "run.json").write_text(json.dumps(complete, indent=2) + "\n")
         self.fabric.barrier()
         return TrainingResult(best if self.recipe.validation else final, complete)
-
-
-def _optimizer(recipe: OptimizerRecipe, player: Player, fused: bool) -> torch.optim.Optimizer:
-    """A player's optimiser; `fused` ones go over all weights in one call, and cannot clip scaled gradients."""
-    parameters = list(player.parameters if player.parameters is not None else player.module.parameters())
-    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": fused}
-    if recipe.kind == "sgd":
-        return torch.optim.SGD(parameters, momentum=recipe.momentum, **common)
-    kind = torch.optim.AdamW if recipe.kind == "adamw" else torch.optim.Adam
-    return kind(parameters, betas=recipe.betas, **common)
 
 
 def _mixed_seed(seed: int, step: int, rank: int) -> int:
