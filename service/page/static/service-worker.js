@@ -6,6 +6,7 @@ const PAGE = "./";
 const FILES = [
   PAGE,
   "models.html",
+  "static/colours.css",
   "static/style.css",
   "static/favicon.svg",
   "static/icon-192.png",

@@ -63,6 +63,8 @@ def test_the_worker_keeps_all_files_of_the_page_and_no_other(site: Server) -> No
     listed = {f"{name}.js" for name in re.findall(r'^ {4}"(\w+)",$', worker.text, re.MULTILINE)}
     scripts = {path.name for path in (service.page.STATIC / "scripts").iterdir()}
     assert listed == scripts - {"docs.js"}
+    sheets = {path.name for path in service.page.STATIC.glob("*.css")}
+    assert set(re.findall(r'"static/([\w.]+\.css)"', worker.text)) == sheets - {"docs.css"}
     for name in (path.name for path in (service.page.STATIC / "samples").iterdir() if path.suffix != ".md"):
         assert name in worker.text
     manifest = json.loads((service.page.STATIC / "manifest.json").read_text(encoding="utf-8"))
