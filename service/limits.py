@@ -7,7 +7,7 @@ MIN_SIDE = 16
 """Shortest side in pixels of a picture and of a proxy; and of what a model takes, where it does not say otherwise."""
 
 MAX_ASPECT_RATIO = 8.0
-"""Long side to short side of a picture beyond which a proxy would be too thin for the network to see anything."""
+"""Longest side of a picture that is sent to the service, in short sides: of a longer one a proxy shows little."""
 
 SHARE_RANGE = (0, 1)
 """Of the options `strength` and `protect`."""

@@ -20,7 +20,7 @@ from service.contract import (
     SpatialScope,
 )
 from service.errors import InvalidParameter, UnsupportedShape
-from service.limits import MAX_ASPECT_RATIO, MIN_SIDE
+from service.limits import MIN_SIDE
 from service.rendering._options import Detail, RenderOptions
 
 ASPECT_RATIOS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9, 2.0)
@@ -123,8 +123,7 @@ def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options:
     """Decide how a picture of `width` x `height` pixels, `depth_bits` (8 or 16) a channel, meets a model.
 
     Raises:
-        UnsupportedShape: if a side is shorter than the model accepts, or guided rendering is to be used and the
-            picture is longer than 8:1.
+        UnsupportedShape: if a side is shorter than the model accepts, or than 16 pixels for guided rendering.
         InvalidParameter: if tiles are asked of a network that looks at the whole picture.
     """
     if min(width, height) < traits.smallest_side:
@@ -154,17 +153,14 @@ def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options:
 def proxy_shape(width: int, height: int, working_side: int) -> tuple[int, int]:
     """(height, width) of the proxy: sides multiples of 8, never larger than the picture, few different shapes.
 
+    Both have at least 16 pixels: with a `working_side` of 256 pictures longer than 16:1 are squeezed.
+
     Raises:
-        UnsupportedShape: if the picture is longer than 8:1, or a side has less than 16 pixels.
+        UnsupportedShape: if a side of the picture has less than 16 pixels.
     """
     long, short = max(width, height), min(width, height)
     if short < MIN_SIDE:
         raise UnsupportedShape(f"the picture has {width} x {height} pixels; each side must have at least {MIN_SIDE}")
-    if long > MAX_ASPECT_RATIO * short:
-        raise UnsupportedShape(
-            f"the picture has {width} x {height} pixels; the long side may have at most "
-            f"{MAX_ASPECT_RATIO:g} times the short side"
-        )
     ratio = _shared_ratio(long / short)
     proxy_long = _floor(min(working_side, long), SIDE_STEP)
     proxy_short = SIDE_STEP * round(proxy_long / ratio / SIDE_STEP)

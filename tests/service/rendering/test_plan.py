@@ -95,10 +95,29 @@ def test_narrow_pictures_are_refused(detail: str, width: int, height: int) -> No
         plan(width, height, 8, LOCAL, RenderOptions(detail=Detail(detail)))
 
 
-def test_long_pictures_are_refused_by_guided_rendering_alone() -> None:
-    with pytest.raises(UnsupportedShape, match="pixels; the long side may have at most 8 times"):
-        plan(801, 100, 8, LOCAL, RenderOptions(detail=Detail.GUIDED))
-    assert plan(801, 100, 8, LOCAL, RenderOptions(detail=Detail.WHOLE)).label == "whole"
+@pytest.mark.parametrize(
+    ("width", "height", "proxy"),
+    [
+        (900, 100, (32, 256)),
+        (100, 900, (256, 32)),
+        (4096, 256, (16, 256)),  # 16:1
+        (25_600, 256, (16, 256)),
+        (16, 20_000, (256, 16)),
+        (16, 200, (200, 16)),
+    ],
+)
+def test_long_pictures_have_proxies_of_sixteen_pixels_at_least(
+    width: int, height: int, proxy: tuple[int, int]
+) -> None:
+    """Also for models that are shown proxies alone, as those are that answer with a map."""
+    traits = replace(GLOBAL, map_layout=MapLayout.BASE_AND_CLEAN_DETAIL, max_pixels=0, working_side=256)
+    decided = plan(width, height, 8, traits, RenderOptions())
+    assert (decided.proxy, decided.output) == (proxy, "affine")
+    assert decided.light is not None
+    assert [fine % coarse for fine, coarse in zip(decided.light, proxy, strict=True)] == [0, 0]
+    assert decided.light[0] <= height
+    assert decided.light[1] <= width
+    assert plan(width, height, 8, LOCAL, RenderOptions(detail=Detail.WHOLE)).label == "whole"
 
 
 def test_tiles_of_a_global_network_are_refused_with_the_reason() -> None:

@@ -70,6 +70,15 @@ def test_fifteen_coefficients_without_a_difference_of_light_and_texture_are_a_pl
     assert np.abs(rendered - np.clip(image * gains + 255 * np.array(offsets), 0, 255)).max() <= 0.51
 
 
+@pytest.mark.parametrize("size", [(16, 200), (100, 900), (900, 100), (3000, 16), (16, 9000)])
+def test_long_pictures_get_what_the_map_says(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    gains, offsets = [0.9, 0.7, 0.5], [0.1, 0.05, 0]
+    coefficients = with_clear(light_and_texture(gains, offsets, np.diag(gains), (16, 32)), 1)
+    expected = np.clip(image * gains + 255 * np.array(offsets), 0, 255)
+    assert np.abs(predicted(coefficients, image).picture.pixels - expected).max() <= 0.51
+
+
 def test_texture_is_what_light_leaves_over_row_by_row() -> None:
     """A matrix that moves red's texture to blue leaves the means of all channels alone."""
     image = pictures.dark_scene("coffee", (120, 160))

@@ -39,14 +39,16 @@ def test_parameters_stay_within_the_budget() -> None:
     assert sum(value.numel() for value in networks.create("nightlift").parameters()) <= 200_000
 
 
-@pytest.mark.parametrize("size", [(16, 16), (101, 75), (37, 50), (16, 120), (300, 450)])
+@pytest.mark.parametrize("size", [(16, 16), (101, 75), (37, 50), (16, 120), (400, 16), (300, 450)])
 def test_any_size_passes(network: Nightlift, size: tuple[int, int]) -> None:
     image = torch.rand(2, 3, *size)
     with torch.inference_mode():
         assert network(image).shape == image.shape
 
 
-@pytest.mark.parametrize("size", [(400, 600), (3000, 4000), (4000, 3000), (24, 40), (512, 512), (1600, 2000)])
+@pytest.mark.parametrize(
+    "size", [(400, 600), (3000, 4000), (4000, 3000), (24, 40), (512, 512), (1600, 2000), (100, 900), (16, 4000)]
+)
 def test_the_proxy_is_the_services_own(size: tuple[int, int]) -> None:
     """For aspect ratios that guided rendering does not snap to another."""
     from service.rendering._plan import proxy_shape
