@@ -201,7 +201,8 @@ class Trainer:
         """Whether this is so on one of the devices. One that left alone would let the others wait for ever."""
         if self.fabric.world_size == 1:
             return here
-        share: Tensor = self.fabric.all_reduce(torch.tensor(float(here), device=self.fabric.device))
+        share = self.fabric.all_reduce(torch.tensor(float(here), device=self.fabric.device))
+        assert isinstance(share, Tensor)
         return bool(share > 0)
 
     def _due(self, every: int, end: int) -> bool:
