@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 UNFINISHED = Path(__file__).parent / "unfinished"
-"""Where `nightlift train --budget` keeps the states of trainings that are to go on, on this machine or another."""
+"""Where `nightlift train` keeps the states of trainings that a budget or a signal ended and that are to go on."""
 
 MAX_UNFINISHED_BYTES = 12 << 20
 """What may be committed in the folder in all."""
