@@ -228,5 +228,5 @@ def test_data_that_nobody_knows_is_not_made_up(tmp_path: Path) -> None:
     torch.save(content, checkpoint)
     export_checkpoint(checkpoint, tmp_path / "models", formats=("torchscript",), full_size=False)
     card = (tmp_path / "models" / NAMES[1] / "MODEL_CARD.md").read_text()
-    assert "trained on data that we know nothing about" in card
+    assert "trained on data that is unknown to us" in card
     assert "SICE" not in card.partition("## Training")[2]
