@@ -26,7 +26,7 @@ ROUTERS = (_enhance.router, _status.router, _oip.router)
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "What cannot be parsed, such as a path with control characters"},
     403: {"description": "A page of another origin, or a key that is good for other things"},
-    421: {"description": "A host that is none of this service's"},
+    421: {"description": "A host that this service does not serve"},
 }
 """What may become of any request, before its route sees it."""
 
