@@ -1,4 +1,4 @@
-"""`nightlift train`: one training or a queue of them, and what is said after."""
+"""`nightlift train`: one training or a queue of them, with a report at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def run_training(
     recipe: str, data: Sequence[str], out: Path | None, budget: str | None, **options: Any
 ) -> TrainingResult:
-    """Train as a recipe says, and say what is left where the time was not enough.
+    """Train as a recipe says, and report what is left if the time was not enough.
 
     Args:
         recipe: name or file.
@@ -48,13 +48,13 @@ def run_training(
     )
     if not result.finished:
         done, steps = result.manifest["steps_done"], result.manifest["steps"]
-        _say(f"{done:,} of {steps:,} steps are done; the same command goes on from there")
+        _say(f"{done:,} of {steps:,} steps are done; the same command resumes from there")
         _say_size()
     return result
 
 
 def run_queue(queue: Path, budget: str | None, **options: Any) -> None:
-    """Work through a list of trainings, and print what is done and what is left.
+    """Run a list of trainings, and print which are done and what is left.
 
     Args:
         queue: YAML file (`training.work_through`).
@@ -71,7 +71,7 @@ def run_queue(queue: Path, budget: str | None, **options: Any) -> None:
 
 
 def _say_size() -> None:
-    """Warn where the states of unfinished trainings are too large to commit."""
+    """Warn if the states of unfinished trainings are too large to commit."""
     size = sum(file.stat().st_size for file in UNFINISHED.glob("*.pt"))
     if size > MAX_UNFINISHED_BYTES:
         most = MAX_UNFINISHED_BYTES >> 20

@@ -137,8 +137,7 @@ class Enhanced:
         width, height: pixels of the answer.
         source_width, source_height: pixels of the upright photo.
         denoise: what was asked for.
-        denoise_scale: size at which noise was removed, relative to the picture's: 1, 0.5 or 0.25; 0: none was
-            removed.
+        denoise_scale: size at which noise was removed, relative to the picture's: 1, 0.5 or 0.25; 0: not at all.
         restored: share of the picture from which noise was removed, 0 to 1.
         dropped: parts of the file that the answer lacks: `frames` after the first, a `gain-map`.
         timings: seconds by stage.
