@@ -29,11 +29,11 @@ from service.telemetry import Metrics
 logger = logging.getLogger("nightlift")
 
 TIMED_SIDE = 192
-"""Side in pixels of the picture by which a model's speed is measured when it is loaded; about a warm-up's."""
+"""Side in pixels of the picture with which a model's speed is measured when it is loaded; about that of warm-ups."""
 
 
 class ModelState(StrEnum):
-    """Where a model stands, in Triton's words."""
+    """The state of a model, in Triton's terms."""
 
     LOADING = "LOADING"
     READY = "READY"
@@ -48,9 +48,9 @@ class LoadedModel:
     Attributes:
         source: its files and its configuration.
         engine: what runs it.
-        queue: what decides when.
-        find_map: gives the model that makes its colour maps, where that is another (`ModelTraits.map_model`); raises
-            ModelNotReady where that is not loaded.
+        queue: decides when it runs.
+        find_map: returns the model that makes its colour maps, if that is another (`ModelTraits.map_model`); raises
+            ModelNotReady if that is not loaded.
     """
 
     source: ModelVersion
@@ -77,7 +77,7 @@ class LoadedModel:
 
     @property
     def intake(self) -> Intake:
-        """The requests that were taken for it and are not answered yet."""
+        """The requests that it has accepted and not answered yet."""
         return self.queue.intake
 
     @property
@@ -96,7 +96,7 @@ class LoadedModel:
         return self.source.config
 
     async def close(self) -> None:
-        """Finish what waits and runs, then release the model."""
+        """Finish waiting and running work, then release the model."""
         await self.queue.close()
         await self.engine.close()
 
@@ -114,8 +114,8 @@ class ModelStatus:
 class Models:
     """All models of a repository and their states.
 
-    A reload builds and warms the new versions first and swaps them in; if that fails, the old ones keep serving. The
-    replaced ones finish what they have.
+    A reload first builds and warms the new versions, then swaps them in; if that fails, the old ones keep serving.
+    Replaced versions finish their work.
     """
 
     def __init__(
@@ -134,14 +134,14 @@ class Models:
         self._states: dict[str, ModelState] = {}
         self._reasons: dict[str, str] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._names = repository.names()  # when somebody last looked: requests do not wait for a disk
+        self._names = repository.names()  # as of the last look: requests do not wait for the disk
 
     def get(self, name: str, version: int | None = None) -> LoadedModel:
         """The model to call; the latest version unless one is named.
 
         Raises:
-            ModelNotFound: if the repository had no such model when it was last looked into, by `load`, `unload` or
-                `index`; or the model has no such version.
+            ModelNotFound: if the repository had no such model when `load`, `unload` or `index` last looked; or the
+                model has no such version.
             ModelNotReady: if it is not loaded, or still loading.
         """
         versions = self._loaded.get(name)
@@ -155,7 +155,7 @@ class Models:
         return versions[version]
 
     def state(self, name: str) -> ModelState:
-        """Where a model stands; UNAVAILABLE also if it has never been loaded, or its engine is down."""
+        """The state of a model; UNAVAILABLE also if it was never loaded, or its engine is down."""
         state = self._states.get(name, ModelState.UNAVAILABLE)
         return ModelState.UNAVAILABLE if state is ModelState.READY and not self._answers(name) else state
 
@@ -166,7 +166,7 @@ class Models:
 
     @property
     def lost(self) -> bool:
-        """Whether a loaded model's device is beyond repair from inside: the service should be restarted."""
+        """Whether a loaded model's device has failed for good, so that the service should be restarted."""
         return any(model.engine.lost for model in self.loaded())
 
     def loaded(self) -> list[LoadedModel]:
@@ -176,7 +176,7 @@ class Models:
         ]
 
     def index(self) -> list[ModelStatus]:
-        """Every model of the repository with its state, and why where it is unavailable."""
+        """Every model of the repository with its state, and the reason if it is unavailable."""
         lines = []
         self._names = self.repository.names()
         for name in sorted({*self._names, *self._states}):
@@ -190,9 +190,9 @@ class Models:
     async def announce(self, first: Iterable[str]) -> list[str]:
         """The models of the settings, those named `first` before the others: they are LOADING from now on.
 
-        Where the settings name none, these are all but TorchScript variants in an embedded engine: they would bring
-        torch and a second copy of every network into memory. They are there to be named. The restorer, where there is
-        one, is loaded whatever models are named.
+        If the settings name none, these are all models. An embedded engine leaves out TorchScript variants, which
+        would load torch and a second copy of every network, unless they are named. The restorer, if there is one, is
+        always loaded.
         """
         others = self._settings.models or await asyncio.to_thread(self._by_default)
         restorer = [name for name in self._names if name == self._settings.restorer]
@@ -206,7 +206,7 @@ class Models:
         """Load these models one after the other; failures are logged."""
         for name in names:
             if self._loaded.get(name):
-                continue  # another's maps are made by it
+                continue  # loaded together with the model whose maps it makes
             try:
                 await self.load(name)
             except ModelNotFound as error:
@@ -267,7 +267,7 @@ class Models:
         await self._retire(replaced)
 
     async def unload(self, name: str) -> None:
-        """Take a model out of service; requests under way finish.
+        """Take a model out of service; running requests finish.
 
         Raises:
             ModelNotFound: if the repository has no such model.
@@ -289,7 +289,7 @@ class Models:
         await self.engines.close()
 
     def _watch_ready(self, name: str) -> None:
-        """Show a model that is wanted in the metrics, also one that cannot be loaded: its alert needs a 0."""
+        """Show a required model in the metrics even if it cannot be loaded: its alert needs a 0."""
         self._metrics.model(name).watch_ready(lambda: self.ready([name]))
 
     def _answers(self, name: str) -> bool:
@@ -298,19 +298,19 @@ class Models:
         return versions[max(versions)].ready if versions else False
 
     def _waiting(self, name: str) -> list[Waiting]:
-        """What waits for a model, for any of its loaded versions; asked for from any thread."""
+        """Items waiting for a model, in any of its loaded versions; may be called from any thread."""
         return [one for model in list(self._loaded.get(name, {}).values()) for one in model.queue.waiting]
 
     def _is_known(self, name: str) -> bool:
         return name in self._states or name in self._names
 
     def _check_known(self, name: str) -> None:
-        """See that a name is a model's before anything is kept under it: clients may send any."""
+        """Check that a model has this name before anything is stored under it: clients may send any name."""
         if not self._is_known(name):
             raise ModelNotFound(f"there is no model {name!r}", available=self._names)
 
     async def _look_for(self, name: str) -> None:
-        """As `_check_known`, also for a model that was copied in a moment ago."""
+        """Like `_check_known`, but also finds a model that was just copied in."""
         if not self._is_known(name):
             self._names = await asyncio.to_thread(self.repository.names)
         self._check_known(name)
@@ -329,7 +329,7 @@ class Models:
             batching.max_batch_size if pays else 1,
             self._settings.max_batch_pixels,
             batching.max_delay,
-            # Passes side by side on the CPU share the memory that one large pass is allowed.
+            # Concurrent passes on the CPU share the memory that one large pass is allowed.
             self._settings.max_whole_pixels if engine.info.device == "cpu" else math.inf,
         )
         label = f"{source.name}/{source.version}"
@@ -361,7 +361,7 @@ class Models:
         return LoadedModel(source, engine, queue, partial(self._map_model, source.name, maps) if maps else None)
 
     def _map_model(self, name: str, maps: str) -> LoadedModel:
-        """The model that makes another's maps; where it cannot be called now, neither can the other."""
+        """The model that makes another's maps; if it cannot be called now, neither can the other."""
         try:
             return self.get(maps)
         except (ModelNotFound, ModelNotReady):
@@ -371,7 +371,7 @@ class Models:
             ) from None
 
     async def _load_map_model(self, source: ModelVersion) -> None:
-        """See that the model that makes another's colour maps is there.
+        """Make sure that the model that makes another's colour maps is loaded.
 
         Raises:
             ConfigError: if it takes pictures itself, or is not in the repository.
@@ -382,15 +382,15 @@ class Models:
         try:
             config = await asyncio.to_thread(self.repository.config, maps)
             if config.takes_pictures:
-                raise ConfigError(f"{source.name}: its map_model {maps!r} takes pictures, and no proxies")
+                raise ConfigError(f"{source.name}: its map_model {maps!r} takes pictures, not proxies")
             await self.load(maps)
         except ModelNotFound as error:
             raise ConfigError(f"{source.name}: its map_model {maps!r} is not in the repository") from error
 
     async def _time_one_pass(self, engine: Engine, label: str, config: ModelConfig) -> None:
-        """Run one picture, so that the first requests are taken by what this model costs and not by a guess.
+        """Run one picture, so that the first requests are admitted by this model's real cost and not by a guess.
 
-        One that takes no pictures is given the first sample of its warm-up: which sides go together, it knows alone.
+        A model that takes no pictures gets the first sample of its warm-up, since only that has valid shapes.
         """
         if not engine.ready:
             return
@@ -401,7 +401,7 @@ class Models:
             inputs = made_up(config, TIMED_SIDE)
         pixels = len(next(iter(inputs.values()))) * Bucket.of(inputs, outputs).pixels
         costs, started = self._capacity.costs, time.monotonic()
-        with suppress(Exception):  # which the warm-up would have shown: then the guess stays
+        with suppress(Exception):  # the warm-up would have shown a fault; without a time the guess stays
             await engine.run(inputs, outputs)
             seconds = time.monotonic() - started
             costs.observe("network", label, pixels, seconds)
