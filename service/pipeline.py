@@ -99,7 +99,7 @@ class Pipeline:
     def __init__(
         self, settings: Settings, metrics: Metrics, find_restorer: Callable[[], LoadedModel | None] = lambda: None
     ) -> None:
-        """`find_restorer` returns the model that removes noise, None if there is none, or raises why it is unusable."""
+        """`find_restorer` returns the model that removes noise, None if there is none, or raises why not."""
         self._settings = settings
         self._find_restorer = find_restorer
         self._metrics = metrics
@@ -282,7 +282,7 @@ class Pipeline:
         ticket.expect("network", label, chosen.item_pixels)
         whole = job.costs["finish"]
         restoration = await in_thread(partial(restoration_of, answer, chosen, wish.noise, wish.strength), whole)
-        # Meanwhile it may have been reloaded.
+        # It may have been reloaded meanwhile.
         latest = restorer_for(options.denoise, self._find_restorer) or restorer
         return await restore(
             latest, restoration, in_thread, deadline=job.request.deadline, caller=ticket.caller, done=done
