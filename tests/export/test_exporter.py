@@ -216,7 +216,7 @@ def test_what_cannot_be_exported(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="versions count from 1"):
         export_checkpoint(exported.checkpoint, tmp_path / "models", version=0)
     torch.save({"e_conv1.weight": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt is no training checkpoint"):
+    with pytest.raises(ValueError, match=r"other\.pt is not a training checkpoint"):
         export_checkpoint(tmp_path / "other.pt", tmp_path / "models")
     assert not (tmp_path / "models").exists()
 
