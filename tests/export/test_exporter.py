@@ -211,7 +211,7 @@ def test_the_same_checkpoint_gives_the_same_file_under_any_name(exported: Export
 def test_what_cannot_be_exported(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*missing\.pt"):
         export_checkpoint(tmp_path / "missing.pt", tmp_path / "models")
-    with pytest.raises(ValueError, match=r"formats are tflite; choose of onnx, torchscript"):
+    with pytest.raises(ValueError, match=r"formats are tflite; choose from onnx, torchscript"):
         export_checkpoint(exported.checkpoint, tmp_path / "models", formats=("tflite",))
     with pytest.raises(ValueError, match="versions count from 1"):
         export_checkpoint(exported.checkpoint, tmp_path / "models", version=0)
