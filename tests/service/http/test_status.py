@@ -136,7 +136,7 @@ def test_every_problem_type_is_explained(client: httpx.Client) -> None:
     [
         ("GET", "/nothing", 404, "Not Found", "/docs lists the API"),
         ("GET", "/static/nothing.js", 404, "Not Found", "/docs lists the API"),
-        ("GET", "/problems/unheard-of", 404, "Not Found", "nothing is at this path"),
+        ("GET", "/problems/unheard-of", 404, "Not Found", "there is nothing at this path"),
         ("GET", "/enhance", 405, "Method Not Allowed", "takes POST only"),
         ("POST", "/static/app.js", 405, "Method Not Allowed", "takes GET and HEAD only"),
     ],
