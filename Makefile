@@ -19,7 +19,7 @@ wheel: .venv/serving ## build the wheel that serves from any folder into dist/
 test: .venv/testing ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
 
-test-ray: .venv/testing ## run the job of `nightlift bulk` on a local Ray, which is installed for it
+test-ray: .venv/testing ## install Ray, and run the job of `nightlift bulk` on it locally
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
 	$(BIN)/python -m pytest tests/nightlift/bulk_on_ray.py $(PYTEST_ARGS)
 
@@ -28,17 +28,17 @@ lint: .venv/testing ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: .venv/testing ## put the code into shape
+format: .venv/testing ## format the code and fix its style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 parity: .venv/testing ## compare every served model with its network at 400x600, and write the report
 	$(BIN)/python -m export.parity
 
-torchscript: .venv/testing ## make the TorchScript variant of every model from its weights
+torchscript: .venv/testing ## export the TorchScript variant of every model from its weights
 	$(BIN)/python -m export.torchscript
 
-docs: .venv/testing ## write the tables and pictures of the documents again
+docs: .venv/testing ## regenerate the tables and pictures of the documents
 	$(BIN)/python -m docs.make_tables
 	$(BIN)/python -m docs.make_pictures
 	$(BIN)/python -m docs.make_house_pictures nightlift
@@ -50,7 +50,7 @@ docs-site: .venv/serving ## build the documents as a site into build/site; links
 	$(BIN)/python -m docs.make_site
 	NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build --strict --quiet
 
-open-weights: .venv/testing ## gather freely licensed pictures, and train weights for everybody on them alone
+open-weights: .venv/testing ## download freely licensed pictures, and train freely usable weights on them alone
 	$(BIN)/python -m training.datasets.gather --permissive data/open
 	$(BIN)/python -m training.datasets.make_open data/open
 	$(BIN)/nightlift train nightlift_open --data data/open --out runs/nightlift_open
@@ -68,7 +68,7 @@ clean: ## remove what the other targets made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-# torch's CPU build is pinned exactly and taken first: a later resolver could replace it by gigabytes of CUDA.
+# torch's CPU build is pinned exactly and installed first: otherwise pip could replace it by gigabytes of CUDA.
 .venv/testing: $(BUILT_OF)
 	test -x $(BIN)/python || $(TEST_PYTHON) -m venv .venv
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "tests and training need Python 3.11: make clean, then make test")'

@@ -1,9 +1,9 @@
-"""Say what the packages in the CPU image are licensed as, and whether any has a published vulnerability.
+"""List the licences of the packages in the CPU image, and their published vulnerabilities.
 
     python docker/audit.py path/to/pip-audit        (`make audit` installs that)
 
-Reads docker/requirements.txt. Ends with 1 if a licence is not on the list below, or a vulnerability is known; a
-vulnerability database that cannot be reached is said, and is no failure.
+Reads docker/requirements.txt. Exits with 1 if a licence is not on the list below, or a vulnerability is known; a
+vulnerability database that cannot be reached is reported, but is not a failure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def pinned() -> dict[str, str]:
 
 
 def licence(name: str) -> str:
-    """What a package's metadata says of its licence, in short; empty where it says nothing."""
+    """The licence in a package's metadata, in short; empty if there is none."""
     about = metadata(name)
     if expression := about.get("License-Expression"):
         return expression
@@ -48,7 +48,7 @@ def licence(name: str) -> str:
 
 
 def check_licences(packages: dict[str, str]) -> bool:
-    """Print every package with its licence; whether all are allowed."""
+    """Print every package with its licence; returns whether all are allowed."""
     sound = True
     for name, version in packages.items():
         try:
@@ -59,12 +59,12 @@ def check_licences(packages: dict[str, str]) -> bool:
         allowed = bool(PERMISSIVE.search(said)) and not COPYLEFT.search(said)
         remark = "" if allowed else f"  <- {ALLOWED_COPYLEFT.get(name, 'NOT ON THE LIST')}"
         sound &= allowed or name in ALLOWED_COPYLEFT
-        print(f"{name} {version}: {said or 'no word of a licence'}{remark}")
+        print(f"{name} {version}: {said or 'no licence stated'}{remark}")
     return sound
 
 
 def check_vulnerabilities(pip_audit: str) -> bool:
-    """Ask pip-audit; whether nothing is known."""
+    """Ask pip-audit; returns whether no vulnerability is known."""
     command = [pip_audit, "--requirement", str(REQUIREMENTS), "--no-deps", "--disable-pip"]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     said = outcome.stdout + outcome.stderr

@@ -1,7 +1,7 @@
-"""Write docker/requirements*.txt: what the images install and are built with, pinned to what the tests here ran with.
+"""Write docker/requirements*.txt: packages that the images install and are built with, pinned to the tested versions.
 
-Run it after `make test`: `.venv/bin/python docker/pin.py`. The hashes of the files, without which pip then installs
-nothing, are asked of the package index by `uv`, which has to be installed (`pip install uv`).
+Run it after `make test`: `.venv/bin/python docker/pin.py`. `uv`, which must be installed (`pip install uv`), gets the
+files' hashes from the package index; with hashes in the list, pip installs nothing without one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEADERS = {
 
 
 def closure(roots: list[Requirement]) -> set[str]:
-    """The names of `roots` and of all that they need on the image's Python."""
+    """The names of `roots` and of all their dependencies on the image's Python."""
     environment = {**default_environment(), **IMAGE_PYTHON}
     seen: set[tuple[str, str]] = set()
     todo = [(root.name, extra) for root in roots for extra in ("", *root.extras)]
@@ -67,7 +67,7 @@ def _tested(packages: set[str]) -> list[str]:
 
 
 def _built_with(requirement: Requirement) -> str:
-    """What pip installs for a build alone is pinned in pyproject.toml; all else is what is installed here."""
+    """The version: build dependencies are pinned in pyproject.toml, all others as installed here."""
     pinned = str(requirement.specifier).startswith("==")
     return str(requirement) if pinned else f"{requirement.name}=={metadata.version(requirement.name)}"
 

@@ -1,7 +1,8 @@
 """Write the digests of all base images into the files that name them: `python docker/pin_images.py`.
 
-A tag may be moved to another image, a digest may not. Asks the registries by `docker buildx imagetools`, and keeps
-the tags, by which the next run finds newer images of the same version. `docker/requirements*.txt` are `pin.py`'s.
+A tag may be moved to another image, a digest may not. Digests come from the registries, by `docker buildx
+imagetools`; the tags stay, so that the next run finds newer images of the same version. `pin.py` writes
+`docker/requirements*.txt`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ FILES = ("docker-compose.yml", "docker/Dockerfile", "docker/Dockerfile.cuda")
 IMAGE = re.compile(
     r"(?P<before>\$\{\w+_IMAGE:-|^ARG \w+_IMAGE=)(?P<name>[^\s@}]+)(?:@(?P<digest>sha256:[0-9a-f]{64}))?", re.M
 )
-"""An image that somebody may replace by a variable, with the default that is used otherwise."""
+"""An image that a variable may replace, with its default."""
 
 
 def images(text: str) -> dict[str, str | None]:
@@ -49,7 +50,7 @@ def main() -> int:
         try:
             path.write_text(pinned(path.read_text(), newest_digest))
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"{file} was left as it is: {error}", file=sys.stderr)
+            print(f"{file} was not changed: {error}", file=sys.stderr)
             return 1
         print(*(f"{name}@{digest}" for name, digest in images(path.read_text()).items()), sep="\n")
     return 0

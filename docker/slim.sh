@@ -1,16 +1,16 @@
 #!/bin/sh
-# Takes out of an installation what serving never uses: slim.sh /opt/nightlift, while an image is built.
+# Removes files that serving never uses from an installation, while an image is built: slim.sh /opt/nightlift
 set -eu
 packages=$(echo "$1"/lib/python3*/site-packages)
 
 find "$packages/numpy" -depth -type d -name tests -exec rm -rf {} +
 
-# ONNX Runtime comes twice, in Python's module and as a library for C, and with tools that make models.
+# ONNX Runtime is installed twice, as a Python module and as a C library, and with tools that make models.
 cd "$packages/onnxruntime"
 rm -rf tools transformers quantization datasets capi/libonnxruntime.so.*
 
-# OpenCV wants FFmpeg and OpenBLAS to be there when it is loaded, but nothing here plays videos or solves equations:
-# libraries of the same names take their places, in which every function ends the process.
+# OpenCV needs FFmpeg and OpenBLAS to be loaded, but nothing here decodes videos or solves equations with it. Stubs of the
+# same names replace these libraries; each of their functions ends the process.
 cd "$packages/opencv_python_headless.libs"
 for library in libavcodec* libavformat* libavutil* libswscale* libopenblas*; do
     nm --dynamic --defined-only --format=posix "$library" | awk '$2 != "A" {print $1}' >/tmp/names
@@ -20,6 +20,6 @@ for library in libavcodec* libavformat* libavutil* libswscale* libopenblas*; do
 done
 rm -f libswresample* libvpx* libdrm* libssl* libcrypto* libgfortran* libquadmath* # only those used these
 
-# Symbols, where there are many: 50 MB. Libraries that were patched into their wheels do not survive this.
+# Strips symbols from large libraries: 50 MB. It would break libraries that were patched for their wheels.
 cd "$packages"
 strip --strip-unneeded ml_dtypes/*.so uvloop/*.so httptools/parser/*.so rapidjson*.so PIL/*.so

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The deployment, for real: builds the image, brings the default profile up, enhances photos, sees Prometheus count them,
-# stops the service under traffic, sees its alert reach Alertmanager; then the profiles `scale`, with one front end
-# killed under traffic, and `triton`. One command: docker/verify.sh
-# It skips with a reason where no engine runs, and leaves out what needs images that can be neither found nor pulled.
-# With BUILD=0 it takes the image nightlift:local as it is. Triton runs without a GPU.
+# Tests the real deployment: builds the image, starts the default profile, enhances photos, checks that Prometheus counts
+# them, stops the service under traffic, and checks that its alert reaches Alertmanager; then tests the profiles `scale`,
+# with one front end killed under traffic, and `triton`. One command: docker/verify.sh
+# It skips with a reason if no Docker engine runs, and skips parts whose images can be neither found nor pulled.
+# With BUILD=0 it uses the existing image nightlift:local. Triton runs without a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -75,9 +75,10 @@ if has prometheus; then
 fi
 
 say "stopping under traffic loses nothing"
-# `patient` clients come as long as the probe says ready, as from a load balancer. `stubborn` ones never look, and connect
-# anew for every photo, to Docker's port, which takes connections even when nobody is behind it any more: what they send
-# after the service has closed is lost, and theirs. A line is: when it was connected, the status, curl's exit code.
+# `patient` clients send photos as long as the probe says ready, like a load balancer. `stubborn` ones never check, and
+# open a new connection for every photo to Docker's port, which accepts connections even when no service listens: what
+# they send after the service has closed is lost by their own fault. A line is: time of connection, status, curl's exit
+# code.
 send() {
     local start; start=$(date +%s.%N)
     curl -s -o /dev/null -w "$start %{time_connect} %{http_code} %{exitcode}\n" --data-binary @"$work/dark.jpeg" \
@@ -90,7 +91,7 @@ sleep 3
 "${compose[@]}" stop nightlift
 touch "$work/stopped"
 wait
-# By the service's own clock: the engine's log is stamped later, on a busy machine by a tenth of a second.
+# By the service's own clock: Docker's log timestamps are later, on a busy machine by a tenth of a second.
 closed=$("${compose[@]}" logs --no-log-prefix nightlift | grep -F 'closed: no new connection' | tail -1 \
     | python3 -c 'import json, sys; print(json.loads(sys.stdin.read())["time"])')
 closed=$(date -d "$closed" +%s.%N)

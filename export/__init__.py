@@ -1,4 +1,4 @@
-"""Export: training checkpoints become models that any engine can serve, with proof that they compute the same.
+"""Export: training checkpoints become models that any engine can serve, with measured agreement.
 
 python -m export.card           rewrites cards, NOTICEs and config.pbtxt from the records
 python -m export.parity         measures every model against its network again

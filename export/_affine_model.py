@@ -14,7 +14,7 @@ from training.networks import STEP, NetworkSpec, apply_map, as_codes, proxy_size
 
 
 class ProxyOf(nn.Module):
-    """uint8 [N, H, W, 3] -> the picture seen small, [N, 3, h, w] in [0, 1], its sides multiples of 8."""
+    """uint8 [N, H, W, 3] -> the shrunk picture, [N, 3, h, w] in [0, 1], its sides multiples of 8."""
 
     multiple = STEP
 
@@ -51,7 +51,7 @@ class Map(nn.Module):
 
 
 class MakeProxy(nn.Module):
-    """What `ProxyOf` gives for a picture that is a proxy already: uint8 [N, h, w, 3] -> [N, 3, h, w] in [0, 1]."""
+    """The result of `ProxyOf` for a picture that is already a proxy: uint8 [N, h, w, 3] -> [N, 3, h, w] in [0, 1]."""
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
@@ -59,7 +59,7 @@ class MakeProxy(nn.Module):
 
 
 class PictureOfProxy(nn.Module):
-    """What `Picture` gives for a picture that is a proxy already: all of it is light."""
+    """The result of `Picture` for a picture that is already a proxy, which has no texture of its own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class AffinePixelModel(nn.Module):
         return self.picture(coefficients, image), self.map(coefficients)
 
     def core(self) -> nn.Module:
-        """From the proxy to the map, as a module of its own."""
+        """From the proxy to the map, as a separate module."""
         return _Prediction(self.network)
 
 

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md and NOTICE: what a stranger should know before using a model, from its records and `families/`."""
+"""MODEL_CARD.md and NOTICE: what to know before using a model, from its records and `families/`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def model_card(record: Record) -> str:
         _bullets(_facts(record, prose)),
         "## Use",
         *use(record),
-        "It is no forensic or medical tool: what it shows in the dark is an estimate. Limits:",
+        "This is not a forensic or medical tool: what it shows in dark areas is an estimate. Limits:",
         _bullets(prose.limits),
         "## Scores",
         *_scores(record),
@@ -89,10 +89,10 @@ def _facts(record: Record, prose: Family) -> Iterator[str]:
 
 def _scores(record: Record) -> Iterator[str]:
     if record.graph is Graph.MAPS:
-        yield f"Those of `{record.manifest['scored_as']}`, which is served with its help."
+        yield f"See `{record.manifest['scored_as']}`, which is served through this model."
         return
     if not record.scores:
-        yield "Not measured yet: `nightlift evaluate` measures, `python -m export.card --scores` puts it here."
+        yield "Not measured yet: run `nightlift evaluate`, then add the scores by `python -m export.card --scores`."
         return
     others = _other_models(record)
     rows = [
@@ -110,7 +110,7 @@ def _scores(record: Record) -> Iterator[str]:
         if row["name"] not in others
     ]
     heads = ("", "detail", "PSNR dB", "SSIM", "PSNR, GT-mean", "SSIM, GT-mean", "NIQE", "s a picture")
-    yield f"On {_data_title(record.scores)}; the rows without a network are what any network has to beat."
+    yield f"On {_data_title(record.scores)}; the rows without a network are baselines."
     yield _table(heads, rows)
     costs = [fact for fact in record.scores["models"] if fact["name"] == record.manifest["scored_as"]]
     for fact in costs:
@@ -124,7 +124,7 @@ def _scores(record: Record) -> Iterator[str]:
 
 
 def _other_models(record: Record) -> set[str]:
-    """Models that were measured in the same run: their own cards have their scores, and keep up with them."""
+    """Models that were measured in the same run; their scores are in their own cards."""
     files = {fact["name"]: fact["file"] for fact in record.scores["models"]}
     return {
         name
@@ -134,7 +134,7 @@ def _other_models(record: Record) -> set[str]:
 
 
 def _row_title(record: Record, name: str) -> str:
-    """The model itself in bold; a checkpoint that was measured beside it says what it lacks."""
+    """The model itself in bold; a checkpoint measured without the output gamma is marked as such."""
     if name == record.manifest["scored_as"]:
         return f"**{name}**"
     files = [fact["file"] for fact in record.scores["models"] if fact["name"] == name]
@@ -145,7 +145,7 @@ def _row_title(record: Record, name: str) -> str:
 
 def _reported(prose: Family) -> Iterator[str]:
     if prose.reported:
-        yield "What others report, by their own conventions:"
+        yield "Figures reported elsewhere, each measured by its source's own conventions:"
         yield _table(("source", "figures"), [(entry.source, entry.figures) for entry in prose.reported])
 
 
@@ -157,14 +157,14 @@ def _training(training: dict[str, Any], files: list[str]) -> Iterator[str]:
     commands = "\n".join(stage["command"] for stage in (*before, training) if not _is_published(stage))
     yield f"```\n{commands}\n```"
     if before:
-        yield "In stages, each from the weights of the one before:"
+        yield "Earlier stages; each stage started from the weights of the one before:"
         yield _bullets(
             f"{stage['recipe']['title']}: {stage['steps_done']:,} steps, seed {stage['seed']}, "
             f"{stage['seconds'] / 60:,.0f} minutes, code `{stage['git_revision']}`"
             for stage in before
             if not _is_published(stage)
         )
-        yield "The last:"
+        yield "The last stage:"
     sets = data_sets(training)
     counts = " + ".join(f"{stream['samples']:,}" for stream in training["data"].values())
     held_out = next(iter(training["data"].values()))["held_out"]
@@ -174,7 +174,7 @@ def _training(training: dict[str, Any], files: list[str]) -> Iterator[str]:
             f"Recipe: {training['recipe']['title']}, {training['recipe']['precision']}, "
             f"batches of {training['recipe']['batch_size']}",
             *(f"Data: {data.title}" for data in sets),
-            f"Pictures: {counts} trained on, {held_out:,} held out to choose the checkpoint",
+            f"Pictures: {counts} for training, {held_out:,} held out to choose the checkpoint",
             f"Steps: {training['steps_done']:,} of {training['steps']:,}, seed {training['seed']}, "
             f"{training['seconds'] / 60:,.0f} minutes",
             f"Hardware: {machine if training['device'] == 'cpu' else training['device']}",
@@ -200,14 +200,14 @@ def _exactness(record: Record) -> Iterator[str]:
     sizes = {(row.height, row.width) for row in record.parity.differences}
     judged = {
         Graph.PICTURES: "",
-        Graph.MAPS: " by what its maps make of them at exposures from -2 to 2,",
-        Graph.RESTORER: " by what its corrections make of them at twice their brightness,",
+        Graph.MAPS: " rendered through its maps at exposures from -2 to 2,",
+        Graph.RESTORER: " brightened twofold and corrected,",
     }[record.graph]
     largest = f"{worst.maximum} code value{'' if worst.maximum == 1 else 's'} of 255"
     yield (
-        f"The file was compared with its network in torch on made pictures of {len(sizes)} sizes from "
-        f"{_size(min(sizes))} to {_size(max(sizes))},{judged} alone and in batches of three: the largest difference "
-        f"is {largest}, in {worst.share:.3%} of the values where it is largest. `parity.json` has every measurement."
+        f"The file was compared with its network in torch on synthetic pictures of {len(sizes)} sizes from "
+        f"{_size(min(sizes))} to {_size(max(sizes))},{judged} alone and in batches of three. The largest difference "
+        f"is {largest}; where it occurs, {worst.share:.3%} of the values differ. `parity.json` has every measurement."
     )
 
 
@@ -217,19 +217,19 @@ def _licence(record: Record, prose: Family) -> Iterator[str]:
         yield _trained_on(data_sets(training))
         yield from granted.split("\n\n")
         return
-    yield "The code is under the Apache License 2.0. That licence covers the code only."
+    yield "The code is under the Apache License 2.0, which covers the code only."
     if _is_published(training):
         yield f"The weights are the authors', under their terms: {prose.upstream_terms}. Do not redistribute them."
         return
     sets = data_sets(training)
     yield _trained_on(sets)
-    yield RESEARCH_ONLY if sets else "What that grants or forbids we cannot say."
+    yield RESEARCH_ONLY if sets else "We cannot say what that allows."
 
 
 def _trained_on(sets: Sequence[DataSet]) -> str:
     if not sets:
-        return "The weights were trained on data that we know nothing about; ask whoever trained them."
-    return "The weights were trained by us on " + "; ".join(f"{data.title} ({data.terms})" for data in sets) + "."
+        return "The weights were trained on data that is unknown to us; ask whoever trained them."
+    return "We trained the weights on " + "; ".join(f"{data.title} ({data.terms})" for data in sets) + "."
 
 
 def _is_published(training: dict[str, Any]) -> bool:

@@ -20,65 +20,62 @@ def use(record: Record) -> Iterator[str]:
         yield from _of_answers()
         return
     yield (
-        "Brighten photos taken in too little light. The input `image` and the output `enhanced` are sRGB code "
-        f"values, uint8 `[N, H, W, 3]`, sides of at least 16 pixels. {_scope(record)}"
+        "Brightens photos taken in too little light. The input `image` and the output `enhanced` are sRGB code "
+        f"values, uint8 `[N, H, W, 3]`, with sides of at least 16 pixels. {_scope(record)}"
     )
 
 
 def _scope(record: Record) -> str:
     spec = networks.spec(record.manifest["family"])
     seen = (
-        f"Every result depends on {spec.halo} pixels around it only, so large pictures may be tiled exactly."
+        f"Every output pixel depends on {spec.halo} pixels around it only, so large pictures can be tiled exactly."
         if spec.spatial_scope == "local"
-        else "Every result depends on the whole picture, so pictures are never tiled."
+        else "Every output pixel depends on the whole picture, so pictures are never tiled."
     )
     if Graph.MAPS in graphs_of(spec):
         maps = model_name(record.manifest["scored_as"], Graph.MAPS, record.manifest["format"])
         return (
-            f"{seen} The graph is exposed automatically. The service runs `{maps}` instead, on a proxy with a long "
-            f"side of {spec.working_side} pixels (`detail=guided`), unless asked otherwise: that takes the wanted "
-            "`exposure`."
+            f"{seen} This graph chooses the exposure itself. Unless asked otherwise, the service runs `{maps}` "
+            f"instead, which takes the wanted `exposure`, on a proxy with a long side of {spec.working_side} pixels "
+            "(`detail=guided`)."
         )
     return (
-        f"{seen} Beyond {family(spec.name).max_pixels:,} pixels the service runs it on a proxy with a long side of "
-        f"{spec.working_side} pixels and applies its effect at full size (`detail=guided`), unless asked otherwise."
+        f"{seen} Above {family(spec.name).max_pixels:,} pixels, unless asked otherwise, the service runs it on a "
+        f"proxy with a long side of {spec.working_side} pixels and applies its effect at full size (`detail=guided`)."
     )
 
 
 def _of_answers() -> Iterator[str]:
     yield (
-        "Take the noise out of what another model made of a dark photo, at full size. The service does so, tile by "
-        "tile, where noise would be seen (`denoise`, `docs/rendering.md`): this model takes no pictures."
+        "Removes noise from a photo that another model enhanced, at full size. The service runs it tile by tile "
+        "where noise would be visible (`denoise`, `docs/rendering.md`); photos cannot be sent to this model itself."
     )
     rows = (
-        "Inputs: `answer`, what a model made of the photo, sRGB code values, uint8 `[N, H, W, 3]`, sides that are "
-        f"multiples of {RESTORER_MULTIPLE}",
-        "`image`, the photo, of the same size and kind",
-        "Output: `correction`, what to add to the answer, code values where 1 is white, float32 `[N, H, W, 3]`",
+        "Inputs: `answer`, the enhanced photo, sRGB code values, uint8 `[N, H, W, 3]`, with sides that are multiples "
+        f"of {RESTORER_MULTIPLE}",
+        "`image`, the original photo, of the same size and type",
+        "Output: `correction`, what to add to the answer, in code values with white at 1, float32 `[N, H, W, 3]`",
     )
     yield "\n".join(f"- {row}" for row in rows)
-    yield (
-        f"What lies further than {RESTORER_HALO} pixels from a place counts for nothing there that can be seen; "
-        "tiles overlap by as much."
-    )
+    yield (f"Pixels more than {RESTORER_HALO} away have no visible influence on a result; tiles overlap by as much.")
 
 
 def _of_maps(record: Record) -> Iterator[str]:
     spec = networks.spec(record.manifest["family"])
     pictures = model_name(record.manifest["scored_as"], Graph.PICTURES, record.manifest["format"])
     yield (
-        f"Make the local colour maps by which `{pictures}` brightens photos; both hold the same weights, and are "
-        "served together. Photos are sent to the other one: this model takes no pictures."
+        f"Makes the local colour maps by which `{pictures}` brightens photos; both hold the same weights and are "
+        f"served together. Send photos to `{pictures}`: this model takes none."
     )
     rows = (
-        "Inputs: `proxy`, the photo shrunk by area means to sides that are multiples of 8, of at least 16 and for "
-        f"best results {spec.working_side} pixels the longer, sRGB code values from 0 to 1, float32 `[N, h, w, 3]`",
-        "`evidence`, what the proxy hides, measured in 2 x 2 to 4 x 4 samples of the photo in each of its pixels: "
-        "the deviation of grey, and the mean size of second differences along a row, of grey, and of red and blue "
-        "less green, float32 `[N, h, w, 3]`",
-        "`exposure`, stops around the brightness that the network chooses, -2 to 2, float32 `[N, 1]`",
+        "Inputs: `proxy`, the photo shrunk by area averaging to sides that are multiples of 8 and at least 16, the "
+        f"longer one ideally {spec.working_side} pixels; sRGB code values from 0 to 1, float32 `[N, h, w, 3]`",
+        "`evidence`, detail that the proxy hides, measured in 2 x 2 to 4 x 4 samples of the photo for each of its "
+        "pixels: the standard deviation of grey, and the mean absolute second difference along a row, of grey, and "
+        "of red and blue minus green, float32 `[N, h, w, 3]`",
+        "`exposure`, stops relative to the brightness that the network chooses, -2 to 2, float32 `[N, 1]`",
         f"Outputs: `affine`, the map, float32 `[N, h, w, {int(spec.map_layout)}]` (`docs/rendering.md`)",
-        "`brightness`, which the network chose: the logarithm to base 2 of the mean luminance of the result's code "
-        "values to the power of 2.2, float32 `[N, 1]`",
+        "`brightness`, as the network chose it: the base-2 logarithm of the mean luminance of the result, with code "
+        "values raised to the power 2.2, float32 `[N, 1]`",
     )
     yield "\n".join(f"- {row}" for row in rows)

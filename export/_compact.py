@@ -1,8 +1,8 @@
-"""Weights of large networks in 16 bits on disk; they are computed with in 32.
+"""Stores weights of large networks in 16 bits on disk; computation uses 32 bits.
 
-Rounding to half precision moves a weight by at most 2^-11 of itself, far below what a training leaves undecided, and
-halves files that repositories and registries keep for ever. The checkpoint's weights are rounded before anything is
-exported, so that every format holds the same numbers and parity is measured against just these.
+Rounding to half precision changes a weight by at most 2^-11 of its value, far less than the uncertainty of training,
+and halves files that repositories and registries keep for ever. The checkpoint's weights are rounded before anything
+is exported, so that every format holds the same numbers, and parity is measured with them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LARGE = 250_000
 """Parameters from which a network's weights are rounded."""
 
 FEW = 256
-"""Elements below which a tensor is left alone: biases and norms weigh nothing, and may be sensitive."""
+"""Elements below which a tensor is left alone: biases and norms are small, and may be sensitive."""
 
 
 def round_weights(network: nn.Module) -> nn.Module:

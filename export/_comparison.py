@@ -1,4 +1,4 @@
-"""A built file against its network: pictures as they come, maps and corrections by what they make of pictures."""
+"""Compares a built file with its network: pictures directly, maps and corrections by their effect on pictures."""
 
 from __future__ import annotations
 
@@ -72,10 +72,9 @@ def compare(
 
 
 def rendered(pictures: EvidencePixelModel, maps: Maps) -> Run:
-    """Maps as a function of pictures, so that they are judged by what they do, in code values.
+    """Maps as a function of pictures, so that they are compared by their effect, in code values.
 
-    Proxy and evidence are made by torch, each picture is exposed by stops of its own (`stops_of`), and the map is
-    applied by torch.
+    torch makes proxy and evidence and applies the map; each picture has its own exposure (`stops_of`).
     """
 
     def run(batch: Pixels) -> Pixels:
@@ -95,9 +94,9 @@ def stops_of(batch: Pixels) -> NDArray[np.float32]:
 
 
 def corrected(corrections: Corrections) -> Run:
-    """Corrections as a function of pictures, so that they are judged by what they do, in code values.
+    """Corrections as a function of pictures, so that they are compared by their effect, in code values.
 
-    The answer is the picture twice as bright. Both are filled up by their last pixels to sides that a restorer takes.
+    The answer is the picture at twice the brightness. Both are padded by replication to sides that a restorer takes.
     """
 
     def run(batch: Pixels) -> Pixels:

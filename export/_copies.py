@@ -1,4 +1,4 @@
-"""TorchScript variants of models, made of the weights that lie beside their ONNX files."""
+"""TorchScript variants of models, made from the weights beside their ONNX files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def make_torchscript(
     present = {name for name, folder in folders.items() if folder.exists() and not overwrite}
     for record in chosen:
         if record.name in present and not _is_whole(folders[record.name], record):
-            raise FileExistsError(f"{folders[record.name]} was made of other weights; overwrite it on purpose")
+            raise FileExistsError(f"{folders[record.name]} has other weights; use overwrite to replace it")
     return ExportReport(
         tuple(
             _present(folders[record.name])

@@ -32,9 +32,9 @@ def export_checkpoint(
 ) -> ExportReport:
     """Export a training checkpoint as a new version of a model, with config.pbtxt, card, NOTICE and records.
 
-    Of a network that is shown evidence there are two models: `<name>`, and `<name>_map`, which makes its maps.
-    Nothing is written unless every format agrees with torch. The weights are kept as `weights.safetensors` beside
-    the ONNX file, or beside the TorchScript file where that is all.
+    A network that takes evidence becomes two models: `<name>`, and `<name>_map`, which makes its maps. Nothing is
+    written unless every format agrees with torch. The weights are stored as `weights.safetensors` beside the ONNX
+    file, or beside the TorchScript file if that is the only one.
 
     Args:
         checkpoint: a file that training wrote, or a model's `weights.safetensors` or `model.pt`.
@@ -51,7 +51,7 @@ def export_checkpoint(
         FileNotFoundError: there is no such file, or nothing is written about the network in `families/`.
         FileExistsError: the version exists, and `overwrite` is false.
         ParityError: an exported file differs from torch by more than 1/255.
-        ValueError: the file is no training checkpoint, a format is unknown, or the network has no such option.
+        ValueError: the file is not a training checkpoint, a format is unknown, or the network has no such option.
     """
     changed = dict(options or {})
     words = [word for key, value in changed.items() for word in ("--option", f"{key}={json.dumps(value)}")]
@@ -107,7 +107,7 @@ class _Target:
     def folders(self) -> dict[tuple[Graph, str], Path]:
         """Graph and format -> version folder, free to be written."""
         if not self.formats or not set(self.formats) <= set(FORMATS):
-            raise ValueError(f"formats are {', '.join(self.formats) or 'none'}; choose of {', '.join(FORMATS)}")
+            raise ValueError(f"formats are {', '.join(self.formats) or 'none'}; choose from {', '.join(FORMATS)}")
         models = {
             (graph, format): self.repository / model_name(self.name, graph, format)
             for graph in self.graphs
@@ -125,7 +125,7 @@ class _Target:
         folders = {kind: model / str(number) for kind, model in models.items()}
         taken = [folder for folder in folders.values() if folder.exists()]
         if taken and not self.overwrite:
-            raise FileExistsError(f"{taken[0]} exists; choose another version, or overwrite it on purpose")
+            raise FileExistsError(f"{taken[0]} exists; choose another version, or use overwrite to replace it")
         return folders
 
 

@@ -1,4 +1,4 @@
-"""What is written by hand about each network and each data set: `families/*.toml`, read and checked."""
+"""The hand-written texts about each network and each data set: `families/*.toml`, read and checked."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Family(BaseModel):
     max_pixels: int = Field(ge=0)
     """Largest picture, in pixels, that is enhanced whole unless the caller asks; 0: none."""
     limits: tuple[str, ...]
-    """What it does badly, a sentence each."""
+    """Its weaknesses, one sentence each."""
     reported: tuple[Reported, ...] = ()
 
 
@@ -53,18 +53,18 @@ class DataSet(BaseModel):
     citation: str
     terms: str
     grant: str = ""
-    """What weights that were trained on nothing else may be used for, and why; empty: research data, no grant."""
+    """Permitted uses of weights trained on this data alone, with reasons; empty: research data, no grant."""
 
 
 def family(name: str) -> Family:
-    """What is written about a network.
+    """The text about a network.
 
     Raises:
-        FileNotFoundError: nothing is, and so it cannot be exported with an honest card.
+        FileNotFoundError: there is none, so it cannot be exported with a proper card.
     """
     path = FOLDER / f"{name}.toml"
     if not path.is_file():
-        raise FileNotFoundError(f"nothing is written about {name!r}: {path.name} is missing in {FOLDER.name}/")
+        raise FileNotFoundError(f"there is no text about {name!r}: {path.name} is missing in {FOLDER.name}/")
     return Family(**_read(path))
 
 
@@ -78,7 +78,7 @@ def data_sets(training: dict[str, Any]) -> list[DataSet]:
 
 
 def grant(training: dict[str, Any]) -> str:
-    """What a training's data allows, with the reasons; empty where any of it is unknown or allows nothing."""
+    """The uses that a training's data permits, with reasons; empty if any of it is unknown or permits none."""
     layouts: set[str | None] = set()
     for stage in training_stages(training):
         streams = stage.get("recipe", {}).get("data", {})
@@ -90,7 +90,7 @@ def grant(training: dict[str, Any]) -> str:
 
 
 def training_stages(training: dict[str, Any]) -> list[dict[str, Any]]:
-    """A training manifest, after those of the trainings that it went on from, the first at the front."""
+    """A training manifest preceded by those of the earlier stages that it started from, in order."""
     before = training.get("began_with")
     return [*(training_stages(before) if before else []), training]
 

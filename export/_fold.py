@@ -1,9 +1,9 @@
-"""Operators of an exported graph that can be computed ahead of time, or written so that runtimes fuse them.
+"""Rewrites operators of an exported graph that can be computed ahead of time, or in a form that runtimes fuse.
 
-Trained networks spell out what training needs. Served, every pass over a picture costs memory traffic, and on a CPU
-more of ExdNet's time went into such passes than into convolutions. Each rewriting below gives the same function up to
-rounding; what the graph computes with is still plain ONNX of the same opset. Weights change only where a
-convolution absorbs something.
+Trained graphs contain operators that only training needs. When serving, every pass over a picture costs memory
+traffic, and on a CPU ExdNet spent more time in such passes than in convolutions. Each rewriting below gives the same
+function up to rounding, in plain ONNX of the same opset. Weights change only where a convolution absorbs another
+operator.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Floats = NDArray[np.floating]
 
 
 def fold(proto: onnx.ModelProto) -> Counter[str]:
-    """Rewrite a graph in place; how often each rewriting was made, by name.
+    """Rewrite a graph in place; returns how often each rewriting was applied, by name.
 
     Args:
         proto: with constants as initializers, as `onnxslim` leaves them; nodes in topological order.
@@ -45,7 +45,7 @@ def fold(proto: onnx.ModelProto) -> Counter[str]:
 
 
 class _Graph:
-    """A graph that is being rewritten: who makes a value, who takes it, and the constants."""
+    """A graph being rewritten: producers and consumers of values, and constants."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph

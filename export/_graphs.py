@@ -1,4 +1,4 @@
-"""What is exported of a network: one graph, or two that hold the same weights."""
+"""The graphs exported from a network: one, or two with the same weights."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Graph(StrEnum):
     """What a graph is for."""
 
     PICTURES = "pictures"
-    """It keeps the pixel contract: `image` to `enhanced`."""
+    """It follows the pixel contract: `image` to `enhanced`."""
 
     MAPS = "maps"
     """It makes the colour maps of guided rendering: `proxy`, `evidence` and `exposure` to `affine`."""
 
     RESTORER = "restorer"
-    """It takes noise out of another model's answers: `answer` and `image` to `correction`."""
+    """It removes noise from another model's results: `answer` and `image` to `correction`."""
 
 
 def graphs_of(spec: NetworkSpec) -> tuple[Graph, ...]:
-    """The graphs of a network; that of maps comes first, for the other one is served with its help."""
+    """The graphs of a network; that of maps comes first, since the other one depends on it when served."""
     if spec.takes_answer:
         return (Graph.RESTORER,)
     return (Graph.MAPS, Graph.PICTURES) if spec.shown_evidence else (Graph.PICTURES,)

@@ -1,8 +1,9 @@
-"""The model contracts for a network whose colour map is made from a proxy, from what it hides, and from a wish.
+"""The model contracts for a network that makes its colour map from a proxy, evidence of hidden detail, and an
+exposure.
 
-Two graphs hold the same weights. One keeps the pixel contract, as every model that takes pictures: it makes the proxy
-and the evidence of the picture itself, and is exposed automatically. The other makes the map alone, for guided
-rendering, which measures the evidence in the full-size picture and passes on how bright the result is wanted.
+Two graphs hold the same weights. One follows the pixel contract, like every model that takes pictures: it makes proxy
+and evidence from the picture itself, with automatic exposure. The other makes only the map, for guided rendering,
+which measures the evidence in the full-size picture and passes the wanted exposure.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from training.networks.nightlift_v2 import evidence
 
 
 class ProxyAndEvidence(nn.Module):
-    """uint8 [N, H, W, 3] -> the picture seen small, and what is hidden in it: [N, 3, h, w] each, in [0, 1].
+    """uint8 [N, H, W, 3] -> the shrunk picture and the evidence of hidden detail: [N, 3, h, w] each, in [0, 1].
 
     The sides of the proxy are multiples of 8.
     """
@@ -69,7 +70,7 @@ class EvidencePixelModel(nn.Module):
 
 
 class MapModel(nn.Module):
-    """Such a network from what guided rendering sends to the map that it applies.
+    """Such a network from the inputs of guided rendering to the map.
 
     Args:
         network: has `affine(proxy, evidence, wanted, exposure)`.
@@ -90,8 +91,8 @@ class MapModel(nn.Module):
 
         Args:
             proxy: float32 [N, h, w, 3], sRGB code values from 0 to 1; sides are multiples of 8, at least 16.
-            evidence: float32 [N, h, w, 3], what the proxy hides.
-            exposure: float32 [N, 1], stops around the brightness that the network chooses.
+            evidence: float32 [N, h, w, 3], statistics of the detail that the proxy hides.
+            exposure: float32 [N, 1], stops relative to the brightness that the network chooses.
 
         Returns:
             `affine`, float32 [N, h, w, K], and `brightness`, float32 [N, 1], which the network chose, in stops below

@@ -138,11 +138,11 @@ def _example_map(model: EvidencePixelModel | MapModel) -> tuple[Tensor, dict[int
 def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
     """The graphs before, of, and after the network; of a map, what it makes of the picture, and itself.
 
-    Exported in one piece, the padded sides would be expressions in the picture's sides, which torch's symbolic
-    arithmetic carries through every layer: slow, and wrong where it takes a side for a multiple already. In parts,
+    Exported in one piece, the padded sides would be expressions of the picture's sides, which torch's symbolic
+    arithmetic carries through every layer: slow, and wrong if it assumes that a side is already a multiple. In parts,
     the network's sides are plain multiples.
     """
-    # Two pictures: an example batch of one would be taken for a constant.
+    # Two pictures: the exporter would treat a batch of one as a constant.
     batch, rows, columns = BATCH, Dim("rows", min=1), Dim("columns", min=1)
     height, width = Dim("height", min=MIN_SIDE), Dim("width", min=MIN_SIDE)
     image = torch.zeros(2, 4 * MIN_SIDE - 1, 6 * MIN_SIDE - 1, 3, dtype=torch.uint8)
@@ -214,10 +214,10 @@ def _joined(parts: tuple[ModelProto, ...], outputs: Sequence[str] = ()) -> Model
 
 
 def _tidy(proto: ModelProto) -> None:
-    """Take out what describes the machine and the moment of the export, and name the axes."""
+    """Remove metadata about the machine and time of the export, and name the axes."""
     proto.producer_name, proto.producer_version = "nightlift", version("nightlift")
     proto.doc_string = proto.graph.doc_string = ""
-    # Each part has brought its own, and tools that look for the one opset of a model refuse two.
+    # Each part has its own opset entry, and tools that expect one refuse two.
     opsets = {opset.domain: opset.version for opset in proto.opset_import}
     del proto.opset_import[:]
     proto.opset_import.extend(onnx.helper.make_opsetid(domain, number) for domain, number in opsets.items())

@@ -1,4 +1,4 @@
-"""Whether an exported file computes what its network computes in torch, at many sizes, alone and in a batch."""
+"""Checks that an exported file computes the same as its network in torch, at many sizes, alone and in a batch."""
 
 from __future__ import annotations
 

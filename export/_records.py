@@ -1,4 +1,4 @@
-"""What lies beside a model file: how it came about, how exact it is, how good it is. All JSON, all committed."""
+"""The records beside a model file: its origin, its agreement with torch, and its scores. All JSON, all committed."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def as_json(value: Any) -> str:
 
 
 def without_folders(value: Any) -> Any:
-    """The same value with paths outside of the checkout cut down to their names: they mean nothing elsewhere."""
+    """The same value with paths outside the checkout cut down to file names, since they mean nothing elsewhere."""
     if isinstance(value, dict):
         return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Looking after a repository of exported models: cards written again, files checked, exactness measured again."""
+"""Maintenance of a repository of exported models: rewriting cards, checking files, measuring agreement again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from training.checkpoints import WEIGHTS, build_network, load_checkpoint
 
 
 def write_cards(repository: Path, models: Sequence[str] = (), scores: Path | None = None) -> list[Record]:
-    """Write config.pbtxt, MODEL_CARD.md and NOTICE of the latest versions; nothing is measured or exported again.
+    """Rewrite config.pbtxt, MODEL_CARD.md and NOTICE of the latest versions, without measuring or exporting.
 
     Args:
         repository: the model repository.
         models: names of models; their other formats, and the models of their maps, are included. None named: all.
-        scores: JSON of `nightlift evaluate` to lay beside the named models first.
+        scores: JSON of `nightlift evaluate` to store beside the named models first.
 
     Returns:
         The records that were described.
@@ -50,7 +50,7 @@ def write_cards(repository: Path, models: Sequence[str] = (), scores: Path | Non
 
 
 def changed_files(repository: Path) -> list[str]:
-    """One line for every model file, and every file of weights, that is not the one its records speak of."""
+    """One line for every model file, and every weights file, that differs from its records."""
     lines = []
     for record in records(repository):
         stated = [
@@ -85,7 +85,7 @@ def remeasure(record: Record, sizes: Sequence[tuple[int, int]] = (*SIZES, FULL_S
 
 
 def measured(record: Record, sizes: Sequence[tuple[int, int]]) -> Parity:
-    """How far a model's file and its network lie apart at each (height, width); nothing is written.
+    """The differences between a model's file and its network at each (height, width); nothing is written.
 
     Raises:
         FileNotFoundError: its weights are not there.
@@ -111,11 +111,11 @@ def kept_weights(record: Record) -> Path:
         if file.is_file() and sha256(file.read_bytes()) == _weights_sha256(record):
             return file
     raise FileNotFoundError(
-        f"{record.name}, version {record.folder.name}, has no {WEIGHTS} that its {MANIFEST} speaks of; "
+        f"{record.name}, version {record.folder.name}, lacks the {WEIGHTS} that its {MANIFEST} names; "
         "export its checkpoint again"
     )
 
 
 def _weights_sha256(record: Record) -> str:
-    """What the manifest says of the weights; nothing where the version is older than such files."""
+    """The hash of the weights in the manifest; empty if the version is older than such files."""
     return str(record.manifest.get("weights", {}).get("sha256", ""))

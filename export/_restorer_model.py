@@ -1,4 +1,4 @@
-"""The contract of restorers for a network that works on another's answers."""
+"""The contract of restorers, for a network that works on another network's results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.contract import ANSWER, CORRECTION, IMAGE
 
 
 class RestorerModel(nn.Module):
-    """Such a network from an answer and its photo to what is to be added to the answer.
+    """Such a network from an answer and its photo to the correction to add to the answer.
 
     Args:
         network: has `correction(answer, dark)`, float [N, 3, H, W] in [0, 1] twice -> the same shape.

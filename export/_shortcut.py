@@ -1,8 +1,8 @@
-"""A part of a graph that takes a shorter way where the picture is a proxy already.
+"""A shortcut in a graph for pictures that are already proxies.
 
-Guided rendering sends proxies, which need not be shrunk, nor have the map enlarged. A graph in ONNX computes all of
-its outputs, whichever are asked for, and the long way costs a fifth of the pass. The choice is an `If` node, whose
-branches see the values around them.
+Guided rendering sends proxies, which need not be shrunk and whose map need not be enlarged. An ONNX graph computes
+all of its outputs even if some are not requested, and without the shortcut that costs a fifth of the pass. The choice
+is an `If` node, whose branches can read the values around it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def with_shortcut(part: ModelProto, shortcut: ModelProto, side: int, multiple: i
     Args:
         part: one output; `image` is among its inputs. Gives its opset and the shape of its result.
         shortcut: the same inputs and output, and the same answer to proxies.
-        side: the longest that a side of a proxy is, in pixels.
-        multiple: what the sides of a proxy are multiples of.
+        side: longest side of a proxy, in pixels.
+        multiple: sides of a proxy are multiples of this.
     """
     condition = parser.parse_graph(IS_PROXY.format(image=IMAGE, condition=CONDITION, side=side, multiple=multiple))
     (output,) = part.graph.output
@@ -66,7 +66,7 @@ def captured(node: NodeProto) -> set[str]:
 
 
 def share_constants(graph: GraphProto) -> None:
-    """Take from branches the constants that the graph around them has under the same name, which ONNX forbids."""
+    """Remove from branches constants that the outer graph has under the same name, which ONNX forbids."""
     around = {constant.name for constant in graph.initializer}
     for branch in (attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")):
         own = [constant for constant in branch.initializer if constant.name not in around]

@@ -1,9 +1,9 @@
 """A pixel model as a TorchScript file.
 
 TorchScript is a compatibility format. Models are scripted, not traced, so that every size and batch takes the same
-code, and they are not frozen: weights stay parameters, which a GPU engine may move, cast or freeze as it likes, and
-from which the network can be restored (`training.checkpoints.load_checkpoint`). They need not be kept: `_copies.py`
-makes them of the weights that are.
+code, and they are not frozen: weights stay parameters, which a GPU engine may move, cast or freeze, and from which
+the network can be restored (`training.checkpoints.load_checkpoint`). They need not be committed: `_copies.py` makes
+them from the committed weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FACTS = "nightlift.json"
 
 DEPRECATIONS = (r"`torch\.jit\.script` is deprecated", r"`torch\.jit\.save` is deprecated")
 SOURCE_POSITIONS = ".debug_pkl"
-EARLIEST = (1980, 1, 1, 0, 0, 0)  # zip's first moment: the same model gives the same bytes on every day
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # the earliest date in zip files, so that the same model always gives the same bytes
 
 
 def to_torchscript(model: ExportedGraph, facts: Mapping[str, str]) -> bytes:
@@ -44,6 +44,6 @@ def _without_source_positions(archive: io.BytesIO) -> bytes:
         for entry in old.infolist():
             if not entry.filename.endswith(SOURCE_POSITIONS):
                 copy = zipfile.ZipInfo(entry.filename, EARLIEST)
-                copy.compress_type = zipfile.ZIP_DEFLATED  # weights rounded to 16 bits lose half of their size
+                copy.compress_type = zipfile.ZIP_DEFLATED  # halves weights that were rounded to 16 bits
                 new.writestr(copy, old.read(entry))
     return result.getvalue()

@@ -1,4 +1,4 @@
-"""One version folder: a model file that agrees with torch, its records, and what is written about it."""
+"""One version folder: a model file that agrees with torch, its records, and its card."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class BuiltVersion:
     weights: bytes
 
     def write(self, *, scores: Path | None, with_weights: bool) -> ExportedModel:
-        """Put the folder in place whole: its name appears when all files are in it; then describe the model."""
+        """Move the complete folder into place in one step; then write the model's descriptions."""
         parent = self.folder.parent
         parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
@@ -127,7 +127,7 @@ class BuiltVersion:
 def build_versions(
     origin: Origin, folders: Mapping[tuple[Graph, str], Path], scored_as: str, *, full_size: bool
 ) -> list[BuiltVersion]:
-    """Everything for a checkpoint's version folders, of which nothing is written yet.
+    """Build everything for a checkpoint's version folders, without writing anything.
 
     Args:
         origin: the checkpoint.
@@ -136,11 +136,11 @@ def build_versions(
         full_size: whether agreement with torch is also measured at 400x600.
 
     Raises:
-        FileNotFoundError: nothing is written about the network in `families/`.
+        FileNotFoundError: `families/` has no text about the network.
         ParityError: a file differs from torch by more than 1/255.
     """
     spec = networks.spec(origin.checkpoint["network"])
-    family(spec.name)  # without a word about the network there is no honest card: fail before the work
+    family(spec.name)  # fails early if there is no text for the card
     network = round_weights(build_network(origin.checkpoint))
     weights = weights_file(spec.name, origin.checkpoint["options"], network.state_dict())
     sizes = (*SIZES, FULL_SIZE) if full_size else SIZES
@@ -178,12 +178,12 @@ def write_descriptions(record: Record) -> None:
     model = record.folder.parent
     _replace(model / "MODEL_CARD.md", model_card(record))
     _replace(model / "NOTICE", notice(record))
-    # Last, for a folder without config.pbtxt is no model yet.
+    # Last, since a folder without config.pbtxt does not count as a model yet.
     _replace(model / "config.pbtxt", text)
 
 
 def _facts(spec: NetworkSpec, graph: Graph, origin: Origin) -> dict[str, str]:
-    """What is written into a model file."""
+    """Metadata for a model file."""
     of_maps, of_answers = graph is Graph.MAPS, graph is Graph.RESTORER
     return {
         "family": spec.name,

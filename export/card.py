@@ -1,7 +1,7 @@
-"""Write the cards of a model repository again: `python -m export.card [MODEL ...] [--scores evaluation.json]`.
+"""Rewrite the cards of a model repository: `python -m export.card [MODEL ...] [--scores evaluation.json]`.
 
-Cards, NOTICEs and config.pbtxt come from what lies in the version folders and from `families/*.toml`; nothing is
-measured or exported again. With `--scores`, the evaluation is first laid beside the named models.
+Cards, NOTICEs and config.pbtxt are made from the version folders and from `families/*.toml`; nothing is measured or
+exported again. With `--scores`, the evaluation is first stored beside the named models.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from export._repository import write_cards
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m export.card", description="Write cards and configurations again."
-    )
+    parser = argparse.ArgumentParser(prog="python -m export.card", description="Rewrite cards and configurations.")
     parser.add_argument("models", nargs="*", help="names of models; all if none is named")
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--scores", type=Path, help="evaluation.json of `nightlift evaluate`")

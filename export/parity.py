@@ -1,8 +1,8 @@
 """Compare every model of a repository with its network again: `python -m export.parity`, which is `make parity`.
 
-Every size of the committed reports is measured, 400x600 included; the reports (`<model>/<version>/parity.json`, each
-bound to its model file by a hash) are written again. The exit status is 1 if a model file is not the one that its
-manifest speaks of, or computes something else than its network.
+Every size of the committed reports is measured, including 400x600; the reports (`<model>/<version>/parity.json`, each
+bound to its model file by a hash) are rewritten. The exit status is 1 if a model file is not the one in its manifest,
+or does not compute the same as its network.
 """
 
 from __future__ import annotations

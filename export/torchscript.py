@@ -1,8 +1,8 @@
 """Make TorchScript variants of models: `python -m export.torchscript [MODEL ...] [--to FOLDER]`; `make torchscript`.
 
-Only ONNX models and their weights (`<model>/<version>/weights.safetensors`) are kept. This makes what
-`nightlift export` writes beside them, `<model>_torchscript`, with its records and card, after measuring it against
-its network. Variants that are there already stay as they are.
+Only ONNX models and their weights (`<model>/<version>/weights.safetensors`) are committed. This makes the variant
+that `nightlift export` writes beside them, `<model>_torchscript`, with its records and card, after comparing it with
+its network. Existing variants stay as they are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nightlift's public door: `Client` and `AsyncClient` of a service, and `enhance`, which needs none.
+"""Nightlift's public interface: `Client` and `AsyncClient` for a service, and `enhance`, which needs no service.
 
     from nightlift import Client, enhance
 
@@ -6,7 +6,7 @@
     with Client("localhost:8000") as client:  # by a service
         client.enhance("photo.jpg").save("bright.jpg")
 
-The command line is `nightlift.cli`. Nothing is imported here before it is used: the clients need httpx and no more.
+The command line is `nightlift.cli`. Imports here are deferred until use; the clients need httpx only.
 """
 
 from importlib import import_module

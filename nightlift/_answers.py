@@ -1,4 +1,4 @@
-"""What clients get: an enhanced picture with what was said about it, or an error that says what was wrong."""
+"""What clients get: an enhanced picture with its metadata, or an error that says what was wrong."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ SUFFIXES = {
 
 @dataclass(frozen=True, repr=False)
 class Enhanced:
-    """An enhanced picture and what was said about it.
+    """An enhanced picture, and how it was made.
 
     Attributes:
         data: the encoded picture.
         media_type: such as `image/jpeg`.
         model, version: what answered.
         detail: how it was rendered: `whole`, `guided` or `tiles`; for 16 bits also `whole-affine` or `tiles-affine`.
-        gate: how far the already-bright gate let the enhancement through, 0 to 1.
+        gate: how much of the enhancement the gate for bright pictures passed, 0 to 1.
         luminance_before, luminance_after: mean luminance, 0 to 1.
         timings: seconds by stage: `read`, `decode`, `queue`, `infer`, `restore`, `render` and `encode`.
-        request_id: name of this request in the service's log; empty where there was no service.
-        denoise: how much noise was to be taken out: `auto`, or 0 to 1.
-        denoise_scale: of the size at which it was taken out, to the picture's: 1, 0.5 or 0.25; 0 if none was.
-        restored: share of the picture whose noise was taken out, 0 to 1.
+        request_id: id of this request in the service's log; empty without a service.
+        denoise: noise reduction as requested: `auto`, or 0 to 1.
+        denoise_scale: size at which noise was removed, relative to the picture's: 1, 0.5 or 0.25; 0: not at all.
+        restored: share of the picture from which noise was removed, 0 to 1.
 
     Example:
         answer = client.enhance("photo.jpg")
@@ -88,15 +88,15 @@ class Enhanced:
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """What `timings` was called before."""
-        warnings.warn("Enhanced.seconds is called timings now", DeprecationWarning, stacklevel=2)
+        """The former name of `timings`."""
+        warnings.warn("Enhanced.seconds is now called timings", DeprecationWarning, stacklevel=2)
         return self.timings
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a file, as it came; returns its path.
+        """Write the encoded picture to a file; returns its path.
 
         Raises:
-            ValueError: the name has the suffix of another format; ask for that `format` of the enhancement.
+            ValueError: the name has the suffix of another format; pass that `format` to the enhancement.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -105,7 +105,7 @@ class Enhanced:
             kind = self.media_type.removeprefix("image/")
             other = next(media for media, names in SUFFIXES.items() if suffix in names).removeprefix("image/")
             raise ValueError(
-                f"{path.name} is the name of a {other} file and the answer is {kind}; ask for format={other!r}, "
+                f"{path.name} has the suffix of a {other} file but the answer is {kind}; ask for format={other!r}, "
                 f"or name it {path.stem}{fitting[0] if fitting else ''}"
             )
         path.write_bytes(self.data)
@@ -120,7 +120,7 @@ class Enhanced:
 
 
 class ServiceError(Exception):
-    """The service refused, or failed; `problem` is its RFC 9457 document.
+    """The service refused the request, or failed; `problem` is its RFC 9457 document.
 
     Attributes:
         status: HTTP status.

@@ -1,4 +1,4 @@
-"""Who enhances: the service's own backend inside this process, or a service somewhere else, behind one interface."""
+"""Where pictures are enhanced, behind one interface: by the pipeline in this process, or by a remote service."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class BackendOptions:
 
     Attributes:
         server: address of a service; None: in this process.
-        api_key: for the service, where it wants one.
+        api_key: for the service, if it requires one.
         ca: PEM file of the authority that signed the service's certificate; None: any that the system trusts.
-        client_certificate: PEM file of a certificate and its key, for a service that wants one.
+        client_certificate: PEM file of a certificate and its key, for a service that requires one.
         model: the model to use; None: the default one.
         model_repository: folder of models for this process; None: the settings'.
         threads: for the network, and for codecs, in this process; 0: the settings'.
@@ -122,7 +122,7 @@ async def open_runtime(options: BackendOptions) -> AsyncIterator[Runtime]:
         try:
             runtime.models.get(model)
         except NightliftError as error:
-            raise ValueError(f"{error}; `nightlift models` lists what there is") from error
+            raise ValueError(f"{error}; `nightlift models` lists the available models") from error
         yield runtime
 
 
@@ -160,7 +160,7 @@ async def _remote(options: BackendOptions) -> AsyncIterator[Backend]:
 
 
 def _verification(options: BackendOptions) -> bool | ssl.SSLContext:
-    """How the service's certificate is verified, and ours shown.
+    """How to verify the service's certificate and present ours.
 
     Raises:
         ValueError: if a file cannot be read.

@@ -17,7 +17,7 @@ from service.errors import NightliftError
 from service.pictures import decode
 
 PAIRS = 12
-"""On one sheet, in two columns."""
+"""Pairs on one sheet, in two columns."""
 
 CELL = (280, 210)
 """Largest width and height of one small picture, in pixels."""
@@ -31,12 +31,12 @@ Pixels = NDArray[np.uint8]
 
 
 def write_contact_sheets(pairs: Sequence[tuple[Path, Path]], out: Path, title: str) -> list[Path]:
-    """Write sheets that show each (before, after) pair, in their order; returns them: none where there is no pair.
+    """Write sheets that show each (before, after) pair in order; returns their paths, none if there is no pair.
 
     Args:
-        pairs: files of pictures. What cannot be read is left out.
+        pairs: files of pictures. Files that cannot be read are left out.
         title: of all sheets.
-        out: a folder, which gets `contact_sheet_001.jpg` and so on; or a picture, which gets a sheet beside it.
+        out: a folder for `contact_sheet_001.jpg` and so on; or a picture, beside which a single sheet is written.
     """
     if not pairs:
         return []

@@ -1,4 +1,4 @@
-"""`nightlift enhance`: many pictures through one backend, side by side, with a bar, a summary and an exit code."""
+"""`nightlift enhance`: many pictures through one backend, concurrently, with progress, a summary and an exit code."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Order:
 
     Attributes:
         inputs, out: as for `find_jobs`.
-        options: of `POST /enhance`, without those that are left to the service.
+        options: of `POST /enhance`, without those that were not given.
         backend: where the work is done.
-        workers: pictures under way at one time; 0: one more than there are cores.
-        overwrite: whether pictures that are done are done again.
+        workers: pictures processed at one time; 0: one more than there are cores.
+        overwrite: whether finished pictures are enhanced again.
         watch: whether to wait for more pictures until a signal comes.
         compare: whether to write contact sheets.
-        quiet: whether nothing but errors is printed.
-        as_json: whether what became of each picture is printed as a line of JSON, to standard output.
+        quiet: whether to print errors only.
+        as_json: whether to print a line of JSON about each picture to standard output.
     """
 
     inputs: tuple[Path, ...]
@@ -65,7 +65,7 @@ class Order:
 
 @dataclass
 class Tally:
-    """What became of the pictures so far."""
+    """The outcome of each picture so far."""
 
     as_json: bool = False
     started: float = field(default_factory=time.monotonic)
@@ -90,7 +90,7 @@ class Tally:
         )
 
     def failed(self, job: Job, error: Exception) -> None:
-        """Count a picture that was not."""
+        """Count a picture that could not be enhanced."""
         message = str(error)
         if isinstance(error, OSError) and error.strerror:
             message = f"{error.filename or job.target}: {error.strerror}"
@@ -98,7 +98,7 @@ class Tally:
         self._tell(job, error=message)
 
     def left(self, jobs: Iterable[Job]) -> None:
-        """Count pictures that are done already."""
+        """Count pictures that were skipped as finished."""
         for job in jobs:
             self.skipped += 1
             self._tell(job, skipped=True)
@@ -123,9 +123,9 @@ class Tally:
 
 
 def run(order: Order) -> int:
-    """Enhance what the order names; the exit code: 0 all fine, 1 some failed, 130 stopped by a signal.
+    """Enhance the pictures of the order; returns the exit code: 0 success, 1 some failed, 130 stopped by a signal.
 
-    With `watch`, which ends by a signal, 0 or 1.
+    With `watch`, which always ends by a signal, the code is 0 or 1.
 
     Raises:
         FileNotFoundError, ValueError: if the order itself is wrong; nothing has been written then.
@@ -160,7 +160,7 @@ class _Run:
     tally: Tally
 
     def options(self, job: Job) -> dict[str, Any]:
-        """What is asked for a picture."""
+        """The options for a picture."""
         return {**self.order.options, **({"format": job.format} if job.format else {})}
 
 
@@ -191,21 +191,21 @@ async def _run(order: Order, jobs: list[Job], console: Console) -> int:
 
 
 def _todo(run: _Run, jobs: list[Job]) -> list[Job]:
-    """What is not done, or not with these options."""
+    """Pictures that are not finished, or were made with other options."""
     if run.order.overwrite:
         return jobs
     changed = {job.target for job in jobs if job.done and run.records.is_other(job.target, run.options(job))}
     if changed:
-        _say(run.console, f"enhancing {len(changed)} again, which were made with other options")
+        _say(run.console, f"enhancing {len(changed)} again: they were made with other options")
     if run.order.out is None or (len(jobs) == 1 and jobs[0].target == run.order.out):
         for job in jobs:
             if job.done:
-                _say(run.console, f"{job.target} exists already and was not changed; --overwrite replaces it")
+                _say(run.console, f"{job.target} already exists and was not changed; --overwrite replaces it")
     return [job for job in jobs if not job.done or job.target in changed]
 
 
 async def _round(run: _Run, jobs: Sequence[Job]) -> None:
-    """Enhance `jobs`, several at a time. A failure is noted and stops nobody; a signal lets running ones finish."""
+    """Enhance `jobs`, several at a time. Failures are recorded; a signal lets running jobs finish."""
     if not jobs:
         return
     waiting = iter(jobs)
@@ -241,12 +241,12 @@ async def _one(run: _Run, job: Job) -> Answer:
 
 
 def _standard_input() -> bytes:
-    """All of it; not by `sys.stdin`, whose lock the interpreter wants at its end, when a thread may still read."""
+    """All of stdin. Not by `sys.stdin`: a thread that reads it holds the lock that the interpreter needs at exit."""
     return FileIO(0, closefd=False).readall()
 
 
 async def _watch(run: _Run) -> None:
-    """Look for new and changed pictures until a signal comes. One that is still being written is left to rest."""
+    """Look for new and changed pictures until a signal comes; files still being written are left for later."""
     run.console.print("watching for more pictures; press Ctrl-C to stop")
     seen: dict[Path, tuple[int, int]] = {}
     tried = {source: _state(source) for source in run.tally.failures}
@@ -270,13 +270,13 @@ def _say(console: Console, sentence: str) -> None:
 def _jobs_now(order: Order, console: Console) -> list[Job]:
     try:
         return find_jobs(order.inputs, order.out, order.options.get("format"))
-    except (FileNotFoundError, ValueError) as error:  # the folder changes while we look; so may the reason
+    except (FileNotFoundError, ValueError) as error:  # the folder may have changed meanwhile
         console.print(f"[yellow]{escape(str(error))}[/yellow]")
         return []
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """Size and time of last change; of a file that has gone, nothing that a file can have."""
+    """Size and time of last change; (-1, -1) for a file that no longer exists."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -290,7 +290,7 @@ async def _sleep_unless(stopped: asyncio.Event, seconds: float) -> None:
 
 
 async def _compare(order: Order, jobs: Iterable[Job], console: Console) -> None:
-    assert order.out is not None  # which `run` has seen to
+    assert order.out is not None  # checked by `run`
     pairs = [
         (job.source, job.target) for job in jobs if STREAM not in (job.source, job.target) and job.target.exists()
     ]
@@ -301,7 +301,7 @@ async def _compare(order: Order, jobs: Iterable[Job], console: Console) -> None:
 
 @contextmanager
 def _bar(console: Console, jobs: Sequence[Job]) -> Iterator[Any]:
-    """A progress bar on standard error; gives what advances it by one picture."""
+    """A progress bar on standard error; yields a function that advances it by one picture."""
     columns = (TextColumn("enhancing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=jobs[0].target == STREAM) as progress:
         task = progress.add_task("", total=len(jobs))

@@ -1,4 +1,4 @@
-"""`nightlift evaluate`: what is shown while it measures, and after."""
+"""`nightlift evaluate`: its output while it measures, and the tables at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.evaluation import Row
 
 
 def run_evaluation(models: Sequence[str], data: Path, options: Mapping[str, Any]) -> None:
-    """Evaluate, saying each row as it is measured, and print the tables.
+    """Evaluate, print each row as it is measured, then the tables.
 
     Raises:
         FileNotFoundError, ValueError: as `training.evaluate`.
@@ -43,7 +43,7 @@ def run_detection(
     Raises:
         FileNotFoundError, ValueError: as `training.evaluation.detection.evaluate_detector`.
     """
-    # Brings pycocotools, which the other evaluation can do without.
+    # Imported here because it needs pycocotools, which the other evaluation does not.
     from training.evaluation.detection import evaluate_detector
 
     for model in models:

@@ -20,10 +20,10 @@ from service.memory import empty
 STDOUT = "-"
 
 PLAYLIST = ".m3u8"
-"""Suffix of a target that is written in segments (HLS), to be watched while it grows."""
+"""Suffix of a target that is written in segments (HLS), so that it can be watched while it grows."""
 
 COMMON_SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
-"""Codecs of sound that MP4 and HLS take; all else is coded again."""
+"""Audio codecs that MP4 and HLS accept; others are re-encoded."""
 
 Metadata = Literal["keep", "without_location", "strip"]
 
@@ -32,7 +32,7 @@ Complain = Callable[[], str]
 
 
 class Frames:
-    """Decoded frames, upright, uint8 [H, W, 3], sRGB primaries and transfer taken for those of the video (BT.709)."""
+    """Decoded frames, upright, uint8 [H, W, 3]. The video's BT.709 values are treated as sRGB."""
 
     def __init__(self, source: Source, clip: Clip, process: subprocess.Popen[bytes], complain: Complain) -> None:
         self._source, self._clip, self._process, self._complain = source, clip, process, complain
@@ -42,7 +42,7 @@ class Frames:
         """The frames in order.
 
         Raises:
-            ValueError: if ffmpeg cannot decode the video; said after the frames that it could.
+            ValueError: if ffmpeg cannot decode the video; raised after the frames that it could decode.
         """
         pipe = self._process.stdout
         assert isinstance(pipe, io.BufferedReader)
@@ -55,14 +55,14 @@ class Frames:
             raise ValueError(f"{self._source.name} cannot be decoded: {self._complain()}")
 
     def stop(self) -> None:
-        """End the video where it is."""
+        """Stop decoding here."""
         self._stopped = True
         self._process.terminate()
 
 
 @contextmanager
 def reading(source: Source, clip: Clip, sound: IO[bytes] | None = None) -> Iterator[Frames]:
-    """The frames of a video; its sound goes into the pipe `sound`, for a source that can be read only once."""
+    """The frames of a video. If the source can be read only once, its sound goes into the pipe `sound`."""
     command = [
         *(tool("ffmpeg"), "-v", "error", "-nostdin", *source.arguments(), "-map", "0:v:0"),
         *("-vf", f"crop={clip.width}:{clip.height}:0:0", "-fps_mode", "cfr", "-r", str(clip.rate)),
@@ -74,14 +74,14 @@ def reading(source: Source, clip: Clip, sound: IO[bytes] | None = None) -> Itera
     passed = () if sound is None else (sound.fileno(),)
     with _ffmpeg(command, stdin=stdin, stdout=subprocess.PIPE, pass_fds=passed) as (process, complain):
         if sound is not None:
-            sound.close()  # the process has it
+            sound.close()  # the child process holds its own copy
         source.feed(process)
         yield Frames(source, clip, process, complain)
 
 
 @contextmanager
 def sound_pipe(source: Source, clip: Clip) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | None]]:
-    """A pipe from who reads a video to who writes one, for the sound of a source that can be read only once."""
+    """A pipe for sound from the reading ffmpeg to the writing one, for a source that can be read only once."""
     if source.is_file or not clip.sounds:
         yield None, None
         return
@@ -98,11 +98,11 @@ def writing(
     """Takes frames as bytes, RGB, and writes them as H.264 with the sound of `source` and its metadata.
 
     Args:
-        target: a path, whose suffix says the container, or `-` for Matroska on stdout.
-        clip, source: what is written, and where the rest comes from.
+        target: a path, whose suffix decides the container, or `-` for Matroska on stdout.
+        clip, source: properties of the video, and where its sound and tags come from.
         crf: quality, 0 to 51.
         metadata: what is kept of the source's tags.
-        sound: a pipe that the sound comes from, where the source can be read only once.
+        sound: a pipe with the sound, if the source can be read only once.
 
     Raises:
         ValueError: if ffmpeg cannot write the video.
@@ -135,7 +135,7 @@ def writing(
     with _ffmpeg(command, stdin=subprocess.PIPE, pass_fds=passed) as (process, complain):
         assert process.stdin is not None
         if sound is not None:
-            sound.close()  # so that who writes into it learns when this process has gone
+            sound.close()  # so that the writer notices when this process ends
         try:
             yield process.stdin
             process.stdin.close()
@@ -156,12 +156,12 @@ def _container(target: str, clip: Clip) -> tuple[str, ...]:
 
 
 def _sound_codec(target: str, clip: Clip) -> str:
-    """As it is, where the container takes it."""
+    """`copy` where the container accepts the sound as it is, else AAC."""
     return "copy" if target.endswith((".mkv", ".mov")) or set(clip.sounds) <= COMMON_SOUNDS else "aac"
 
 
 def _metadata(clip: Clip, metadata: Metadata) -> list[str]:
-    """Arguments that say what becomes of the tags of the file, of its sound, and of its chapters."""
+    """Arguments that keep or drop the tags of the file and of its sound, and its chapters."""
     if metadata == "strip":
         return ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
     arguments = ["-map_metadata", "1"]
@@ -174,22 +174,22 @@ def _metadata(clip: Clip, metadata: Metadata) -> list[str]:
 
 
 def _widen(pipe: IO[bytes] | None) -> None:
-    """Let a pipe hold a good part of a frame, where the system can: so there are fewer switches between processes."""
+    """Enlarge a pipe's buffer, where the system can, so that there are fewer switches between processes."""
     if pipe is not None and (request := getattr(fcntl, "F_SETPIPE_SZ", None)) is not None:
-        with suppress(OSError):  # more than this user's pipes may hold together
+        with suppress(OSError):  # above this user's limit for all pipes
             fcntl.fcntl(pipe, request, PIPE_BYTES)
 
 
 @contextmanager
 def _ffmpeg(command: list[str], **pipes: Any) -> Iterator[tuple[subprocess.Popen[bytes], Complain]]:
-    """A running ffmpeg, and a function for what it complained of; it is ended if the block ends badly."""
+    """A running ffmpeg, and a function that returns its last error line; it is killed if the block fails."""
     with tempfile.TemporaryFile() as complaints:
 
         def complain() -> str:
             complaints.seek(0)
             return last_line(complaints.read().decode(errors="replace"))
 
-        # In a session of its own: Ctrl-C is ours to answer.
+        # In its own session, so that Ctrl-C reaches only this process.
         process = subprocess.Popen(command, stderr=complaints, start_new_session=True, **pipes)
         for pipe in (process.stdin, process.stdout):
             _widen(pipe)

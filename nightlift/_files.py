@@ -1,4 +1,4 @@
-"""Files that are there completely or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A file beside `target` to write into, which takes its place if the block ends well; folders are made.
+    """A temporary file beside `target`, which replaces it if the block succeeds; folders are created.
 
-    It has the same name at every try, hidden and with the same suffix, so that what a killed process left is
-    written over by the next one.
+    It always has the same name, hidden and with the same suffix, so that a rest left by a killed process is
+    overwritten.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.stem}.part{target.suffix}")
@@ -26,6 +26,6 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def write_whole(target: Path, data: bytes) -> None:
-    """Write a file in one step, as others see it."""
+    """Write a file that other processes see only when it is complete."""
     with replacing(target) as part:
         part.write_bytes(data)

@@ -25,12 +25,12 @@ def enhance(picture: PictureLike, **options: Unpack[Options]) -> Enhanced:
 
     Args:
         picture: a path, bytes, a binary file, a uint8 or uint16 array [H, W] or [H, W, 1, 3 or 4], or a PIL image.
-        options: those of `POST /enhance`; what is left out takes the default, of the model that of the settings.
+        options: those of `POST /enhance`, with the same defaults; the default model is that of the settings.
 
     Raises:
-        ServiceError: the picture cannot be enhanced, as a service would say it.
+        ServiceError: the picture cannot be enhanced; the same error that a service gives.
         FileNotFoundError: there is no such file.
-        TypeError, ValueError: the picture is of another kind, an option is wrong, or the model cannot be served.
+        TypeError, ValueError: the picture has an unsupported type, an option is wrong, or the model cannot be served.
 
     Example:
         from nightlift import enhance
@@ -63,10 +63,10 @@ def enhance(picture: PictureLike, **options: Unpack[Options]) -> Enhanced:
 
 
 class _Engine:
-    """An event loop in a thread of its own, and on it a runtime for each model that was asked for.
+    """An event loop in its own thread, with a runtime for each model that was asked for.
 
-    Never closed: the interpreter ends the threads that closing would need before it calls what was registered for its
-    end, and nothing here outlives the process.
+    Never closed: at exit, the interpreter ends the threads that closing would need before it runs exit handlers, and
+    nothing here outlives the process.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class _Engine:
         try:
             runtime = await asyncio.shield(loading)
         except Exception:
-            self._runtimes.pop(wanted.model, None)  # what is missing may come
+            self._runtimes.pop(wanted.model, None)  # a later call may find the model
             raise
         return await runtime.enhance(data, wanted)
 

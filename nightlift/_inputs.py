@@ -1,4 +1,4 @@
-"""Pictures as clients have them, made into what a service takes: an encoded file."""
+"""Turns pictures as clients have them into encoded files, which a service takes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLOR_TYPES = {1: 0, 3: 2, 4: 6}
 """Channels -> colour type of PNG."""
 
 _KEPT_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-"""Of PIL, which PNG can hold."""
+"""Modes of PIL that PNG can store."""
 
 _ORIENTATION = 0x0112
 
@@ -37,8 +37,8 @@ def as_file(picture: PictureLike) -> bytes | Path:
     """An encoded picture, or the path of one.
 
     Raises:
-        TypeError: it is none of the kinds that are taken.
-        ValueError: an array has another shape or type than those that are taken.
+        TypeError: the type is not supported.
+        ValueError: an array has an unsupported shape or type.
     """
     if isinstance(picture, bytes):
         return picture
@@ -61,10 +61,10 @@ def as_file(picture: PictureLike) -> bytes | Path:
 
 
 def png_of_array(pixels: Any) -> bytes:
-    """A PNG of uint8 or uint16 [H, W] or [H, W, 1, 3 or 4], which loses nothing.
+    """A lossless PNG of uint8 or uint16 [H, W] or [H, W, 1, 3 or 4].
 
     Raises:
-        ValueError: another shape or type.
+        ValueError: the shape or type is unsupported.
     """
     if pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
         raise ValueError(f"an array must be uint8 or uint16, not {pixels.dtype}; scale it to 0 to 255 or 0 to 65535")
@@ -80,7 +80,7 @@ def png_of_array(pixels: Any) -> bytes:
 
     codes = np.ascontiguousarray(rows).view(np.uint8)
     filtered = np.empty((height, 1 + codes.shape[1]), np.uint8)
-    filtered[:, 0] = 2  # each row less the one above it
+    filtered[:, 0] = 2  # each row minus the one above it
     filtered[0, 1:] = codes[0]
     np.subtract(codes[1:], codes[:-1], out=filtered[1:, 1:])
     head = struct.pack(">IIBBBBB", width, height, 8 * bytes_each, _COLOR_TYPES[channels], 0, 0, 0)
@@ -92,17 +92,17 @@ def png_of_array(pixels: Any) -> bytes:
 
 
 def _is_pil(picture: object) -> TypeGuard[PIL.Image.Image]:
-    """Without importing PIL, which nobody has who has no image of it."""
+    """Whether this is a PIL image; without importing PIL, since whoever has an image has imported it."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(picture, module.Image)
 
 
 def _png_of_image(image: PIL.Image.Image) -> bytes:
-    """A PNG of a PIL image as it is shown, with its profile and EXIF; its orientation has no meaning any more."""
+    """A PNG of a PIL image as displayed, with its profile and its EXIF except the orientation."""
     exif = image.getexif()
     exif.pop(_ORIENTATION, None)
     kept = image if image.mode in _KEPT_MODES else image.convert("RGBA" if "A" in image.mode.upper() else "RGB")
-    profile = image.info.get("icc_profile") if kept is image else None  # it was of the other mode's
+    profile = image.info.get("icc_profile") if kept is image else None  # the profile belonged to the original mode
     file = io.BytesIO()
     kept.save(file, "PNG", compress_level=1, exif=exif.tobytes() if exif else b"", icc_profile=profile)
     return file.getvalue()

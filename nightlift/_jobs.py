@@ -1,4 +1,4 @@
-"""What `nightlift enhance` has to do: which picture goes where, and whether that is done already."""
+"""The jobs of `nightlift enhance`: which picture is written where, and whether that is done already."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from service.pictures import SUFFIXES, is_picture
 
 FORMATS = {suffix: format.value for suffix, format in SUFFIXES.items() if format.is_written}
-"""Suffix -> format of the answer that is written under it."""
+"""Suffix -> format that is written under it."""
 
 NEW_SUFFIXES = {format: suffix for suffix, format in reversed(FORMATS.items())}
 """Format -> the suffix it is written under where it changes."""
@@ -33,7 +33,7 @@ class Job:
     Attributes:
         source: file to read, or `STREAM`.
         target: file to write, or `STREAM`.
-        format: what to ask for; None takes the input's own.
+        format: to ask for; None: the input's own.
     """
 
     source: Path
@@ -42,7 +42,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the target is there and not older than the source, or the source has gone."""
+        """Whether the target exists and is not older than the source, or the source no longer exists."""
         if STREAM in (self.source, self.target) or not self.target.exists():
             return False
         try:
@@ -57,19 +57,20 @@ def find_jobs(
 ) -> list[Job]:
     """The pictures among `inputs`, folders with everything below them, and where each goes.
 
-    Without `out` the result of `photo.jpg` is `photo.nightlift.jpg` beside it. One file goes to `out` itself if that
-    has a picture's suffix, else into the folder `out`. What is in one folder goes into `out`, the tree kept; of
-    several inputs, each folder keeps its name there. The suffix decides the format of what is written.
+    Without `out` the result of `photo.jpg` is `photo.nightlift.jpg` beside it. A single file is written to `out`
+    itself if that has a picture's suffix, else into the folder `out`. The contents of a single folder go into `out`
+    with the same subfolders; with several inputs, each folder keeps its name there. The suffix decides the
+    output format.
 
     Args:
         inputs: files and folders, or `STREAM` alone.
-        out: a file, a folder (made later) or `STREAM`; None: beside the inputs, or `STREAM` for `STREAM`.
-        format: wanted of every answer; None: each as it came.
-        leave_out: is called with each path that is named like a picture but is not a file: a pipe, a device, a broken
-            link. Reading one could take forever.
+        out: a file, a folder (created later) or `STREAM`; None: beside the inputs, or `STREAM` for `STREAM`.
+        format: of all results; None: each keeps its own.
+        leave_out: called with each path that has a picture's suffix but is not a file: a pipe, a device, a broken
+            link. Reading one could block forever.
 
     Raises:
-        FileNotFoundError: an input is not there.
+        FileNotFoundError: an input does not exist.
         ValueError: the arguments do not go together, or something would be overwritten.
     """
     for path in inputs:
@@ -111,11 +112,11 @@ def _beside(source: Path, format: str | None) -> Job:
 
 
 def find_target(target: Path, format: str | None) -> tuple[Path, str]:
-    """(the path to write with the suffix of what is written there, its format).
+    """(the path to write, with the suffix of its format; the format).
 
     Args:
-        target: of the picture, under its own name.
-        format: wanted of the answer; None: the picture's own, or what stands for it where that is only read.
+        target: the path with the picture's own suffix.
+        format: of the result; None: the picture's own, or a substitute for formats that are only read.
     """
     suffix = target.suffix.lower()
     if format is None:
@@ -141,7 +142,7 @@ def _is_single_file(inputs: Sequence[Path], out: Path) -> bool:
 
 def _single(inputs: Sequence[Path], out: Path, format: str | None) -> Job:
     if len(inputs) != 1 or inputs[0].is_dir():
-        raise ValueError("standard input and output take one picture at a time")
+        raise ValueError("standard input and output can hold only one picture")
     source = inputs[0]
     if out != STREAM and out.suffix.lower() not in FORMATS:
         raise ValueError(f"{out}: unknown output format; use one of {', '.join(FORMATS)}")
@@ -150,25 +151,25 @@ def _single(inputs: Sequence[Path], out: Path, format: str | None) -> Job:
     suffixed = FORMATS.get(out.suffix.lower())
     if format and suffixed and format != suffixed:
         raise ValueError(
-            f"{out} is the name of a {suffixed} file, and --format asks for {format}; leave one of them out"
+            f"{out} has the suffix of a {suffixed} file, but --format asks for {format}; leave one of them out"
         )
     return Job(source, out, format or suffixed)
 
 
 def _check_folder(out: Path) -> None:
-    """Refuse a folder for results that has the name of a picture, or of another file of pictures."""
+    """Refuse an output folder that has the suffix of a picture file."""
     kind = mimetypes.guess_type(out.name)[0] or ""
     if out.is_dir() or not (out.suffix.lower() in SUFFIXES or kind.startswith(("image/", "video/"))):
         return
     if out.suffix.lower() in FORMATS:
-        raise ValueError(f"{out} is the name of one picture, and there are several inputs; name a folder")
+        raise ValueError(f"{out} is the name of a single picture, but there are several inputs; name a folder")
     raise ValueError(f"{out.suffix} files cannot be written; use one of {', '.join(FORMATS)}")
 
 
 def _targets(
     path: Path, out: Path, keep_name: bool, leave_out: Callable[[Path], None]
 ) -> Iterator[tuple[Path, Path]]:
-    """(picture, its target below `out` under its own name) for a file or a folder; what `out` holds is left out."""
+    """(picture, its target below `out` with its own suffix) for a file or folder; skips pictures inside `out`."""
     if path.is_file():
         yield path, out / path.name
         return
@@ -191,7 +192,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _apart(jobs: list[Job], targets: dict[Path, Path]) -> list[Job]:
-    """Where two pictures would get one name, those that change their suffix keep the old one before it."""
+    """If two pictures would get the same name, those whose suffix changes keep the old suffix before the new one."""
     count = Counter(job.target for job in jobs)
     jobs = [
         Job(job.source, job.target.with_name(targets[job.source].name + job.target.suffix), job.format)

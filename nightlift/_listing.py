@@ -78,7 +78,7 @@ def _models(repository: ModelRepository, default: str) -> Iterator[dict[str, Any
 
 
 def _print_whole(table: Table) -> None:
-    """Print a table with all that its cells hold: over several lines in a narrow terminal, else as wide as it is."""
+    """Print a table without truncating cells: they wrap on a narrow terminal; elsewhere the table grows with them."""
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, Console(width=_WIDEST).measure(table).maximum)
@@ -88,7 +88,7 @@ def _print_whole(table: Table) -> None:
 
 
 def print_keys(file: KeyFile) -> None:
-    """Print every key: name, id, scopes, limits of its own, and when it was made."""
+    """Print every key: name, id, scopes, its own limits, and when it was made."""
     table = Table("name", "id", "scopes", "requests/s", "burst", "megapixels/min", "made (UTC)")
     for key in file.keys:
         limits = (key.requests_per_second, key.burst, key.megapixels_per_minute)
@@ -103,8 +103,8 @@ def print_keys(file: KeyFile) -> None:
 
 
 def print_findings(findings: Iterable[Finding], *, as_json: bool = False) -> list[Finding]:
-    """Print a verdict, then all findings, each with its advice, and give them back."""
-    with Console(stderr=True).status("looking at packages, devices and models"):
+    """Print a verdict, then all findings, each with its advice; returns the findings."""
+    with Console(stderr=True).status("checking packages, devices and models"):
         found = list(findings)
     if as_json:
         report = [

@@ -1,4 +1,4 @@
-"""With which options the pictures of a folder were made, so that a run with others does not take them for done."""
+"""Records the options that a folder's pictures were made with, so that a run with other options makes them again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from service.enhancement import EnhanceOptions
 
 NAME = ".nightlift.jsonl"
-"""Of the file in the folder of results: a line for each picture, the latest counts."""
+"""Name of the file in the output folder: one line per result; the last line of a picture counts."""
 
 
 class Records:
-    """What is known of the results in a folder; those that nothing is known of may have been made with any options.
+    """The records of a folder; results without a record may have been made with any options.
 
     Args:
         folder: of the results; None keeps no records.
@@ -28,7 +28,7 @@ class Records:
     def is_other(self, target: Path, options: Mapping[str, Any]) -> bool:
         """Whether a result was made with other options than these.
 
-        Options that there were not yet when it was made have their default.
+        Options that did not exist when it was made count as their default.
         """
         known = self._known.get(self._name(target))
         if known is None:
@@ -37,12 +37,12 @@ class Records:
         return {name: fields[name].default for name in options.keys() - known.keys()} | known != dict(options)
 
     def note(self, target: Path, options: Mapping[str, Any]) -> None:
-        """A result has been made with these options."""
+        """Record that a result was made with these options."""
         if self._folder is None or self._known.get(self._name(target)) == dict(options):
             return
         self._known[self._name(target)] = dict(options)
         line = json.dumps({"name": self._name(target), "options": dict(options)}, sort_keys=True)
-        with suppress(OSError), (self._folder / NAME).open("a", encoding="utf-8") as file:  # the picture is there
+        with suppress(OSError), (self._folder / NAME).open("a", encoding="utf-8") as file:  # records may be lost
             file.write(line + "\n")
 
     def _name(self, target: Path) -> str:
@@ -50,7 +50,7 @@ class Records:
 
 
 def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """The lines of a file; what a killed process left half written is passed over."""
+    """The lines of a file; a line that a killed process left incomplete is skipped."""
     found = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")

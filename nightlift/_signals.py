@@ -1,4 +1,4 @@
-"""Signals that end a run: the first lets what is under way finish, the second ends the process in any case."""
+"""Signals that end a run: the first lets running work finish, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SHOW_CURSOR = "\x1b[?25h"
 
 
 class Stopped(Exception):
-    """A signal came while something was waited for that may never come."""
+    """A signal interrupted a wait that might never have ended."""
 
 
 def end_at_once() -> None:
-    """Let the next SIGINT or SIGTERM end the process: nothing is under way yet, and `until_signal` comes later.
+    """Let the next SIGINT or SIGTERM end the process, until `until_signal` takes over: no work has begun yet.
 
-    Not by KeyboardInterrupt, with which asyncio would wait until a model is loaded.
+    With KeyboardInterrupt instead, asyncio would wait until a model is loaded.
     """
     for number in SIGNALS:
         signal.signal(number, lambda number, _: os._exit(128 + number))
@@ -68,7 +68,7 @@ def first_signal(announcement: str) -> Iterator[Callable[[], int | None]]:
 async def until_signal(last_words: Callable[[], object]) -> AsyncIterator[asyncio.Event]:
     """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once, after `last_words`.
 
-    Not as usual, by KeyboardInterrupt: the interpreter would wait for threads, and one may read what never comes.
+    KeyboardInterrupt will not do: the interpreter would wait for its threads, and one may be blocked in a read.
     """
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
 
@@ -88,10 +88,10 @@ async def until_signal(last_words: Callable[[], object]) -> AsyncIterator[asynci
 
 
 async def unless_stopped(stopped: asyncio.Event, work: Callable[[], T]) -> T:
-    """The result of blocking work, in a thread that nobody waits for where a signal comes first.
+    """The result of blocking work in a thread, which is abandoned if a signal comes first.
 
     Raises:
-        Stopped: it did.
+        Stopped: a signal came first.
     """
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()

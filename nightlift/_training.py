@@ -1,4 +1,4 @@
-"""`nightlift train`: one training or a queue of them, what ends them early, and what is said after."""
+"""`nightlift train`: one training or a queue of them, what ends them early, and a report at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANNOUNCEMENT = "the training ends after this step; a second signal ends it at on
 
 
 def run_training(recipe: str, data: Sequence[str], out: Path | None, budget: str | None, **options: Any) -> int:
-    """Train as a recipe says, and say what is left where the time was not enough or a signal came.
+    """Train as a recipe says, and report what is left if the time was not enough or a signal came.
 
     Args:
         recipe: name or file.
@@ -52,13 +52,13 @@ def run_training(recipe: str, data: Sequence[str], out: Path | None, budget: str
         )
     if not result.finished and _is_first_process():
         done, steps = result.manifest["steps_done"], result.manifest["steps"]
-        _say(f"{done:,} of {steps:,} steps are done; the same command goes on from there")
+        _say(f"{done:,} of {steps:,} steps are done; the same command resumes from there")
         _say_size()
     return _exit_code(result.finished, signal())
 
 
 def run_queue(queue: Path, budget: str | None, **options: Any) -> int:
-    """Work through a list of trainings, and print what is done and what is left.
+    """Run a list of trainings, and print which are done and what is left.
 
     Args:
         queue: YAML file (`training.work_through`).
@@ -91,7 +91,7 @@ def _is_first_process() -> bool:
 
 
 def _say_size() -> None:
-    """Warn where the states of unfinished trainings are too large to commit."""
+    """Warn if the states of unfinished trainings are too large to commit."""
     size = sum(file.stat().st_size for file in UNFINISHED.glob("*.pt"))
     if size > MAX_UNFINISHED_BYTES:
         most = MAX_UNFINISHED_BYTES >> 20

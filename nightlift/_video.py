@@ -39,10 +39,10 @@ from service.rendering import (
 from service.restoring import Denoise, choose, look, most_pixels, restore, restorer_for
 
 LOOK_AHEAD = 4
-"""Frames that each stage may be ahead of the next one."""
+"""Frames by which each stage may be ahead of the next."""
 
 EVERY = 4
-"""Of so many frames the network looks at one, where they show much the same and effects are averaged anyway."""
+"""The network runs on one of this many frames, as long as they look alike; effects are averaged anyway."""
 
 T = TypeVar("T")
 
@@ -56,11 +56,11 @@ class VideoRequest:
         target: a file, a playlist (.m3u8), or `-` for stdout.
         backend: which model; the work is always done in this process.
         options: strength, protection, gate, gamma, exposure and shadows; the detail is guided.
-        temporal_smoothing: seconds over which effects are averaged; 0 takes every frame for itself.
+        temporal_smoothing: seconds over which effects are averaged; 0 treats every frame by itself.
         crf: quality of the H.264 stream, 0 (lossless) to 51.
         metadata: what is kept of the source's tags.
-        overwrite: whether a target that is there is replaced.
-        denoise: how much noise is taken out of every frame: `auto`, where it would be seen, or 0 to 1.
+        overwrite: whether an existing target is replaced.
+        denoise: noise reduction for every frame: `auto`, where noise would be visible, or 0 to 1.
     """
 
     source: str
@@ -75,11 +75,11 @@ class VideoRequest:
 
 
 def run(order: VideoRequest) -> None:
-    """Enhance a video; the target is there when it is complete.
+    """Enhance a video; the target appears when it is complete.
 
     Raises:
         FileNotFoundError: there is no such file, or no ffmpeg.
-        FileExistsError: the target is the source, or is there and may not be replaced.
+        FileExistsError: the target is the source, or exists and may not be replaced.
         ValueError: it cannot be decoded or written, or the model cannot be served.
         NightliftError: a frame cannot be enhanced.
     """
@@ -90,7 +90,7 @@ def run(order: VideoRequest) -> None:
         if source.is_file and target.samefile(order.source):
             raise FileExistsError(f"{target} is the input; choose another name for the result")
         if not order.overwrite:
-            raise FileExistsError(f"{target} is there already; --overwrite replaces it")
+            raise FileExistsError(f"{target} already exists; --overwrite replaces it")
     asyncio.run(_run(order, source, clip))
 
 
@@ -124,7 +124,7 @@ async def _run(order: VideoRequest, source: Source, clip: Clip) -> None:
 
 @asynccontextmanager
 async def _ended_by_signal(frames: Frames) -> AsyncIterator[None]:
-    """A stream goes on until Ctrl-C: what came until then is finished and kept."""
+    """Stop reading at Ctrl-C; frames read until then are finished and written."""
     async with until_signal(lambda: None) as stopped:
 
         async def watch() -> None:
@@ -140,7 +140,7 @@ async def _ended_by_signal(frames: Frames) -> AsyncIterator[None]:
 
 @contextmanager
 def _place(target: str) -> Iterator[str]:
-    """Where to write: files are there when they are complete; stdout and playlists grow."""
+    """Where to write: files appear when they are complete; stdout and playlists grow."""
     if target == STDOUT or target.endswith(PLAYLIST):
         if target != STDOUT:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -152,13 +152,13 @@ def _place(target: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _End:
-    """After the last item: nothing more comes, or why not."""
+    """Marks the end of the items; holds the error that caused it, if any."""
 
     error: Exception | None
 
 
 async def ahead(source: AsyncGenerator[T], most: int) -> AsyncGenerator[T]:
-    """The items of `source`, which goes on in a task of its own, up to `most` of them ahead of who asks."""
+    """The items of `source`, which runs in its own task, up to `most` items ahead of the consumer."""
     waiting: asyncio.Queue[T | _End] = asyncio.Queue(most)
 
     async def fill() -> None:
@@ -184,7 +184,7 @@ async def ahead(source: AsyncGenerator[T], most: int) -> AsyncGenerator[T]:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A frame, and what the network makes of it or of one shortly before."""
+    """A frame, and the network's result for it or for a frame shortly before."""
 
     prepared: Prepared
     effect: asyncio.Task[Effect]
@@ -193,7 +193,7 @@ class _Seen:
 async def _seen(
     frames: Iterator[NDArray[np.uint8]], model: LoadedModel, order: VideoRequest
 ) -> AsyncGenerator[_Seen]:
-    """Decode frames; the network looks at every few of them, and at each that shows something else."""
+    """Decode frames; the network runs on one in every few, and on each that looks different."""
 
     def prepared_next() -> Prepared | None:
         pixels = next(frames, None)
@@ -216,7 +216,7 @@ async def _seen(
             if last is None or since >= every or shows_another(last.prepared, prepared):
                 last, since = _Seen(prepared, asyncio.create_task(effect_of(prepared))), 0
             yield _Seen(prepared, last.effect)
-    except BaseException:  # nobody will ask for what the network is at
+    except BaseException:  # nobody needs the network's current result any more
         if last is not None:
             last.effect.cancel()
         raise
@@ -237,10 +237,10 @@ async def _steady(
 
 @dataclass(frozen=True)
 class _Restoring:
-    """Takes the noise out of frames.
+    """Removes noise from frames.
 
     Attributes:
-        restorer: the model that does.
+        restorer: the model for that.
         most: the setting `max_restored_pixels`.
         order: what is asked for.
     """
@@ -250,7 +250,7 @@ class _Restoring:
     order: VideoRequest
 
     async def layer(self, answer: FrameAnswer) -> NDArray[Any] | None:
-        """A frame's answer without its noise; None: it has none to be seen."""
+        """A frame's answer without its noise; None if it has no visible noise."""
         wish = await asyncio.to_thread(look, answer, self.order.options, self.order.denoise)
         chosen = choose(wish.plans, most_pixels(self.restorer, self.most), lambda _: True)
         if chosen is None:
@@ -267,6 +267,6 @@ def _smoothed(
 
 
 def _rendered(answer: FrameAnswer, options: RenderOptions, layer: NDArray[Any] | None) -> NDArray[Any]:
-    """A frame under its effect."""
+    """A frame with its effect applied."""
     rendering = begin_answer(answer, options, layer)
     return rendering.picture.pixels if rendering.rows is None else rendering.rows.make_all()

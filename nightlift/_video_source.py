@@ -1,4 +1,4 @@
-"""Where a video comes from, and what it is before it is decoded."""
+"""Where a video comes from, and its properties, which are read before it is decoded."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from typing import IO, Any
 STDIN = "-"
 
 WIDE_RANGE = frozenset({"smpte2084", "arib-std-b67"})
-"""Transfer functions of HDR video (PQ and HLG), whose code values are not what the networks know."""
+"""Transfer functions of HDR video (PQ and HLG), whose code values the networks were not trained on."""
 
 _LOCATION = re.compile(r"location|gps|geo|latitude|longitude|altitude|iso6709|xyz|place|city|country", re.IGNORECASE)
-"""In names of tags that say where a video was taken, as phones, drones and Matroska write them."""
+"""Matches tags that hold the location, as phones, drones and Matroska name them."""
 
 MOST_FRAMES = 240
-"""A second; streams without a rate claim the tick of their clock instead."""
+"""Highest plausible frame rate; streams without one report the tick rate of their clock instead."""
 
 PATIENCE = 30
 """Seconds in which a camera must answer."""
 
 HEAD_BYTES = 2 << 20
-"""What of stdin is looked at to learn what it is, and less where no more comes in `HEAD_SECONDS`."""
+"""Bytes of stdin that are examined to identify the video; fewer if no more arrive in `HEAD_SECONDS`."""
 
 HEAD_SECONDS = 3
 
 PIPE_BYTES = 1 << 20
-"""Of a pipe between processes."""
+"""Buffer of a pipe between processes."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What a video is before it is decoded.
+    """Properties of a video, known before it is decoded.
 
     Attributes:
         width, height: of the upright frames, in pixels; both even, as encoders want them.
         rate: frames a second.
         frames: about how many there are; 0 if the file does not say.
-        location_tags: names of the tags that say where it was taken, of the file and of each of its streams of sound.
-        sounds: codecs of its streams of sound, as ffmpeg names them.
+        location_tags: names of the tags that hold the location, of the file and of each of its audio streams.
+        sounds: codecs of its audio streams, as ffmpeg names them.
     """
 
     width: int
@@ -63,7 +63,7 @@ class Source:
     """Where a video comes from: a file, stdin, or anything else that ffmpeg can open.
 
     Attributes:
-        name: as the user has it.
+        name: as the user gave it.
         is_file: whether it can be read more than once.
     """
 
@@ -74,7 +74,7 @@ class Source:
         self._head = b""
 
     def look(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
-        """Run a command that ends in the input's name, on what it can see without taking it from others.
+        """Run a command that takes the input as its last argument, without consuming bytes of stdin.
 
         Raises:
             ValueError: nothing came within half a minute.
@@ -90,13 +90,13 @@ class Source:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise ValueError(f"{self.name} does not answer within {PATIENCE} s") from None
+            raise ValueError(f"{self.name} did not respond within {PATIENCE} s") from None
 
     def arguments(self) -> list[str]:
         """The arguments by which ffmpeg opens it."""
         if self.name == STDIN:
             return ["-i", "pipe:0"]
-        # Cameras drop packets of UDP where there is more than a trickle.
+        # Over UDP, packets of cameras are lost at anything but low rates.
         return [
             *(("-rtsp_transport", "tcp") if self.name.startswith(("rtsp://", "rtsps://")) else ()),
             "-i",
@@ -104,12 +104,12 @@ class Source:
         ]
 
     def feed(self, process: subprocess.Popen[bytes]) -> None:
-        """Give stdin's bytes to a process that reads them, in a thread of its own."""
+        """Copy stdin to the process, in a separate thread."""
         if self.name == STDIN:
             threading.Thread(target=self._copy, args=(process.stdin,), daemon=True).start()
 
     def _read_head(self) -> bytes:
-        """What comes first: as much as tells what it is, and no more than a live stream has in a moment."""
+        """The first bytes: enough to identify the video, without waiting long for a live stream."""
         head, until = b"", time.monotonic() + PATIENCE
         while len(head) < HEAD_BYTES and select.select([0], [], [], max(0.0, until - time.monotonic()))[0]:
             if not (data := os.read(0, PIPE_BYTES)):
@@ -117,11 +117,11 @@ class Source:
             until = until if head else time.monotonic() + HEAD_SECONDS
             head += data
         if not head:
-            raise ValueError(f"nothing came on stdin within {PATIENCE} s")
+            raise ValueError(f"nothing arrived on stdin within {PATIENCE} s")
         return head
 
     def _copy(self, sink: IO[bytes]) -> None:
-        with suppress(OSError, ValueError):  # it has enough, or was ended
+        with suppress(OSError, ValueError):  # the process needs no more, or has ended
             sink.write(self._head)
             while data := os.read(0, PIPE_BYTES):
                 sink.write(data)
@@ -131,11 +131,11 @@ class Source:
 
 
 def probe(source: Source) -> Clip:
-    """Look at a video's first stream of pictures.
+    """Read the properties of a video's first video stream.
 
     Raises:
         FileNotFoundError: there is no such file, or ffmpeg is not installed.
-        ValueError: it is not a video, or a kind that is not supported, or does not answer.
+        ValueError: it is not a video, is of an unsupported kind, or does not respond.
     """
     if source.is_file and not Path(source.name).is_file():
         raise FileNotFoundError(f"no such file: {source.name}")
@@ -162,14 +162,14 @@ def probe(source: Source) -> Clip:
 
 
 def last_line(complaint: str, path: str = "") -> str:
-    """What ffmpeg says at the end, where it sums up, without the addresses and names that it begins with."""
+    """The last line of ffmpeg's messages, which sums them up, without the addresses and names at its beginning."""
     lines = complaint.strip().splitlines() or ["ffmpeg does not say why"]
     line = re.sub(r"^(\[[^\]]*\]\s*)+", "", lines[-1])
     return line.removeprefix(f"{path}: ")
 
 
 def _rate(stream: dict[str, Any]) -> Fraction:
-    """Frames a second: the mean, else what the stream claims, else 25."""
+    """Frames per second: the average rate, else the stream's declared rate, else 25."""
     for text in (stream.get("avg_frame_rate", "0/0"), stream.get("r_frame_rate", "0/0")):
         if not text.endswith("/0") and 0 < Fraction(text) <= MOST_FRAMES:
             return Fraction(text)

@@ -2,10 +2,10 @@
 
     nightlift bulk s3://photos/dark s3://photos/bright
 
-The job lists the pictures, leaves out those that are done, and hands the names to workers. Each worker is a process
-with the service's own backend in it (the same engine, rendering and codecs as behind `POST /enhance`), which reads,
-enhances and writes several pictures at once. Pictures never pass through Ray's object store, and a broken one becomes
-a line of the report. Addresses are folders, or what pyarrow reads: s3://, gs://, hdfs://.
+The job lists the pictures, leaves out finished ones, and passes the names to workers. Each worker is a process with
+the service's own backend (the same engine, rendering and codecs as behind `POST /enhance`), which reads, enhances and
+writes several pictures at once. Pictures never pass through Ray's object store, and a broken one becomes a line of
+the report. Addresses are folders, or URLs that pyarrow reads: s3://, gs://, hdfs://.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from nightlift._jobs import find_target, path_within
 from service.pictures import is_picture
 
 BATCH = 32
-"""Names that a worker is handed at a time."""
+"""Names that a worker gets at a time."""
 
 MAX_CONCURRENT = 4
-"""Pictures of a batch that a worker has under way at one time, so that reading, codecs and network overlap."""
+"""Pictures that a worker processes at one time, so that reading, codecs and network overlap."""
 
 BUCKETS = {"s3", "gcs", "abfs"}
-"""pyarrow's names of the systems in which a file is there when it is complete."""
+"""pyarrow's names of file systems in which a file appears only when it is complete."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class BulkRequest:
 
     Attributes:
         source, target: folders or addresses of buckets.
-        options: of `POST /enhance`, without those that are left to the service.
+        options: of `POST /enhance`, without those that were not given.
         backend: where the work is done: in the workers, or by a service that they call.
         workers: processes; 0: one for every `cpus` of the cluster.
         cpus: cores that a worker gets; it runs its network on as many threads.
@@ -63,12 +63,12 @@ class BulkRequest:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the pictures.
+    """The outcome of the job.
 
     Attributes:
-        enhanced: how many were enhanced now.
-        done: how many had been done before.
-        failures: name -> why, of those that could not be enhanced.
+        enhanced: number of pictures enhanced now.
+        done: number of pictures that were finished before.
+        failures: name -> reason, for pictures that could not be enhanced.
     """
 
     enhanced: int
@@ -79,10 +79,10 @@ class Report:
 def enhance_bulk(order: BulkRequest) -> Report:
     """Run the job on the Ray cluster that this process is connected to, or on a local one.
 
-    What is below the target is no picture to enhance, also where the target is below the source.
+    Pictures below the target are never enhanced, even if the target is below the source.
 
     Raises:
-        FileNotFoundError: if the source is not there.
+        FileNotFoundError: if the source does not exist.
         ValueError: if it has no picture, or is the target, or a name would be written twice.
     """
     results = _target_within_source(order)
@@ -101,7 +101,7 @@ def enhance_bulk(order: BulkRequest) -> Report:
     todo = [name for name in names if targets[name] not in there or there[targets[name]] < names[name]]
     if not todo:
         return Report(0, len(names), {})
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody unless it is asked for
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage statistics unless asked to
     ray.init(ignore_reinit_error=True, logging_level=logging.WARNING)
     workers = order.workers or max(1, int(ray.cluster_resources().get("CPU", 1) // order.cpus))
     rows = ray.data.from_items([{"name": name} for name in todo], override_num_blocks=min(len(todo), 4 * workers))
@@ -118,7 +118,7 @@ def enhance_bulk(order: BulkRequest) -> Report:
 
 
 class Worker:
-    """One process's part: an enhancement backend on an event loop of its own, called by Ray with batches of names."""
+    """One worker process: an enhancement backend on its own event loop, which Ray calls with batches of names."""
 
     def __init__(self, order: BulkRequest) -> None:
         self._order = order
@@ -159,7 +159,7 @@ class Worker:
             return file.read()
 
     def _write(self, name: str, data: bytes) -> None:
-        """Buckets show a file when it is complete; elsewhere it is complete before it gets its name."""
+        """Buckets show only complete files; elsewhere a temporary file is renamed when it is complete."""
         path = posixpath.join(self._target_root, name)
         if self._target.type_name in BUCKETS:
             self._put(path, data)
@@ -187,7 +187,7 @@ def list_pictures(address: str, *, missing_is_empty: bool = False) -> dict[str, 
     """Names of all pictures below an address, relative to it, sorted -> time of last change in nanoseconds.
 
     Raises:
-        FileNotFoundError: if it is not there, unless `missing_is_empty`.
+        FileNotFoundError: if it does not exist, unless `missing_is_empty`.
     """
     system, root = fs.FileSystem.from_uri(_address(address))
     found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=missing_is_empty))

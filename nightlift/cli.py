@@ -19,7 +19,7 @@ COMMANDS = {
     "Networks": (commands.train, commands.evaluate, commands.export),
 }
 
-# What the serving install leaves out -> the extra that brings it.
+# Package that the serving install lacks -> the extra that installs it.
 EXTRAS = {
     "lightning_fabric": "training",
     "onnx": "export",
@@ -36,7 +36,7 @@ EXTRAS = {
 }
 
 TRACEBACK = "NIGHTLIFT_TRACEBACK"
-"""Variable with which unexpected errors show where they happened."""
+"""Variable that makes unexpected errors show a traceback."""
 
 # Parts of this repository that images and wheels leave out.
 LEFT_OUT = {"benchmarks", "export", "training"}
@@ -95,7 +95,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _message(error: Exception) -> str | None:
-    """What the user is told of an error; None if it is not meant for the user."""
+    """The message for the user; None if the error is not meant for the user."""
     if isinstance(error, OSError) and error.strerror:
         names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
         return f"{names}: {error.strerror}" if names else error.strerror
@@ -106,16 +106,16 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         part = (error.name or "").partition(".")[0]
         if part in LEFT_OUT:
-            return f"this command needs a clone of the repository: {part} is no part of wheels and images"
+            return f"this command needs a clone of the repository: wheels and images do not include {part}"
         extra = EXTRAS.get(error.name or "")
         return f'{error}; it comes with pip install "nightlift[{extra}]"' if extra else None
-    from service.errors import NightliftError  # brings gRPC, without which the help is quick
+    from service.errors import NightliftError  # imported late: it loads gRPC, which would slow the help
 
     return str(error) if isinstance(error, NightliftError) else None
 
 
 def _of_settings(error: dict[str, Any]) -> str:
-    """What is wrong with one setting, by the name of its variable."""
+    """The error in one setting, with the name of its variable."""
     name = ".".join(map(str, error["loc"]))
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"NIGHTLIFT_{name.upper()}: {message}" if name else message

@@ -3,8 +3,8 @@
     with Client("http://127.0.0.1:8000") as nightlift:
         nightlift.enhance("photo.jpg", strength=0.8).save("bright.jpg")
 
-What a later attempt may overcome is repeated: refusals with 429 and 503 after the time that the service asks for, and
-connections that cannot be opened, or not in time. Everything else raises at once, a connection that breaks included.
+Temporary failures are retried: refusals with 429 and 503, after the time that the service asks for, and connections
+that cannot be opened in time. Everything else raises at once, including a connection that breaks.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Client:
 
     Args:
         url: where the service is; without a scheme, http.
-        api_key: sent as a bearer token, where the service wants one.
-        verify: for https: True for the authorities that the system trusts, False for anybody, or an `ssl.SSLContext`
-            with an authority, or a client's certificate, of your own.
+        api_key: sent as a bearer token, if the service requires one.
+        verify: for https: True for the authorities that the system trusts, False for no check, or an `ssl.SSLContext`
+            with your own authority or client certificate.
         timeout: seconds for each connect, read and write of an attempt, as httpx counts them.
-        retries: how many times a refusal that may pass, or a connection that cannot be opened, is tried again.
+        retries: how many times a temporary refusal, or a connection that cannot be opened, is retried.
         transport: for tests, an httpx transport.
 
     Example:
@@ -98,7 +98,7 @@ class Client:
             ServiceError: if the service refuses for good.
             httpx.TransportError: if it cannot be reached.
             FileNotFoundError: if there is no such file.
-            TypeError, ValueError: if the picture is of another kind, or an array has another shape or type.
+            TypeError, ValueError: if the picture has an unsupported type, or an array an unsupported shape.
 
         Example:
             bright = client.enhance(pixels, strength=0.8, detail="guided").array
@@ -282,7 +282,7 @@ def _pause(outcome: httpx.Response | httpx.TransportError, tried: int) -> float:
 
 
 def _final(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:
-    """The answer, if it is one; else what went wrong is raised."""
+    """The answer, if there is one; otherwise the error is raised."""
     if isinstance(outcome, httpx.TransportError):
         raise outcome
     if outcome.is_success:

@@ -1,4 +1,4 @@
-"""Several pieces of one request's work at a time, and no more than a few."""
+"""Runs a few pieces of one request's work at a time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MAX_CONCURRENT = 4
-"""Tiles of one picture, or pictures of one request, that are under way together: one request must not fill the queue
-for all others. Of pictures, and of tiles to restore, there may be a batch, where that is more."""
+"""Tiles of one picture, or pictures of one request, processed at the same time: one request must not fill the queue.
+Pictures, and tiles to denoise, may be as many as a batch, if that is more."""
 
 
 async def gather_limited(work: Sequence[Callable[[], Awaitable[T]]], at_once: int = MAX_CONCURRENT) -> list[T]:
-    """The results in order; the first failure gives up the rest."""
+    """The results in order; the first failure cancels the rest."""
     if len(work) == 1:
         return [await work[0]()]
     turn = asyncio.Semaphore(at_once)

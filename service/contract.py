@@ -22,7 +22,7 @@ AFFINE = "affine"
 """The output of models that predict a colour map: FP32 [N, H, W, coefficients], see `MapLayout`."""
 
 PROXY = "proxy"
-"""An input of models of a colour map that see a picture small: FP32 [N, h, w, 3], code values from 0 to 1."""
+"""An input of models that make colour maps from a proxy: FP32 [N, h, w, 3], code values from 0 to 1."""
 
 EVIDENCE = "evidence"
 """Beside it: FP32 [N, h, w, 3], what the proxy hides, code values from 0 to 1 (`service.rendering`)."""
@@ -34,24 +34,23 @@ BRIGHTNESS = "brightness"
 """Their second output: FP32 [N, 1], the brightness that the network would choose, in stops below white."""
 
 ANSWER = "answer"
-"""An input of a restorer, beside `image`, the photo: UINT8 [N, H, W, 3], what a model made of it; sides are multiples
-of `RESTORER_MULTIPLE`."""
+"""An input of a restorer, beside `image`: the enhanced photo, UINT8 [N, H, W, 3]."""
 
 CORRECTION = "correction"
 """The output of a restorer: FP32 [N, H, W, 3], what to add to the answer, code values where 1 is white."""
 
 RESTORER_MULTIPLE = 8
-"""Of which the sides of what a restorer is given are multiples, in pixels."""
+"""Sides of a restorer's inputs are multiples of this, in pixels."""
 
 RESTORER_TILE = 576
-"""Side in pixels of most tiles that a restorer is shown."""
+"""Side in pixels of most tiles that a restorer gets."""
 
 RESTORER_HALO = 32
-"""Pixels around a place that a restorer is to see at least: what lies beyond counts for nothing that can be seen."""
+"""Context in pixels that a restorer needs around a pixel; pixels beyond have no visible influence."""
 
 EVIDENCE_CHANNELS = 3
 EVIDENCE_SAMPLES = (2, 4)
-"""Least and largest number of samples along each side of a pixel of the proxy of which evidence is made."""
+"""Smallest and largest number of samples along each side of a proxy pixel from which evidence is computed."""
 
 BT601 = (0.299, 0.587, 0.114)
 """Weights of R, G and B in luminance (Rec. ITU-R BT.601): in networks, losses and scores, as the field has it."""
@@ -61,14 +60,14 @@ BT709 = (0.2126, 0.7152, 0.0722)
 
 
 MAX_CHANNELS = 64
-"""Most channels of what still counts as a picture."""
+"""Most channels of a tensor that counts as a picture."""
 
 
 def pixels_of(shapes: Iterable[Sequence[int]]) -> int:
-    """What one item of a batch costs, in pixels, by the shapes of its tensors without the batch axis.
+    """The cost of one item of a batch, in pixels, by the shapes of its tensors without the batch axis.
 
-    A tensor [H, W, channels] is like a picture and has H x W pixels; any other counts as many as it has values, also
-    one with more than `MAX_CHANNELS`. The largest tensor decides.
+    A tensor [H, W, channels] counts as a picture of H x W pixels; any other, or one with more than `MAX_CHANNELS`,
+    counts as many pixels as it has values. The largest tensor decides.
     """
     return max(
         shape[0] * shape[1] if len(shape) == 3 and shape[2] <= MAX_CHANNELS else math.prod(shape) for shape in shapes
@@ -94,7 +93,7 @@ class MapLayout(IntEnum):
     """y = gain * m + offset + M (x - m): three gains, three offsets, M row by row."""
 
     BASE_AND_CLEAN_DETAIL = 16
-    """As `BASE_AND_DETAIL`, and a factor of the detail's gain where the picture shows no noise."""
+    """As `BASE_AND_DETAIL`, plus a factor on the detail's gain where the picture has no visible noise."""
 
     @property
     def has_base_and_detail(self) -> bool:
@@ -111,7 +110,7 @@ class SpatialScope(StrEnum):
 
 @dataclass(frozen=True)
 class ModelTraits:
-    """How a picture may meet a model.
+    """How a model may be applied to pictures.
 
     Attributes:
         family: name that groups the variants of one network (`zero_dce` for ONNX, TorchScript, fp16, ...).
@@ -123,8 +122,8 @@ class ModelTraits:
         tolerance: measured difference to the network in torch, in 1/255.
         map_layout: what the optional output `affine` holds.
         smallest_side: shortest side in pixels that the model accepts.
-        map_model: for a network whose colour map is made by another graph of the same weights, from a proxy, from
-            what it hides and from the wanted exposure: the name of that model. Empty: the model sees proxies itself.
+        map_model: name of the model that makes this network's colour map with the same weights, from a proxy, the
+            detail that it hides and the wanted exposure. Empty: the model itself takes proxies.
     """
 
     family: str

@@ -13,9 +13,9 @@ def run_on_cores(work: Callable[[], object], most: int) -> None:
     """Call `work` in this thread and in up to `most` - 1 others at once; return when all have returned.
 
     Args:
-        work: takes what is to be done piece by piece, and returns when nothing is left; it gives up the GIL
-            meanwhile. Threads that are busy elsewhere may come too late to find anything, or not at all.
-        most: threads that are worth waking.
+        work: takes pieces of work one by one without holding the GIL, and returns when none is left. Threads that are
+            busy elsewhere may join too late to find any, or not at all.
+        most: number of threads worth using.
     """
     if most <= 1 or (cores := _cores()) == 1:
         work()
@@ -36,4 +36,4 @@ def _threads() -> ThreadPoolExecutor:
 
 @cache
 def _cores() -> int:
-    return available_cores()  # which reads files
+    return available_cores()  # cached, since it reads files

@@ -1,6 +1,7 @@
-"""What `nightlift doctor` finds: what is installed, which providers work, who may call, what each model would run on.
+"""The checks of `nightlift doctor`: what is installed, which providers work, who may call, where each model would
+run.
 
-Nothing is believed: every provider is tried with a session, and every model is loaded and warmed where it would run.
+Everything is tried out: every provider opens a session, and every model is loaded and warmed where it would run.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ IDENTITY = base64.b64decode(
     "CAgSADo3ChAKAXgSAXkiCElkZW50aXR5EgFnWg8KAXgSCgoICAESBAoCCAFiDwoBeRIKCggIARIECgIIAUIECgAQDQ=="
 )
 PACKAGES = ("nightlift", "onnxruntime", "onnxruntime-gpu", "numpy", "opencv-python-headless", "torch", "pillow-heif")
-# Providers that models here can ask for; others that a build of ONNX Runtime brings along do not matter.
+# Providers that models here can ask for; others in a build of ONNX Runtime do not matter.
 PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider")
 TRITON_TIMEOUT = 3.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -50,7 +51,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: what was looked at, what was found, and what to do about it, if anything."""
+    """One line of the report: what was checked, what was found, and what to do about it, if anything."""
 
     level: Level
     subject: str
@@ -59,7 +60,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything, one finding after the other; loading the models takes seconds."""
+    """Check everything, one finding after the other; loading the models takes seconds."""
     yield from _installed()
     for sentence in misspelt_settings(os.environ):
         yield Finding(Level.ERROR, "settings", sentence)
@@ -154,14 +155,14 @@ def _access(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             Level.NOTE,
             "TLS",
-            f"what goes over {settings.host} can be read on the way, keys too",
+            f"traffic to {settings.host} is not encrypted: others can read it, keys included",
             "set NIGHTLIFT_TLS_CERTIFICATE and NIGHTLIFT_TLS_KEY, or put a proxy with TLS in front",
         )
     if settings.keys_file is not None:
         try:
             keys = read_keys(settings.keys_file).keys
         except ValueError as error:
-            yield Finding(Level.ERROR, "keys", str(error), "make it by `nightlift keys create`")
+            yield Finding(Level.ERROR, "keys", str(error), "create it with `nightlift keys create`")
             return
         listed = ", ".join(f"{key.name} ({', '.join(sorted(key.scopes))})" for key in keys)
         yield Finding(Level.OK, "keys", listed or "none: nobody can call")
@@ -169,7 +170,7 @@ def _access(settings: Settings) -> Iterator[Finding]:
         text = f"everybody who can reach {settings.host} may call"
         if settings.model_control:
             text += ", and change which models are loaded"
-        yield Finding(Level.NOTE, "keys", text, "set NIGHTLIFT_KEYS_FILE if others than you can")
+        yield Finding(Level.NOTE, "keys", text, "set NIGHTLIFT_KEYS_FILE if that includes others than you")
 
 
 def _certificate(tls: TlsFiles) -> Finding:
@@ -178,11 +179,11 @@ def _certificate(tls: TlsFiles) -> Finding:
     except ValueError as error:
         return Finding(Level.ERROR, "TLS", str(error), "renew the certificate, with its chain and its key")
     left = certificate.expires - datetime.now(UTC)
-    text = f"the certificate for {', '.join(certificate.names)} is good until {certificate.expires:%Y-%m-%d}"
+    text = f"the certificate for {', '.join(certificate.names)} is valid until {certificate.expires:%Y-%m-%d}"
     if tls.client_ca:
-        text += f"; clients show one that {tls.client_ca.name} has signed"
+        text += f"; clients need one signed by {tls.client_ca.name}"
     if left < EXPIRES_SOON:
-        return Finding(Level.NOTE, "TLS", text, "renew it; a running service takes the new files by itself")
+        return Finding(Level.NOTE, "TLS", text, "renew it; a running service loads the new files by itself")
     return Finding(Level.OK, "TLS", text)
 
 
@@ -202,7 +203,7 @@ def _repository(repository: ModelRepository, settings: Settings) -> Iterator[Fin
             yield Finding(
                 Level.ERROR,
                 "repository",
-                f"{name} is required, and not there: the service would never be ready",
+                f"{name} is required but missing: the service would never be ready",
                 f"choose one of {', '.join(names)} by NIGHTLIFT_DEFAULT_MODEL or NIGHTLIFT_REQUIRED_MODELS",
             )
     with suppress(NightliftError, ConfigError):  # what is wrong with it is said of the model itself
@@ -210,29 +211,29 @@ def _repository(repository: ModelRepository, settings: Settings) -> Iterator[Fin
             yield Finding(
                 Level.ERROR,
                 "repository",
-                f"{settings.default_model} is the default, and takes tensors of its own, no pictures",
+                f"{settings.default_model} is the default model but takes no pictures, only its own tensors",
                 "choose a model that takes pictures by NIGHTLIFT_DEFAULT_MODEL",
             )
 
 
 def _restorer(repository: ModelRepository, name: str) -> Iterator[Finding]:
-    """Whether the model that takes noise out is there, and is one."""
+    """Whether the restorer exists, and is one."""
     if not name:
         return
     if name not in repository.names():
         chosen = name != Settings.model_fields["restorer"].default
         level = Level.ERROR if chosen else Level.NOTE
-        yield Finding(level, "restorer", f"{name} is not there: pictures keep their noise whatever denoise=auto says")
+        yield Finding(level, "restorer", f"{name} is missing: denoise=auto removes no noise")
         return
     with suppress(NightliftError):
         try:
             check_restorer(repository.config(name))
         except ConfigError as error:
-            yield Finding(Level.ERROR, "restorer", str(error), "choose another one by NIGHTLIFT_RESTORER, or none")
+            yield Finding(Level.ERROR, "restorer", str(error), "choose another one with NIGHTLIFT_RESTORER, or none")
 
 
 def _model(repository: ModelRepository, name: str, settings: Settings) -> Iterator[Finding]:
-    """What a model runs on, why, and whether it really does; its warnings and its licence."""
+    """What a model runs on, why, and whether that works; its warnings and its licence."""
     subject = f"model {name}"
     try:
         versions = repository.servable(name)
@@ -250,16 +251,16 @@ def _model(repository: ModelRepository, name: str, settings: Settings) -> Iterat
 
 
 def _map_model(repository: ModelRepository, name: str, maps: str) -> Iterator[Finding]:
-    """Whether the model that makes another's colour maps is there, and is one."""
+    """Whether the model that makes another's colour maps exists, and is one."""
     if not maps:
         return
     subject, advice = f"model {name}", f"put {maps} beside it: `nightlift export` writes both"
     if maps not in repository.names():
-        yield Finding(Level.ERROR, subject, f"its colour maps are made by {maps}, which is not there", advice)
+        yield Finding(Level.ERROR, subject, f"its colour maps are made by {maps}, which is missing", advice)
         return
     with suppress(NightliftError, ConfigError):  # what is wrong with it is said of the model itself
         if repository.config(maps).takes_pictures:
-            yield Finding(Level.ERROR, subject, f"its map_model {maps} takes pictures, and no proxies", advice)
+            yield Finding(Level.ERROR, subject, f"its map_model {maps} takes pictures, not proxies", advice)
 
 
 def _tried(version: ModelVersion, settings: Settings) -> Finding:
@@ -286,7 +287,7 @@ def _reason(version: ModelVersion, settings: Settings) -> str:
     if settings.device != "auto":
         return f"NIGHTLIFT_DEVICE is {settings.device}"
     if cuda_available(version.config.backend):
-        return "a CUDA device is there"
+        return "there is a CUDA device"
     return "ONNX Runtime or torch is built for the CPU" if cuda_devices() else "there is no CUDA device"
 
 
@@ -314,8 +315,8 @@ def _triton(repository: ModelRepository, settings: Settings) -> Iterator[Finding
         yield Finding(
             Level.ERROR,
             "triton",
-            f"does not answer at {settings.triton_url}: {error.message()}",
-            "start it over the same model repository, or set NIGHTLIFT_TRITON_URL to its gRPC port",
+            f"does not respond at {settings.triton_url}: {error.message()}",
+            "start it with the same model repository, or set NIGHTLIFT_TRITON_URL to its gRPC port",
         )
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""One enhancement as callers see it: what may be asked for, what comes back, and where the time went."""
+"""One enhancement as callers see it: its options, its result, and the time that each stage took."""
 
 from __future__ import annotations
 
@@ -27,46 +27,48 @@ class EnhanceOptions(BaseModel):
     """Model to use; the service's default model if absent."""
 
     version: int | None = Field(None, ge=1)
-    """Version of the model; its latest if absent."""
+    """Version of the model; the latest if absent."""
 
     detail: Detail = Detail.AUTO
-    """How the picture meets the network: at full size, through a proxy and a local colour map, or in tiles."""
+    """How the network is applied to the picture: at full size, through a proxy and a local colour map, or in
+    tiles."""
 
     strength: float = Field(1.0, ge=SHARE_RANGE[0], le=SHARE_RANGE[1])
-    """How much of the enhancement is applied: 0 leaves the picture as it is, 1 takes the network's answer."""
+    """How much of the enhancement is applied: 0 leaves the picture as it is, 1 is the network's full result."""
 
     protect: float = Field(0.5, ge=SHARE_RANGE[0], le=SHARE_RANGE[1])
-    """How much lamps, skies and other bright parts keep their tone."""
+    """How far lamps, skies and other bright areas keep their tone."""
 
     gate: bool = True
-    """Whether a picture that is bright already is enhanced less."""
+    """Whether a picture that is already bright is enhanced less."""
 
     gamma: float = Field(1.0, ge=GAMMA_RANGE[0], le=GAMMA_RANGE[1])
     """Exponent applied to the enhanced picture: below 1 brightens, above 1 darkens."""
 
     exposure: float = Field(0.0, ge=EXPOSURE_RANGE[0], le=EXPOSURE_RANGE[1])
-    """Brightness in stops around the automatic one, also of a picture that `gate` leaves alone: 1 doubles the light
-    of dark parts, and white stays white."""
+    """Exposure in stops relative to the automatic one, also for a picture that `gate` leaves alone: 1 doubles the
+    light in dark areas, and white stays white."""
 
     shadows: float = Field(0.0, ge=SHADOWS_RANGE[0], le=SHADOWS_RANGE[1])
-    """How far dark parts alone are lifted, or, below 0, kept darker; what is brighter than middle grey stays."""
+    """How far only the dark areas are lifted or, below 0, darkened; tones above middle grey stay as they are."""
 
     denoise: Annotated[float, Field(ge=SHARE_RANGE[0], le=SHARE_RANGE[1])] | Literal["auto"] = "auto"
-    """How much noise is taken out at full size: `auto`, where it will be seen, as far as there is time; or a share
-    from 0 to 1, everywhere in the picture. Needs the model that the setting `NIGHTLIFT_RESTORER` names."""
+    """Noise reduction at full size: `auto` removes noise where it would be visible, as far as time allows; a share
+    from 0 to 1 applies to the whole picture. Needs the model that the setting `NIGHTLIFT_RESTORER` names."""
 
     max_side: int | None = Field(None, ge=MAX_SIDE_RANGE[0], le=MAX_SIDE_RANGE[1])
-    """Longest side of the answer in pixels. A longer one is shrunk after the enhancement, so the look is the same."""
+    """Longest side of the result in pixels. Larger results are shrunk after the enhancement, so the look is the
+    same."""
 
     format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = None
-    """Output format; that of the input if absent, unless `Accept` excludes it. `jpg` and `tif` are understood."""
+    """Output format; that of the input if absent, unless `Accept` excludes it. `jpg` and `tif` are accepted too."""
 
     quality: int = Field(90, ge=1, le=100)
     """Quality of lossy output formats."""
 
     metadata: Metadata = Metadata.WITHOUT_LOCATION
-    """What is kept of EXIF, XMP, IPTC and print resolution: `keep` all of it, `without_location` all but the
-    location, `strip` none of it."""
+    """What is kept of EXIF, XMP, IPTC and print resolution: `keep` keeps all of it, `without_location` all except the
+    location, `strip` nothing."""
 
     @field_validator("format", mode="before")
     @classmethod
@@ -88,7 +90,7 @@ class EnhanceOptions(BaseModel):
 
     @property
     def render(self) -> RenderOptions:
-        """The part that rendering acts on."""
+        """The options that affect rendering."""
         return RenderOptions(
             detail=self.detail,
             strength=self.strength,
@@ -108,7 +110,7 @@ class Timings:
 
     @contextmanager
     def measure(self, stage: str, since: float | None = None) -> Iterator[None]:
-        """Add the time that the block takes, or that has passed `since` then, and trace the block."""
+        """Add the time that the block takes, counted from `since` if given, and trace the block."""
         started = time.monotonic() if since is None else since
         try:
             with span(stage):
@@ -130,14 +132,14 @@ class Enhanced:
         format: its format.
         model, version: what answered.
         detail: how it was rendered, as `RenderPlan.label` has it.
-        gate: how far the already-bright gate lets the enhancement through, 0 to 1; measured even where it is off.
+        gate: how much of the enhancement the gate for bright pictures passes, 0 to 1; measured even if it is off.
         luminance_before, luminance_after: mean luminance, 0 to 1.
         width, height: pixels of the answer.
         source_width, source_height: pixels of the upright photo.
         denoise: what was asked for.
-        denoise_scale: of the size at which noise was taken out, to the picture's: 1, 0.5 or 0.25; 0: none was.
-        restored: share of the picture whose noise was taken out, 0 to 1.
-        dropped: what of the file the answer has not: `frames` behind the first, a `gain-map`.
+        denoise_scale: size at which noise was removed, relative to the picture's: 1, 0.5 or 0.25; 0: not at all.
+        restored: share of the picture from which noise was removed, 0 to 1.
+        dropped: parts of the file that the answer lacks: `frames` after the first, a `gain-map`.
         timings: seconds by stage.
     """
 

@@ -14,12 +14,12 @@ _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\",:;()\[\]<>]+/)+")
 
 
 def without_folders(text: str) -> str:
-    """What a library says, with absolute paths cut down to the names of their files."""
+    """A library's message, with absolute paths cut down to file names."""
     return _FOLDERS.sub("", text)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, the system or OpenCV (whose errors have a code of its own) say that there is no memory left."""
+    """Whether Python, the system or OpenCV (which has its own error code) report that there is no memory left."""
     out = isinstance(error, OSError) and error.errno == errno.ENOMEM
     return out or isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_OUT_OF_MEMORY
 
@@ -43,7 +43,7 @@ class NightliftError(Exception):
     status: ClassVar[int] = HTTPStatus.INTERNAL_SERVER_ERROR
     grpc_code: ClassVar[str] = "INTERNAL"
     slug: ClassVar[str] = "internal"
-    title: ClassVar[str] = "Something broke inside the service"
+    title: ClassVar[str] = "Internal error in the service"
     retry_after: float | None = None
 
     def __init__(self, detail: str, **extensions: Any) -> None:
@@ -80,7 +80,7 @@ class Unauthenticated(NightliftError):
 
 
 class Forbidden(NightliftError):
-    """The caller's key is good for other things only; or nobody may do this, by setting."""
+    """The caller's key does not allow this, or a setting forbids it to everybody."""
 
     status = HTTPStatus.FORBIDDEN
     grpc_code = "PERMISSION_DENIED"
@@ -89,7 +89,7 @@ class Forbidden(NightliftError):
 
 
 class MisdirectedRequest(NightliftError):
-    """The request names a host that is none of this service's."""
+    """The request names a host that this service does not serve."""
 
     status = HTTPStatus.MISDIRECTED_REQUEST
     grpc_code = "PERMISSION_DENIED"
@@ -98,7 +98,7 @@ class MisdirectedRequest(NightliftError):
 
 
 class ModelNotFound(NightliftError):
-    """No model, or no version of it, has this name."""
+    """There is no model, or no version of it, with this name."""
 
     status = HTTPStatus.NOT_FOUND
     grpc_code = "NOT_FOUND"
@@ -116,12 +116,12 @@ class NotAcceptable(NightliftError):
 
 
 class BodyTooSlow(NightliftError):
-    """The request's body had not come when its time was over."""
+    """The request's body did not arrive in time."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     grpc_code = "DEADLINE_EXCEEDED"
     slug = "body-too-slow"
-    title = "The request body came too slowly"
+    title = "The request body arrived too slowly"
 
 
 class BodyTooLarge(NightliftError):
@@ -134,7 +134,7 @@ class BodyTooLarge(NightliftError):
 
 
 class UnsupportedFormat(NightliftError):
-    """The bytes are of a recognisable kind that the service does not take."""
+    """The bytes are of a known format that the service does not accept."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     grpc_code = "INVALID_ARGUMENT"
@@ -143,7 +143,7 @@ class UnsupportedFormat(NightliftError):
 
 
 class InvalidParameter(NightliftError):
-    """An option has a value outside what is allowed."""
+    """An option has a value that is not allowed."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     grpc_code = "INVALID_ARGUMENT"
@@ -161,7 +161,7 @@ class UnsupportedShape(NightliftError):
 
 
 class UnservableModel(NightliftError):
-    """The model was asked to be loaded, and its configuration or its file does not allow that."""
+    """A model that was asked to be loaded has a configuration or a file with which it cannot be served."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     grpc_code = "FAILED_PRECONDITION"
@@ -170,7 +170,7 @@ class UnservableModel(NightliftError):
 
 
 class RateLimited(NightliftError):
-    """The caller sends more than its key, or its address, is allowed."""
+    """The caller exceeds the rate limit of its key or address."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     grpc_code = "RESOURCE_EXHAUSTED"
@@ -192,14 +192,14 @@ class ClientGone(NightliftError):
 
 
 class EngineFailed(NightliftError):
-    """The engine raised while it ran this request's batch; the request may be repeated."""
+    """The engine failed while it ran this request's batch; the request may be repeated."""
 
     slug = "engine-failed"
     title = "The model could not be run"
 
 
 class Unavailable(NightliftError):
-    """The service cannot take this request now, and can later."""
+    """The service cannot accept this request now; it may succeed later."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     grpc_code = "UNAVAILABLE"
@@ -209,7 +209,7 @@ class Unavailable(NightliftError):
 
 
 class OutOfMemory(Unavailable):
-    """There was no memory left for this request; smaller ones may be served."""
+    """There was not enough memory for this request; smaller ones may succeed."""
 
     grpc_code = "RESOURCE_EXHAUSTED"
     slug = "out-of-memory"
@@ -217,7 +217,7 @@ class OutOfMemory(Unavailable):
 
 
 class QueueFull(Unavailable):
-    """The model's queue holds as many requests as it may."""
+    """The model's queue is full."""
 
     grpc_code = "RESOURCE_EXHAUSTED"
     slug = "queue-full"
@@ -233,7 +233,7 @@ class ModelNotReady(Unavailable):
 
 
 class EngineUnavailable(Unavailable):
-    """The model's engine (its device, its worker process or its Triton server) is down and being brought back."""
+    """The model's engine (its device, its worker process or its Triton server) is down and being restarted."""
 
     slug = "engine-unavailable"
     title = "The model's engine is not available now"
@@ -241,7 +241,7 @@ class EngineUnavailable(Unavailable):
 
 
 class Draining(Unavailable):
-    """The service is about to stop and takes no new work."""
+    """The service is about to stop and accepts no new requests."""
 
     slug = "draining"
     title = "The service is shutting down"

@@ -6,16 +6,16 @@ import time
 from pathlib import Path
 
 RETRY_SECONDS = 1.0
-"""How long files that could not be used are left alone before they are tried again unchanged."""
+"""Seconds after which unusable files are tried again even if they are unchanged."""
 
 Stamps = tuple[tuple[int, int, int, int], ...]
 
 
 class FileWatcher:
-    """Notices that any of some files was replaced, written or made readable since it was last read with success.
+    """Notices when any of several files was replaced, written or made readable since it was last read with success.
 
-    A file that has gone is no change: half a replacement is not worth reading. Files that were found changed and
-    could not be read are changed still: whoever asks says what became of them by `accept` or `reject`.
+    A missing file does not count as changed: it is about to be replaced. Files that changed and could not be read
+    stay changed; the caller reports the outcome by `accept` or `reject`.
     """
 
     def __init__(self, *paths: Path) -> None:
@@ -35,11 +35,11 @@ class FileWatcher:
         return True
 
     def accept(self) -> None:
-        """What was found changed has been read."""
+        """The changed files were read with success."""
         self._read, self._rejected = self._found, None
 
     def reject(self) -> bool:
-        """What was found changed could not be used, and is tried again; whether that is news."""
+        """The changed files could not be used, and are tried again later; returns whether this is a new failure."""
         is_new = self._rejected != self._found
         self._rejected, self._next_try = self._found, time.monotonic() + RETRY_SECONDS
         return is_new

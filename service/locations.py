@@ -1,4 +1,4 @@
-"""Where what comes with Nightlift lies."""
+"""Paths of the files that come with Nightlift."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _HERE = Path(__file__).absolute().parent
 
 
 def model_repository() -> Path:
-    """The folder of models: in a clone beside the packages, in an installation inside of this one."""
+    """The folder of models: in a clone beside the packages, in an installation inside this package."""
     return (_HERE / "model_repository").resolve()
 
 
 def clone() -> Path | None:
-    """The clone that this package lies in, which has training, export and benchmarks; None in an installation."""
+    """The clone that contains this package, with training, export and benchmarks; None in an installation."""
     return _HERE.parent if (_HERE.parent / "pyproject.toml").is_file() else None

@@ -1,7 +1,7 @@
-"""Memory for the pixels of large pictures, used again and again.
+"""Reuses memory for the pixels of large pictures.
 
-A photo of 12 megapixels takes 36 MB twice. Memory fresh from the system has to be mapped, cleared and, on a virtual
-machine, fetched from the host, for every photo again; what an allocator keeps is at most 32 MB a piece.
+A photo of 12 megapixels takes 36 MB twice. Fresh memory has to be mapped, cleared and, on a virtual machine, fetched
+from the host, again for every photo; an allocator keeps only blocks of up to 32 MB.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ GRAIN = 1 << 16
 """Blocks are multiples of this, in bytes, so that pictures of nearly one size share them."""
 
 RETURNED = 4 << 20
-"""Blocks from this many bytes on are offered to the system while they wait; for smaller ones the call costs more."""
+"""Idle blocks of at least this many bytes are offered to the system; for smaller ones the call costs more."""
 
 KEPT = 512 << 20
-"""Most bytes that are kept for the next picture. The system may take them back where it is short of memory."""
+"""Most bytes that are kept for the next picture. The system may reclaim them when memory is short."""
 
 
 class Pool:
-    """Blocks of memory that wait for the next array.
+    """Idle blocks of memory for the next arrays.
 
-    No lock: taking a block out of the list is atomic, and an array may end anywhere, in the middle of `empty` too.
+    Without a lock: removing a block from the list is atomic, and an array may be freed anywhere, even during `empty`.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -47,19 +47,19 @@ class Pool:
         return sum(map(len, self._idle))
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
-        """As `numpy.empty`; the memory comes back when the array and all views of it are gone."""
+        """Like `numpy.empty`; the memory returns to the pool when the array and all its views are gone."""
         kind = np.dtype(dtype)
         size = math.prod(shape) * kind.itemsize
         if size < SMALLEST:
             return np.empty(shape, kind)
         self._last_use = time.monotonic()
         block = self._take(size) or self._map(size)
-        memory = np.frombuffer(block, np.uint8)  # of which every view keeps hold, since it does not own its bytes
+        memory = np.frombuffer(block, np.uint8)  # every view references this array, since it does not own its bytes
         weakref.finalize(memory, self._give_back, block).atexit = False
         return memory[:size].view(kind).reshape(shape)
 
     def release(self, seconds: float) -> None:
-        """Give the system back what waits, unless some of it was used within the last `seconds`."""
+        """Return idle blocks to the system, unless some were used within the last `seconds`."""
         if time.monotonic() - self._last_use >= seconds:
             self._idle.clear()
 
@@ -71,7 +71,7 @@ class Pool:
         return None
 
     def _map(self, size: int) -> mmap.mmap:
-        """A new block, in place of as many bytes of smaller ones: what is kept must not grow with every size."""
+        """A new block, which replaces as many bytes of smaller ones: the pool must not grow with every size."""
         missing = size
         for block in sorted(self._idle, key=len):
             if len(block) < size and missing > 0 and self._remove(block):
@@ -87,7 +87,7 @@ class Pool:
             self._idle.append(block)
 
     def _remove(self, block: mmap.mmap) -> bool:
-        """Take a block out; False if another thread was quicker."""
+        """Remove a block; False if another thread was faster."""
         try:
             self._idle.remove(block)
         except ValueError:
@@ -96,9 +96,9 @@ class Pool:
 
 
 def _advise(block: mmap.mmap, name: str) -> None:
-    """Tell the system what a block is for, where it has a word for that."""
+    """Advise the system how a block is used, where it supports that."""
     if (advice := getattr(mmap, name, None)) is not None:
-        with suppress(OSError):  # a kernel without it: the block serves all the same
+        with suppress(OSError):  # a kernel without it: the block still works
             block.madvise(advice)
 
 
@@ -107,14 +107,14 @@ empty = _pool.empty
 
 
 class Releaser:
-    """Gives memory back to the system that was needed once and is not any more.
+    """Returns memory to the system that is no longer needed.
 
-    Small allocations that outlive large ones keep a C library's heap as large as it was at its peak.
+    Small allocations that outlive large ones keep a C library's heap at its peak size.
 
     Args:
-        idle_seconds: how long no large picture must have come before memory kept for the next one is given back.
-        step: bytes of the heap that must be free; by half as many that must have changed since memory was given back,
-            which counts as free, too.
+        idle_seconds: seconds without a large picture after which memory kept for the next one is returned.
+        step: bytes of the heap that must be free before they are returned; and half as many must have changed since
+            the last time, because returned memory counts as free, too.
     """
 
     def __init__(self, idle_seconds: float = 30.0, step: int = 32 << 20) -> None:
@@ -123,7 +123,7 @@ class Releaser:
         self._seen = 0
 
     def __call__(self) -> None:
-        """Look, and give back what can be; takes up to some tens of milliseconds, so call it in a thread."""
+        """Return what can be returned; may take tens of milliseconds, so call it in a thread."""
         _pool.release(self._idle_seconds)
         free = _free_bytes()
         if free > self._step and abs(free - self._seen) > self._step // 2:
@@ -132,7 +132,7 @@ class Releaser:
 
 
 class _Heap(ctypes.Structure):
-    """What glibc's mallinfo2 tells of its heaps; `free` are bytes in them that are not in use."""
+    """The result of glibc's mallinfo2; `free` are unused bytes in its heaps."""
 
     _fields_ = [(name, ctypes.c_size_t) for name in (*"abcdefgh", "free", "top")]
 
@@ -148,7 +148,7 @@ def _free_bytes() -> int:
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in use; 0 where the system does not say."""
+    """Resident memory of this process in bytes; 0 if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
     except OSError:

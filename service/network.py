@@ -1,4 +1,4 @@
-"""A picture's work items through the queue of the model that is to see them."""
+"""Runs a picture's work items through the queue of their model."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from service.rendering import Prepared, RenderPlan
 
 
 def check_takes_pictures(model: LoadedModel) -> None:
-    """See that pictures can be enhanced with a model.
+    """Check that pictures can be enhanced with a model.
 
     Raises:
-        InvalidParameter: if it is called by its own tensors alone.
+        InvalidParameter: if it takes only its own tensors.
     """
     if not model.config.takes_pictures:
         names = ", ".join(tensor.name for tensor in model.config.inputs)
         raise InvalidParameter(
             f"model {model.name!r} takes no pictures, only the tensors {names} by the Open Inference Protocol; GET "
-            "/models says which models take pictures",
+            "/models lists which models take pictures",
             model=model.name,
         )
 
@@ -35,9 +35,9 @@ async def run_network(
     expectation: ArrivalHint | None = None,
     caller: str = "",
 ) -> tuple[list[NDArray[Any]], list[Outcome]]:
-    """Run a picture's work items, a few at a time: (what `finish` and `fit_effect` take, what became of each).
+    """Run a picture's work items, a few at a time: (results for `finish` and `fit_effect`, outcome of each item).
 
-    The other arguments, and what is raised, are those of `BatchQueue.submit`.
+    The other arguments and the errors are those of `BatchQueue.submit`.
     """
     output = prepared.plan.output
 
@@ -46,7 +46,7 @@ async def run_network(
         try:
             return await queue.submit(inputs, (output,), deadline, expectation, caller)
         except Draining:
-            # A model of maps does not know of this request: a reload may have closed its queue a moment ago.
+            # The model of maps did not admit this request itself, so a reload may just have closed its queue.
             if (renewed := queue_of(model, prepared.plan)) is queue:
                 raise
             return await renewed.submit(inputs, (output,), deadline, expectation, caller)
@@ -56,5 +56,5 @@ async def run_network(
 
 
 def queue_of(model: LoadedModel, render_plan: RenderPlan) -> BatchQueue:
-    """Where the work items of a picture go."""
+    """The queue for the work items of a picture."""
     return model.queue if render_plan.exposure is None else model.of_maps.queue

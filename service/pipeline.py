@@ -1,4 +1,4 @@
-"""The pipeline: encoded bytes and options in, encoded bytes and a report out, whoever calls.
+"""The pipeline of every transport: encoded bytes and options in, encoded bytes and a report out.
 
 bytes → picture → work items → batch → engine → picture → bytes
 """
@@ -57,17 +57,17 @@ T = TypeVar("T")
 logger = logging.getLogger("nightlift")
 
 INLINE_BYTES = 64 * 1024
-"""The head of a file up to this length is read where it is: a thread would take longer than the work."""
+"""Headers of files up to this length are read on the event loop: a thread would take longer than the work."""
 
 CLIPPED_STEP = 16
-"""Every so many rows and columns are looked at for clipped pixels, and less of a large photo: `CLIPPED_SAMPLES`."""
+"""Step in rows and columns of the sample for clipped pixels; larger for a large photo: `CLIPPED_SAMPLES`."""
 
 CLIPPED_SAMPLES = 15_000
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What is the same for all pictures of a request."""
+    """The values shared by all pictures of a request."""
 
     ticket: Ticket[LoadedModel]
     options: EnhanceOptions
@@ -77,9 +77,9 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Job:
-    """One picture of a request: what it is, what is held for it, and the seconds that stages in threads may take.
+    """One picture of a request: its header, its reserved resources, and the measured times of its stages.
 
-    `restorer` takes its noise out, if there is any to be seen; None: it stays.
+    `restorer` removes its noise, if any is visible; None: the noise stays.
     """
 
     request: _Request
@@ -99,7 +99,7 @@ class Pipeline:
     def __init__(
         self, settings: Settings, metrics: Metrics, find_restorer: Callable[[], LoadedModel | None] = lambda: None
     ) -> None:
-        """`find_restorer` gives the model that takes noise out, None where there is none, or raises why it cannot."""
+        """`find_restorer` returns the model that removes noise, None if there is none, or raises why not."""
         self._settings = settings
         self._find_restorer = find_restorer
         self._metrics = metrics
@@ -121,13 +121,13 @@ class Pipeline:
 
         Args:
             data: an encoded picture of any accepted format.
-            options: what to do with it; the model is the ticket's.
+            options: how to enhance it; the model is the ticket's.
             ticket: has a model reserved.
             accept: the value of an HTTP `Accept` header, where there is one.
-            timings: measurements already begun (`read`); they are continued.
+            timings: earlier measurements (`read`), to which these are added.
 
         Raises:
-            NightliftError: any of its kinds that concern a picture, a model or the time.
+            NightliftError: one of its subclasses about a picture, a model or the time.
         """
         check_takes_pictures(ticket.model)
         async with ticket.working(ticket.deadline):
@@ -145,7 +145,7 @@ class Pipeline:
             deadline: `time.monotonic()` after which the answer is of no use.
 
         Raises:
-            NightliftError: that of the first picture that failed; the others are given up.
+            NightliftError: the error of the first picture that failed; the others are cancelled.
         """
         request = _Request(ticket, options, None, deadline)
         async with ticket.working(deadline):
@@ -186,7 +186,7 @@ class Pipeline:
 
         def finished() -> tuple[Rendered, bytes, float, tuple[int, int]]:
             with timings.measure("render", since=handed_over):
-                # Nobody else holds the source while the answer is encoded.
+                # Drop the source while the answer is encoded.
                 rendering = begin_answer(answers.pop(), options.render, layers.pop())
             picture, rows = rendering.picture, rendering.rows
             if fitted_size(picture.width, picture.height, options.max_side) != (picture.width, picture.height):
@@ -198,7 +198,7 @@ class Pipeline:
                 encoded = encode(
                     picture, format=target, quality=options.quality, metadata=options.metadata, rows=rows
                 )
-            if rows is not None:  # which the encoder had made, strip by strip
+            if rows is not None:  # the encoder had them computed strip by strip
                 timings.add("render", rows.seconds)
                 timings.add("encode", -rows.seconds)
             return rendering.rendered(), encoded, _clipped(picture.pixels), (picture.width, picture.height)
@@ -226,7 +226,7 @@ class Pipeline:
         )
 
     async def _run(self, job: _Job) -> tuple[Prepared, list[NDArray[Any]]]:
-        """Decode, and run the network on the work items, which its queue is told to expect meanwhile."""
+        """Decode, and run the network on the work items; meanwhile its queue is told to expect them."""
 
         def decoded() -> Prepared:
             return prepare(decode(job.data, self._limits, job.header), job.plan)
@@ -245,7 +245,7 @@ class Pipeline:
         return prepared, outputs
 
     async def _restored(self, job: _Job, answer: Answer) -> Restored:
-        """The answer without its noise; where nobody insists, also none of it if anything goes wrong."""
+        """The answer without its noise; with `denoise=auto`, errors leave the noise in."""
         restored = NOT_RESTORED
         if job.restorer is None:
             return restored
@@ -282,14 +282,14 @@ class Pipeline:
         ticket.expect("network", label, chosen.item_pixels)
         whole = job.costs["finish"]
         restoration = await in_thread(partial(restoration_of, answer, chosen, wish.noise, wish.strength), whole)
-        # Meanwhile it may have been reloaded.
+        # It may have been reloaded meanwhile.
         latest = restorer_for(options.denoise, self._find_restorer) or restorer
         return await restore(
             latest, restoration, in_thread, deadline=job.request.deadline, caller=ticket.caller, done=done
         )
 
     async def _stage(self, stage: str, kind: str, job: _Job, work: Callable[[], T]) -> T:
-        """Run a stage in a thread, and learn what it costs."""
+        """Run a stage in a thread, and record its cost."""
         ticket = job.request.ticket
 
         def timed() -> tuple[T, float]:
@@ -308,7 +308,7 @@ class Pipeline:
     async def _in_thread(
         self, work: Callable[[], T], caller: str, cost: float = 0.0, lease: Lease | None = None
     ) -> T:
-        """Work that no cancelling can stop once it has begun: until it ends, `lease` is not given back."""
+        """Run work that cannot be cancelled once it has begun: `lease` is held until it ends."""
         future = self._threads.submit(caller, cost, partial(copy_context().run, work))
         if lease is not None:
             lease.until(future)
@@ -316,7 +316,7 @@ class Pipeline:
             return await asyncio.wrap_future(future)
         except Exception as error:
             if is_out_of_memory(error):
-                raise OutOfMemory("there is not enough memory for this picture at this moment") from error
+                raise OutOfMemory("there is not enough memory for this picture now") from error
             raise
 
     def _check_pass(self, render_plan: RenderPlan) -> None:

@@ -1,4 +1,4 @@
-"""A picture's restoration by a second model: whether, at what size, and tile by tile through its queue."""
+"""Noise reduction by a second model: whether it runs, at what size, and its tiles through the model's queue."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ from service.rendering import (
 )
 
 Denoise: TypeAlias = float | Literal["auto"]
-"""How much noise is taken out of an answer: a share from 0 to 1, everywhere alike, or where it will be seen."""
+"""Noise reduction: a share from 0 to 1, equal everywhere, or `auto`, where noise would be visible."""
 
 MAX_RESTORED_PIXELS = 12_500_000
-"""Pixels of one picture that are restored at their full size on a CPU, where no setting says otherwise: photos of
-"12 megapixels" have up to 12.3 million."""
+"""Default of `max_restored_pixels` on a CPU: photos of "12 megapixels" have up to 12.3 million."""
 
 LEAST_BLEND = 1 / 32
-"""Share of the answer in the result from which on `auto` restores it: with less, nobody sees the difference."""
+"""Share of the enhanced picture in the result below which `auto` does not restore: the difference is invisible."""
 
 InThread: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs work in a thread."""
@@ -41,13 +40,13 @@ InThread: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Restored:
-    """What was restored of a picture.
+    """The outcome of a restoration.
 
     Attributes:
-        pixels: the restored answer at full size, [H, W, 3] of the picture's type; None: nothing was.
-        scale: of the size at which it was restored, to that of the picture: 1, 0.5 or 0.25; 0: nothing was.
+        pixels: the restored answer at full size, [H, W, 3] of the picture's type; None: nothing was restored.
+        scale: size of the restoration relative to the picture: 1, 0.5 or 0.25; 0: nothing was restored.
         share: of the picture that was restored, 0 to 1.
-        tiles: that the restorer was shown.
+        tiles: number of tiles that the restorer processed.
     """
 
     pixels: NDArray[Any] | None = None
@@ -61,12 +60,12 @@ NOT_RESTORED = Restored()
 
 @dataclass(frozen=True)
 class Wish:
-    """What there is to restore in a picture.
+    """The noise to remove from a picture.
 
     Attributes:
         noise: where, float32 [h, w]; None: everywhere.
         strength: 0 to 1.
-        plans: one for each size, the largest first; none where there is nothing to restore.
+        plans: one for each size, the largest first; empty if there is nothing to restore.
     """
 
     noise: NDArray[np.float32] | None
@@ -75,14 +74,14 @@ class Wish:
 
 
 def restorer_for(denoise: Denoise, find: Callable[[], LoadedModel | None]) -> LoadedModel | None:
-    """The model that takes noise out; None where nobody asks for it, or nobody insists and it cannot be called.
+    """The model that removes noise; None if it is not needed, or if `denoise` is `auto` and it cannot be called.
 
     Args:
-        denoise: what is asked for.
-        find: gives it, None where there is none; raises why it cannot be called.
+        denoise: the option.
+        find: returns the model, None if there is none; raises why it cannot be called.
 
     Raises:
-        InvalidParameter: if there is none, and a share of noise is to be taken out.
+        InvalidParameter: if there is none, and `denoise` is a share above 0.
         ModelNotReady: if there is one that is not loaded yet.
     """
     if denoise == 0:
@@ -95,14 +94,14 @@ def restorer_for(denoise: Denoise, find: Callable[[], LoadedModel | None]) -> Lo
         return found if found is not None and found.ready else None
     if (found := find()) is None:
         raise InvalidParameter(
-            f"denoise is {denoise:g}, and there is no model here that takes noise out; allowed are 0 and auto",
+            f"denoise is {denoise:g}, but there is no model here for noise reduction; allowed are 0 and auto",
             parameter="denoise",
         )
     return found
 
 
 def look(answer: Answer, options: RenderOptions, denoise: Denoise) -> Wish:
-    """See what there is to restore; takes some milliseconds for a large photo."""
+    """Find the noise to remove; takes some milliseconds for a large photo."""
     picture, blend = answer.prepared.picture, float(answer.grading(options)[1].blend)
     if not isinstance(denoise, str):
         if blend == 0 or denoise == 0:
@@ -124,12 +123,12 @@ def most_pixels(restorer: LoadedModel, setting: int | None) -> float:
 def choose(
     plans: Sequence[RestorationPlan], most: float, has_time: Callable[[RestorationPlan], bool]
 ) -> RestorationPlan | None:
-    """The plan to follow; None: the picture stays as it is.
+    """The plan to use; None: the picture stays as it is.
 
     Args:
         plans: one for each size, the largest first.
-        most: pixels that may be restored: the largest size counts that has no more.
-        has_time: whether there is time for a plan; where there is not, half of that size is tried, and no less.
+        most: most pixels that may be restored; the largest plan within this limit is chosen.
+        has_time: whether there is time for a plan; if not, half of that size is tried, and nothing smaller.
     """
     fitting = [plan for plan in plans if plan.windows and plan.pixels <= most]
     return next((plan for plan in fitting[:2] if has_time(plan)), None)
@@ -144,10 +143,10 @@ async def restore(
     caller: str = "",
     done: Callable[[int], None] = lambda pixels: None,
 ) -> Restored:
-    """Bring all tiles through the restorer's queue, a few at a time; `done` is told the pixels of each.
+    """Run all tiles through the restorer's queue, a few at a time; `done` is called with the pixels of each.
 
     Raises:
-        NightliftError: what became of the first tile that failed, as `BatchQueue.submit` and `Restoration.add` say.
+        NightliftError: the error of the first tile that failed, as for `BatchQueue.submit` and `Restoration.add`.
     """
     plan = restoration.plan
 

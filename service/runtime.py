@@ -1,4 +1,4 @@
-"""What all transports share: settings, metrics, models, admission, the pipeline, and the phase of the service."""
+"""Shared by all transports: settings, metrics, models, admission, the pipeline, and the phase of the service."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from service.telemetry import Metrics
 logger = logging.getLogger("nightlift")
 
 RELEASE_SECONDS = 10.0
-"""How often memory that is needed no more is given back."""
+"""Seconds between attempts to return unused memory to the system."""
 
 
 class Phase(StrEnum):
-    """Where the service is in its life."""
+    """The phase of the service between start and stop."""
 
     SERVING = "serving"
     DRAINING = "draining"
-    """Told to stop, and not ready any more, but still serving: load balancers are given time to notice."""
+    """Told to stop and no longer ready, but still serving, so that load balancers have time to notice."""
     STOPPING = "stopping"
     """No new work is taken; what runs is finished."""
 
@@ -36,8 +36,8 @@ class Phase(StrEnum):
 class Runtime:
     """The service without its transports; an asynchronous context manager.
 
-    On entry the required models begin to load, then the others behind them; on exit what runs is finished and every
-    model is released.
+    On entry the models begin to load, required ones first; on exit running work is finished and every model is
+    released.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -61,7 +61,7 @@ class Runtime:
 
     @property
     def live(self) -> bool:
-        """Whether nothing is broken that only a new process can fix."""
+        """False if something is broken that only a new process can fix."""
         return not self.models.lost
 
     @property
@@ -86,18 +86,18 @@ class Runtime:
         await self.pipeline.close()
 
     async def enhance(self, data: bytes, options: EnhanceOptions) -> Enhanced:
-        """Enhance a picture for a caller in this process; raises what a client would be told."""
+        """Enhance a picture for a caller in this process; raises the errors that a client would get."""
         with self.admission.admit(Call()) as ticket:
             ticket.reserve(options.model, options.version)
             return await self.pipeline.enhance(data, options, ticket)
 
     async def loaded(self) -> None:
-        """Wait until every model was loaded, or failed to."""
+        """Wait until every model has been loaded or has failed."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
 
     def find_restorer(self) -> LoadedModel | None:
-        """The model that takes noise out, None where there is none; raises ModelNotReady if it is not loaded."""
+        """The model that removes noise, None if there is none; raises ModelNotReady if it is not loaded."""
         if not self.settings.restorer:
             return None
         try:
@@ -107,15 +107,15 @@ class Runtime:
 
     def _find(self, name: str | None, version: int | None) -> LoadedModel:
         if self.phase is Phase.STOPPING:
-            raise Draining("the service is shutting down; another instance will take the request")
+            raise Draining("the service is shutting down; send the request again, to another instance")
         return self.models.get(name or self.settings.default_model, version)
 
     async def _load(self) -> None:
         try:
             names = await self.models.announce(self.settings.required)
             await self.models.load_all(names)
-        except Exception as error:  # nobody may wait for this task, and what is loaded can serve
-            logger.critical("no more models are loaded", exc_info=error)
+        except Exception as error:  # nobody may await this task, and loaded models can still serve
+            logger.critical("loading of models has stopped", exc_info=error)
         missing = [name for name in self.settings.required if not self.models.ready([name])]
         if missing:
             logger.error("not ready: %s cannot be served; see above, or run `nightlift doctor`", ", ".join(missing))

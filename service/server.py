@@ -30,14 +30,14 @@ from service.tls import TlsFiles
 
 logger = logging.getLogger("nightlift")
 
-KEEP_ALIVE_SECONDS = 65  # above the usual idle time of proxies, which must be the ones to close
+KEEP_ALIVE_SECONDS = 65  # above the usual idle time of proxies, which should close connections first
 
 LAST_REQUEST_SECONDS = 1.0
-"""How long open connections may still bring a request once no new ones are taken. Each is closed by its answer."""
+"""Seconds in which open connections may still send a request; each closes after its answer."""
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; returns when everything has been finished and released.
+    """Serve until SIGTERM or SIGINT; returns when all work is finished and everything is released.
 
     Raises:
         SystemExit: if a port cannot be taken.
@@ -60,7 +60,7 @@ def run(settings: Settings) -> None:
 
 
 class ServiceLoop(uvloop.Loop):
-    """uvloop, whose servers give a TLS handshake `handshake_seconds`: uvicorn leaves it at a minute."""
+    """uvloop whose servers limit TLS handshakes to `handshake_seconds`; uvicorn would leave it at a minute."""
 
     def __init__(self, handshake_seconds: float) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ async def _serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # the application looks at them itself
+            proxy_headers=False,  # the application handles them itself
             ssl_context_factory=(lambda *_: tls.renewing_context()) if tls else None,
             lifespan="off",
             http=bounded_protocol(settings.header_timeout, runtime.answers, LoadShedder(runtime)),
@@ -93,7 +93,9 @@ async def _serve(settings: Settings) -> None:
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
         )
         loaded = asyncio.create_task(runtime.loaded())
-        loaded.add_done_callback(lambda _: gc.freeze())  # what is there to stay: looking through it takes 0.1 s
+        loaded.add_done_callback(
+            lambda _: gc.freeze()
+        )  # permanent objects: each collection would spend 0.1 s on them
         rpc = RpcServer(runtime, tls)
         await rpc.start()
         server = DrainingServer(config, runtime, rpc)
@@ -108,14 +110,14 @@ async def _serve(settings: Settings) -> None:
 
 
 def open_to_strangers(settings: Settings) -> str:
-    """A warning where everybody who can reach this machine can use the service; else nothing."""
+    """A warning if everybody who can reach this machine can use the service; else empty."""
     if settings.keys_file or settings.tls_client_ca or _is_loopback(settings.host):
         return ""
     also = ", load and unload its models," if settings.model_control else ""
     return (
-        f"OPEN TO EVERYBODY: the service listens on {settings.host}, beyond this machine, and asks for no key; who "
-        f"can reach it can use it{also} without being asked who they are. Set NIGHTLIFT_KEYS_FILE (`nightlift keys "
-        "create`), or NIGHTLIFT_HOST=127.0.0.1, or let a firewall or a network policy say who may connect"
+        f"OPEN TO EVERYBODY: the service listens on {settings.host}, beyond this machine, and requires no key; "
+        f"anybody who can reach it can use it{also} without authentication. Set NIGHTLIFT_KEYS_FILE (`nightlift keys "
+        "create`), or NIGHTLIFT_HOST=127.0.0.1, or restrict access with a firewall or a network policy"
     )
 
 
@@ -127,9 +129,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def listening(host: str, port: int) -> list[socket.socket] | None:
-    """The socket for `::`, which means both families, as it does for gRPC; asyncio alone would take it for IPv6 only.
+    """A dual-stack socket for `::`, as gRPC has it; asyncio by itself would listen on IPv6 only.
 
-    None for every other host: uvicorn makes it.
+    None for every other host: uvicorn creates the socket.
 
     Raises:
         SystemExit: the port cannot be taken.
@@ -144,9 +146,10 @@ def listening(host: str, port: int) -> list[socket.socket] | None:
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that first says it is not ready, serves on for a while, and only then stops, gRPC too.
+    """A uvicorn server that first reports not ready, keeps serving for a while, and only then stops, together with
+    gRPC.
 
-    uvicorn closes its listeners at the signal itself, which loses the requests that a load balancer still sends.
+    uvicorn itself closes its listeners at the signal, which loses the requests that a load balancer still sends.
     """
 
     def __init__(self, config: uvicorn.Config, runtime: Runtime, rpc: RpcServer) -> None:
@@ -161,31 +164,31 @@ class DrainingServer(uvicorn.Server):
             self._stop()
             return
         self._runtime.phase = Phase.DRAINING
-        logger.info("draining: not ready any more, serving for another %.1f s", delay)
+        logger.info("draining: no longer ready, serving for another %.1f s", delay)
         asyncio.get_running_loop().call_later(delay, self._stop)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, and give the requests under way, on both transports, the same time to finish.
+        """Stop listening, and give running requests, on both transports, the same time to finish.
 
-        Whoever was connected in time is answered: uvicorn would close, unread, what waits to be accepted and what a
-        client is just writing to a connection that looks idle.
+        Every client that connected in time is answered. uvicorn would close connections that wait to be accepted, and
+        idle ones on which a request is just arriving, without reading them.
         """
         end = time.monotonic() + LAST_REQUEST_SECONDS
         listeners = select.poll()
         for listener in (listener for server in self.servers for listener in server.sockets):
             listeners.register(listener.fileno(), select.POLLIN)
         while listeners.poll(0) and not self.force_exit and time.monotonic() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0)  # in which uvloop accepts one connection
+            await asyncio.sleep(0)  # uvloop accepts one connection meanwhile
         for server in self.servers:
             server.close()
-        logger.info("closed: no new connection is taken; what runs is finished")
+        logger.info("closed: no new connections are accepted; running requests finish")
         while self.server_state.connections and not self.force_exit and time.monotonic() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)  # uvicorn has no event for a connection that ends
+            await asyncio.sleep(0.01)  # uvicorn has no event for the end of a connection
         self._runtime.phase = Phase.STOPPING
         await asyncio.gather(super().shutdown(sockets), self._rpc.stop(self._runtime.settings.drain_timeout))
 
     def _stop(self) -> None:
-        # Not uvicorn's own way, which ends by raising the signal again: a drained service has ended well, with 0.
+        # uvicorn would raise the signal again at the end, but a drained service should exit with 0.
         self.force_exit = self.should_exit
         self.should_exit = True
         self._runtime.phase = Phase.DRAINING

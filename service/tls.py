@@ -1,7 +1,7 @@
 """TLS for both transports from one pair of files, which may be renewed while the service runs.
 
-New connections get the new certificate: both transports look at the files at each handshake, which takes milliseconds
-anyway. A pair that does not fit together (half of a renewal) is not taken; the one before stays. The authority of
+New connections get the new certificate: both transports check the files at each handshake, which takes milliseconds
+anyway. A pair that does not match (in the middle of a renewal) is not used; the previous one stays. The authority of
 client certificates is read once, at the start.
 """
 
@@ -35,7 +35,7 @@ class TlsFiles:
 
     @classmethod
     def of(cls, settings: Settings) -> TlsFiles | None:
-        """Those of the settings; None where the service speaks no TLS."""
+        """The files of the settings; None if the service does not use TLS."""
         if settings.tls_certificate is None or settings.tls_key is None:
             return None
         return cls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
@@ -60,7 +60,7 @@ class TlsFiles:
         return context
 
     def renewing_context(self) -> ssl.SSLContext:
-        """The same, which answers with the certificate of the day. Raises as `context` does."""
+        """The same, always with the newest certificate. Raises as `context` does."""
         first = current = self.context()
         renewed = self._renewed(self.context)
 
@@ -79,14 +79,14 @@ class TlsFiles:
         )
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
-        self.context()  # sees whether the files fit together; gRPC would say nothing
+        self.context()  # checks that the files match; gRPC would not
         pair = (self.key.read_bytes(), self.certificate.read_bytes())
         return grpc.ssl_server_certificate_configuration(
             [pair], root_certificates=self.client_ca.read_bytes() if self.client_ca else None
         )
 
     def _renewed(self, read: Callable[[], T]) -> Callable[[], T | None]:
-        """A function that reads the files if they have changed since, and can be used; else it gives None."""
+        """A function that reads the files if they have changed and are usable; otherwise it returns None."""
         watcher = FileWatcher(self.certificate, self.key)
 
         def read_if_changed() -> T | None:
@@ -107,7 +107,7 @@ class TlsFiles:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate that works: for which names, and until when."""
+    """A valid certificate: its names, and its end of validity."""
 
     names: tuple[str, ...]
     expires: datetime
@@ -117,7 +117,7 @@ def shown_certificate(files: TlsFiles) -> Certificate:
     """The certificate as a client sees it that trusts the certificate itself, whoever has signed it.
 
     Raises:
-        ValueError: if the files cannot be used, or the certificate has expired or is not yet good.
+        ValueError: if the files cannot be used, or the certificate has expired or is not yet valid.
     """
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     server_context = files.context()

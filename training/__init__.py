@@ -1,6 +1,6 @@
 """Training: networks, losses, data sets, recipes, the loop, and evaluation.
 
-The door is `train` and `evaluate`; `training.networks` has one of its own, which export uses.
+The interface is `train` and `evaluate`; `training.networks` has a separate one, which export uses.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import the loop and its libraries only when asked: export needs the networks alone."""
+    """Import the loop and its libraries only on use: export needs the networks alone."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,8 +1,8 @@
 """The state of an unfinished training in a file that is small enough to commit.
 
 Weights are rounded to half precision, optimisers' moments to bfloat16. The running average is kept as its difference
-from the weights, and the best weights as theirs from the average, in eight bits. What is lost is far less than what a
-step of the training changes.
+from the weights, and the best weights as their difference from the average, in eight bits. The loss is far smaller
+than the change of one training step.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import torch
 from torch import Tensor
 
 UNFINISHED = Path(__file__).parent / "unfinished"
-"""Where `nightlift train` keeps the states of trainings that a budget or a signal ended and that are to go on."""
+"""Folder in which `nightlift train` keeps the states of trainings that a budget or a signal ended, to be resumed."""
 
 MAX_UNFINISHED_BYTES = 12 << 20
-"""What may be committed in the folder in all."""
+"""Most bytes that may be committed in the folder in all."""
 
 SMALL = 64
 """Tensors of fewer elements are kept as they are."""
 
 LARGEST_IN_EIGHT_BITS = torch.finfo(torch.float8_e4m3fn).max
 
-# Values are pairs of bytes, of which the upper ones are alike: the packer tells the two apart by their position.
+# Values are pairs of bytes, and the upper bytes are similar: the packer models the two separately by position.
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 2, "lp": 1, "pb": 1}]
 
 State = dict[str, Any]
@@ -92,7 +92,7 @@ def _each_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def _to(dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """What rounds a tensor of floating-point numbers, unless it is small or has values beyond the type's range."""
+    """A function that rounds floating-point tensors, unless they are small or have values beyond the type's range."""
 
     def change(value: Tensor) -> Tensor:
         value = value.detach().cpu()
@@ -105,7 +105,7 @@ def _to(dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
 
 
 def _network(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of the objective's weights the network's, by the names that it has for them."""
+    """The network's weights among the objective's, by the network's own names."""
     inside = "network."
     return {key.removeprefix(inside): value.float() for key, value in weights.items() if key.startswith(inside)}
 

@@ -1,4 +1,4 @@
-"""What a training may see, and what it is judged by: no scene is on both sides, in whatever stream."""
+"""Splits samples into those for training and those for validation, so that no scene of any stream is in both."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Split:
     """Samples of a training.
 
     Attributes:
-        streams: what each stream trains on, by name.
-        hidden: what each stream would have had too, were it not held out.
-        validation: what each set of the recipe's validation is scored on.
+        streams: training samples of each stream, by name.
+        hidden: samples that each stream would have, were they not held out.
+        validation: samples of each validation set of the recipe.
     """
 
     streams: Mapping[str, list[Sample]]
@@ -36,7 +36,7 @@ def split_samples(recipe: Recipe, folders: Mapping[str, Path]) -> Split:
 
     Raises:
         FileNotFoundError: as `find_samples`.
-        ValueError: a stream has only what is held out.
+        ValueError: all samples of a stream are held out.
     """
     found = {name: find_samples(part.layout, folders[name], part.split) for name, part in recipe.data.items()}
     held_out = {
@@ -48,13 +48,13 @@ def split_samples(recipe: Recipe, folders: Mapping[str, Path]) -> Split:
         streams[name] = [sample for sample in samples if not overlap.has(sample)]
         left_out[name] = [sample for sample in samples if overlap.has(sample)]
         if not streams[name]:
-            raise ValueError(f"stream {name} ({folders[name]}) has only what is held out: none is left to train on")
+            raise ValueError(f"stream {name} ({folders[name]}) has held-out samples only: none is left to train on")
     validation = {name: _spread(samples, recipe.validation_sets()[name].limit) for name, samples in held_out.items()}
     return Split(streams, left_out, validation)
 
 
 def require_apart(streams: Mapping[str, Sequence[Sample]], held_out: Mapping[str, Sequence[Sample]]) -> None:
-    """Refuse to train on what is held out.
+    """Refuse to train on held-out samples.
 
     Raises:
         ValueError: a stream has a held-out scene or file; the message names both.
@@ -71,7 +71,7 @@ def require_apart(streams: Mapping[str, Sequence[Sample]], held_out: Mapping[str
 
 
 class _Overlap:
-    """Whether samples show what others show: by scene, in all folders; by path; and by the bytes of their files."""
+    """Finds samples that show the same as others: by scene, over all folders; by path; and by their files' bytes."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._shown = frozenset[str]().union(*(sample.shows for sample in samples))
@@ -82,7 +82,7 @@ class _Overlap:
             self._by_size.setdefault(file.stat().st_size, []).append(file)
 
     def has(self, sample: Sample) -> bool:
-        """Whether one of them shows what this sample shows."""
+        """Whether one of them shows the same as this sample."""
         return not self._shown.isdisjoint(sample.shows) or any(map(self._has_file, sample.files.values()))
 
     def _has_file(self, path: Path) -> bool:

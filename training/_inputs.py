@@ -53,11 +53,11 @@ class Inputs:
             samples: what is trained on, by stream.
             workers: processes that prepare batches ahead; 0: each is prepared when its step begins.
             devices: number of devices that share out every batch evenly.
-            held_out: held-out samples of the first stream, to look at.
+            held_out: held-out samples of the first stream, for the preview.
 
         Raises:
-            ValueError: a stream lacks a field, or two have some of their names in the batch in common, not all; or a
-                batch cannot be shared out.
+            ValueError: a stream lacks a field, or two streams share some but not all of their names in the batch; or
+                a batch cannot be divided among the devices.
         """
         for name, part in recipe.data.items():
             count = part.batch_size or recipe.batch_size
@@ -88,8 +88,8 @@ class Inputs:
     def batches(self, steps: range, rank: int, world: int) -> Iterator[dict[str, Tensor]]:
         """The batches of these steps in turn (see `batch`), prepared ahead by the workers.
 
-        The workers are processes, so that no step waits for Python's lock, and yield to the step where both want
-        the processor. Each keeps the pictures that it has decoded.
+        The workers are processes, so that no step waits for the GIL, and have lower priority than the step. Each
+        caches its decoded pictures.
         """
         loader = DataLoader(
             _BatchByStep(self, rank, world),
@@ -97,7 +97,7 @@ class Inputs:
             sampler=steps,
             num_workers=self._workers,
             prefetch_factor=AHEAD if self._workers else None,
-            # New processes, for a copy of one whose threads hold locks can wait for them for ever.
+            # Fresh processes: a forked one might wait for ever for locks that threads held at the fork.
             multiprocessing_context="spawn" if self._workers else None,
             worker_init_fn=_set_up_worker,
         )
@@ -118,7 +118,7 @@ class Inputs:
 
 
 class _BatchByStep(Dataset[dict[str, Tensor]]):
-    """What a loader asks for batches."""
+    """The data set from which a loader gets batches by step."""
 
     def __init__(self, inputs: Inputs, rank: int, world: int) -> None:
         self._inputs, self._rank, self._world = inputs, rank, world

@@ -1,4 +1,4 @@
-"""What a training leaves for people to look at: TensorBoard curves and pictures, a CSV of the curve, progress."""
+"""A training's output for people: TensorBoard curves and pictures, a CSV of the curve, and progress."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 class Journal:
     """Writes `curve.csv` and `tensorboard/` under the output folder, and shows a progress bar.
 
-    The CSV has one row a measurement: `step`, `seconds` since the very start, `name`, `value`. After a resume,
-    rows beyond the resumed step are dropped, so that the file always tells one story.
+    The CSV has one row per measurement: `step`, `seconds` since the very start, `name`, `value`. After a resume, rows
+    beyond the resumed step are dropped, so that the curve has no duplicates.
     """
 
     def __init__(self, folder: Path, steps: int, first_step: int, leader: bool, progress: bool) -> None:
@@ -25,8 +25,8 @@ class Journal:
             folder: the training's output folder.
             steps: number of steps in all.
             first_step: steps already done.
-            leader: whether this process writes and shows anything; one of several does.
-            progress: show a bar, or lines where the output is no terminal.
+            leader: whether this process writes and shows anything; only one of several does.
+            progress: show a bar, or lines if the output is not a terminal.
         """
         self._leader = leader
         progress = progress and leader

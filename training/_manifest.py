@@ -1,4 +1,4 @@
-"""How a training came about, in words that allow to repeat it: the content of `run.json`."""
+"""The content of `run.json`: everything that is needed to repeat a training."""
 
 from __future__ import annotations
 
@@ -41,10 +41,9 @@ def command_line(recipe: str, data: Mapping[str, Path], options: Mapping[str, An
 
 
 def describe_samples(folder: Path, kept: Sequence[Sample], held_out: Sequence[Sample]) -> dict[str, Any]:
-    """What a stream trained on: folder, counts, and a digest over the files' names.
+    """The samples of a stream: folder, counts, and a digest over the files' names.
 
-    Not over their bytes: pictures that are made from others, as fusions are, differ by a code value from processor to
-    processor.
+    Not over their bytes: computed pictures, such as fusions, differ by a code value between processors.
     """
     digest = hashlib.sha256()
     for sample in [*kept, *held_out]:

@@ -1,4 +1,4 @@
-"""Memory that a training keeps between its steps, instead of giving it back to the system and asking for it again."""
+"""Keeps a training's memory between steps, instead of returning it to the system and requesting it again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIECE = 1 << 30
 """Bytes that are reserved at a time."""
 
 SHARE = 0.5
-"""Of the machine's memory, the part whose addresses are reserved. Only what is used takes real memory."""
+"""Share of the machine's memory whose addresses are reserved. Only used pages take real memory."""
 
 # Names in malloc.h of the GNU C library.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
@@ -24,7 +24,7 @@ def keep_freed_memory() -> bool:
     """Let the C library keep freed blocks, in huge pages, for the rest of the process. CPU trainings only.
 
     By default each tensor of over 32 MB is mapped, cleared page by page and unmapped again in every step. On two
-    cores GELU of [4, 64, 168, 256] took 21 ms that way and takes 3 ms from memory that is there.
+    cores GELU of [4, 64, 168, 256] took 21 ms that way and takes 3 ms with memory that is already mapped.
 
     Returns:
         Whether it was done: on Linux with the GNU C library. Elsewhere nothing changes.
@@ -38,7 +38,7 @@ def keep_freed_memory() -> bool:
     settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_ARENA_MAX: 1}
     if not all(libc.mallopt(name, value) for name, value in settings.items()):
         return False
-    # Blocks that are freed from the end of the heap leave it grown, and its pages marked.
+    # Freeing blocks at the end of the heap leaves it grown, with its pages advised.
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     pieces = [libc.malloc(PIECE) for _ in range(int(SHARE * memory) // PIECE)]
     for piece in filter(None, pieces):

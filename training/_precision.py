@@ -18,8 +18,8 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 class SubnormalFreePrecision(MixedPrecision):
     """Mixed precision that leaves a network's inputs as they are.
 
-    Fabric's own rounds them first, to 8 significant bits in bfloat16: a network that adds its input to what it
-    computes would then return a banded picture. Convolutions round what they need by themselves.
+    Fabric's own class rounds them first, to 8 significant bits in bfloat16: a network that adds its input to its
+    output would then return a banded picture. Convolutions round their inputs themselves.
     """
 
     def convert_input(self, data: Any) -> Any:
@@ -27,7 +27,7 @@ class SubnormalFreePrecision(MixedPrecision):
 
 
 def supported(precision: Precision, accelerator: str) -> Precision:
-    """This precision, or float32 where it is bfloat16 and the processor would have to imitate that."""
+    """This precision, or float32 instead of bfloat16 if the processor would have to emulate that."""
     if precision == "bf16-mixed" and accelerator == "cpu":
         able = torch.cpu.get_capabilities()
         if not (able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16")):
@@ -45,8 +45,8 @@ def make_fabric(accelerator: str, devices: int, precision: Precision) -> Fabric:
 def prepare_method(fabric: Fabric, wrapped: Any, name: str, compiled: bool = False) -> None:
     """Let a method of a module that Fabric has wrapped compute as `forward` does.
 
-    On several devices Fabric leads it through the gradient exchange. On one, Fabric would call it bare, without
-    the precision; there it can be compiled.
+    On several devices Fabric routes it through the gradient exchange. On one device Fabric would call it directly,
+    without the precision; there it can be compiled.
     """
     method = getattr(wrapped.module, name)
     wrapped.mark_forward_method(name)
@@ -69,10 +69,10 @@ def _to_float32(value: Tensor) -> Tensor:
 
 @contextmanager
 def without_subnormals() -> Iterator[None]:
-    """Take numbers below the range of float32 as 0 within the block, on the CPU, in this thread.
+    """Treat subnormal float32 numbers as 0 within the block, on the CPU, in this thread.
 
-    They are slow, and weight decay makes them of all weights that the loss no longer reaches: a training of Zero-DCE
-    took fifteen times as long after 1,400 steps.
+    They are slow, and weight decay turns all weights without a gradient into them: a training of Zero-DCE took
+    fifteen times as long after 1,400 steps.
     """
     torch.set_flush_denormal(True)
     try:

@@ -6,7 +6,7 @@
       - {recipe: drbn_proxy_fine, start_from: runs/drbn_proxy/final.pt}
       - {recipe: nightlift_cpu, data: {pairs: data/LOLv1, brackets: data/zero_dce_train, photos: data/zero_dce_train}}
 
-Each goes on where it was, in `runs/RECIPE`; the first that is not done gets all the time that is left.
+Each resumes where it was, in `runs/RECIPE`; the first unfinished one gets all the remaining time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Entry(BaseModel):
 
     Attributes:
         recipe: name or file.
-        data: a folder, or folders by stream; None: the queue's own, of which each recipe takes the streams it has.
+        data: a folder, or folders by stream; None: the queue's, of which each recipe uses those of its streams.
         out: folder for what is written; None: `runs/RECIPE`.
         start_from, vgg16, steps, seed: as for `training.train`.
     """
@@ -107,11 +107,11 @@ class QueueReport:
 def work_through(
     file: Path, budget: float | None, stopped: Callable[[], bool] = lambda: False, **options: Any
 ) -> QueueReport:
-    """Train what a list says, one after another, until all is done, the time is over or it is stopped.
+    """Run a list of trainings one after another, until all are done, the time is over or it is stopped.
 
     Args:
         file: YAML, as at the head of this module.
-        budget: seconds from now for all together; None: as long as it takes.
+        budget: seconds from now for all together; None: no limit.
         stopped: whether to end after the step under way (`training.train`).
         options: further arguments of `training.train`, for all.
 
@@ -153,7 +153,7 @@ def parse_duration(text: str) -> float:
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is not a length of time; write 90s, 150m, 2h or 1h30m")
+        raise ValueError(f"{text!r} is not a duration; write 90s, 150m, 2h or 1h30m")
     return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 

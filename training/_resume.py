@@ -1,4 +1,4 @@
-"""Whether a run that was interrupted is the one that is asked for now."""
+"""Checks that an interrupted run is the one to be resumed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FREE = frozenset({"title", "precision", "compile", "log_every", "checkpoint_ever
 
 
 def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a run's manifest, what makes it this run: its recipe, its data, and what it began with."""
+    """The parts of a manifest that identify a run: its recipe, its data, and its initial weights."""
     recipe = {name: value for name, value in manifest["recipe"].items() if name not in FREE}
     data = {
         stream: {key: value for key, value in description.items() if key != "folder"}
@@ -20,20 +20,20 @@ def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_same(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
-    """Raise if a run cannot be gone on with as another.
+    """Raise if an interrupted run cannot be resumed as the requested one.
 
     Args:
-        then: identity of the interrupted run; None where it noted none, before there was one.
-        now: identity of the run that is asked for.
+        then: identity of the interrupted run; None if an older version wrote none.
+        now: identity of the requested run.
 
     Raises:
-        ValueError: they differ; the message names what, and both values where they are short.
+        ValueError: they differ; the message names the difference, with both values if they are short.
     """
     if then is None:
-        raise ValueError("an older version wrote it, which noted too little to go on")
+        raise ValueError("an older version wrote it, without what is needed to resume")
     found = list(_differences(then, now))
     if found:
-        raise ValueError(f"it is of another training: {'; '.join(found)}")
+        raise ValueError(f"it belongs to another training: {'; '.join(found)}")
 
 
 def _differences(then: Any, now: Any, place: str = "") -> Iterator[str]:

@@ -53,7 +53,7 @@ class CyclicCosine(_Shape):
     """One half cosine after another, each from the base rate to its own floor over its own number of steps.
 
     A floor above the base rate makes the rate rise, as it does first in Retinexformer's and DED-Net's recipes.
-    After the last cycle its floor holds.
+    After the last cycle the rate stays at its floor.
     """
 
     shape: Literal["cyclic_cosine"]
@@ -77,7 +77,7 @@ class CyclicCosine(_Shape):
 class OscillatingCosine(_Shape):
     """Down to 0 in `half_period` steps and up again, for ever.
 
-    What comes of stepping a cosine schedule meant for epochs at every iteration (ExdNet's published code).
+    The result of stepping a cosine schedule for epochs at every iteration, as ExdNet's published code does.
     """
 
     shape: Literal["oscillating_cosine"]

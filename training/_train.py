@@ -45,29 +45,29 @@ def train(
     progress: bool = True,
     trainer_type: Callable[..., Trainer] = Trainer,
 ) -> TrainingResult:
-    """Train a network as a recipe says, or go on with a training that was interrupted.
+    """Train a network as a recipe says, or resume an interrupted training.
 
     Args:
         recipe: name of a recipe of ours, a YAML file, or a checked recipe.
         data: folder of the data set, or folder by stream where the recipe has several.
         out: folder for everything that is written; made if missing.
-        steps, seed, precision: in place of the recipe's.
-        device: `auto` takes a CUDA device if there is one.
-        devices: number of devices; a batch is shared out among them.
+        steps, seed, precision: instead of the recipe's.
+        device: `auto` uses a CUDA device if there is one.
+        devices: number of devices; a batch is divided among them.
         threads: CPU threads of torch; None or 0: torch's own choice.
         workers: processes that prepare batches ahead; 0: each is prepared when its step begins.
-        start_from: training checkpoint whose weights to begin with.
-        vgg16: weights of the perceptual losses' network; without them these terms are left out, loudly.
-        resume: go on from `last.ckpt` in `out` if it is there; False: start over.
-        stop_after: end after so many steps in all, as an interruption would: `last.ckpt` is there to resume from,
-            and the schedule is the whole training's.
-        budget: the same after so many seconds from now.
-        stopped: asked before each step; once it says True the training ends the same way, with a compact state.
-        keep_compact: write a compact state beside each `last.ckpt`, with which another machine can go on.
-        unfinished: folder of compact states, named as `out`. One is read where it is further on than `last.ckpt`,
-            and deleted when the training is done.
-        progress: show a bar, or lines where the output is no terminal.
-        trainer_type: what makes the trainer, for tools that look into it.
+        start_from: training checkpoint with the initial weights.
+        vgg16: weights of the perceptual losses' network; without them these terms are left out, with a note.
+        resume: resume from `last.ckpt` in `out` if it exists; False: start over.
+        stop_after: stop after this many steps in all, like an interruption: `last.ckpt` is there to resume from, and
+            the schedule is that of the whole training.
+        budget: the same after this many seconds from now.
+        stopped: asked before each step; once it returns True the training ends the same way, with a compact state.
+        keep_compact: write a compact state beside each `last.ckpt`, from which another machine can resume.
+        unfinished: folder of compact states, named like `out`. A state is used if it is ahead of `last.ckpt`, and
+            deleted when the training is done.
+        progress: show a bar, or lines if the output is not a terminal.
+        trainer_type: class of the trainer, for tools that inspect it.
 
     Raises:
         FileNotFoundError: a recipe, folder or checkpoint is missing.
@@ -164,13 +164,13 @@ def _folders(plan: Recipe, data: Path | Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _notes(plan: Recipe, split: Split) -> list[str]:
-    """What the user should know of the hold-out."""
+    """Notes for the user about the hold-out."""
     notes = []
     for name, settings in plan.validation_sets().items():
         samples = [*split.streams[settings.data], *split.hidden[settings.data]]
         if settings.fraction is not None and len({sample.scene for sample in samples}) == len(samples):
             notes.append(
-                f"no two photos of {name} are listed as one scene's: held-out photos may show what is trained on; "
+                f"no two photos of {name} are listed as one scene: held-out photos may show training scenes; "
                 "`python -m training.datasets.scenes` makes a list"
             )
     return notes

@@ -1,4 +1,4 @@
-"""Scores of a network on held-out samples, set by set, and the mean of all by which the best checkpoint is chosen."""
+"""Scores of a network on held-out samples, by set, and their mean, by which the best checkpoint is chosen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Validation:
         """
         Args:
             recipe: the checked recipe.
-            samples: by set; no set, no scores.
+            samples: by set; without sets there are no scores.
             fields: name in the batch -> field of the sample, of the first stream.
 
         Raises:
@@ -92,7 +92,7 @@ def _measured(objective: Objective, to_device: ToDevice, batches: Sequence[Mappi
 
 def _rendered(network: nn.Module, recipe: Recipe, detail: str, samples: Sequence[Sample]) -> dict[str, float]:
     """Pictures of their own size, as the service answers them at strength 1 with nothing protected."""
-    from service.rendering import Detail  # brings the service's kernels, which a training without such sets can spare
+    from service.rendering import Detail  # loads the service's kernels, which trainings without such sets do not need
     from training.evaluation import network_as_model
 
     model: EvaluatedModel = network_as_model(network, recipe.network, recipe.options)

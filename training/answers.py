@@ -1,12 +1,12 @@
-"""Answers of served models, for training what restores them.
+"""Results of served models, as training data for the restorer.
 
     python -m training.answers rooms data/LOLv1 --out data/LOLv1.answers
     python -m training.answers photos data/photos --copies 12 --out data/photos.answers
 
-`rooms` enhances the dark photo of every pair by every model. `photos` darkens well-lit photographs by the sensor
-model of `training.datasets`, has each enhanced by a model drawn at random, and writes beside a part of it what the
-same colour map makes of the same darkness without noise: the reference. Both write PNG files and `answers.csv`, which
-the layout `answers` reads.
+`rooms` enhances the dark photo of every pair with every model. `photos` darkens well-lit photographs with the sensor
+model of `training.datasets` and enhances each with a randomly chosen model; the reference is the noise-free dark
+photo enhanced with the same colour map. It keeps a crop of each. Both write PNG files and `answers.csv`, which the
+layout `answers` reads.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Pixels = NDArray[np.uint8]
 GUIDED = replace(NEUTRAL, detail=Detail.GUIDED)
 
 SIDE = 288
-"""Side in pixels of the part of a photograph that is kept."""
+"""Side in pixels of the crop of a photograph that is kept."""
 
 LONGEST = 1280
 """Long side in pixels that photographs are shrunk to, at most."""
 
 UNTOUCHED = 0.1
-"""Share of copies without noise: what is clean is to stay as it is."""
+"""Share of copies without noise, so that clean pictures stay as they are."""
 
 SENSOR = Darkening(
     gain=(0.02, 0.6),
@@ -54,11 +54,11 @@ SENSOR = Darkening(
     jpeg=0.6,
     quality=(60, 95),
 )
-"""Noise of cameras, from none to that of a telephone in a dark street."""
+"""Camera noise, from none to that of a phone in a dark street."""
 
 
 def rooms(root: Path, models: Sequence[EvaluatedModel], out: Path) -> int:
-    """Enhance the dark photo of every training pair of LOL by every model; how many files there are."""
+    """Enhance the dark photo of every training pair of LOL with every model; returns the number of files."""
     rows = []
     for sample in find_samples("lolv1", root, "train"):
         dark = read_picture(sample.files["low"])
@@ -72,7 +72,7 @@ def rooms(root: Path, models: Sequence[EvaluatedModel], out: Path) -> int:
 
 
 def photos(root: Path, models: Sequence[EvaluatedModel], out: Path, copies: int, seed: int) -> int:
-    """Darken and enhance photographs, so many times each; how many samples there are."""
+    """Darken and enhance photographs, `copies` times each; returns the number of samples."""
     rows = []
     for number, (stem, path) in enumerate(list_pictures(root).items()):
         picture = _shrunk(read_picture(path))
@@ -96,7 +96,7 @@ def photos(root: Path, models: Sequence[EvaluatedModel], out: Path, copies: int,
 
 
 def _both_answers(noisy: Pixels, clean: NDArray[np.uint16], model: EvaluatedModel) -> tuple[Pixels, Pixels]:
-    """What a model's map makes of a noisy photo, and what the same map makes of the photo without noise."""
+    """A noisy photo enhanced with a model's map, and the noise-free photo enhanced with the same map."""
     height, width = noisy.shape[:2]
     frames = (Picture(noisy, PictureFormat.PNG), Picture(clean, PictureFormat.PNG))
     ready, quiet = (prepare(frame, plan(width, height, frame.bits, model.traits, GUIDED)) for frame in frames)
@@ -129,7 +129,7 @@ def _table(out: Path, rows: Sequence[tuple[str, ...]]) -> None:
 
 
 def _opened(names: Sequence[str], repository: Path) -> Iterator[EvaluatedModel]:
-    """Models as served, but for emphasis of detail: what has no noise is to come back as it is."""
+    """Models as served, but without detail gain, so that noise-free texture stays as it is."""
     for name in names:
         model = open_model(name, repository, threads=1)
         if model.traits.map_layout.has_base_and_detail:

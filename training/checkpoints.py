@@ -1,9 +1,9 @@
-"""Training checkpoints as export reads them: a network's weights and how they came about.
+"""Training checkpoints as export reads them: a network's weights and the record of their training.
 
 {"network": name, "options": {...}, "state_dict": {...}, "manifest": {...}}
 
-An exported model can stand in for one, by its `weights.safetensors` or its TorchScript file: both hold the same
-weights, and how they came about is in the `manifest.json` beside them.
+An exported model can replace a checkpoint, by its `weights.safetensors` or its TorchScript file: both hold the same
+weights, and the `manifest.json` beside them has the record of their training.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A training checkpoint, on the CPU; or what an exported model was made of.
+    """A training checkpoint on the CPU, or its equivalent from an exported model.
 
     Args:
         path: a file that training wrote, or the `weights.safetensors` or `model.pt` of an exported model.
 
     Raises:
         FileNotFoundError: there is no such file, or it is an exported model's without the `manifest.json` beside it.
-        ValueError: the file is no training checkpoint, or other weights than its manifest speaks of.
+        ValueError: the file is not a training checkpoint, or its weights are not those of its manifest.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
@@ -57,15 +57,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         return _from_torchscript(path)
     content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or not {"network", "options", "state_dict"} <= content.keys():
-        raise ValueError(f"{path.name} is no training checkpoint; published weights need `load_official`")
+        raise ValueError(f"{path.name} is not a training checkpoint; published weights need `load_official`")
     return content
 
 
 def weights_file(network: str, options: Mapping[str, Any], state: Mapping[str, Tensor]) -> bytes:
     """The content of a `weights.safetensors`; the same weights give the same bytes.
 
-    float32 tensors that half precision holds exactly, as the large ones of large networks are rounded to, are stored
-    as float16. `load_checkpoint` gives all of them back as float32, equal to the last bit.
+    float32 tensors that half precision represents exactly, such as the rounded ones of large networks, are stored as
+    float16. `load_checkpoint` returns all of them as float32, bit for bit.
 
     Args:
         network: its name in `networks`.
@@ -88,8 +88,8 @@ def load_torchscript(content: bytes) -> torch.jit.ScriptModule:
 def build_network(checkpoint: dict[str, Any]) -> nn.Module:
     """The checkpoint's network with its weights, ready to run (`eval`).
 
-    Weights below float32's normal range are 0 in it. They tell nothing, and where processors compute with them torch
-    took 28 times as long for Zero-DCE's published weights, a quarter of which they are.
+    Weights below float32's normal range are set to 0. They have no effect but are slow: with Zero-DCE's published
+    weights, a quarter of which are subnormal, torch took 28 times as long.
 
     Raises:
         ValueError: the network is unknown, or the weights do not fit it.
@@ -117,7 +117,7 @@ def _from_weights(path: Path) -> dict[str, Any]:
     content, record = path.read_bytes(), _manifest_beside(path)
     stated = record.get("weights", {}).get("sha256")
     if stated != hashlib.sha256(content).hexdigest():
-        raise ValueError(f"the manifest.json beside {path} speaks of other weights")
+        raise ValueError(f"the manifest.json beside {path} belongs to other weights")
     with safetensors.safe_open(path, "pt") as file:
         about = json.loads(file.metadata()[METADATA])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
@@ -148,6 +148,6 @@ def _from_torchscript(path: Path) -> dict[str, Any]:
 def _manifest_beside(path: Path) -> dict[str, Any]:
     manifest = path.with_name("manifest.json")
     if not manifest.is_file():
-        raise FileNotFoundError(f"{path.name} is an exported model's, of which {manifest} should say what it is")
+        raise FileNotFoundError(f"{path.name} is from an exported model, but its {manifest} is missing")
     record: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
     return record

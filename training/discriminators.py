@@ -1,4 +1,4 @@
-"""Networks that tell real pictures from made ones. They exist in training only: nothing here is exported."""
+"""Networks that distinguish real pictures from generated ones. For training only: nothing here is exported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class SortedColorDiscriminator(nn.Module):
-    """DRBN's: sees a picture, and the same with each pixel's channels sorted, which tells brightness from hue.
+    """DRBN's: sees a picture, and the same with each pixel's channels sorted, which separates brightness from hue.
 
     Parameter names are those of the released code; 4,691,329 parameters.
     """

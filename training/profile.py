@@ -1,8 +1,8 @@
 """Where a training's time goes: `python -m training.profile RECIPE --data FOLDER [--steps 20]`.
 
-A row of Markdown: seconds a step, and of these the shares of waiting for data, the network forward, the losses, the
-way back, and the optimiser; then the operations of the network's products and convolutions, forward and back, and
-what share that is of the speed at which this machine multiplies large matrices in the same precision and run.
+A row of Markdown: seconds per step, and the shares of waiting for data, the network's forward pass, the losses, the
+backward pass, and the optimiser; then the operations of the network's matrix products and convolutions, forward and
+backward, and their speed relative to this machine's for large matrices in the same precision and run.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from training._train import data_folders, train
 from training.trainer import Limits, Trainer, TrainingResult
 
 WARM_UP = 8
-"""Steps before the first that counts: memory is mapped, pictures are decoded, graphs are compiled."""
+"""Warm-up steps, which are not measured: memory is mapped, pictures are decoded, graphs are compiled."""
 
 MATRIX = 2048
-"""Side of the matrices that stand for the machine's speed."""
+"""Side of the matrices by which the machine's speed is measured."""
 
 HEADER = (
     "| recipe | s a step | data | network forward | losses | back | optimiser | GFLOP a step | of the peak |\n"

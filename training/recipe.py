@@ -1,4 +1,4 @@
-"""Recipes: everything that decides a training but the data's path, as YAML checked by pydantic.
+"""Recipes: everything that determines a training except the data's path, as YAML checked by pydantic.
 
     title: Zero-DCE as published
     network: zero_dce
@@ -10,7 +10,7 @@
     optimizers:
       network: {kind: adam, lr: 1.0e-4, weight_decay: 1.0e-4, clip_norm: 0.1}
 
-Recipes that come with Nightlift lie in `training/recipes`; a comment gives the source of each value.
+Nightlift's recipes are in `training/recipes`; comments give the source of each value.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ RENAMED = {
     "nightlift_cpu_dusk_fine": "nightlift_cpu_v2_fine",
     "nightlift_cpu_dawn": "nightlift_cpu_v2_fused",
 }
-"""Former names of recipes, which are understood with a warning."""
+"""Former names of recipes, still accepted with a warning."""
 Count = Annotated[int, Field(ge=1)]
 
 DEFAULT_FRACTION = 0.1
-"""Share of the first stream that is held out where a recipe validates and says no share."""
+"""Default share of the first stream that is held out if a recipe validates."""
 
 
 class _Part(BaseModel):
@@ -72,8 +72,8 @@ class DataRecipe(_Part):
         split: `train` or `test`.
         fields: name in the batch -> field of the sample; None: the layout's fields under their own names.
         transforms: what happens to each sample.
-        batch_size: samples a step, where it differs from the recipe's.
-        seed: added to the recipe's for this stream; without one, two streams of equal samples and batch sizes show
+        batch_size: samples per step, if it differs from the recipe's.
+        seed: added to the recipe's for this stream; without one, two streams of equal samples and batch sizes yield
             the same samples in every step.
     """
 
@@ -96,7 +96,7 @@ class OptimizerRecipe(_Part):
         betas: Adam's decay rates.
         momentum: of `sgd`.
         weight_decay: L2 penalty (`adam`, `sgd`) or decoupled decay (`adamw`).
-        clip_norm: largest norm of the gradient over all the player's parameters; None: any.
+        clip_norm: largest norm of the gradient over all the player's parameters; None: no clipping.
         schedule: how the rate changes.
     """
 
@@ -110,19 +110,19 @@ class OptimizerRecipe(_Part):
 
 
 class ValidationSet(_Part):
-    """Pairs that are trained on in no stream, and on which checkpoints are compared.
+    """Pairs that no stream trains on, and on which checkpoints are compared.
 
     Attributes:
         data: the stream whose folder is read.
-        layout: how that folder is read here; None: as the stream does.
-        split: `train`, of which `fraction` is held out, or `test`, of which all is: for exposure sequences what
-            their list marks in its column `holdout`.
+        layout: of that folder; None: the stream's.
+        split: `train`, of which `fraction` is held out, or `test`, which is held out entirely: for exposure
+            sequences, those that their list marks in its column `holdout`.
         fraction: share of the samples held out, whole scenes at a time; the recipe's seed decides which.
-        limit: at most so many samples are scored, spread over all; None: all.
-        detail: `whole` or `guided`: pictures of their own size, rendered as the service does, scored by `psnr` and
-            `ssim`, and both with equal mean brightness (`psnr_matched`, `ssim_matched`). None: by what the
-            procedure measures itself, at `resize`.
-        resize: with `detail` None: (height, width) or one number, where validation is to run at another size than
+        limit: most samples to score, spread over all; None: all.
+        detail: `whole` or `guided`: pictures of their own size, rendered as in the service, scored by `psnr` and
+            `ssim`, and both with equal mean brightness (`psnr_matched`, `ssim_matched`). None: the procedure's own
+            scores, at `resize`.
+        resize: with `detail` None: (height, width) or one number, if validation should run at another size than
             training; `native`: whole pictures as they are. None: training's `resize`.
         weight: of this set's scores in the mean by which the best checkpoint is chosen.
     """
@@ -152,9 +152,8 @@ class ValidationRecipe(_Part):
 
     Attributes:
         every: steps between validations.
-        sets: what is scored, by name; the mean of their scores by their weights decides.
-        fraction, limit, resize: instead of `sets`, one set of the first stream, scored by what the procedure
-            measures itself.
+        sets: validation sets by name; the weighted mean of their scores decides.
+        fraction, limit, resize: instead of `sets`, one set of the first stream, with the procedure's own scores.
         select: the score that decides which checkpoint is the best.
         mode: whether the highest or the lowest is best.
     """
@@ -183,20 +182,20 @@ class Recipe(_Part):
         options: keyword arguments of its builder.
         objective: the training procedure.
         data: streams by name; the first sets the length of an epoch. Streams with equal fields fill a batch together.
-        batch_size: samples a step over all devices together.
-        steps: length of the training; or else
-        epochs: the same in rounds through the first stream.
+        batch_size: samples per step over all devices together.
+        steps: length of the training; or instead
+        epochs: the same in passes over the first stream.
         optimizers: one for each of the procedure's players.
         precision: of the networks' arithmetic; losses and optimisers stay in float32. `bf16-mixed` on a processor
-            without instructions for it is slower than float32, which is taken there instead.
+            without instructions for it would be slower than float32, which is used there instead.
         channels_last: memory layout of pictures and weights; often faster in low precision.
-        ema: decay a step of the running average of the network's weights, which is validated and exported in
-            place of the last weights; None: no average.
-        starts_from: what the initial weights must come from ("a trained `drbn`"); None: they are drawn at random.
+        ema: decay per step of the running average of the network's weights, which is validated and exported instead
+            of the last weights; None: no average.
+        starts_from: required origin of the initial weights ("a trained `drbn`"); None: they are random.
         seed: decides weights, order of samples and everything random.
         compile: let torch compile the network, which takes a minute or more at the start and a C++ compiler; without
             one, the network runs as it is.
-        validation: hold-out; None: all samples are trained on, and the last weights are exported.
+        validation: hold-out; None: all samples are used for training, and the last weights are exported.
         log_every: steps between points of the curves.
         checkpoint_every: steps between full checkpoints.
         preview_every: steps between sample pictures.
@@ -240,7 +239,7 @@ class Recipe(_Part):
         return self
 
     def validation_sets(self) -> dict[str, ValidationSet]:
-        """What the best checkpoint is chosen on, by name; empty where the recipe holds nothing out."""
+        """The sets on which the best checkpoint is chosen, by name; empty if the recipe holds nothing out."""
         settings = self.validation
         if settings is None or settings.sets:
             return dict(settings.sets) if settings else {}
@@ -249,7 +248,7 @@ class Recipe(_Part):
         return {first: ValidationSet(data=first, fraction=fraction, limit=settings.limit, resize=settings.resize)}
 
     def total_steps(self, samples: int) -> int:
-        """Number of steps, where the first stream trains on so many samples."""
+        """Number of steps, if the first stream has this many training samples."""
         if self.steps is not None:
             return self.steps
         first = next(iter(self.data.values()))
@@ -273,7 +272,7 @@ def load_recipe(name: str | Path) -> Recipe:
         ValueError: the recipe is wrong; the message names the field, and what is allowed.
     """
     if str(name) in RENAMED:
-        warnings.warn(f"the recipe {name} is called {RENAMED[str(name)]} now", DeprecationWarning, stacklevel=2)
+        warnings.warn(f"the recipe {name} is now {RENAMED[str(name)]}", DeprecationWarning, stacklevel=2)
         name = RENAMED[str(name)]
     path = FOLDER / f"{name}.yaml" if str(name) in recipe_names() else Path(name)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Repeat the beginning of a training from what its model's folder says of it, and compare the losses.
+"""Repeat the beginning of a training from the record in its model's folder, and compare the losses.
 
     python -m training.repeat model_repository/nightlift/1/manifest.json --data pairs=data/LOLv1 --data ...
 
@@ -27,7 +27,7 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Point:
-    """The loss averaged over the steps before `step`: as the manifest has it, and now."""
+    """The loss averaged over the steps before `step`: as recorded in the manifest, and now."""
 
     step: int
     then: float
@@ -59,7 +59,7 @@ def repeat(
     """
     recorded = {int(step): float(value) for step, value in training.get("curve", [])}
     if not any(step <= steps for step in recorded):
-        raise ValueError(f"the record says nothing of its losses in the first {steps} steps")
+        raise ValueError(f"the record has no losses of the first {steps} steps")
     recipe = Recipe.model_validate(training["recipe"])
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)

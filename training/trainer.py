@@ -5,8 +5,8 @@ The output folder gets
     last.ckpt      everything that a resumed run needs; the run then repeats exactly
     best.pt        the training checkpoint with the best validation score, if the recipe validates
     final.pt       the training checkpoint of the last step
-    run.json       how it came about
-    curve.csv      the curves; tensorboard/ has them too, with sample pictures
+    run.json       the record of the training (`training._manifest`)
+    curve.csv      the curves; tensorboard/ has them, too, with sample pictures
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from training.objectives import Objective, without_resources
 from training.recipe import Recipe
 
 SAVE_EVERY = 300.0
-"""Seconds after which the state is saved at the latest, however rare the recipe's own checkpoints are."""
+"""Longest time in seconds between saved states, even if the recipe's checkpoints are rarer."""
 
 RESERVE = 15.0
-"""Seconds of a time budget that are kept for saving and for what is written at the end."""
+"""Seconds of a time budget that are reserved for saving and for the results."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training left behind.
+    """The result of a training.
 
     Attributes:
-        checkpoint: the training checkpoint to export: the best one where the recipe validates, else the last.
-            It is there once the last step is done.
+        checkpoint: the training checkpoint to export: the best one if the recipe validates, else the last. It exists
+            once the last step is done.
         manifest: the content of `run.json`; `steps_done` of `steps` are done.
     """
 
@@ -65,7 +65,7 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a training ends before its last step, as if it were interrupted: it goes on from there later.
+    """Limits after which a training stops as if it were interrupted; it can be resumed later.
 
     Attributes:
         steps: number of steps in all; None: the recipe's.
@@ -79,7 +79,7 @@ class Limits:
 
 
 class Trainer:
-    """Runs an objective's steps, and measures, shows and saves what comes of them."""
+    """Runs an objective's steps and holds their state: streams, optimisers, the average, checkpoints."""
 
     def __init__(
         self,
@@ -100,10 +100,10 @@ class Trainer:
             objective: the procedure around a network on the CPU.
             split: samples to train on, and to validate with.
             out: existing folder for everything written.
-            manifest: what `run.json` is to say beside the figures of the run.
+            manifest: the content of `run.json` beside the figures of the run.
             workers: processes that prepare batches ahead.
-            compact: file of the compact state, to go on from; deleted when the training is done. None: none.
-            keep_compact: write it beside each `last.ckpt`, not only where a training is stopped.
+            compact: file of the compact state to resume from; deleted when the training is done. None: none.
+            keep_compact: whether to write it beside each `last.ckpt`, not only where a training is stopped.
 
         Raises:
             ValueError: the recipe does not fit its data, or its optimisers are not the objective's players.
@@ -194,7 +194,7 @@ class Trainer:
             if self._due(recipe.checkpoint_every, end) or time.monotonic() - saved > SAVE_EVERY:
                 self._save(compact=self.keep_compact)
                 saved = time.monotonic()
-            # A step with a validation takes longest. What has not been seen yet cannot be foreseen.
+            # A step with a validation takes longest; until there has been one, its time is unknown.
             longest = max(longest, time.monotonic() - started)
 
     def _on_any_device(self, here: bool) -> bool:
@@ -281,7 +281,7 @@ class Trainer:
             _compact_state.save_compact(self.compact, {**state, "best_weights": weights, "curve": text})
 
     def _resume(self) -> None:
-        """Go on from what this folder holds, or from the compact state where that is further on."""
+        """Resume from the state in this folder, or from the compact state if that is ahead."""
         exact = self.out / "last.ckpt"
         state = torch.load(exact, map_location="cpu", weights_only=True) if exact.is_file() else None
         if self.compact is not None and self.compact.is_file():
@@ -340,7 +340,7 @@ class Trainer:
         }
 
     def _finish(self) -> TrainingResult:
-        """Write what is due at the end, and the manifest."""
+        """Write the final results and the manifest."""
         curve = [list(point) for point in read_curve(self.out / "curve.csv").get("train/loss", [])]
         complete = self._checkpoint({})["manifest"] | {"curve": curve}
         best, final = self.out / "best.pt", self.out / "final.pt"

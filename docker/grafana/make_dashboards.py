@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 8, 7  # three panels a row of Grafana's 24 columns
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its queries by their legend, a unit of Grafana's, and its type."""
+    """One panel: its queries by legend, a Grafana unit, and its type."""
 
     title: str
     unit: str
@@ -80,14 +80,14 @@ SERVICE = {
     "Requests": [
         Panel("Requests by class", "reqps", {"{{code_class}}": total(REQUESTS + "_count", "code_class")}),
         Panel(
-            "Errors, share of requests for work",
+            "Error ratio of enhancement and inference requests",
             "percentunit",
             {
                 "5xx": f"(sum({rate(REQUESTS + '_count', WORK + FAULT)}) or vector(0))"
                 f" / sum({rate(REQUESTS + '_count', WORK)})"
             },
         ),
-        Panel("Seconds a request", "s", quantiles(REQUESTS, WORK)),
+        Panel("Seconds per request", "s", quantiles(REQUESTS, WORK)),
         Panel(
             "Requests by duration",
             "s",
@@ -95,7 +95,7 @@ SERVICE = {
             "heatmap",
         ),
         Panel(
-            "Being served",
+            "Requests in progress",
             "short",
             {"{{transport}}": f"sum by (transport) (nightlift_requests_in_progress{{{HERE}}})"},
         ),
@@ -105,7 +105,7 @@ SERVICE = {
         Panel("Mean by stage", "s", {"{{stage}}": mean(STAGES, "stage")}, stacked=True),
         Panel("p95 by stage", "s", {"{{stage}}": quantile(0.95, STAGES, "stage")}),
     ],
-    "Refused and lost": [
+    "Refused and failed": [
         Panel(
             "Refused by reason",
             "reqps",
@@ -113,7 +113,7 @@ SERVICE = {
         ),
         Panel("Errors by type", "reqps", {"{{type}}": or_none(total("nightlift_errors_total", "type"))}),
         Panel(
-            "Clients gone, by place",
+            "Clients that disconnected, by stage",
             "reqps",
             {"{{at}}": or_none(total("nightlift_cancelled_total", "at"))},
         ),
@@ -142,16 +142,16 @@ SERVICE = {
         Panel("Clipped pixels", "percentunit", quantiles("nightlift_output_clipped_ratio")),
     ],
     "Restoration": [
-        Panel("Share of a picture restored", "percentunit", {"mean": mean("nightlift_restored_ratio", "job")}),
-        Panel("Tiles restored", "ops", {"{{model}}": or_none(total("nightlift_restored_tiles_total", "model"))}),
-        Panel("Seconds a picture", "s", quantiles(STAGES, HERE + ', stage="restore"')),
+        Panel("Denoised share of a picture", "percentunit", {"mean": mean("nightlift_restored_ratio", "job")}),
+        Panel("Tiles denoised", "ops", {"{{model}}": or_none(total("nightlift_restored_tiles_total", "model"))}),
+        Panel("Seconds per picture", "s", quantiles(STAGES, HERE + ', stage="restore"')),
     ],
 }
 
 MODELS = {
     "Models": [
         Panel(
-            "What runs where",
+            "Models and their devices",
             "short",
             {
                 "{{model}}/{{version}} {{provider}} {{precision}}": "sum by (model, version, engine, provider,"
@@ -161,7 +161,7 @@ MODELS = {
         ),
         Panel("Ready replicas", "short", {"{{model}}": f"sum by (model) (nightlift_model_ready{{{MODEL}}})"}),
         Panel(
-            "Seconds to load",
+            "Load time",
             "s",
             {
                 "{{model}}": f"sum by (model) (nightlift_model_load_seconds_sum{{{MODEL}}})"
@@ -175,27 +175,27 @@ MODELS = {
         Panel("Pixels waiting", "short", {"{{model}}": f"sum by (model) (nightlift_queue_pixels{{{MODEL}}})"}),
         Panel("Oldest wait", "s", {"{{model}}": f"max by (model) (nightlift_queue_oldest_seconds{{{MODEL}}})"}),
         Panel("Seconds in the queue", "s", quantiles(STAGES, MODEL + ', stage="queue"')),
-        Panel("Work taken", "s", {"{{instance}}": 'max by (instance) (nightlift_backlog_seconds{job=~"$job"})'}),
+        Panel("Accepted work", "s", {"{{instance}}": 'max by (instance) (nightlift_backlog_seconds{job=~"$job"})'}),
     ],
     "Batches": [
-        Panel("Pictures a pass", "short", {"{{model}}": mean("nightlift_batch_size", "model", MODEL)}),
-        Panel("Pixels a pass", "short", {"{{model}}": mean("nightlift_batch_pixels", "model", MODEL)}),
+        Panel("Pictures per pass", "short", {"{{model}}": mean("nightlift_batch_size", "model", MODEL)}),
+        Panel("Pixels per pass", "short", {"{{model}}": mean("nightlift_batch_pixels", "model", MODEL)}),
         Panel(
-            "Passes by why they were cut",
+            "Passes by reason of batch closing",
             "ops",
             {"{{closed_by}}": total("nightlift_batches_total", "closed_by", MODEL)},
         ),
     ],
     "Engine": [
-        Panel("Seconds a pass", "s", quantiles(STAGES, MODEL + INFER)),
+        Panel("Seconds per pass", "s", quantiles(STAGES, MODEL + INFER)),
         Panel("Pictures", "ops", {"{{model}}": total("nightlift_pictures_total", "model", MODEL)}),
         Panel(
-            "Engine seconds a second",  # of all replicas, and of passes side by side: it may exceed 1
+            "Engine seconds per second",  # over all replicas and concurrent passes, so it may exceed 1
             "short",
             {"{{model}}": total(STAGES + "_sum", "model", MODEL + INFER)},
         ),
     ],
-    "Devices (those of NVIDIA only)": [
+    "Devices (NVIDIA only)": [
         Panel(
             "Use",
             "percentunit",
@@ -237,7 +237,7 @@ TRITON = {
     ],
     "Batches and where time goes": [
         Panel(
-            "Pictures a pass",
+            "Pictures per pass",
             "short",
             {"{{model}}": share("nv_inference_count", "nv_inference_exec_count", "model", TRITON_MODEL)},
         ),
@@ -263,7 +263,7 @@ TRITON = {
 
 
 def variable(name: str, query: str) -> dict[str, Any]:
-    """A choice at the top of a dashboard; by default everything."""
+    """A variable at the top of a dashboard; by default everything."""
     return {
         "name": name,
         "type": "query",
@@ -324,7 +324,7 @@ def _panel(number: int, panel: Panel, position: dict[str, int]) -> dict[str, Any
                 "datasource": SOURCE,
                 "expr": query,
                 "legendFormat": legend,
-                "exemplar": panel.title.startswith("Seconds a request"),
+                "exemplar": panel.title.startswith("Seconds per request"),
                 "format": "heatmap"
                 if panel.kind == "heatmap"
                 else "table"

@@ -1,4 +1,4 @@
-"""Flags that several commands share, each once. Nothing is imported here that the help does not need.
+"""Flags that several commands share. Only what the help needs is imported here, so that it is fast.
 
 A group of flags is a frozen dataclass. A command takes it as one argument and is decorated with `with_groups`.
 """
@@ -32,7 +32,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 
 
 def model_names(context: typer.Context, incomplete: str) -> list[str]:
-    """The models that a shell may complete to; light, since a shell waits for it."""
+    """Model names for shell completion; read from file names alone, since the shell waits."""
     given = context.params.get("model_repository") or os.environ.get("NIGHTLIFT_MODEL_REPOSITORY")
     folder = Path(given) if given else bundled_models()
     return sorted(path.parent.name for path in folder.glob(f"{glob.escape(incomplete)}*/config.pbtxt"))
@@ -43,7 +43,7 @@ Model = Annotated[
     typer.Option("--model", "-m", help="Model to use; if absent, the default model.", autocompletion=model_names),
 ]
 Detail = Annotated[
-    Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="How the network sees pictures.")
+    Literal["auto", "whole", "guided", "tiles"], typer.Option("--detail", help="At which size the network runs.")
 ]
 Format = Annotated[
     Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"] | None,
@@ -98,7 +98,7 @@ class EnhanceFlags:
     shadows: Annotated[
         float,
         typer.Option(
-            min=SHADOWS_RANGE[0], max=SHADOWS_RANGE[1], help="Lift dark parts alone, or, below 0, keep them darker."
+            min=SHADOWS_RANGE[0], max=SHADOWS_RANGE[1], help="Lift only the dark areas or, below 0, darken them."
         ),
     ] = 0.0
 
@@ -118,7 +118,7 @@ class Rendering(EnhanceFlags):
     denoise: Annotated[
         Any,
         typer.Option(
-            parser=share_or_auto, metavar="auto|0-1", help="How much noise to take out; auto: where it would be seen."
+            parser=share_or_auto, metavar="auto|0-1", help="Noise reduction; auto: where noise would be visible."
         ),
     ] = "auto"
     detail: Detail = "auto"
@@ -131,7 +131,7 @@ class Rendering(EnhanceFlags):
     metadata: Metadata = "without_location"
 
     def options(self) -> dict[str, Any]:
-        """The parameters by name, without those that are left to the service."""
+        """The parameters by name, without those that were not given."""
         from service.pictures import FORMAT_ALIASES
 
         options = given(**{field.name: getattr(self, field.name) for field in fields(self)})
@@ -146,7 +146,7 @@ class BackendFlags:
 
     server: Annotated[
         str | None,
-        typer.Option(help="Use the service at this address, such as localhost:8000; if absent, this process."),
+        typer.Option(help="Address of a service to use, such as localhost:8000; if absent, work in this process."),
     ] = None
     api_key: Annotated[str | None, typer.Option(envvar="NIGHTLIFT_API_KEY", help="API key for the server.")] = None
     ca: Annotated[
@@ -172,7 +172,7 @@ class BackendFlags:
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the fields of its dataclass arguments as flags of their own, instead of them."""
+    """The command with each dataclass argument replaced by one flag per field."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters = []
@@ -198,5 +198,5 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def given(**flags: Any) -> dict[str, Any]:
-    """The flags that were given, by name; the others are left to whoever has the defaults."""
+    """The flags that were given, by name; the callee has the defaults of the others."""
     return {name: value for name, value in flags.items() if value is not None}

@@ -23,7 +23,7 @@ WITHOUT_DETECTOR = {
 
 
 class Detail(StrEnum):
-    """How pictures meet networks when they are evaluated."""
+    """Whether an evaluation runs networks at full size or through a proxy."""
 
     WHOLE = "whole"
     GUIDED = "guided"
@@ -47,33 +47,31 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder for checkpoints and curves; runs/RECIPE if absent.")
     ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU if there is one.")
-    ] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto uses a GPU if there is one.")] = "auto",
     devices: Annotated[int, typer.Option(help="How many devices.", min=1)] = 1,
     precision: Annotated[
         Literal["32-true", "bf16-mixed", "16-mixed"] | None, typer.Option(help="The recipe's if absent.")
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for one a core.", min=0)] = 0,
     workers: Annotated[
-        int, typer.Option(help="Processes that prepare samples ahead; 0: none, the training does it.", min=0)
+        int, typer.Option(help="Processes that prepare samples; 0: the training process does it.", min=0)
     ] = 1,
-    start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Checkpoint with the initial weights.")] = None,
     vgg16: Annotated[Path | None, typer.Option(help="Weights of VGG-16, for perceptual losses.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from last.ckpt in the output folder, if it is there.")] = True,
+    resume: Annotated[bool, typer.Option(help="Resume from last.ckpt in the output folder, if it exists.")] = True,
     steps: Annotated[
-        int | None, typer.Option(help="Length of the training, its schedule with it; the recipe's if absent.")
+        int | None, typer.Option(help="Length of the training and its schedule; the recipe's if absent.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed; the recipe's if absent.")] = None,
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Time after which the training ends, such as 150m; the same command goes on later, also on another "
-            "machine, from a state in training/unfinished."
+            help="Time after which the training stops, such as 150m; the same command resumes it later, also on "
+            "another machine, from a state in training/unfinished."
         ),
     ] = None,
     queue: Annotated[
-        Path | None, typer.Option(help="YAML list of trainings that are worked through, instead of a recipe.")
+        Path | None, typer.Option(help="YAML list of trainings to run one after another, instead of a recipe.")
     ] = None,
 ) -> None:
     """Train a network from a recipe, or several in turn.
@@ -90,7 +88,7 @@ def train(
             ("--steps", steps), ("--seed", seed), ("--no-resume", not resume),
         ]  # fmt: skip
         if names := [name for name, value in given if value]:
-            raise typer.BadParameter(f"the file says these: {', '.join(names)}", param_hint="--queue")
+            raise typer.BadParameter(f"the file sets these itself: {', '.join(names)}", param_hint="--queue")
         from nightlift._training import run_queue
 
         raise typer.Exit(run_queue(queue, budget, **common))
@@ -119,12 +117,14 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of the data set.")],
     layout: Annotated[str, typer.Option(help="Layout of the folder; folder: pictures without references.")] = "lolv1",
     split: Annotated[Literal["train", "test"], typer.Option(help="Part of the data set.")] = "test",
-    holdout: Annotated[float, typer.Option(min=0, max=1, help="Only this share, as training holds out.")] = 0.0,
+    holdout: Annotated[float, typer.Option(min=0, max=1, help="Use only this held-out share, as in training.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the hold-out.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures, spread over the set.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Use at most this many pictures, spread over the set.")
+    ] = None,
     detail: Annotated[
         list[Detail] | None,
-        typer.Option(help="How pictures meet networks; if absent both, with --detector guided."),
+        typer.Option(help="At full size or through a proxy; if absent both, with --detector guided."),
     ] = None,
     detector: Annotated[
         Path | None,
@@ -135,15 +135,15 @@ def evaluate(
         ),
     ] = None,
     niqe: Annotated[bool, typer.Option(help="Measure NIQE too, which needs no references.")] = False,
-    plain: Annotated[bool, typer.Option(help="Begin with the input and methods without a network.")] = True,
+    plain: Annotated[bool, typer.Option(help="Include the input and methods without a network.")] = True,
     output_gamma: Annotated[
-        bool, typer.Option(help="Give checkpoints' results the gamma they are served with.")
+        bool, typer.Option(help="Apply the gamma that the network is served with to results of checkpoints.")
     ] = True,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for one a core.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.md and evaluation.json.")] = None,
     model_repository: Repository = None,
 ) -> None:
-    """Measure models against references, beside brightening without a network; or by what a detector then finds.
+    """Measure models against references, beside methods without a network; or by how well a detector then works.
 
     Example: `nightlift evaluate zero_dce --data data/LOLv1 --out runs/evaluation`
     """
@@ -188,18 +188,18 @@ def evaluate(
 
 def export(
     checkpoints: Annotated[
-        list[Path], typer.Argument(help="A training checkpoint; or a published one, in several files if need be.")
+        list[Path], typer.Argument(help="A training checkpoint; or a published one, which may be several files.")
     ],
     to: Annotated[Path, typer.Option(help="Model repository to write into.")] = Path("model_repository"),
     name: Annotated[str | None, typer.Option(help="Name of the model; the network's if absent.")] = None,
     version: Annotated[int | None, typer.Option(help="Version to write; the next one if absent.", min=1)] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace the version if it is there.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace the version if it exists.")] = False,
     format: Annotated[list[Format] | None, typer.Option(help="What to write; both if absent.")] = None,
     scores: Annotated[Path | None, typer.Option(help="JSON of `nightlift evaluate`, for the model card.")] = None,
     full_size: Annotated[bool, typer.Option(help="Compare with torch at 400x600 too.")] = True,
     option: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=VALUE of the network instead of what it was trained with; may be repeated."),
+        typer.Option(help="NAME=VALUE, an option of the network to change after training; may be repeated."),
     ] = None,
     from_official: Annotated[
         bool, typer.Option(help="The file is a checkpoint as its authors published it.")

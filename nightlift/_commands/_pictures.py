@@ -20,7 +20,7 @@ from nightlift._commands._flags import (
 )
 
 VIDEOS = (".mp4", ".mkv", ".mov")
-"""Suffixes of videos that are written; the first is that of new files."""
+"""Suffixes of videos that can be written; new files get the first."""
 
 
 @with_groups
@@ -81,7 +81,7 @@ def video(
     target: Annotated[
         str | None,
         typer.Argument(
-            help="Video to write, H.264: .mp4, .mkv, .mov, .m3u8 to be watched at once, - for stdout; if absent, "
+            help="Video to write, H.264: .mp4, .mkv, .mov, .m3u8 for live viewing, - for stdout; if absent, "
             "night.nightlift.mp4 beside night.mp4.",
             show_default=False,
         ),
@@ -93,7 +93,7 @@ def video(
         typer.Option(
             parser=share_or_auto,
             metavar="auto|0-1",
-            help="How much noise to take out of every frame, which is slow; auto: where it would be seen.",
+            help="Noise reduction for every frame, which is slow; auto: where noise would be visible.",
         ),
     ] = "0",
     temporal_smoothing: Annotated[
@@ -110,7 +110,7 @@ def video(
 ) -> None:
     """Enhance a video without flicker; sound and metadata are kept, except the location. Needs ffmpeg.
 
-    A camera (`rtsp://...`) is watched until Ctrl-C; what came until then is kept.
+    A camera (`rtsp://...`) is recorded until Ctrl-C.
 
     Example: `nightlift video night.mp4 bright.mp4`
     """
@@ -118,7 +118,7 @@ def video(
     from nightlift._video import VideoRequest, run
 
     if steadiness is not None:
-        typer.echo("--steadiness is called --temporal-smoothing now; the former name will stop working", err=True)
+        typer.echo("--steadiness is now --temporal-smoothing; the former name will stop working", err=True)
         temporal_smoothing = steadiness
     backend = BackendOptions(model=flags.model, model_repository=model_repository)
     if target is None:
@@ -133,7 +133,7 @@ def video(
 
 
 def _beside(source: str) -> str:
-    """The default target of a video: beside it, under a name of its own."""
+    """The default target of a video: `NAME.nightlift.SUFFIX` beside it."""
     if source == "-" or "://" in source:
         raise typer.BadParameter("a video from stdin or a URL needs a target, such as bright.mp4 or -")
     path = Path(source)
@@ -146,9 +146,7 @@ def bulk(
     target: Annotated[str, typer.Argument(help="Folder or bucket to write to; subfolders are kept.")],
     *,
     rendering: Rendering,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Worker processes; 0: as many as the cluster has room for.")
-    ] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: as many as fit on the cluster.")] = 0,
     cpus: Annotated[float, typer.Option(min=0, help="CPU cores per worker.")] = 1.0,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs per worker; may be a fraction.")] = 0.0,
     backend: BackendFlags,

@@ -1,4 +1,4 @@
-"""`serve`, and the commands that look at what it would serve: `models`, `doctor`, `bench`."""
+"""`serve`, and the commands that examine what it would serve: `models`, `doctor`, `bench`."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def bench(
     size: Annotated[
         list[str] | None, typer.Option(help="WIDTHxHEIGHT, may be repeated; if absent, 600x400 and 4000x3000.")
     ] = None,
-    rounds: Annotated[int, typer.Option(help="Rounds of each contestant.", min=1)] = 9,
-    out: Annotated[Path | None, typer.Option(help="Markdown file to write; if absent, the terminal.")] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds for each program.", min=1)] = 9,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write; if absent, print.")] = None,
     model_repository: Repository = None,
 ) -> None:
-    """Measure the service, JPEG to JPEG in this process, beside the bare codec and the bare network.
+    """Measure the service, JPEG to JPEG in this process, against the codec alone and the network alone.
 
     Under load, and beside other servers: `python -m benchmarks.serving --help`, `python -m benchmarks.peers --help`.
 

@@ -1,4 +1,4 @@
-"""Who may call, how often, and what is taken on: the one door in front of both transports and the command line.
+"""Who may call, how often, and which requests are accepted, for both transports and the command line.
 
 `Admission.admit` takes a `Call`, which is all that is known before a body, and gives a `Ticket`, which goes with the
 request: it has the model, the caller, the deadline, and what the request is expected to cost. Whatever is scarce is

@@ -1,4 +1,4 @@
-"""Where a call comes from: the client's address behind trusted proxies, and what of it counts as one caller."""
+"""Where a call comes from: the client's address behind trusted proxies, and what of it identifies a caller."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WITH_PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:]*))(?::\d+)?")
 SUBSCRIBER_BITS = 64
-"""First bits of an IPv6 address that stand for one subscriber, who has all the addresses behind them."""
+"""Length of the IPv6 prefix that is assigned to one subscriber."""
 
 
 def forwarded_for(peer: str, chain: Sequence[str], trusted: Sequence[Network]) -> str:
     """The client's address for a call that came from `peer`; for HTTP uvicorn finds it by the same rule.
 
     Args:
-        peer: address of whoever is connected.
+        peer: address of the connected peer.
         chain: values of `x-forwarded-for`, each one or several addresses, the client's first.
-        trusted: proxies whose word is believed. Each of them wrote down who called it, so from the last to the first
-            the first address that is none of theirs is the client's; what stands before it anybody may have written.
+        trusted: trusted proxies. Each of them appended the address of its peer, so the last address that is not one
+            of theirs is the client's; anybody may have written those before it.
     """
     address = peer
     for name in reversed([_without_port(name.strip()) for value in chain for name in value.split(",")]):
@@ -37,10 +37,10 @@ def grpc_peer(peer: str) -> str:
 
 
 def caller_of(peer: str, chain: str | None, trusted: Sequence[Network]) -> str:
-    """What the caller of a request is told apart by.
+    """The identity of a request's caller.
 
     Args:
-        peer: address of whoever is connected.
+        peer: address of the connected peer.
         chain: value of `x-forwarded-for`, if there is one.
         trusted: see `forwarded_for`.
     """
@@ -48,7 +48,7 @@ def caller_of(peer: str, chain: str | None, trusted: Sequence[Network]) -> str:
 
 
 def caller_address(address: str) -> str:
-    """What callers are told apart by: an address of IPv4, the subscriber's part of one of IPv6."""
+    """The identity of a caller: an IPv4 address, or the subscriber's prefix of an IPv6 address."""
     if ":" not in address:
         return address
     try:

@@ -1,4 +1,4 @@
-"""The door: a call comes in and gets a ticket, or is refused before a byte of its body is read."""
+"""Admission: a call gets a ticket, or is refused before a byte of its body is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Servable(Protocol):
 
     @property
     def intake(self) -> Intake:
-        """The requests that were taken for it."""
+        """The requests that were accepted for it."""
         ...
 
 
@@ -36,7 +36,7 @@ class Call:
         need: the scope that a key for it must have.
         authorization: the header or metadata of that name.
         address: the client's.
-        seconds: how long the client waits; the service's own limit holds too.
+        seconds: how long the client waits; the service's own limit applies too.
         started: `time.monotonic()` when it came.
     """
 
@@ -48,7 +48,7 @@ class Call:
 
 
 class Ticket(Generic[M]):
-    """The right to be served; a context manager, which gives back what was taken.
+    """The right to be served; a context manager, which releases what was reserved.
 
     Attributes:
         caller: whose share it counts for.
@@ -68,9 +68,9 @@ class Ticket(Generic[M]):
         self._asked: tuple[str | None, int | None] = None, None
 
     def reserve(self, model: str | None = None, version: int | None = None) -> None:
-        """Find the model, and take a slot in its queue, kept if the same is asked for again.
+        """Find the model, and reserve a slot in its queue; a second call for the same model keeps the slot.
 
-        A slot is lost by a body that is late, and by a model that is taken out of service before it has come.
+        The slot is lost if the body is late, or if the model is taken out of service before the body has arrived.
 
         Raises:
             ModelNotFound, ModelNotReady, Draining: if there is no such model to call.
@@ -93,9 +93,9 @@ class Ticket(Generic[M]):
 
     @asynccontextmanager
     async def working(self, deadline: float) -> AsyncIterator[None]:
-        """All of the request has come, and the block works on it; the slot is free again before the answer is read.
+        """Run the block on a request that has fully arrived; the slot is freed before the client reads the answer.
 
-        Raises DeadlineExceeded at `deadline`, and Draining if the model was taken out of service in the last moment.
+        Raises DeadlineExceeded at `deadline`, and Draining if the model was taken out of service just before.
         """
         if self._reservation is not None:
             self.capacity.arrive(self._reservation)
@@ -106,23 +106,23 @@ class Ticket(Generic[M]):
             self.release()
 
     def charge_pixels(self, pixels: int) -> None:
-        """So many pixels are about to be worked on."""
+        """Charge the caller's rate limit for pixels that are about to be processed."""
         if self._charge is not None:
             self._charge(pixels)
 
     def expect(self, stage: str, kind: str, pixels: int) -> float:
-        """Some of the work is known now; gives the seconds that are expected of it."""
+        """Register work that is now known; returns the seconds that it is expected to take."""
         if self._reservation is not None:
             self.capacity.expect(self._reservation, stage, kind, pixels)
         return self.capacity.costs.expected(stage, kind, pixels)
 
     def has_time_for(self, stage: str, kind: str, pixels: int) -> bool:
-        """Whether there is time for more work than what is expected; see `CapacityLimiter.has_time_for`."""
+        """Whether there is time for additional work; see `CapacityLimiter.has_time_for`."""
         reservation = self._reservation
         return reservation is None or self.capacity.has_time_for(reservation, stage, kind, pixels)
 
     def done(self, stage: str, kind: str, pixels: int) -> None:
-        """Some of the work that was expected was done."""
+        """Register expected work as done."""
         if self._reservation is not None:
             self.capacity.done(self._reservation, stage, kind, pixels)
 
@@ -134,14 +134,14 @@ class Ticket(Generic[M]):
 
 
 class Admission(Generic[M]):
-    """Gives tickets.
+    """Issues tickets.
 
     Args:
-        find: gives a model by name (None: the default) and version (None: the latest), or raises why it cannot be
-            called.
-        capacity: see there.
-        longest: seconds that a request may take at most.
-        policy: who may call, and how often; None lets everybody.
+        find: returns a model by name (None: the default) and version (None: the latest), or raises the reason why it
+            cannot be called.
+        capacity: see `CapacityLimiter`.
+        longest: most seconds that a request may take.
+        policy: who may call, and how often; None: everybody, without limits.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Admission(Generic[M]):
         self.policy = policy
 
     def admit(self, call: Call) -> Ticket[M]:
-        """Let a call in; what it asks of a model is then reserved with its ticket.
+        """Admit a call; its ticket then reserves the model.
 
         Raises:
             Unauthenticated, Forbidden, RateLimited: see `AccessPolicy.check`.

@@ -1,4 +1,4 @@
-"""Answers that wait to be read: how many bytes of them may be here at one time."""
+"""Bounds the bytes of answers that wait for their clients to read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from service.errors import Unavailable
 
 STALLED_SECONDS = 2.0
-"""How long a client must not have read before its answer is dropped to make room for another."""
+"""Seconds without reading after which a client's answer may be dropped to make room for another."""
 
 
 class Unread(Protocol):
@@ -21,11 +21,11 @@ class Unread(Protocol):
         ...
 
     def last_progress(self, now: float) -> float:
-        """`time.monotonic()` at which the client was last seen to read as quickly as it must."""
+        """`time.monotonic()` when the client last read fast enough."""
         ...
 
     def drop(self) -> None:
-        """Hang up, and give back what is held."""
+        """Close the connection, and release the bytes."""
         ...
 
 
@@ -33,8 +33,8 @@ class AnswerLimiter:
     """Counts the bytes of answers that clients have not read yet.
 
     Args:
-        limit: bytes that they may have together; one that is longer is let through alone.
-        seconds: after which a client that reads nothing is hung up on.
+        limit: most bytes in all; a single longer answer is allowed.
+        seconds: after which the connection of a client that reads nothing is closed.
         dropped: called for each answer that is dropped.
     """
 
@@ -46,7 +46,7 @@ class AnswerLimiter:
         self.waiting: set[Unread] = set()
 
     def take(self, size: int) -> None:
-        """So many bytes are held from now on; those that have not been read for longest are dropped if need be.
+        """Count `size` more bytes; if necessary, drop the answers that have gone unread for longest.
 
         Raises:
             Unavailable: if there is no room, and all clients are reading.
@@ -56,7 +56,7 @@ class AnswerLimiter:
         self.held += size
 
     def give_back(self, size: int) -> None:
-        """So many bytes were read, or dropped."""
+        """Count `size` bytes as read or dropped."""
         self.held -= size
 
     def _has_room(self, size: int) -> bool:
@@ -71,4 +71,4 @@ class AnswerLimiter:
             one.drop()
             if self._has_room(size):
                 return
-        raise Unavailable("too many bytes of answers wait for their clients to read them")
+        raise Unavailable("too many bytes of answers are waiting for their clients to read them")

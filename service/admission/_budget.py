@@ -1,4 +1,4 @@
-"""Bounds on pixels decoded, and on bytes on their way in, so that memory is bounded by work and not by a count."""
+"""Bounds on decoded pixels and incoming bytes, so that memory is bounded by size and not by number of requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.admission._fair import FairOrder
 
 
 class Lease:
-    """A part of a budget, held until its block ends and all work that it was told of."""
+    """A part of a budget, held until its block and all work passed to `until` have ended."""
 
     def __init__(self, amount: int, give_back: Callable[[int], None]) -> None:
         self._amount = amount
@@ -22,19 +22,19 @@ class Lease:
         self._users = 1
 
     def keep(self, amount: int) -> None:
-        """Give back now what is held beyond `amount`, which turned out to be enough."""
+        """Release everything beyond `amount`, which turned out to be enough."""
         spare = max(0, self._amount - amount)
         self._amount -= spare
         self._give_back(spare)
 
     def until(self, work: Future[Any]) -> None:
-        """Hold on until a thread has done this work, which goes on when the block is cancelled."""
+        """Hold the lease until this thread's work is done, which continues if the block is cancelled."""
         loop = asyncio.get_running_loop()
         self._users += 1
         work.add_done_callback(lambda _: loop.call_soon_threadsafe(self.leave))
 
     def leave(self) -> None:
-        """The block, or some work, has ended."""
+        """Note that the block, or a piece of work, has ended."""
         self._users -= 1
         if not self._users:
             self._give_back(self._amount)
@@ -44,7 +44,7 @@ class Budget:
     """A semaphore that is taken in pixels, or in bytes, and shared fairly by callers.
 
     Args:
-        limit: how much may be held at once. Who needs more than that is let through alone.
+        limit: how much may be held at once. A single larger request is allowed.
     """
 
     def __init__(self, limit: int) -> None:
@@ -56,9 +56,9 @@ class Budget:
 
     @asynccontextmanager
     async def hold(self, amount: int, caller: str = "") -> AsyncIterator[Lease]:
-        """Wait until it is this caller's turn and `amount` fits beside what others hold; it is given back at the end.
+        """Wait until it is this caller's turn and `amount` fits beside what others hold; released at the end.
 
-        A small amount does not overtake a large one whose turn it is: that would never come.
+        A small amount does not overtake a large one whose turn it is, or the large one might wait for ever.
         """
         amount = min(amount, self._limit)
         start = self._order.enter(caller, amount)

@@ -1,9 +1,9 @@
-"""How much the service has taken on, how long that will take, and whether one more request can be answered in time.
+"""How much work the service has accepted, how long it will take, and whether another request can be answered in time.
 
-Expected work is counted in pixels by model and by stage (decode, network, finish), and valued in seconds by what the
-same stages took before. The service does several things at once, and how many depends on the machine: so what work
-takes in all is that work times a pace, which is measured from the service as a whole while it is busy. What waits and
-what was done are valued alike: stages that take longer because more of them run at once make neither seem more.
+Expected work is counted in pixels by model and stage (decode, network, finish), and converted to seconds by what the
+same stages took before. How much runs in parallel depends on the machine, so the total time is the sum of the work
+times a pace, which is measured over the whole service while it is busy. Waiting and finished work are converted by
+the same costs, so stages that slow each other down do not distort the pace.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ from dataclasses import dataclass, field
 from service.errors import Draining, NightliftError, QueueFull
 
 MIN_QUEUE_DEPTH = 8
-"""Requests that may wait for a model whatever `max_queue_seconds` says; a stop and deadlines bound them too."""
+"""Requests that may wait for a model whatever `max_queue_seconds` says; deadlines and `drain_timeout` still apply."""
 
 SHARE = 4.0
-"""A caller may have so many times the room that is left: a lone one all that the settings name, and a quarter as much
-again is kept for others (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking, 1998)."""
+"""A caller may have this multiple of the remaining room: a lone one gets all that the settings allow, and a quarter
+more is kept for others (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking, 1998)."""
 
 STOP_MARGIN = 1.5
-"""`drain_timeout` is at least so many times what a lone caller may have waiting, for others and for errors."""
+"""`drain_timeout` is at least this multiple of what a lone caller may have waiting: for others and for errors."""
 
 DEADLINE_MARGIN = 1.25
-"""A request is taken if it is expected to be answered in the time that it leaves divided by this."""
+"""Safety factor: a request is accepted if its expected time, times this, fits within its deadline."""
 
 ARRIVAL_SECONDS = 0.25
-"""A request whose body has not come so long after its head has no slot any more, and asks for one again when it has
-come: slow clients would keep others out."""
+"""Seconds after its head when a request without its body loses its slot, and asks again once the body has arrived;
+otherwise slow clients would keep others out."""
 
 MAX_RETRY_AFTER = 60.0
 
 REFUSING_SECONDS = 0.1
-"""So long after a refusal the next one is expected."""
+"""Seconds for which the service counts as refusing after a refusal."""
 
 DECAY_SECONDS = 5.0
-"""Busy time after which the pace has forgotten most of what was before."""
+"""Seconds of busy time after which older measurements of the pace hardly count."""
 
 COST_DECAY = 0.9
-"""What the cost of a stage keeps of the past with every observation."""
+"""Weight of the past in the running average of a stage's cost."""
 
 FIRST_COSTS = {"decode": 5e-9, "network": 2e-6, "finish": 10e-9, "request": 0.1}
-"""Seconds a pixel, and a request, before anything was measured."""
+"""Seconds per pixel and per request until something has been measured."""
 
 
 Part = tuple[str, str]
-"""A stage, and what makes the difference there: a format, a model."""
+"""A stage, and what its cost depends on: a format or a model."""
 
 
 class StageCosts:
-    """Seconds a pixel by stage and format or model."""
+    """Seconds per pixel by stage and format or model."""
 
     def __init__(self) -> None:
         self._seen: dict[Part, tuple[float, float]] = {}
 
     def expected(self, stage: str, kind: str, amount: float = 1.0) -> float:
-        """Seconds for so many pixels; of the stage `request`, for so many requests."""
+        """Seconds for `amount` pixels; for the stage `request`, for `amount` requests."""
         seconds, seen = self._seen.get((stage, kind), (FIRST_COSTS[stage], 1.0))
         return amount * seconds / seen
 
@@ -68,21 +68,21 @@ class StageCosts:
         return sum(self.expected(*part, amount) for part, amount in work.items())
 
     def observe(self, stage: str, kind: str, amount: float, seconds: float) -> None:
-        """So much took so long."""
+        """Record that `amount` took `seconds`."""
         before, seen = self._seen.get((stage, kind), (0.0, 0.0))
         self._seen[stage, kind] = COST_DECAY * before + seconds, COST_DECAY * seen + amount
 
 
 class ThroughputEstimator:
-    """Seconds that pass for every second of expected work, while there is any; fewer where it is done in parallel."""
+    """Measures elapsed seconds per second of expected work while busy; below 1 where work runs in parallel."""
 
     def __init__(self) -> None:
         self._seconds = self._guess = 1.0
         self._work: dict[Part, float] = {}
-        self.since = 0.0  # when there was work again, or the last of it done
+        self.since = 0.0  # when work began, or its last part was done
 
     def pace(self, costs: StageCosts) -> float:
-        """Seconds for each second of work."""
+        """Elapsed seconds per second of work."""
         return min(20.0, max(0.02, self._seconds / (self._guess + costs.value(self._work))))
 
     def done(self, part: Part, amount: float, now: float) -> None:
@@ -98,16 +98,16 @@ class ThroughputEstimator:
 
 @dataclass
 class Intake:
-    """The requests that were taken for one model and are not answered yet, but for those that are slow to come.
+    """The requests that one model has accepted and not answered yet, without those whose body is slow to arrive.
 
     Attributes:
         model: its name and version, by which its costs are known.
         max_waiting: requests that may wait; 0 is unbounded.
-        concurrency: gives how many run at once.
+        concurrency: returns how many run at once.
         requests: their number by caller.
         total: their number.
-        working: how many of them have come, and are worked on.
-        closed: whether the model is being taken out of service: those that are worked on are finished.
+        working: how many of them have arrived and are being processed.
+        closed: whether the model is being taken out of service; requests in progress are finished.
     """
 
     model: str
@@ -121,24 +121,24 @@ class Intake:
 
 @dataclass(eq=False)
 class Reservation:
-    """What one request is still expected to cost; made by `CapacityLimiter.reserve`."""
+    """The remaining expected cost of one request; made by `CapacityLimiter.reserve`."""
 
     caller: str
     intake: Intake
     work: Counter[Part]
     deadline: float
     since: float = field(default_factory=lambda: time.monotonic())
-    known: Counter[Part] = field(default_factory=Counter)  # of its work, when its header was read
+    known: Counter[Part] = field(default_factory=Counter)  # its work, known from the picture's header
     is_counted: bool = False
     has_arrived: bool = False
 
 
 class CapacityLimiter:
-    """Takes requests as long as they can be answered in time, and remembers what it took.
+    """Accepts requests as long as they can be answered in time, and tracks the accepted work.
 
     Args:
-        max_seconds: what a lone caller may have waiting, beyond `MIN_QUEUE_DEPTH` requests.
-        stop_seconds: what a stop leaves time for.
+        max_seconds: work that a lone caller may have waiting, beyond `MIN_QUEUE_DEPTH` requests.
+        stop_seconds: time that a stop leaves to finish work.
     """
 
     def __init__(self, max_seconds: float = math.inf, stop_seconds: float = math.inf) -> None:
@@ -152,11 +152,11 @@ class CapacityLimiter:
         self._busy = 0  # requests that have arrived
         self._arriving: dict[Reservation, None] = {}  # oldest first
         self._promised_until = 0.0
-        self._refused = -math.inf  # when it last was
+        self._refused = -math.inf  # time of the last refusal
 
     @property
     def backlog(self) -> float:
-        """Seconds that all that was taken will take."""
+        """Seconds that all accepted work will take."""
         return self.throughput.pace(self.costs) * self.costs.value(self._total)
 
     @property
@@ -165,14 +165,14 @@ class CapacityLimiter:
         return time.monotonic() - self._refused < REFUSING_SECONDS
 
     def check(self, caller: str, intake: Intake, deadline: float) -> None:
-        """See whether a request would be taken, without taking it; raises QueueFull as `reserve`."""
+        """Check whether a request would be accepted, without accepting it; raises QueueFull like `reserve`."""
         self._check(_reservation(caller, intake, deadline))
 
     def reserve(self, caller: str, intake: Intake, deadline: float) -> Reservation:
-        """Take a request on.
+        """Accept a request.
 
         Raises:
-            QueueFull: if it could not be answered by its deadline, or too much waits for this model, or in all.
+            QueueFull: if it could not be answered by its deadline, or too much work waits for this model or in all.
         """
         reservation = _reservation(caller, intake, deadline)
         self._check(reservation)
@@ -181,7 +181,7 @@ class CapacityLimiter:
         return reservation
 
     def arrive(self, reservation: Reservation) -> None:
-        """All of the request has come; raises Draining if its model has gone meanwhile."""
+        """Note that the request has fully arrived; raises Draining if its model is gone meanwhile."""
         if reservation.intake.closed:
             raise Draining("the model is being unloaded or the service is stopping")
         self._arriving.pop(reservation, None)
@@ -195,20 +195,20 @@ class CapacityLimiter:
                 self.throughput.since = time.monotonic()
 
     def expect(self, reservation: Reservation, stage: str, kind: str, pixels: int) -> None:
-        """Some of its work is known now; the first time, that takes the place of a guess."""
+        """Register work that is now known; the first call replaces the initial guess."""
         if not reservation.known:
             self._add(reservation, ("request", reservation.intake.model), -1)
         self._add(reservation, (stage, kind), pixels)
         reservation.known[stage, kind] += pixels
 
     def done(self, reservation: Reservation, stage: str, kind: str, pixels: int) -> None:
-        """Some of the expected work was done."""
+        """Register expected work as done."""
         self.throughput.done((stage, kind), pixels, time.monotonic())
         self._add(reservation, (stage, kind), -pixels)
 
     def has_time_for(self, one: Reservation, stage: str, kind: str, pixels: int) -> bool:
-        """Whether a request may do this beside what it is expected to do: it would be answered by its deadline, and a
-        request that brings as much would be taken at this moment.
+        """Whether a request may do this additional work: it would still meet its deadline, and a new request with as
+        much work would be accepted now.
         """
         pace = self.throughput.pace(self.costs)
         more = pace * self.costs.expected(stage, kind, pixels)
@@ -220,7 +220,7 @@ class CapacityLimiter:
         return self._expected(mine + more, one.caller, pace) <= left / DEADLINE_MARGIN
 
     def leave(self, reservation: Reservation) -> None:
-        """The request was answered, or given up."""
+        """Note that the request was answered or abandoned."""
         if reservation.known:
             self.costs.observe("request", reservation.intake.model, 1, self.costs.value(reservation.known))
         self._arriving.pop(reservation, None)
@@ -268,32 +268,32 @@ class CapacityLimiter:
             if not _fits(intake.requests[caller], intake.total, 1, slots):
                 raise self._full(f"{waiting} requests are waiting for this model, and no more may", work, work)
         if not self._requests:
-            return  # how long it takes may be known badly: nobody would ever find out
+            return  # whatever its expected cost: a bad estimate could otherwise never be corrected
         bound = self._bound(intake)
         if not _fits(mine, total, work, bound):
             raise self._full(
-                f"what was taken before will take about {total:.0f} s, and no more may wait",
+                f"requests accepted before will take about {total:.0f} s, and no more may wait",
                 total + work - bound,
                 work,
             )
         left = max(0.0, one.deadline - time.monotonic())
         bound = left / DEADLINE_MARGIN
         if total + work > bound and (expected := self._expected(mine + work, caller, pace)) > bound:
-            detail = f"the answer would take about {expected:.0f} s, and the request leaves {left:.0f} s"
+            detail = f"the answer would take about {expected:.0f} s, but the request allows {left:.0f} s"
             raise self._full(detail, expected - bound, work)
 
     def _bound(self, intake: Intake) -> float:
-        """Seconds of work that a lone caller may have waiting for a model at this moment."""
+        """Seconds of work that a lone caller may now have waiting for a model."""
         waiting = max(0, intake.total - intake.concurrency())
         return self._longest if waiting < MIN_QUEUE_DEPTH else self._max_seconds
 
     def _expected(self, mine: float, caller: str, pace: float) -> float:
-        """Seconds until a caller's work is done where every other one's gets the same share meanwhile."""
+        """Seconds until a caller's work is done if every other caller gets an equal share meanwhile."""
         others = (self.costs.value(work) for name, work in self._work.items() if name != caller)
         return mine + sum(min(pace * other, mine) for other in others)
 
     def _full(self, detail: str, excess: float, work: float) -> NightliftError:
-        """A refusal; who comes when it says finds room behind those who were told to come before."""
+        """A refusal, whose retry time staggers callers: each finds room after those that were refused before."""
         now = time.monotonic()
         again = max(now + max(0.0, excess), self._promised_until)
         self._promised_until = min(again + work, now + MAX_RETRY_AFTER)
@@ -314,5 +314,5 @@ def _reservation(caller: str, intake: Intake, deadline: float) -> Reservation:
 
 
 def _fits(mine: float, total: float, amount: float, bound: float) -> bool:
-    """Whether a caller may have `amount` beside what is `mine` and what all have in `total`; see `SHARE`."""
+    """Whether a caller with `mine` waiting, of `total` for all, may add `amount`; see `SHARE`."""
     return mine + amount <= SHARE * (bound * (1 + 1 / SHARE) - total)

@@ -1,4 +1,4 @@
-"""Giving work up when its time is over: deadlines are times of `time.monotonic()`, the event loop's own clock."""
+"""Cancels work at its deadline, a time of `time.monotonic()`, which is the event loop's clock."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Fair shares of a resource: start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996), by expected work.
 
-Whatever waits has a start tag on a virtual clock; the smallest is served next. A caller's next tag is behind the work
-that it has asked for already, or at the clock, if it has none waiting. So callers who wait get equal shares of the
-work, not of the number of requests; a lone caller gets everything, and nothing idles while anything waits.
+Every waiting item has a start tag on a virtual clock; the smallest is served next. A caller's next tag follows the
+work that it has already requested, or equals the clock if none of its work waits. So waiting callers get equal shares
+of the work, not of the number of requests; a lone caller gets everything, and nothing idles while anything waits.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MAX_IDLE_CALLERS = 1024
-"""Callers above which those who are owed nothing are forgotten."""
+"""Number of callers above which those with nothing waiting are forgotten."""
 
 
 class FairOrder:
-    """Gives start tags; who uses it serves the smallest first. Costs are in any one unit."""
+    """Assigns start tags; its user serves the smallest first. Costs may be in any unit, but all in the same."""
 
     def __init__(self) -> None:
         self._clock = 0.0
         self._finish: dict[str, float] = {}
 
     def enter(self, caller: str, cost: float) -> float:
-        """The start tag of something that costs so much."""
+        """The start tag of an item with this cost."""
         start = max(self._clock, self._finish.get(caller, 0.0))
         self._finish[caller] = start + cost
         return start
 
     def served(self, start: float) -> None:
-        """What has this tag is served now."""
+        """Note that the item with this tag is now served."""
         self._clock = max(self._clock, start)
         if len(self._finish) > MAX_IDLE_CALLERS:
             self._finish = {caller: finish for caller, finish in self._finish.items() if finish > self._clock}
 
     def left(self, caller: str, cost: float) -> None:
-        """Something of this caller's was given up before it was served."""
+        """Note that an item of this caller was abandoned before it was served."""
         if caller in self._finish:
             self._finish[caller] -= cost
 
 
 class FairExecutor:
-    """A pool of threads that are shared fairly by callers."""
+    """A thread pool that callers share fairly."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)

@@ -1,4 +1,4 @@
-"""API keys and the file that they are kept in, hashed.
+"""API keys and the file that stores their hashes.
 
 A key is `nightlift_ID_SECRET`: an id of 8 hex digits by which it is found, and a secret of 256 random bits in 43
 letters. The prefix lets scanners for leaked secrets recognise it. The file is JSON:
@@ -6,9 +6,9 @@ letters. The prefix lets scanners for leaked secrets recognise it. The file is J
     {"keys": [{"name": "phone", "id": "5f0c1a2b", "sha256": "...", "scopes": ["enhance"],
                "created": "2026-01-31T12:00:00Z", "requests_per_second": 5}]}
 
-`sha256` is that of the whole key. A slow, salted hash protects secrets that people choose, because these can be
-guessed; 256 random bits cannot, however quick the guesses are. It would only cost tens of milliseconds of CPU at
-every request, which whoever sends wrong keys could make the service spend.
+`sha256` is the hash of the whole key. A slow, salted hash protects secrets that people choose, because these can be
+guessed; 256 random bits cannot, however fast the guesses are. A slow hash would only cost tens of milliseconds of CPU
+per request, which anybody could make the service spend by sending wrong keys.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from service.file_watcher import FileWatcher
 logger = logging.getLogger("nightlift")
 
 POLL_SECONDS = 1.0
-"""How often a running service looks at the file, at most; a key that was revoked is good for so long."""
+"""Shortest time between two checks of the file; a revoked key stays valid for at most this long."""
 
 KEY = re.compile(r"nightlift_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 
@@ -47,13 +47,13 @@ class Scope(StrEnum):
     ENHANCE = "enhance"
     """Enhance pictures, run models, and read about models."""
     ADMIN = "admin"
-    """Load and unload models, where that is turned on; nothing else."""
+    """Load and unload models, if that is enabled; nothing else."""
     METRICS = "metrics"
     """Read `/metrics`, where that is not open to everybody."""
 
 
 class Key(BaseModel):
-    """One key as it is kept: everything but the key itself. Limits that are None are those of the settings."""
+    """One key as it is stored: everything but the key itself. Limits that are None are those of the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,10 +88,10 @@ class KeyFile(BaseModel):
 
 
 def make_key(name: str, scopes: frozenset[Scope], **limits: float | None) -> tuple[str, Key]:
-    """A new key, to be shown once, and what is kept of it.
+    """A new key, to be shown once, and its stored form.
 
     Raises:
-        ValueError: if the name or a limit is out of what is allowed.
+        ValueError: if the name or a limit is not allowed.
     """
     id = secrets.token_hex(4)
     text = f"nightlift_{id}_{secrets.token_urlsafe(32)}"
@@ -115,7 +115,7 @@ def read_keys(path: Path) -> KeyFile:
     """The keys of a file.
 
     Raises:
-        ValueError: if it cannot be read, or is not as it should be; the message has nothing of its contents.
+        ValueError: if it cannot be read, or is invalid; the message shows nothing of its contents.
     """
     try:
         return KeyFile.model_validate_json(path.read_bytes())
@@ -126,7 +126,7 @@ def read_keys(path: Path) -> KeyFile:
 
 
 def add_key(path: Path, name: str, scopes: frozenset[Scope], **limits: float | None) -> str:
-    """Make a key and keep its hash; the file is made, for its owner alone, if absent.
+    """Make a key and store its hash; a missing file is created, readable by its owner only.
 
     Args:
         path: the keys file.
@@ -135,7 +135,7 @@ def add_key(path: Path, name: str, scopes: frozenset[Scope], **limits: float | N
         limits: `requests_per_second`, `burst`, `megapixels_per_minute`, where they differ from the settings'.
 
     Returns:
-        The key, which cannot be had again.
+        The key, which cannot be retrieved again.
 
     Raises:
         ValueError: if the name is taken or not allowed, or the file cannot be read or written.
@@ -143,7 +143,7 @@ def add_key(path: Path, name: str, scopes: frozenset[Scope], **limits: float | N
     with _locked(path):
         known = read_keys(path).keys if path.exists() else ()
         if name in {key.name for key in known}:
-            raise ValueError(f"a key named {name!r} exists already; revoke it first, or choose another name")
+            raise ValueError(f"a key named {name!r} already exists; revoke it first, or choose another name")
         text, key = make_key(name, scopes, **limits)
         _write(path, KeyFile(keys=(*known, key)))
     return text
@@ -168,7 +168,7 @@ def revoke_key(path: Path, name: str) -> None:
 class Keyring:
     """Finds keys.
 
-    If the file cannot be read any more, or is broken, the keys read last stay, and the log says so.
+    If the file becomes unreadable or invalid, the keys read last stay valid, and this is logged.
 
     Raises:
         ValueError: if the file cannot be read at the start.
@@ -198,7 +198,7 @@ class Keyring:
             self._read()
         except ValueError as error:
             if self._watcher.reject():
-                logger.error("%s; the keys read before stay good until it can be read", error)
+                logger.error("%s; the keys read before stay valid until it can be read", error)
         else:
             self._watcher.accept()
             logger.info("API keys reloaded: %s", ", ".join(key.name for _, key in self._keys.values()) or "none")
@@ -212,7 +212,7 @@ def _digest(text: str) -> bytes:
 
 
 def _explain(error: ValidationError) -> str:
-    """Where and why, without the values: these may be secrets."""
+    """The location and reason of each error, without values, which may be secrets."""
     first = error.errors()[0]
     where = ".".join(str(step) for step in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]
@@ -220,7 +220,7 @@ def _explain(error: ValidationError) -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep others from changing the file meanwhile: a revocation must not be undone by whoever read before it."""
+    """Lock the file against other writers, which might undo a revocation that they have not read."""
     try:
         folder = os.open(path.parent, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The decision about one call: whether its key is good for it, and whether its caller has not had too much."""
+"""The decision about one call: whether its key allows it, and whether its caller is within the rate limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.telemetry import Metrics, current_request
 logger = logging.getLogger("nightlift")
 
 Charge = Callable[[int], None]
-"""Takes the pixels that a caller is about to have worked on."""
+"""Charges a caller for the pixels that are about to be processed."""
 
 CALLERS = 20_000
 """Callers whose use is remembered: some 5 MB."""
@@ -35,7 +35,7 @@ class Limits:
 
 
 def open_policy(settings: Settings, metrics: Metrics) -> AccessPolicy | None:
-    """The policy that the settings ask for; None where everybody may call as often as they like.
+    """The policy that the settings ask for; None if everybody may call without limits.
 
     Raises:
         ValueError: if the keys file cannot be read.
@@ -48,11 +48,11 @@ def open_policy(settings: Settings, metrics: Metrics) -> AccessPolicy | None:
 
 
 class AccessPolicy:
-    """Lets calls in, or refuses them, before their body is read.
+    """Admits or refuses calls before their body is read.
 
     Args:
-        keyring: the keys, of which every call needs one; None where calls need none.
-        limits: of every key that has none of its own, or, without keys, of every client's address.
+        keyring: the keys, of which every call needs one; None if calls need none.
+        limits: of every key without limits of its own, or, without keys, of every client address.
         metrics: counts calls by key.
     """
 
@@ -64,20 +64,20 @@ class AccessPolicy:
         self._pixels = Buckets(CALLERS)
 
     def check(self, need: Scope, authorization: str | None, address: str) -> tuple[str, Charge | None]:
-        """Let a call in.
+        """Admit a call.
 
         Args:
             need: the scope that its key must have.
             authorization: the header or metadata of that name.
-            address: the client's, by which callers are told apart where there are no keys.
+            address: the client's, which identifies the caller if there are no keys.
 
         Returns:
-            Whose share it counts for, and what its pixels are to be charged by, if they are limited.
+            The caller whose share it counts for, and a function that charges its pixels, if they are limited.
 
         Raises:
             Unauthenticated: if a key is needed, and none or an unknown one came.
             Forbidden: if the key may be used for other things only.
-            RateLimited: if the caller has had its share for now.
+            RateLimited: if the caller exceeds its rate limit.
         """
         if self._keyring is None:
             return address, self._within_limits(address, self._limits)
@@ -115,15 +115,15 @@ class AccessPolicy:
 def _authenticated(keyring: Keyring, authorization: str | None) -> Key:
     scheme, _, presented = (authorization or "").partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthenticated("this service asks for an API key; send it as `Authorization: Bearer KEY`")
+        raise Unauthenticated("this service requires an API key; send it as `Authorization: Bearer KEY`")
     key = keyring.find(presented.strip())
     if key is None:
-        raise Unauthenticated("the API key is not known here; it may have been revoked")
+        raise Unauthenticated("the API key is unknown; it may have been revoked")
     return key
 
 
 def _limits_of(key: Key, otherwise: Limits) -> Limits:
-    """A key's own limits, each instead of the settings'; the settings' burst goes with their rate only."""
+    """A key's own limits, which override the settings'; the settings' burst applies to the settings' rate only."""
     own = _limits(key.requests_per_second or 0, key.burst or 0, key.megapixels_per_minute or 0)
     requests = own.requests or otherwise.requests
     if requests and key.burst:
@@ -132,7 +132,8 @@ def _limits_of(key: Key, otherwise: Limits) -> Limits:
 
 
 def _limits(requests_per_second: float, burst: int, megapixels_per_minute: float) -> Limits:
-    """As buckets; 0 is not limited. The burst is the rate, at least 1, where none is given; of pixels, a minute's."""
+    """The limits as buckets; 0: unlimited. The default burst is a second's requests, at least 1; a minute's
+    pixels."""
     requests = Rate(requests_per_second, burst or max(1.0, requests_per_second)) if requests_per_second else None
     pixels = megapixels_per_minute * PIXELS
     return Limits(requests, Rate(pixels / MINUTE, pixels) if pixels else None)

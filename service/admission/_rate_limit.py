@@ -1,13 +1,13 @@
-"""Token buckets: how much a caller may do now, from how much it did before.
+"""Token buckets: how much a caller may do now, given what it did before.
 
-Not a library: `limits`, the kept one, counts in windows of time, which know no burst apart from the rate and no
-debts, and it bounds the callers that it remembers by time alone; others need a database, or make callers wait
-instead of refusing them. The decision is a few lines of arithmetic, written as pure functions.
+Why no library: `limits`, the maintained one, counts in time windows, which support neither a burst apart from the
+rate nor debts, and it forgets callers by age alone; others need a database, or make callers wait instead of refusing
+them. The decision is a few lines of arithmetic, written as pure functions.
 
-A bucket may be overdrawn. What a picture costs is known only when its header was read; so a caller is let in while
-there is anything in its bucket, the picture is then charged in full, and who overdrew waits until that is paid off.
-Over time nobody gets more than the rate, pictures larger than the bucket can still be sent, and a refusal never has
-to read a body first.
+A bucket may be overdrawn. The cost of a picture is known only when its header has been read; so a caller is admitted
+while there is anything in its bucket, the picture is then charged in full, and the caller waits until the debt is
+paid off. Over time nobody gets more than the rate, pictures larger than the bucket can still be sent, and a refusal
+never has to read a body first.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 
 class Rate(NamedTuple):
-    """What flows into a bucket: so much a second, until it is full."""
+    """The inflow of a bucket per second, and its capacity."""
 
     per_second: float
     capacity: float
 
 
 class Level(NamedTuple):
-    """What was in a bucket at a time of `time.monotonic()`; below 0 it is overdrawn."""
+    """The content of a bucket at a time of `time.monotonic()`; negative if overdrawn."""
 
     amount: float
     at: float
@@ -43,9 +43,9 @@ def seconds_until(level: Level, rate: Rate, wanted: float) -> float:
 
 
 class Buckets:
-    """The levels of the `most` buckets used last, so that memory is bounded however many callers come.
+    """The levels of the `most` buckets used last, so that memory is bounded for any number of callers.
 
-    One that is forgotten counts as full. It is the one that has been resting longest, so most likely it was.
+    A forgotten bucket counts as full. It is the one unused for longest, so most likely it was full.
     """
 
     def __init__(self, most: int) -> None:
@@ -60,7 +60,7 @@ class Buckets:
         return level_now(self._levels.get(caller), rate, now)
 
     def take(self, caller: str, rate: Rate, amount: float, now: float) -> None:
-        """Take `amount` out of a bucket, be it there or not."""
+        """Take `amount` out of a bucket, even if that overdraws it."""
         level = self.level(caller, rate, now)
         self._levels[caller] = Level(level.amount - amount, now)
         self._levels.move_to_end(caller)

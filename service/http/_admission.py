@@ -1,4 +1,4 @@
-"""The door over HTTP: which path needs what, and the refusal before a byte of the body is asked for."""
+"""Admission over HTTP: which scope each path needs, and refusals before a byte of the body is requested."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ ADMIN_FOLDER = "/v2/repository/models/"
 METRICS = "/metrics"
 PICTURES = re.compile(r"/enhance|/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer")
 
-KEY = "An API key, sent as `Authorization: Bearer KEY`; what it may be used for depends on its scopes."
+KEY = "An API key, sent as `Authorization: Bearer KEY`; its scopes decide what it may be used for."
 
 
 def scope_needed(template: str, metrics_open: bool) -> Scope | None:
-    """The scope that a key for this route must have; None where no key is needed. What is no route is not open.
+    """The scope that a key for this route must have; None if no key is needed. Unknown paths need a key.
 
     Args:
-        template: the route's path, with its parameters in braces, and the folder of a mount; "" where there is none.
+        template: the route's path, with its parameters in braces, or the folder of a mount; "" for no route.
         metrics_open: the setting.
     """
     if template in OPEN_ROUTES:
@@ -65,7 +65,7 @@ def scope_needed(template: str, metrics_open: bool) -> Scope | None:
 def matched_route(routes: Iterable[BaseRoute], method: str, path: str) -> BaseRoute | None:
     """The route that will serve this request, as Starlette's router finds it; else one of another method, if any.
 
-    The path is without a prefix that a proxy took off.
+    The path is without a prefix that a proxy has stripped.
     """
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
     other = None
@@ -79,7 +79,7 @@ def matched_route(routes: Iterable[BaseRoute], method: str, path: str) -> BaseRo
 
 
 def describe_keys(document: dict[str, Any], metrics_open: bool) -> None:
-    """Say in an OpenAPI document what needs a key, so that `/docs` asks for one and generated clients take one."""
+    """State in an OpenAPI document which routes need a key, so that `/docs` and generated clients ask for one."""
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": KEY}}
     for path, operations in document["paths"].items():
         if scope_needed(path, metrics_open) is not None:
@@ -88,20 +88,20 @@ def describe_keys(document: dict[str, Any], metrics_open: bool) -> None:
 
 
 class AdmissionMiddleware:
-    """Asks for a ticket for every request that is not open to everybody; it lies in the request's state.
+    """Gets a ticket for every request that is not open to everybody, and stores it in the request's state.
 
-    A request with pictures has its model reserved as far as its URL names it.
+    For a request with pictures, the model that its URL names is reserved.
 
     Args:
         app: the application.
-        runtime: has the door.
-        routes: those of the application; the one that a request matches says what it needs.
+        runtime: has the admission.
+        routes: those of the application; the matching one decides the scope.
     """
 
     def __init__(self, app: ASGIApp, runtime: Runtime, routes: Iterable[BaseRoute]) -> None:
         self.app = app
         self.runtime = runtime
-        # Of the last paths: to look through all routes takes a fifth of what a refusal does.
+        # A cache of recent paths: searching all routes takes a fifth of the time of a refusal.
         self._route = lru_cache(256)(partial(matched_route, list(routes)))
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
@@ -153,13 +153,13 @@ class PictureTarget:
 
 
 def picture_target(path: str, query: str) -> PictureTarget | None:
-    """What a POST asks for; None where it has no pictures, and for URLs that the application refuses."""
+    """The target of a POST; None if it has no pictures, or the application refuses the URL."""
     match = PICTURES.fullmatch(path)
     if match is None:
         return None
     named = {name: value for name, value in match.groupdict().items() if value is not None}
     route = path
-    for name in reversed(named):  # from the end of the path, so that places before it stay right
+    for name in reversed(named):  # from the end of the path, so that earlier positions stay valid
         route = route[: match.start(name)] + f"{{{name}}}" + route[match.end(name) :]
     chosen = named or dict(parse_qsl(query))
     try:

@@ -1,7 +1,7 @@
-"""Answers over HTTP from when they are written until the client has read them.
+"""Tracks answers over HTTP from when they are written until the client has read them.
 
-A connection's answer lies in this process until the client has taken it: the system takes a few hundred KiB ahead of
-a client that does not read, and no more.
+An answer stays in this process until the client reads it: the system buffers only a few hundred KiB for a client that
+does not read.
 """
 
 from __future__ import annotations
@@ -23,24 +23,23 @@ from service.http._problems import problem_response
 from service.telemetry import Metrics
 
 EXTENSION = "nightlift"
-"""In ASGI's `extensions`; its `answers` is the connection's `UnreadAnswers`."""
+"""Key in ASGI's `extensions`; its entry `answers` is the connection's `UnreadAnswers`."""
 
 SLOWEST = 1024
-"""Bytes a second that a client must read; fewer are no progress."""
+"""Bytes per second that a client must read; slower reading does not count as progress."""
 
 SMALLEST = 64 * 1024
-"""Answers of fewer bytes are not counted: a connection's writing pauses at as many."""
+"""Answers of fewer bytes are not counted: the connection pauses writing at this size."""
 
 
 UNSENT_BYTES = 256 * 1024
-"""Bytes of an answer that the system takes ahead of what the network takes: left to itself it takes some MiB for each
-client, which nothing here would count."""
+"""Bytes of an answer that the system may buffer; by default it buffers some uncounted MiB for each client."""
 
 _UNSENT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
 
 class UnreadAnswers:
-    """Those of one connection; `close` when it ends."""
+    """The unread answers of one connection; call `close` when it ends."""
 
     def __init__(self, limiter: AnswerLimiter, transport: asyncio.Transport) -> None:
         self._limiter = limiter
@@ -61,28 +60,28 @@ class UnreadAnswers:
         return self._written + self._coming
 
     def reserve(self, size: int) -> None:
-        """An answer of so many bytes is about to be written.
+        """Announce an answer of `size` bytes that is about to be written.
 
         Raises:
-            Unavailable: if too many bytes wait to be read already.
+            Unavailable: if too many bytes already wait to be read.
         """
         self._limiter.take(size)
         self._coming += size
 
     def written(self, is_paused: bool) -> None:
-        """It was written, and the system has taken it unless writing is paused."""
+        """Note that it was written; unless writing is paused, the system has taken all of it."""
         self._written, self._coming = self._written + self._coming, 0
         self.watch()
         if not is_paused:
             self.taken()
 
     def taken(self) -> None:
-        """The client has read so much that what was written is no longer here."""
+        """Note that the client has read so much that nothing written is left in this process."""
         self._limiter.give_back(self._written)
         self._written = 0
 
     def watch(self) -> None:
-        """See from now on that the client goes on reading, if there is something to read."""
+        """From now on, check that the client keeps reading while there is something to read."""
         if self._timer is None and self._buffered():
             self._limiter.waiting.add(self)
             self._left, self._progress = self._outstanding(), time.monotonic()
@@ -96,11 +95,11 @@ class UnreadAnswers:
         return self._progress
 
     def drop(self) -> None:
-        """Hang up: what was not read is thrown away."""
+        """Close the connection and discard unread bytes."""
         self._limiter.dropped()
         connection = self._transport.get_extra_info("socket")
         if connection is not None:
-            with suppress(OSError, ValueError):  # else the system would keep for minutes what it has taken of it
+            with suppress(OSError, ValueError):  # otherwise the system would keep its buffer for minutes
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
         self.close()
@@ -128,14 +127,14 @@ class UnreadAnswers:
             self._look_later()
 
     def _buffered(self) -> int:
-        """Bytes that are here."""
+        """Bytes in this process."""
         try:
             return self._transport.get_write_buffer_size()
-        except RuntimeError:  # uvloop's word for a connection that was reset a moment ago
+        except RuntimeError:  # what uvloop raises for a connection that has just been reset
             return 0
 
     def _outstanding(self) -> int:
-        """Bytes that the client has not acknowledged: those that are here, and, where it says so, the system's."""
+        """Bytes that the client has not acknowledged: those in this process and, where known, in the system."""
         here = self._buffered()
         connection = self._transport.get_extra_info("socket")
         if connection is None:
@@ -147,9 +146,9 @@ class UnreadAnswers:
 
 
 class AnswerLimit:
-    """Counts answers as they are written, and says 503 instead of one for which there is no room.
+    """Counts answers as they are written, and sends 503 instead of an answer for which there is no room.
 
-    What a route writes in several parts is not counted: it is written no quicker than it is read.
+    Answers written in several parts are not counted: they are written no faster than they are read.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -24,17 +24,17 @@ from service.runtime import Runtime
 
 ROUTERS = (_enhance.router, _status.router, _oip.router)
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "What cannot be parsed, such as a path with control characters"},
-    403: {"description": "A page of another origin, or a key that is good for other things"},
-    421: {"description": "A host that is none of this service's"},
+    400: {"description": "The request cannot be parsed, such as a path with control characters"},
+    403: {"description": "The page has another origin, or the key lacks the scope"},
+    421: {"description": "The host is not served here"},
 }
-"""What may become of any request, before its route sees it."""
+"""Refusals that any request may get before its route sees it."""
 
 DESCRIPTION = "Low-light image enhancement: a dark photo goes in, a bright, clean, colour-true photo comes out."
 
 
 def create_app(runtime: Runtime) -> ASGIApp:
-    """The ASGI application over a runtime whose life somebody else manages."""
+    """The ASGI application for a runtime that the caller starts and stops."""
     settings = runtime.settings
     app = FastAPI(
         title="Nightlift",

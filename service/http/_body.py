@@ -1,4 +1,4 @@
-"""A request's body, and one picture out of it: sent as it is, or as the part `image` of a form beside options."""
+"""Reads a request's body, and the picture in it: sent directly, or as the field `image` of a form with options."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from service.http._form import Form, parse_form
 FIELD = "image"
 
 _TEXTS = ((b"{", "JSON"), (b"[", "JSON"), (b'"', "JSON"), (b"data:", "a data URL"))
-"""How bodies begin that hold a picture as text, and what they are."""
+"""First bytes of bodies that hold a picture as text -> what they are."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What a request brought.
+    """The contents of a request.
 
     Attributes:
         picture: the picture's bytes, never empty.
@@ -33,10 +33,10 @@ class Upload:
 
 
 async def read_body(request: Request) -> bytes:
-    """All of a request's body, whose size was limited before; it is held once.
+    """All of a request's body, whose size was checked before; only one copy is held.
 
     Raises:
-        UnsupportedFormat: if it is compressed for the way.
+        UnsupportedFormat: if it has a Content-Encoding.
         ClientGone: if the client left while it was sending.
     """
     body = io.BytesIO()
@@ -49,7 +49,7 @@ async def read_upload(request: Request) -> Upload:
     """The picture and the form's options; raises as `read_body`, too.
 
     Raises:
-        BodyTooLarge: if the picture is none of the larger ones that camera raw may be.
+        BodyTooLarge: if the body uses the larger limit of camera raw but is not camera raw.
         UnreadablePicture: if the body is empty, or the picture is written as text.
         MalformedRequest: if a form cannot be parsed, or does not hold exactly one picture.
         InvalidParameter: if a form has an option twice.
@@ -61,14 +61,14 @@ async def read_upload(request: Request) -> Upload:
     else:
         upload = Upload(await read_body(request))
     if not upload.picture:
-        raise UnreadablePicture(f"the body is empty; send a picture as it is, or in the form field {FIELD!r}")
+        raise UnreadablePicture(f"the body is empty; send a picture as the body, or in the form field {FIELD!r}")
     _refuse_text(upload.picture)
     check_picture(upload.picture, request.app.state.runtime.settings)
     return upload
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes. Starlette's `request.body()` would keep it as long as the request lasts."""
+    """The body as it arrives. Starlette's `request.body()` would keep it for the whole request."""
     encoding = request.headers.get("content-encoding", "")
     if encoding.lower() not in ("", "identity"):
         raise UnsupportedFormat(f"Content-Encoding {encoding[:32]!r} is not supported; send the request uncompressed")
@@ -99,12 +99,12 @@ def _options(form: Form) -> dict[str, str]:
 
 
 def _refuse_text(picture: bytes) -> None:
-    """Pictures in JSON or as data URLs are a third longer, and would be decoded twice: say how to send them."""
+    """Refuse pictures in JSON or data URLs, which are a third longer and decoded twice; say how to send them."""
     head = picture[:64].lstrip()
     for begin, name in _TEXTS:
         if head.startswith(begin):
             raise UnreadablePicture(
-                f"the body is {name}, and base64 is not taken; send the picture's bytes as they are, such as by "
+                f"the body is {name}, but base64 is not accepted; send the picture's bytes as they are, such as by "
                 "curl --data-binary @photo.jpg 'http://localhost:8000/enhance?strength=0.8' -o bright.jpg, "
                 f"or by curl -F {FIELD}=@photo.jpg -F strength=0.8 http://localhost:8000/enhance -o bright.jpg"
             )

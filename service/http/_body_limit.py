@@ -1,4 +1,4 @@
-"""How much a request may send, how slowly, and beside how many others."""
+"""Limits on the size and speed of request bodies, and on the bytes of all bodies together."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from service.telemetry import Metrics
 DISCARD_SECONDS = 2.0
 
 FOR_RAW = "/enhance"
-"""Path whose bodies may hold camera raw, and be larger then."""
+"""Path whose bodies may hold camera raw, which has a larger limit."""
 
 HEAD = 16 * 1024
-"""Bytes at the beginning of a body among which camera raw begins; in a form, after the first options."""
+"""Camera raw must begin within this many bytes of the body; in a form it follows the first options."""
 
 
 def check_picture(picture: bytes, settings: Settings) -> None:
-    """Raise BodyTooLarge for what was let in because it began as camera raw does, as every TIFF does, and is none."""
+    """Raise BodyTooLarge for a large file that began like camera raw, as every TIFF does, but is not camera raw."""
     if len(picture) > settings.max_body_bytes and not is_raw(picture):
         raise _too_large(settings.max_body_bytes, settings.max_raw_body_bytes)
 
@@ -35,11 +35,11 @@ def _too_large(limit: int, limit_of_raw: int) -> BodyTooLarge:
 
 
 class BodyLimit:
-    """Refuse bodies that are too large, too slow or too many, before they are parsed; and let early answers be read.
+    """Refuse bodies that are too large, too slow or too many before they are parsed; and let early answers be read.
 
-    One body may have `max_body_bytes`, declared or not, or `max_raw_body_bytes` where camera raw may be and it begins
-    so; all that are held at one time `max_body_bytes_in_flight`, and every body must have come `request_timeout`
-    after its headers.
+    A body may have `max_body_bytes`, or `max_raw_body_bytes` where camera raw is accepted and the body begins like
+    it. All bodies together may have `max_body_bytes_in_flight`, and every body must arrive within `request_timeout`
+    of its headers.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
@@ -70,11 +70,11 @@ class BodyLimit:
 
 
 class _Body:
-    """One body on its way in, and its answer on the way out.
+    """One incoming body, and the answer to it.
 
-    A client that is still sending when its answer comes sees a reset connection unless somebody takes its bytes: so
-    what is left of the body is read and thrown away, up to the limit or for two seconds, before the answer leaves. A
-    client that waits for `100 Continue` has sent nothing, and is answered at once.
+    A client that is still sending when its answer comes sees a reset connection unless its bytes are read. So the
+    rest of the body is read and discarded, up to the limit or for two seconds, before the answer is sent. A client
+    that waits for `100 Continue` has sent nothing, and is answered at once.
     """
 
     def __init__(self, limits: BodyLimit, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +95,7 @@ class _Body:
         self._late = False
 
     def check_declared(self) -> None:
-        """Raise BodyTooLarge if the head says so already."""
+        """Raise BodyTooLarge if the declared length exceeds the limit."""
         if self._declared > self._limit_of_raw:
             raise self._too_large()
 
@@ -106,8 +106,8 @@ class _Body:
             async with asyncio.timeout_at(None if self._complete else self._until):
                 message = await self._receive()
         except TimeoutError:
-            self._complete = self._late = True  # nothing more of it is waited for
-            raise BodyTooSlow(f"the body had not come {limits.seconds:g} s after its headers") from None
+            self._complete = self._late = True  # do not wait for the rest
+            raise BodyTooSlow(f"the body had not arrived {limits.seconds:g} s after its headers") from None
         size = self._note(message)
         if message["type"] != "http.request":
             return message
@@ -119,19 +119,19 @@ class _Body:
         return message
 
     def _check_size(self, piece: bytes) -> None:
-        """Raise BodyTooLarge as soon as it is clear that the body is, for what it holds."""
+        """Raise BodyTooLarge as soon as the body exceeds the limit for its content."""
         if len(self._head) < HEAD:
             self._head += piece[: HEAD - len(self._head)]
         if self._received > self._limit_of_raw:
             raise self._too_large()
         if self._received <= self._limits.limit and (self._declared <= self._limits.limit or len(self._head) < HEAD):
             return
-        # A form's parts begin after an empty line; a body that is no form has its own beginning before the first.
+        # A form's parts begin after an empty line; a body that is not a form begins before the first one.
         if not any(map(may_be_raw, self._head.split(b"\r\n\r\n"))):
             raise self._too_large()
 
     async def send(self, message: Message) -> None:
-        """A part of the answer, after what is left of the body."""
+        """Send a part of the answer, once the rest of the body has been discarded."""
         if message["type"] == "http.response.start" and not self.answered:
             self.answered = True
             if not self._complete and (self._received or not self._awaits_continue):
@@ -147,7 +147,7 @@ class _Body:
             self._note(await self._receive())
 
     def _note(self, message: Message) -> int:
-        """Bytes of the body in the message, which are counted."""
+        """Count the body's bytes in the message, and return their number."""
         size = len(message.get("body", b"")) if message["type"] == "http.request" else 0
         self._received += size
         self._complete = message["type"] != "http.request" or not message.get("more_body", False)

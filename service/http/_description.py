@@ -1,4 +1,4 @@
-"""What `/openapi.json` says beyond the routes: groups, the schema of problems, headers of answers and of refusals."""
+"""Parts of `/openapi.json` beyond the routes: groups, the schema of problems, headers of answers and refusals."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ PROBLEM_TYPE = "application/problem+json"
 ENHANCE, MODELS, OPERATION, PROTOCOL = "Enhance", "Models", "Operation", "Open Inference Protocol"
 TAGS = [
     {"name": ENHANCE, "description": "A photo in, a bright photo out."},
-    {"name": MODELS, "description": "What may be asked for, and the limits of photos."},
+    {"name": MODELS, "description": "The available models, and the limits on photos."},
     {"name": OPERATION, "description": "Probes and metrics."},
     {
         "name": PROTOCOL,
-        "description": "The REST form of what gRPC has on its own port. Its errors are of that form, too.",
+        "description": "The REST counterpart of the gRPC service on its own port. Errors have the protocol's form.",
     },
 ]
 """Groups of routes, in the order of the documentation."""
 
 PROBLEM = {
     "title": "Problem",
-    "description": "What was wrong, and what is allowed (RFC 9457). Some kinds have further members.",
+    "description": "What was wrong, and what is allowed (RFC 9457). Some types have further members.",
     "type": "object",
     "properties": {
-        "type": {"type": "string", "description": "The kind; `GET` it to read what it means."},
-        "title": {"type": "string", "description": "The same sentence for every problem of the kind."},
+        "type": {"type": "string", "description": "The problem type; `GET` this URL to read what it means."},
+        "title": {"type": "string", "description": "The same sentence for every problem of this type."},
         "status": {"type": "integer", "description": "The HTTP status."},
         "detail": {"type": "string", "description": "What was wrong with this request, and what is allowed."},
-        "instance": {"type": "string", "description": "The path that was asked for."},
+        "instance": {"type": "string", "description": "The requested path."},
     },
     "required": ["type", "title", "status", "detail", "instance"],
     "example": {
@@ -41,7 +41,7 @@ PROBLEM = {
 
 
 def problem_content() -> dict[str, Any]:
-    """The body of a refusal, in an OpenAPI document that `complete` has seen."""
+    """The content of a refusal, for an OpenAPI document that `complete` has processed."""
     return {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -57,11 +57,11 @@ HEADERS = {"401": AUTHENTICATE, "429": RETRY_AFTER, "503": RETRY_AFTER}
 
 
 def complete(document: dict[str, Any], refusals: set[str]) -> None:
-    """Add the schema of problems to an OpenAPI document, and to the refusals of all routes but the protocol's.
+    """Add the schema of problems to an OpenAPI document, and to the refusals of all routes except the protocol's.
 
     Args:
         document: changed in place.
-        refusals: statuses that any route may answer with, before it sees the request.
+        refusals: statuses of refusals that may come before any route sees the request.
     """
     document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
     for path, operations in document["paths"].items():

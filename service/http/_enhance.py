@@ -40,12 +40,12 @@ ANSWER_HEADERS = {
     "Server-Timing": "Milliseconds by stage: read, decode, queue, infer, render, encode",
     "Nightlift-Model": "What answered, name/version",
     "Nightlift-Detail": "How it was rendered: whole, guided, tiles, whole-affine or tiles-affine",
-    "Nightlift-Gate": "How far the already-bright gate let the enhancement through, 0 to 1",
+    "Nightlift-Gate": "How much of the enhancement the gate for bright pictures passed, 0 to 1",
     "Nightlift-Source-Size": "Pixels of the upright photo, such as 4000x3000",
     "Nightlift-Luminance-Before": "Mean luminance of the photo, 0 to 1",
     "Nightlift-Luminance-After": "Mean luminance of the enhanced photo, 0 to 1",
-    "Nightlift-Dropped": "What of the file the answer has not, where there is such: frames, gain-map",
-    "X-Request-ID": "Name of this request in the service's log",
+    "Nightlift-Dropped": "Parts of the file that the answer lacks, if any: frames, gain-map",
+    "X-Request-ID": "Id of this request in the service's log",
 }
 RESPONSES: dict[int | str, dict] = {
     200: {
@@ -75,10 +75,11 @@ async def enhance(
     accept: Annotated[str | None, Header(max_length=1024)] = None,
     x_request_timeout: Annotated[str | None, Header(description="Seconds that the client will wait")] = None,
 ) -> Response:
-    """Send a photo as the body, or in the form field `image`; get it back bright, in the same size and format.
+    """Send a photo as the body, or in the form field `image`; the answer is the bright photo, in the same size and
+    format.
 
-    The content decides what it is, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP,
-    GIF, and camera raw where the service has its extra. A form may hold the options, too.
+    The format is recognised by content, whatever Content-Type says. Accepted are JPEG, PNG, WebP, AVIF, HEIC, TIFF,
+    BMP, GIF, and camera raw if the service has that extra. A form may hold the options, too.
     """
     runtime: Runtime = request.app.state.runtime
     ticket: Ticket[LoadedModel] = request.state.ticket

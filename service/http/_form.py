@@ -1,7 +1,7 @@
-"""Multipart forms (RFC 7578), parsed while they come: their parts, with or without file names.
+"""Multipart forms (RFC 7578), parsed while they arrive: their parts, with or without file names.
 
 Many clients send a file without a `filename`, or with `filename*` alone (Java's ByteArrayResource, form-data with a
-buffer), so what a part is called decides what it is, and not whether it has one.
+buffer), so the name of a part decides whether it is the file, not the presence of a file name.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from service.errors import MalformedRequest
 
 SLICE = 16 * 1024
-"""Bytes of a form that are parsed at a time: some 7 ms, at worst, for which nobody else has a turn."""
+"""Bytes of a form that are parsed at a time, which blocks other requests for some 7 ms at worst."""
 
 MAX_PARTS = 32
 
 MAX_TEXT_LENGTH = 1024
-"""Bytes of a part that is not the file, and characters of a part's name."""
+"""Most bytes of a part other than the file, and most characters of a part's name."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Form:
 
 
 async def parse_form(content_type: str, body: AsyncIterable[bytes], file: str) -> Form:
-    """The parts of a form, whose bytes are held once; others have their turns meanwhile.
+    """The parts of a form, held as one copy; parsing lets other requests run in between.
 
     Args:
         content_type: the request's, with the boundary.
         body: all of it, in pieces of any length.
-        file: name of the parts that may be long and are no text.
+        file: name of the parts that may be long and are not text.
 
     Raises:
-        MalformedRequest: it is no form, it ends early, or it has too many parts, or too long ones.
+        MalformedRequest: it is not a form, it ends early, or its parts are too many or too long.
     """
     _, options = parse_options_header(content_type.encode("latin-1", "replace"))
     boundary = options.get(b"boundary")
@@ -80,7 +80,7 @@ async def parse_form(content_type: str, body: AsyncIterable[bytes], file: str) -
 
 
 class _Parts:
-    """Takes what the parser finds."""
+    """Receives the parser's events."""
 
     def __init__(self, file: str) -> None:
         self.form = Form()
@@ -120,7 +120,7 @@ class _Parts:
         if self._name != self._file and self._content.tell() + end - start > MAX_TEXT_LENGTH:
             raise MalformedRequest(
                 f"the form's field {self._name[:64]!r} is longer than {MAX_TEXT_LENGTH} bytes; "
-                f"the file goes into the field {self._file!r}"
+                f"put the file into the field {self._file!r}"
             )
         self._content.write(memoryview(data)[start:end])
 

@@ -1,4 +1,4 @@
-"""Options that come in a form: as good as those of the query, and nowhere twice."""
+"""Options in a form, which count like those of the query; no option may be given in both."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from service.http._problems import explain
 
 
 def with_form(options: EnhanceOptions, query: Mapping[str, str], form: Mapping[str, str]) -> EnhanceOptions:
-    """The options of a query, which were checked, and those of a form together.
+    """The options of a query, which were checked before, together with those of a form.
 
     Raises:
-        InvalidParameter: the form has a field that is no option, one that the query has as well, or a wrong value.
+        InvalidParameter: a field of the form is not an option, is in the query as well, or has a wrong value.
     """
     if not form:
         return options
@@ -34,7 +34,7 @@ def with_form(options: EnhanceOptions, query: Mapping[str, str], form: Mapping[s
 
 
 def form_properties(options: type[BaseModel]) -> dict[str, Any]:
-    """The options as properties of a form's schema, with all that they refer to in place."""
+    """The options as properties of a form's schema, with references resolved."""
     schema = options.model_json_schema()
     definitions = schema.get("$defs", {})
 

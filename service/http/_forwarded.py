@@ -1,4 +1,4 @@
-"""What trusted proxies say of the request that they pass on: who sent it, by which scheme, and below which path."""
+"""What trusted proxies report about a forwarded request: the client's address, the scheme and the path prefix."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LONGEST = 256
 
 
 class Forwarded:
-    """Believe `X-Forwarded-For`, `-Proto` and `-Prefix` of these proxies; a prefix becomes ASGI's `root_path`.
+    """Trust `X-Forwarded-For`, `-Proto` and `-Prefix` of these proxies; a prefix becomes ASGI's `root_path`.
 
     Args:
-        app: gets the request.
+        app: receives the request.
         trusted: addresses and networks of proxies.
-        root_path: the prefix of requests for which no proxy names one.
+        root_path: prefix of requests without one from a proxy.
     """
 
     def __init__(self, app: ASGIApp, trusted: Sequence[IPv4Network | IPv6Network], root_path: str = "") -> None:
@@ -50,9 +50,9 @@ class Forwarded:
 
 
 class Prefixed:
-    """Put the prefix before the path, as ASGI wants it, for what makes URLs of it: redirects, and the API's page.
+    """Add the prefix to the path, as ASGI requires, for redirects and the API's page, which build URLs from it.
 
-    Everything before the application looks at the path as the service has it, without the prefix.
+    Everything before the application sees the path without the prefix.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -68,14 +68,14 @@ class Prefixed:
 
 
 def _name_by_its_own_family(scope: Scope) -> None:
-    """A client of IPv4 on a socket of both families is called ::ffff:a.b.c.d, but a.b.c.d everywhere else."""
+    """Write the address of an IPv4 client on a dual-stack socket, ::ffff:a.b.c.d, as a.b.c.d, as everywhere else."""
     host, *port = scope.get("client") or ("",)
     if host.startswith("::ffff:") and (mapped := IPv6Address(host).ipv4_mapped):
         scope["client"] = (str(mapped), *port)
 
 
 def _prefix(headers: Headers) -> str:
-    """The prefixes that proxies took off, the outermost first; "" where there is none, or none that is a path."""
+    """The prefixes that proxies stripped, the outermost first; "" if there are none, or not a path."""
     names = [part.strip().rstrip("/") for value in headers.getlist("x-forwarded-prefix") for part in value.split(",")]
     prefix = "".join(names)
     return prefix if len(prefix) <= _LONGEST and _PREFIX.fullmatch(prefix) else ""

@@ -1,8 +1,8 @@
-"""The refusal of photos by a request's head alone, while the service is full.
+"""Refuses photos by the request's head alone while the service is full.
 
-A service that gets ten times what it can do refuses nine requests for each that it serves, on the cores that its
-networks need. Before there is a task, a body and an application, a refusal takes a third of the CPU that it takes in
-the application; several in a row, while the caches are warm, take less again. docs/server.md has the figures.
+A service that gets ten times the requests that it can serve refuses nine for each that it serves, on the cores that
+its networks need. A refusal here, before a task, a body and the application, takes a third of the CPU that it takes
+in the application; several in a row, with warm caches, take less again. docs/server.md has the figures.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from service.runtime import Phase, Runtime
 from service.telemetry import recorded
 
 MAX_DISCARDED_BYTES = 1 << 20
-"""Bodies up to this size are taken and thrown away; the application refuses larger ones, and closes."""
+"""Bodies up to this size are read and discarded; the application refuses larger ones and closes the connection."""
 
 COALESCE_SECONDS = 0.02
-"""While requests are refused, others are handled together, every so many seconds; probes are handled at once."""
+"""Seconds between batches of reads while requests are being refused; probes are handled at once."""
 
 CACHED = 256
-"""URLs, and answers to them, that are remembered."""
+"""Number of URLs, and of answers, that are cached."""
 
 
 @dataclass
 class Refusal:
-    """A request that is answered when its body has come, and where uvicorn has its request under way.
+    """A refusal, kept until the request's body has arrived; stands where uvicorn keeps the current request.
 
     Attributes:
-        head: status line and headers, each with its line's end.
+        head: status line and headers, each with its line end.
         body: of the answer.
     """
 
@@ -52,10 +52,11 @@ class Refusal:
 
 
 class LoadShedder:
-    """Says which requests with pictures are refused for want of room, and how.
+    """Decides which requests with pictures are refused because the service is full, and with which answer.
 
-    Whatever else is wrong with a request is found by the application, and everything where it takes more to answer
-    than is known here: with API keys, to pages of other origins, and while the service stops.
+    All other refusals are left to the application, and so is every request whose refusal depends on more than is
+    known
+    here: with API keys, from pages of other origins, and while the service stops.
 
     Args:
         runtime: knows whether there is room.
@@ -65,7 +66,7 @@ class LoadShedder:
         self._runtime = runtime
 
     def is_shedding(self) -> bool:
-        """Whether requests are being refused at this moment, and may be here."""
+        """Whether requests are being refused now, and may be refused here."""
         runtime = self._runtime
         return (
             runtime.admission.capacity.is_refusing
@@ -74,12 +75,12 @@ class LoadShedder:
         )
 
     def refusal(self, url: bytes, headers: list[tuple[bytes, bytes]], peer: str) -> Refusal | None:
-        """The answer to a POST that is refused; None: the application answers.
+        """The answer to a POST that is refused; None if the application is to answer.
 
         Args:
             url: the request's target.
             headers: lower-case names, and values.
-            peer: the address of whoever is connected.
+            peer: address of the connected peer.
         """
         if not self.is_shedding():
             return None
@@ -99,11 +100,11 @@ class LoadShedder:
         except QueueFull as full:
             return self._answer(full, path, target.route, fields, started)
         except NightliftError:
-            pass  # the application says so
+            pass  # the application will report it
         return None
 
     def _answer(self, error: QueueFull, path: str, route: str, fields: dict[str, str], started: float) -> Refusal:
-        """Count and time the refusal as every request."""
+        """Count and time the refusal like every request."""
         with recorded(self._runtime.metrics, "http", "POST", fields) as record:
             record.started, record.route = started, route
             record.answered(int(error.status))
@@ -113,10 +114,10 @@ class LoadShedder:
 
 
 class ReadCoalescer:
-    """Hands over together what connections have read, while requests are refused.
+    """Handles the reads of several connections together while requests are being refused.
 
-    Between two passes of a network the interpreter finds cold caches; what follows at once finds them warm. Nothing
-    more is read from a connection whose read waits here.
+    After a pass of a network the interpreter's caches are cold; the first read warms them for those right behind it.
+    Nothing more is read from a connection whose read waits here.
     """
 
     def __init__(self, is_shedding: Callable[[], bool]) -> None:
@@ -124,7 +125,7 @@ class ReadCoalescer:
         self._waiting: list[tuple[asyncio.Transport, Callable[[], object]]] = []
 
     def postpone(self, transport: asyncio.Transport, handle: Callable[[], object]) -> bool:
-        """Whether `handle` is called later, unless the connection has gone by then."""
+        """Whether `handle` will be called later, unless the connection has closed by then."""
         if not self._waiting:
             if not self._is_shedding():
                 return False
@@ -150,7 +151,7 @@ def _read(url: bytes) -> tuple[str, PictureTarget | None]:
 
 @lru_cache(CACHED)
 def _told(detail: str, retry_after: float, path: str) -> tuple[bytes, bytes]:
-    """Status line and headers but the last ones, and the body, of what the application would answer."""
+    """Status line, headers except the last ones, and body of the answer that the application would give."""
     error = QueueFull(detail)
     error.retry_after = retry_after
     return problem_bytes(error, path)

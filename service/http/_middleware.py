@@ -1,4 +1,4 @@
-"""What happens to every request: an id, a clock, a line in the log and in the metrics, headers that browsers obey."""
+"""Applied to every request: an id, timing, a log line, metrics, and security headers for browsers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Nothing comes from elsewhere, and nothing that is written inside a page is run or styled."""
+"""Everything must come from this service; inline scripts and styles are blocked."""
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -67,7 +67,7 @@ class RequestMiddleware:
                     for name, value in HEADERS.items():
                         headers.setdefault(name, value)
                     if location := headers.get("location"):
-                        # Starlette builds it of the field Host, which anybody may have written.
+                        # Starlette builds it from the field Host, which the client controls.
                         headers["Location"] = urlsplit(location)._replace(scheme="", netloc="").geturl()
                     if self.runtime.phase is not Phase.SERVING:
                         headers["Connection"] = "close"
@@ -76,7 +76,7 @@ class RequestMiddleware:
             try:
                 await self.app(scope, receive, send_with_id)
             except Exception:
-                # The error was logged and answered where it was turned into a problem document.
+                # The error was logged and answered when it became a problem document.
                 if not answered:
                     raise
             finally:

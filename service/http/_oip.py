@@ -19,10 +19,10 @@ from service.protocol import DATATYPES, DataPlane, describe, parse_version, to_j
 from service.protocol.rest_codec import HEADER_LENGTH, read_header_length, read_request, write_response
 
 INLINE_BYTES = 64 * 1024
-"""JSON up to this length is parsed where it is: a thread would take longer than the work."""
+"""JSON up to this length is parsed on the event loop: a thread would take longer than the work."""
 
 PathName = Annotated[str, Path(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
-"""A part of a path; what has control characters is refused before."""
+"""A part of a path; control characters were refused before."""
 
 ERROR = {
     "description": "What was wrong",
@@ -118,7 +118,7 @@ class UnloadRequest(BaseModel):
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
-    """The part of a route's description that says which JSON it may be sent."""
+    """The part of a route's description with the schema of the JSON that it accepts."""
     return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
@@ -191,14 +191,14 @@ async def infer(
 
 @router.post("/repository/index", summary="All models of the repository", openapi_extra=_takes(IndexRequest))
 async def repository_index(request: Request) -> list[dict[str, Any]]:
-    """With their states, and why where they are unavailable."""
+    """With their states, and the reason if one is unavailable."""
     wanted = await _read_json(request, IndexRequest)
     return to_json(await _plane(request).repository_index(wanted.ready))["models"]
 
 
 @router.post("/repository/models/{model}/load", summary="Load or reload a model", openapi_extra=_takes(LoadRequest))
 async def load(request: Request, model: PathName) -> Response:
-    """Answers when the model is ready; only where the setting `model_control` is on."""
+    """Answers when the model is ready; needs the setting `model_control`."""
     wanted = await _read_json(request, LoadRequest)
     await _plane(request).load(model, wanted.parameters)
     return Response()
@@ -208,7 +208,7 @@ async def load(request: Request, model: PathName) -> Response:
     "/repository/models/{model}/unload", summary="Take a model out of service", openapi_extra=_takes(UnloadRequest)
 )
 async def unload(request: Request, model: PathName) -> Response:
-    """Answers when its requests under way are finished; only where the setting `model_control` is on."""
+    """Answers when its running requests are finished; needs the setting `model_control`."""
     await _read_json(request, UnloadRequest)
     await _plane(request).unload(model)
     return Response()
@@ -219,7 +219,7 @@ def _plane(request: Request) -> DataPlane:
 
 
 def _version(request: Request) -> int | None:
-    """The version that the path names, if it does; no parameter, or the shorter path would take it in its query."""
+    """The version in the path, if any; not a route parameter, or the shorter path would accept it in the query."""
     return parse_version(request.path_params.get("version", ""))
 
 
@@ -245,8 +245,8 @@ async def _read_json(request: Request, kind: type[Model]) -> Model:
     body = await read_body(request)
     limit = request.app.state.runtime.settings.max_json_bytes
     if len(body) > limit:
-        raise BodyTooLarge(f"the JSON has {len(body)} bytes, and {limit} are allowed", limit_bytes=limit)
+        raise BodyTooLarge(f"the JSON has {len(body)} bytes; {limit} are allowed", limit_bytes=limit)
     try:
         return kind.model_validate_json(body or b"{}")
     except ValidationError as error:
-        raise MalformedRequest(f"the request's JSON is not as the protocol wants it: {describe(error)}") from None
+        raise MalformedRequest(f"the request's JSON does not follow the protocol: {describe(error)}") from None

@@ -1,4 +1,4 @@
-"""Pages of other origins: which may call the service from a browser, and what they may send and see."""
+"""Cross-origin access: which pages may call the service from a browser, and what they may send and see."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXPOSED_HEADERS = (
 
 
 def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
-    """The application, which pages of these origins may call; they send keys themselves, browsers add nothing."""
+    """The application with CORS for these origins; pages send keys themselves, browsers send no credentials."""
     if not origins:
         return app
     return CORSMiddleware(
@@ -45,9 +45,9 @@ def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
 def is_foreign(headers: Headers, origins: Collection[str]) -> bool:
     """Whether a browser sends this request for a page of another origin than the service's own and those listed.
 
-    A browser sends simple requests of any page without asking first, as those of forms; the page cannot read the
-    answer, but it would be made. `Sec-Fetch-Site` says whose page it is where the connection is encrypted or local;
-    elsewhere `Origin` is compared with the host that was asked.
+    A browser sends simple requests, such as those of forms, for any page without asking first; the page cannot read
+    the answer, but the work would be done. Over TLS and locally, `Sec-Fetch-Site` tells whose page it is; elsewhere
+    `Origin` is compared with the requested host.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site in ("same-origin", "none") or origin in origins:

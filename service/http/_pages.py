@@ -1,4 +1,4 @@
-"""The web page at `/` and its companions, and `/docs`, with every asset: nothing comes from elsewhere."""
+"""The web pages and `/docs`, with all their assets; nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import service.page
 DOCS_ASSETS = Path(fastapi_offline.__file__).parent / "static"
 
 REVALIDATE = "no-cache"
-"""Browsers may keep a file, and ask whether it is still the same: a new version of the service is seen at once."""
+"""Browsers may cache files but must revalidate them, so a new version of the service is visible at once."""
 
 
 class Files(StaticFiles):
-    """Files that browsers ask for again, and get again only if they have changed."""
+    """Files that browsers revalidate, and download again only if they have changed."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         """See StaticFiles."""
@@ -35,7 +35,7 @@ PAGES = {
     "/": "index.html",
     "/docs": "docs.html",
     "/models.html": "models.html",
-    # A service worker is responsible for what lies beside and below it.
+    # A service worker controls only paths beside and below its own.
     "/service-worker.js": "service-worker.js",
 }
 """Path -> file of the page's folder, beside those below `/static`."""
@@ -50,8 +50,8 @@ def install_pages(app: FastAPI) -> None:
 
 
 def not_found_page(path: str) -> Response:
-    """For browsers: the page that says that there is nothing at `path`, and leads to what there is."""
-    # Relative, since a proxy may have taken a prefix off.
+    """The 404 page for browsers, with links to the existing pages."""
+    # Relative, since a proxy may have stripped a prefix.
     root = "../" * (path.count("/") - 1) or "./"
     text = (service.page.STATIC / "not_found.html").read_text(encoding="utf-8")
     return HTMLResponse(text.replace("{root}", root), HTTPStatus.NOT_FOUND)

@@ -23,14 +23,14 @@ from service.telemetry import Metrics
 logger = logging.getLogger("nightlift")
 
 MAX_EXPLAINED = 8
-"""Parameters of one request that are told what is wrong with them; a query may hold hundreds."""
+"""Most parameters of one request whose errors are listed; a query may hold hundreds."""
 
 MAX_SHOWN = 64
-"""Characters of a parameter's value that are shown to who sent it."""
+"""Most characters of a parameter's value that are quoted in an error."""
 
 
 def problem_response(error: NightliftError, instance: str) -> Response:
-    """The answer that tells a client of `error`; `instance` is the path it asked for."""
+    """The answer that reports `error` to the client; `instance` is the requested path."""
     headers = {"Cache-Control": "no-store"}
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
@@ -43,7 +43,7 @@ def problem_response(error: NightliftError, instance: str) -> Response:
 
 
 def problem_bytes(error: NightliftError, instance: str) -> tuple[bytes, bytes]:
-    """The same answer in bytes, where no application makes it: status line and headers with their line ends; body."""
+    """The same answer as bytes, without the application: status line and headers with their line ends; body."""
     response = problem_response(error, instance)
     own = ((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
     lines = (name + b": " + value + b"\r\n" for name, value in (*response.raw_headers, *own))
@@ -76,19 +76,19 @@ def install_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        failure = NightliftError("the failure was logged; the request may be repeated")
+        failure = NightliftError("the error was logged; the request may be repeated")
         metrics.failed(failure)
         return problem_response(failure, _path(request))
 
 
 def _wants_page(request: Request) -> bool:
-    """Whether it is a browser that goes somewhere: all others take any type, or name those that they take."""
+    """Whether this is a browser's navigation: only these ask for `text/html`."""
     accept = request.headers.get("accept", "")
     return request.method in ("GET", "HEAD") and "text/html" in accept and "problem+json" not in accept
 
 
 def _path(request: Request) -> str:
-    """The path without what a proxy took off; below a mount, `root_path` is longer than that."""
+    """The path without the prefix that a proxy stripped; below a mount, `root_path` is longer than the prefix."""
     scope = request.scope
     return str(scope["path"]).removeprefix(scope.get("app_root_path", scope.get("root_path", "")))
 
@@ -124,7 +124,7 @@ def _explain_routing(error: HTTPException) -> str:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and allowed:
         return f"this path takes {' and '.join(sorted(allowed.split(', ')))} only"
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return "nothing is at this path; /docs lists what there is"
+        return "there is nothing at this path; /docs lists the API"
     return error.detail
 
 

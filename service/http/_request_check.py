@@ -1,4 +1,4 @@
-"""What every request must be: for a path that is text, for a host that is ours, and of no foreign page."""
+"""Checks of every request: a path without control characters, a host that is served here, and no foreign page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRIVATE_NAMES = (
     "*.svc",
     "*.svc.cluster.local",
 )
-"""Names that nobody can register, so that no page of a stranger has one."""
+"""Names that nobody can register, so that no foreign page can have one."""
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PORT = re.compile(r":[0-9]*$")
@@ -63,7 +63,7 @@ class RequestCheck:
         host = headers.get("host", "")
         if host and not is_allowed(host, self._hosts):
             raise MisdirectedRequest(
-                f"this service is not known as {host[:64]!r}; NIGHTLIFT_ALLOWED_HOSTS lists the names that it has"
+                f"this service does not serve the host {host[:64]!r}; NIGHTLIFT_ALLOWED_HOSTS lists the allowed names"
             )
         if scope["method"] not in READING and is_foreign(headers, self._origins):
             raise Forbidden("a page of another origin may not do this; NIGHTLIFT_CORS_ORIGINS lists those that may")

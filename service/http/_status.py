@@ -1,4 +1,4 @@
-"""Probes, metrics, the list of models, and what each problem type means."""
+"""Probes, metrics, the list of models, and explanations of problem types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter()
 @router.get("/v2/health/live", tags=[PROTOCOL], summary="As /livez", responses={503: {}})
 @router.get("/livez", tags=[OPERATION], summary="Whether the process should be left running", responses={503: {}})
 async def livez(request: Request) -> Response:
-    """200 as long as the event loop runs; 503 if a model's device is lost for good, which only a restart fixes."""
+    """200 as long as the event loop runs; 503 if a model's device has failed for good, which only a restart fixes."""
     runtime: Runtime = request.app.state.runtime
     return JSONResponse({"live": runtime.live}, 200 if runtime.live else 503)
 
@@ -52,11 +52,11 @@ async def metrics(request: Request) -> Response:
     return Response(body, headers={"Content-Type": media_type, "Vary": "Accept"})
 
 
-@router.get("/models", tags=[MODELS], summary="Which models there are")
+@router.get("/models", tags=[MODELS], summary="The available models")
 async def models(request: Request) -> dict[str, Any]:
-    """Families, variants, versions, what each runs on, licence note, measured scores, and the limits of photos.
+    """Families, variants, versions, what each runs on, licence note, measured scores, and the limits on photos.
 
-    A model that takes no pictures is called by its own tensors, below `/v2`.
+    A model that takes no pictures is called with its own tensors, below `/v2`.
     """
     runtime: Runtime = request.app.state.runtime
     loaded = {(model.name, model.version): model for model in runtime.models.loaded()}
@@ -92,7 +92,7 @@ async def problem(slug: str) -> dict[str, Any]:
 
 
 def _limits(runtime: Runtime) -> dict[str, float]:
-    """What is refused whatever the model, so that clients need not send it first."""
+    """Limits of every model, so that clients need not send a photo to learn them."""
     settings = runtime.settings
     return {
         "max_body_bytes": settings.max_body_bytes,

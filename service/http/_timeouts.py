@@ -1,4 +1,4 @@
-"""How long a client waits: for the seconds that it names, and only until it hangs up."""
+"""How long a client waits: the seconds that it states, and only until it disconnects."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 def parse_timeout(header: str | None) -> float:
-    """Seconds that the client waits, by its header `X-Request-Timeout`; without one there is no end.
+    """Seconds that the client waits, by its header `X-Request-Timeout`; infinite without one.
 
     Raises:
-        InvalidParameter: if the header is no positive number.
+        InvalidParameter: if the header is not a positive number.
     """
     if header is None:
         return math.inf
@@ -32,10 +32,10 @@ def parse_timeout(header: str | None) -> float:
 
 
 async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`, and drop it as soon as the client hangs up. The body must have been read before.
+    """Await `work`, and cancel it as soon as the client disconnects. The body must have been read before.
 
     Raises:
-        ClientGone: if it did.
+        ClientGone: if the client disconnected.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))

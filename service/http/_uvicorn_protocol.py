@@ -1,7 +1,8 @@
-"""uvicorn's protocol with bounds on what a connection may bring beside bodies, and without protocol upgrades.
+"""uvicorn's protocol with limits on heads, trailers and pipelining, and without protocol upgrades.
 
-Refusals that are made here have no application behind them, and look like its own. What is used of uvicorn and
-httptools are attributes that are not documented: docs/server.md says which versions this was tested with, and why.
+Refusals made here bypass the application, but look like its own. This relies on undocumented attributes of uvicorn
+and
+httptools: docs/server.md says which versions it was tested with, and why.
 """
 
 from __future__ import annotations
@@ -26,30 +27,31 @@ from service.http._problems import problem_bytes
 HEAD_BYTES = 64 * 1024
 
 URL_BYTES = 8 * 1024
-"""A query of a whole head would have thousands of parameters, and be looked at for a third of a second."""
+"""Most bytes of a URL: a query as long as a head would have thousands of parameters and take a third of a second."""
 
 TRAILER_BYTES = 8 * 1024
-"""What may come with a body and is none of it: sizes and extensions of chunks, and trailers."""
+"""Most bytes beside a body's content: sizes and extensions of chunks, and trailers."""
 
 CONNECTIONS = 65_536
 
 HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 MAX_PIPELINED = 8
-"""Requests that one connection may send ahead of their answers. uvicorn has a task for one at a time, and would parse
-all that one read of 250 KB brings: ten thousand."""
+"""Requests that one connection may send ahead of their answers. uvicorn runs one at a time, but would parse all that
+a read of 250 KB brings: ten thousand."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which waits for the rest of a head for ever and keeps all of it, with bounds on both.
+    """uvicorn's protocol, which would wait for a head for ever and keep all of it, with limits on both.
 
-    A connection is closed if the head of its first request has not come after `header_timeout`, or that of a later
-    one so long after its first byte; one that is longer than `HEAD_BYTES` is refused. So are `TRAILER_BYTES` in a row
-    that are neither head nor body, and more than `MAX_PIPELINED` requests at once. Trailers are forgotten: uvicorn
-    would add them to the head's fields. Between requests its own limit on idle connections holds.
+    A connection is closed if the head of its first request has not arrived after `header_timeout`, or that of a later
+    request `header_timeout` after its first byte. A head longer than `HEAD_BYTES` is refused, and so are
+    `TRAILER_BYTES` in a row that are neither head nor body, and more than `MAX_PIPELINED` requests at once. Trailers
+    are discarded: uvicorn would add them to the head's fields. Between requests uvicorn's own limit on idle
+    connections applies.
 
-    The parser does not tell how far in a read it is. So what it tells is counted, and reads of which it tells
-    nothing; what is left of any other read, some 250 KB at most, is counted once it is told.
+    The parser does not report its position in a read. So the bytes of its events are counted, and reads that cause no
+    event; the rest of any other read, some 250 KB at most, is counted once the parser reports it.
     """
 
     header_timeout = 10.0
@@ -64,7 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread: UnreadAnswers | None = None
         self._answering: RequestResponseCycle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
-        self._has_told = True  # the parser, anything of the last read
+        self._has_told = True  # whether the parser reported anything of the last read
         self._told_bytes = 0
         self._untold_bytes = 0
         self._discard_timer: asyncio.TimerHandle | None = None
@@ -80,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end_head()
         if self._unread is not None:
             self._unread.close()
-        # uvicorn tells the request that came last; the one that is being answered would write to what is closed.
+        # uvicorn informs the request that came last; the one being answered would write to a closed connection.
         for cycle in (self._answering, *(waiting for waiting, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
@@ -112,7 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         if self.transport.is_closing():
-            return  # what comes behind a request that closes its connection is not looked at
+            return  # bytes after a request that closes its connection are ignored
         self._unset_keepalive_if_required()
         if not (data.startswith(b"POST ") and self.coalescer.postpone(self.transport, partial(self._handle, data))):
             self._handle(data)
@@ -130,9 +132,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.send_400_response(excess)
 
     def _feed(self, data: bytes) -> None:
-        """Parse; where a head asks for another protocol, that wish is left out, as HTTP allows, and the rest served.
+        """Parse; if a head asks for a protocol upgrade, ignore that, as HTTP allows, and serve the request.
 
-        The parser would end there, and take the body for a request.
+        Otherwise the parser would stop there, and take the body for a request.
         """
         try:
             self.parser.feed_data(data)
@@ -144,17 +146,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + data[upgrade.args[0] :])
 
     def on_message_begin(self) -> None:
-        """A request's first byte has come."""
+        """A request's first byte has arrived."""
         self._expect_head()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """A part of the URL has come."""
+        """A part of the URL has arrived."""
         super().on_url(url)
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head, or of the trailers, has come."""
+        """A field of the head, or of the trailers, has arrived."""
         self._count(len(name) + len(value) + len(": \r\n"))
         if self._head_timer is not None:
             super().on_header(name, value)
@@ -177,20 +179,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {EXTENSION: {"answers": self._unread}}  # ASGI's place for what a server adds
 
     def on_message_complete(self) -> None:
-        """All of a request has come."""
+        """A request has fully arrived."""
         if isinstance(self.cycle, Refusal):
             self._refuse()
         elif not self.parser.should_upgrade():
             super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body has come."""
+        """A part of the body has arrived."""
         self._reset_counts()
         if not isinstance(self.cycle, Refusal):
             super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be read, and close; requests that came before it get their answers first."""
+        """Refuse an unreadable request, and close; earlier requests get their answers first."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if self.pipeline or cycle.response_started or not cycle.more_body:
@@ -199,7 +201,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 cycle.keep_alive = False
                 return
             cycle.disconnected = True  # this is its answer
-        error = MalformedRequest(self._refusal or self._excess() or "these bytes are no request in HTTP/1.1")
+        error = MalformedRequest(self._refusal or self._excess() or "these bytes are not an HTTP/1.1 request")
         path = unquote(self.url[:URL_BYTES].decode("latin-1").partition("?")[0])
         head, body = problem_bytes(error, path)
         self._write(head, body, keep_alive=False)
@@ -208,7 +210,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _is_shed(self) -> bool:
-        """Whether this request is refused here, when its body has come, or has not for `DISCARD_SECONDS`."""
+        """Whether this request is refused here, once its body has arrived or `DISCARD_SECONDS` have passed."""
         if self.shedder is None or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return False
         if self.cycle is not None and not self.cycle.response_complete:
@@ -281,14 +283,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def bounded_protocol(header_timeout: float, answers: AnswerLimiter, shedder: LoadShedder) -> type[BoundedProtocol]:
-    """The protocol with these limits, and with what refuses requests while the service is full."""
+    """The protocol with these limits, and with load shedding."""
     coalescer = ReadCoalescer(shedder.is_shedding)
     attributes = {"header_timeout": header_timeout, "answers": answers, "shedder": shedder, "coalescer": coalescer}
     return type("BoundedProtocol", (BoundedProtocol,), attributes)
 
 
 def _ambiguity(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
-    """What of a head a proxy could understand differently, in words; empty where there is nothing of it."""
+    """What a proxy could understand differently in a head, in words; empty if nothing."""
     if version not in ("1.0", "1.1"):
         return "the service speaks HTTP/1.1"
     hosts = [value.strip() for name, value in headers if name == b"host"]
@@ -308,7 +310,7 @@ def _ambiguity(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> 
 
 
 def allow_many_connections() -> None:
-    """Raise the limit of open files, where the system lets us: at the usual 1,024, idle clients shut others out."""
+    """Raise the limit of open files, if allowed: at the usual 1,024, idle clients would shut others out."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS if hard == resource.RLIM_INFINITY else min(CONNECTIONS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,7 +1,8 @@
-"""When to cut a batch, and of what: a pure function of what waits, so that it can be tested as a table.
+"""Decides when to form a batch, and of which items: a pure function of the queue, so that it can be tested as a
+table.
 
-Work-conserving: a free engine never waits while an item is queued, unless company is in sight (the decode of a
-picture of the same bucket is under way) and the oldest item is younger than the model's delay.
+Work-conserving: a free engine never waits while an item is queued, unless another picture of the same bucket is being
+decoded and the oldest item is younger than the model's delay.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ class InputKind(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """What must be equal for two items to share a batch: their inputs, in the order of their names, and the outputs
-    wanted."""
+    """What two items must have in common to share a batch: inputs, sorted by name, and requested outputs."""
 
     inputs: tuple[InputKind, ...]
     outputs: tuple[str, ...]
@@ -45,7 +45,7 @@ class Bucket(NamedTuple):
 
     @classmethod
     def of_kinds(cls, kinds: Mapping[str, tuple[tuple[int, ...], type[np.generic]]], output: str) -> Bucket:
-        """That of an item whose inputs have these shapes and types, of which one output is wanted."""
+        """The bucket of an item whose inputs have these shapes and types, and of which one output is requested."""
         inputs = sorted(InputKind(name, shape, np.dtype(dtype)) for name, (shape, dtype) in kinds.items())
         return cls(tuple(inputs), (output,))
 
@@ -82,12 +82,12 @@ class Waiting:
 
 @dataclass(frozen=True)
 class BatchPolicy:
-    """Limits of one batch, and of those that run side by side; one item alone is always let through.
+    """Limits of one batch, and of all concurrent batches; a single item is always allowed.
 
     Attributes:
         max_count: most pictures in a batch.
         max_pixels: most pixels in a batch.
-        max_delay: longest wait for company, in seconds.
+        max_delay: longest wait for further items, in seconds.
         max_running_pixels: most pixels in all the batches that run at once.
     """
 
@@ -116,7 +116,7 @@ def decide(queue: Sequence[Waiting], expected: Mapping[Bucket, int], policy: Bat
     """Choose the next batch for a free engine.
 
     Args:
-        queue: what waits, in the order in which it is to be served; not empty.
+        queue: waiting items, in the order of service; not empty.
         expected: how many pictures of each bucket are being decoded at this moment.
         policy: the model's limits.
         now: the present time on the items' clock.
@@ -151,5 +151,5 @@ def decide(queue: Sequence[Waiting], expected: Mapping[Bucket, int], policy: Bat
 
 
 def _urgent(policy: BatchPolicy) -> float:
-    """How close, in seconds, a deadline must be to end the wait for company: it leaves room for one pass."""
+    """How close, in seconds, a deadline must be to end the wait for further items: it leaves room for one pass."""
     return max(0.1, 2 * policy.max_delay)

@@ -1,4 +1,4 @@
-"""One child process of a device from its start to its end, as its parent's event loop sees it."""
+"""The parent's side of a device's child process, from start to end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.inference._shared_memory import Slot, align
 from service.inference._worker import AddSlot, Command, Failed, Output, Placed, Reply, Run, main
 from service.repository import ConfigError, ModelConfig
 
-COPY_IN_THREAD = 1 << 20  # bytes from which copying a batch would hold up the event loop
+COPY_IN_THREAD = 1 << 20  # bytes above which copying a batch would block the event loop for too long
 KEPT = 64 << 20  # bytes above which a slot is given back to the system after use
 
 
@@ -36,8 +36,8 @@ class ChildProcess:
 
     Args:
         process, connection: the process, and our end of its pipe.
-        ending: called once, as soon as the process is known to end or is told to.
-        note: told of faults that the process survives.
+        ending: called once, as soon as the process ends or is told to end.
+        note: called with each fault that the process survives.
 
     Attributes:
         gone: done when the process has ended, with the fault that this was.
@@ -68,7 +68,7 @@ class ChildProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether commands can be sent: it has not ended and has not been told to."""
+        """Whether commands can be sent: the process has not ended and was not told to end."""
         return not self._ending
 
     @property
@@ -84,7 +84,7 @@ class ChildProcess:
             EngineUnavailable: if the process ends meanwhile, or has no memory for this batch. A process that does not
                 answer within `time_limit` seconds, or that reports a sticky fault, is killed.
             ConfigError: if a model cannot be loaded.
-            ChildFailure: if the command broke.
+            ChildFailure: if the command failed.
         """
         number = next(self._numbers)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -207,9 +207,9 @@ class ChildProcess:
 
 
 def output_bytes(config: ModelConfig, inputs: Tensors, outputs: tuple[str, ...]) -> int:
-    """Room for the outputs wanted, in bytes: their free sides are expected to be the longest of the inputs'.
+    """Room for the requested outputs, in bytes; their free sides are assumed to be the longest of the inputs' sides.
 
-    What turns out larger goes through the pipe; see `Output`.
+    Outputs that turn out larger go through the pipe; see `Output`.
     """
     count = len(next(iter(inputs.values())))
     height, width = (max((a.shape[axis] for a in inputs.values() if a.ndim == 4), default=0) for axis in (1, 2))
@@ -238,7 +238,8 @@ def _spawn(device: str) -> tuple[SpawnProcess, Connection]:
     with theirs:
         process = context.Process(target=main, args=(theirs,), name=f"nightlift-{device}", daemon=True)
         process.start()
-    # Should we ever end without having closed it: multiprocessing would ask it to end, which it ignores, and wait.
+    # In case this process ends without closing the child: multiprocessing would send SIGTERM, which it ignores, and
+    # wait.
     atexit.register(process.kill)
     return process, ours
 
@@ -251,7 +252,7 @@ async def _copy(target: NDArray[np.generic], source: NDArray[np.generic]) -> Non
 
 
 async def _fetch(slot: Slot, output: Output) -> NDArray[np.generic]:
-    """An output in memory of its own, so that the slot is free again."""
+    """A copy of an output, so that the slot is free again."""
     if isinstance(output, np.ndarray):
         return output
     fetched = np.empty(output.shape, output.dtype)

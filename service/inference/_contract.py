@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Tensors = Mapping[str, NDArray[np.generic]]
-"""The inputs or the outputs of a pass, by their names in the model's configuration. The first axis of each is the
-batch, equally long in all."""
+"""The inputs or outputs of a pass, by their names in the model's configuration; the first axis is the batch."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,12 @@ class EngineInfo:
 
     Attributes:
         engine: `onnxruntime`, `torchscript` or `triton`.
-        provider: `CPUExecutionProvider`, `CUDAExecutionProvider`, `TensorrtExecutionProvider` (with CUDA for what it
-            leaves), `cuda`, `cpu`, or the server's address.
+        provider: `CPUExecutionProvider`, `CUDAExecutionProvider`, `TensorrtExecutionProvider` (with CUDA for the
+            nodes that it does not support), `cuda`, `cpu`, or the server's address.
         device: `cpu`, `cuda:0`, ... or `remote`.
         precision: `fp32` or `fp16`.
         placement: `in process`, `child process` or `server`.
-        passes: how many passes may run side by side in one runner.
+        passes: how many passes may run concurrently in one runner.
     """
 
     engine: str
@@ -41,7 +40,7 @@ class EngineInfo:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether batches run on a device on which larger batches pay."""
+        """Whether batches run on a device that is faster with larger batches."""
         return self.device.startswith("cuda") or self.device == "remote"
 
 
@@ -51,14 +50,14 @@ class Runner(Protocol):
     info: EngineInfo
 
     def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
-        """Run one pass; called once more with smaller batches where it runs out of memory.
+        """Run one pass; called again with smaller batches if it runs out of memory.
 
         Args:
-            inputs: all that the model has; of one that takes pictures `image`, UINT8 [N, H, W, 3], sRGB code values.
-            outputs: the names wanted.
+            inputs: all inputs of the model; for models of pictures `image`, UINT8 [N, H, W, 3], sRGB code values.
+            outputs: names of the requested outputs.
 
         Returns:
-            The outputs wanted.
+            The requested outputs.
         """
         ...
 
@@ -74,12 +73,12 @@ class Engine(Protocol):
 
     @property
     def concurrency(self) -> int:
-        """How many batches it takes at once; at least 1. It falls while devices are down."""
+        """How many batches it runs at once, at least 1; fewer while devices are down."""
         ...
 
     @property
     def ready(self) -> bool:
-        """Whether a batch sent now would be run now."""
+        """Whether a batch sent now would run."""
         ...
 
     @property
@@ -92,10 +91,10 @@ class Engine(Protocol):
 
         Raises:
             EngineUnavailable: if the device, process or server is down; the same batch may succeed later.
-            EngineFailed: if this batch broke the model.
+            EngineFailed: if the model failed on this batch.
         """
         ...
 
     async def close(self) -> None:
-        """Release everything; the queue has finished what it had."""
+        """Release everything; the queue has been emptied before."""
         ...

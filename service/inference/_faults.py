@@ -1,4 +1,4 @@
-"""What can go wrong with a device, how it is told from the runtime's words, and what is tried before giving up."""
+"""Faults of devices, how they are recognised in the runtime's messages, and what is tried before giving up."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Fault(StrEnum):
     DEVICE_LOST = "device_lost"
     """A sticky CUDA error: every later call in the same process fails as well."""
     OUT_OF_MEMORY = "out_of_memory"
-    """A batch did not fit; the device itself is well."""
+    """A batch did not fit into memory; the device itself works."""
     UNREACHABLE = "unreachable"
-    """The Triton server does not answer, or no longer serves the model."""
+    """The Triton server does not respond, or no longer serves the model."""
 
 
 class DeviceLost(Exception):
@@ -51,9 +51,9 @@ STICKY = re.compile(
 
 
 def classify(error: BaseException) -> Fault | None:
-    """Tell a device's fault from an ordinary failure (None) of one batch, by the exception's type and words.
+    """The device's fault that an exception's type and message reveal; None for an ordinary failure of one batch.
 
-    Out of memory is looked for first: cuDNN reports some allocation failures together with an internal error.
+    Out of memory is checked first: cuDNN reports some allocation failures together with an internal error.
     """
     text = str(error)
     if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(text):
@@ -62,11 +62,11 @@ def classify(error: BaseException) -> Fault | None:
 
 
 def run_guarded(runner: Runner, inputs: Tensors, outputs: tuple[str, ...], note: Callable[[Fault], None]) -> Tensors:
-    """Run a batch; where it does not fit into memory, run its halves one after the other, once.
+    """Run a batch; if it does not fit into memory, run its halves one after the other, once.
 
     Args:
         runner, inputs, outputs: see `Runner.run`.
-        note: told of every fault, those that were survived included.
+        note: called with every fault, including those that were survived.
 
     Raises:
         EngineUnavailable: if the halves do not fit either, or there is only one picture.

@@ -1,4 +1,4 @@
-"""Runners inside this process, a thread for every pass at once; the runtime releases the GIL while it computes."""
+"""Runners inside this process, with a thread for every concurrent pass; the runtime computes without the GIL."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
 
-CLOSE_TIMEOUT = 5.0  # seconds that closing waits for a pass of a network under way
+CLOSE_TIMEOUT = 5.0  # seconds that closing waits for a running pass
 
 
 class InProcessEngine:
     """An engine over one or more runners of the same model.
 
-    A pass that hangs cannot be stopped from inside its process: its runner is left out, and the model is not ready
-    while all of them hang. After a sticky CUDA fault the model stays unavailable until the service is restarted; the
-    child process placement heals both.
+    A pass that hangs cannot be stopped from inside its process: its runner is no longer used, and the model is not
+    ready while all runners hang. After a sticky CUDA fault the model stays unavailable until the service is
+    restarted. Placement in a child process recovers from both.
 
     Args:
-        runners: at least one; each takes as many batches at once as it says.
+        runners: at least one; each runs up to `info.passes` batches at once.
         timeout: seconds after which a pass counts as hung.
         metrics: where faults are counted.
     """
@@ -46,18 +46,18 @@ class InProcessEngine:
 
     @property
     def concurrency(self) -> int:
-        """Passes that may run at once; 1 where no runner answers, so that a batch is sent and refused."""
+        """Passes that may run at once; 1 if no runner responds, so that a batch is sent and refused."""
         return max(1, len(self._runners) - self._hung)
 
     @property
     def ready(self) -> bool:
-        """Whether any runner answers."""
+        """Whether any runner responds."""
         return not self.lost and self._hung < len(self._runners)
 
     async def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
-        """See `Engine.run`; the queue never has more than `concurrency` calls under way."""
+        """See `Engine.run`; the queue never makes more than `concurrency` calls at once."""
         if not self.ready:
-            raise EngineUnavailable("the model's device does not answer; the service must be restarted")
+            raise EngineUnavailable("the model's device does not respond; the service must be restarted")
         runner, thread = self._idle.pop()
         call = asyncio.wrap_future(thread.submit(lambda: run_guarded(runner, inputs, outputs, self._note)))
         done, _ = await asyncio.wait([call], timeout=self._timeout)
@@ -75,7 +75,7 @@ class InProcessEngine:
             raise EngineUnavailable("the model's device failed; the service must be restarted") from None
 
     async def close(self) -> None:
-        """Wait for what runs, then release the models; a hanging pass is left behind."""
+        """Wait for running passes, then release the models; a hanging pass is abandoned."""
         ended: dict[Runner, bool] = {}
         for runner, thread in self._runners:
             ended[runner] = await asyncio.to_thread(thread.stop, CLOSE_TIMEOUT) and ended.get(runner, True)
@@ -84,7 +84,7 @@ class InProcessEngine:
                 runner.close()
 
     def _recover(self, late: asyncio.Future[Tensors], runner: Runner, thread: RunnerThreads) -> None:
-        """A pass that was given up has ended after all."""
+        """Note that an abandoned pass has ended after all."""
         late.cancelled() or late.exception()  # retrieved: nobody waits for it
         self._hung -= 1
         self._idle.append((runner, thread))

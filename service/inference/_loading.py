@@ -26,7 +26,7 @@ from service.telemetry import Metrics
 logger = logging.getLogger("nightlift")
 
 TIMED_SIDE = 192
-"""Side in pixels of the picture by which a model's speed is measured when it is loaded; about a warm-up's."""
+"""Side in pixels of the picture with which a model's speed is measured when it is loaded; about that of warm-ups."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class LoadedModel:
     Attributes:
         source: its files and its configuration.
         engine: what runs it.
-        queue: what decides when.
-        find_map: gives the model that makes its colour maps, where that is another (`ModelTraits.map_model`); raises
-            ModelNotReady where that is not loaded.
+        queue: decides when it runs.
+        find_map: returns the model that makes its colour maps, if that is another (`ModelTraits.map_model`); raises
+            ModelNotReady if that is not loaded.
     """
 
     source: ModelVersion
@@ -65,7 +65,7 @@ class LoadedModel:
 
     @property
     def intake(self) -> Intake:
-        """The requests that were taken for it and are not answered yet."""
+        """The requests that it has accepted and not answered yet."""
         return self.queue.intake
 
     @property

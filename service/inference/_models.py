@@ -24,7 +24,7 @@ logger = logging.getLogger("nightlift")
 
 
 class ModelState(StrEnum):
-    """Where a model stands, in Triton's words."""
+    """The state of a model, in Triton's terms."""
 
     LOADING = "LOADING"
     READY = "READY"
@@ -45,8 +45,8 @@ class ModelStatus:
 class Models:
     """All models of a repository and their states.
 
-    A reload builds and warms the new versions first and swaps them in; if that fails, the old ones keep serving. The
-    replaced ones finish what they have.
+    A reload first builds and warms the new versions, then swaps them in; if that fails, the old ones keep serving.
+    Replaced versions finish their work.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Models:
         self._states: dict[str, ModelState] = {}
         self._reasons: dict[str, str] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._names = repository.names()  # when somebody last looked: requests do not wait for a disk
+        self._names = repository.names()  # as of the last look: requests do not wait for the disk
 
     def get(self, name: str, version: int | None = None) -> LoadedModel:
         """The model to call; the latest version unless one is named.
 
         Raises:
-            ModelNotFound: if the repository had no such model when it was last looked into, by `load`, `unload` or
-                `index`; or the model has no such version.
+            ModelNotFound: if the repository had no such model when `load`, `unload` or `index` last looked; or the
+                model has no such version.
             ModelNotReady: if it is not loaded, or still loading.
         """
         versions = self._loaded.get(name)
@@ -86,7 +86,7 @@ class Models:
         return versions[version]
 
     def state(self, name: str) -> ModelState:
-        """Where a model stands; UNAVAILABLE also if it has never been loaded, or its engine is down."""
+        """The state of a model; UNAVAILABLE also if it was never loaded, or its engine is down."""
         state = self._states.get(name, ModelState.UNAVAILABLE)
         return ModelState.UNAVAILABLE if state is ModelState.READY and not self._answers(name) else state
 
@@ -97,7 +97,7 @@ class Models:
 
     @property
     def lost(self) -> bool:
-        """Whether a loaded model's device is beyond repair from inside: the service should be restarted."""
+        """Whether a loaded model's device has failed for good, so that the service should be restarted."""
         return any(model.engine.lost for model in self.loaded())
 
     def loaded(self) -> list[LoadedModel]:
@@ -107,7 +107,7 @@ class Models:
         ]
 
     def index(self) -> list[ModelStatus]:
-        """Every model of the repository with its state, and why where it is unavailable."""
+        """Every model of the repository with its state, and the reason if it is unavailable."""
         lines = []
         self._names = self.repository.names()
         for name in sorted({*self._names, *self._states}):
@@ -121,9 +121,9 @@ class Models:
     async def announce(self, first: Iterable[str]) -> list[str]:
         """The models of the settings, those named `first` before the others: they are LOADING from now on.
 
-        Where the settings name none, these are all but TorchScript variants in an embedded engine: they would bring
-        torch and a second copy of every network into memory. They are there to be named. The restorer, where there is
-        one, is loaded whatever models are named.
+        If the settings name none, these are all models. An embedded engine leaves out TorchScript variants, which
+        would load torch and a second copy of every network, unless they are named. The restorer, if there is one, is
+        always loaded.
         """
         others = self._settings.models or await asyncio.to_thread(self._by_default)
         restorer = [name for name in self._names if name == self._settings.restorer]
@@ -137,7 +137,7 @@ class Models:
         """Load these models one after the other; failures are logged."""
         for name in names:
             if self._loaded.get(name):
-                continue  # another's maps are made by it
+                continue  # loaded together with the model whose maps it makes
             try:
                 await self.load(name)
             except ModelNotFound as error:
@@ -198,7 +198,7 @@ class Models:
         await self._retire(replaced)
 
     async def unload(self, name: str) -> None:
-        """Take a model out of service; requests under way finish.
+        """Take a model out of service; running requests finish.
 
         Raises:
             ModelNotFound: if the repository has no such model.
@@ -220,7 +220,7 @@ class Models:
         await self.engines.close()
 
     def _watch_ready(self, name: str) -> None:
-        """Show a model that is wanted in the metrics, also one that cannot be loaded: its alert needs a 0."""
+        """Show a required model in the metrics even if it cannot be loaded: its alert needs a 0."""
         self._metrics.model(name).watch_ready(lambda: self.ready([name]))
 
     def _answers(self, name: str) -> bool:
@@ -229,19 +229,19 @@ class Models:
         return versions[max(versions)].ready if versions else False
 
     def _waiting(self, name: str) -> list[Waiting]:
-        """What waits for a model, for any of its loaded versions; asked for from any thread."""
+        """Items waiting for a model, in any of its loaded versions; may be called from any thread."""
         return [one for model in list(self._loaded.get(name, {}).values()) for one in model.queue.waiting]
 
     def _is_known(self, name: str) -> bool:
         return name in self._states or name in self._names
 
     def _check_known(self, name: str) -> None:
-        """See that a name is a model's before anything is kept under it: clients may send any."""
+        """Check that a model has this name before anything is stored under it: clients may send any name."""
         if not self._is_known(name):
             raise ModelNotFound(f"there is no model {name!r}", available=self._names)
 
     async def _look_for(self, name: str) -> None:
-        """As `_check_known`, also for a model that was copied in a moment ago."""
+        """Like `_check_known`, but also finds a model that was just copied in."""
         if not self._is_known(name):
             self._names = await asyncio.to_thread(self.repository.names)
         self._check_known(name)
@@ -256,7 +256,7 @@ class Models:
         return await self._loader.load(source, partial(self._map_model, source.name, maps))
 
     def _map_model(self, name: str, maps: str) -> LoadedModel:
-        """The model that makes another's maps; where it cannot be called now, neither can the other."""
+        """The model that makes another's maps; if it cannot be called now, neither can the other."""
         try:
             return self.get(maps)
         except (ModelNotFound, ModelNotReady):
@@ -266,7 +266,7 @@ class Models:
             ) from None
 
     async def _load_map_model(self, name: str, maps: str) -> None:
-        """See that the model that makes another's colour maps is there.
+        """Make sure that the model that makes another's colour maps is loaded.
 
         Raises:
             ConfigError: if it takes pictures itself, or is not in the repository.
@@ -276,7 +276,7 @@ class Models:
         try:
             config = await asyncio.to_thread(self.repository.config, maps)
             if config.takes_pictures:
-                raise ConfigError(f"{name}: its map_model {maps!r} takes pictures, and no proxies")
+                raise ConfigError(f"{name}: its map_model {maps!r} takes pictures, not proxies")
             await self.load(maps)
         except ModelNotFound as error:
             raise ConfigError(f"{name}: its map_model {maps!r} is not in the repository") from error

@@ -19,14 +19,14 @@ from service.inference._contract import EngineInfo, Tensors
 from service.inference._onnx_cuda import BoundShape, BufferSpec, provider_options
 from service.repository import ENHANCED, IMAGE, ConfigError, ModelConfig, TensorSpec, WarmupSample
 
-ort.disable_telemetry_events()  # some builds report their use; this service reports to its operator only
+ort.disable_telemetry_events()  # some builds of ONNX Runtime send usage data
 
 CPU = "CPUExecutionProvider"
 LARGE_PASS_PIXELS = 1_000_000
-"""Pixels of a pass on the CPU beyond which its memory is given back afterwards: an arena would keep the most that any
-pass has needed, up to 700 bytes a pixel. Proxies, and most whole passes, are far smaller."""
+"""Pixels of a CPU pass above which its memory is released afterwards: the arena would keep the largest amount that
+any pass has needed, up to 700 bytes a pixel. Proxies, and most whole passes, are far smaller."""
 
-SHAPES_KEPT = 16  # sets of bound buffers on a CUDA device that have no graph, the least recently used given up first
+SHAPES_KEPT = 16  # sets of bound buffers without a CUDA graph; the least recently used is dropped
 NO_GRAPH = "-1"
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]  # of all inputs by name, in the configuration's order
 GRAPH_TYPES = {
@@ -42,18 +42,18 @@ GRAPH_TYPES = {
 class OnnxRunner:
     """A model in ONNX Runtime.
 
-    On the CPU a pass that runs alone uses every thread; passes side by side share them, each with a session of fewer
-    threads, because one thread a pass gets more done than all threads in each pass one after the other.
+    On the CPU a single pass uses all threads; concurrent passes share them, each with a session of fewer threads,
+    because several passes with one thread each have more throughput than passes with all threads one after the other.
 
     Args:
         path: the model file.
-        config: its configuration; parameters under Triton's own names are honoured. One that sets
-            `intra_op_thread_count`, or several instances, gets just that, and one pass at a time in each.
+        config: its configuration; Triton's own parameters are honoured. With `intra_op_thread_count` or several
+            instances, just those are used, with one pass at a time in each.
         device: `cpu`, or `cuda:N`.
-        threads: threads that passes on the CPU have together.
+        threads: threads of all CPU passes together.
 
     Raises:
-        EngineUnavailable: if the provider that the device needs is not there or does not start.
+        EngineUnavailable: if the provider that the device needs is missing or does not start.
         ConfigError: if the file cannot be read, or contradicts the configuration.
     """
 
@@ -71,7 +71,7 @@ class OnnxRunner:
         self._counting = Lock()
         self._bound: OrderedDict[tuple[Shapes, tuple[str, ...]], BoundShape] = OrderedDict()
         self._graphs = {_shapes_of(sample) for sample in config.warmup} if config.cuda_graphs else set()
-        self._graph_ids = count(1)  # never one twice: ONNX Runtime keeps graphs by their id
+        self._graph_ids = count(1)  # unique: ONNX Runtime keeps graphs by their id
         passes = threads if len(self._shares) > 1 else 1
         self.info = EngineInfo("onnxruntime", providers[0][0], device, config.precision, passes=passes)
 
@@ -80,7 +80,7 @@ class OnnxRunner:
         if self._device != "cpu":
             shapes = tuple((spec.name, inputs[spec.name].shape) for spec in self._config.inputs)
             return self._bind(shapes, outputs).run(inputs)
-        # Numbers that lie in a request's body may begin anywhere.
+        # Tensors inside a request's body may be unaligned.
         aligned = {name: np.require(array, requirements=["C", "A"]) for name, array in inputs.items()}
         with self._share() as session:
             arrays = session.run(outputs, aligned, self._run_options(inputs))
@@ -94,7 +94,7 @@ class OnnxRunner:
 
     @contextmanager
     def _share(self) -> Iterator[ort.InferenceSession]:
-        """The session for one more pass beside those that run."""
+        """The session for one more pass beside the running ones."""
         with self._counting:
             self._running += 1
             share = share_of(self._shares, self._running)
@@ -117,14 +117,14 @@ class OnnxRunner:
                 options.add_run_config_entry("gpu_graph_id", graph)
             dtypes = {spec.name: spec.dtype for spec in self._config.inputs}
             buffers = {name: BufferSpec(shape, dtypes[name]) for name, shape in shapes}
-            # Of other outputs only the pass itself tells how large they are.
+            # The size of other outputs is known only after the pass.
             known = {ENHANCED: buffers[IMAGE]} if self._config.takes_pictures else {}
             self._bound[key] = BoundShape(self._session, buffers, outputs, known, self._device, options)
         self._bound.move_to_end(key)
         return self._bound[key]
 
     def _run_options(self, inputs: Tensors | None = None) -> ort.RunOptions:
-        """Those of a pass; of one on the CPU with its inputs."""
+        """Run options of a pass; for CPU passes they depend on the inputs."""
         options = ort.RunOptions()
         parameters = self._config.parameters
         shrink = parameters.get("memory.enable_memory_arena_shrinkage")
@@ -144,7 +144,7 @@ def pass_widths(threads: int) -> tuple[int, ...]:
 
 
 def share_of(widths: tuple[int, ...], running: int) -> int:
-    """Threads for a pass beside which `running - 1` others run: the widest that leaves each of them as many."""
+    """Threads for a pass beside `running - 1` others: the largest width that all of them can have."""
     return next((width for width in widths if width * running <= widths[0]), widths[-1])
 
 
@@ -187,12 +187,12 @@ def _session_options(config: ModelConfig, threads: int) -> ort.SessionOptions:
     )
     if parameters.get("execution_mode") == "1":
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-    # Memory patterns are planned per shape and kept: with shapes of every size they only grow.
+    # Memory patterns are planned and kept per shape, so with arbitrary shapes they only grow.
     options.enable_mem_pattern = parameters.get("enable_mem_pattern", "0") == "1"
     options.enable_cpu_mem_arena = parameters.get("enable_mem_arena", "1") == "1"
     # Dark pictures make many denormal numbers, which are very slow on x86.
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    # Spinning threads would take the cores that decode and encode other pictures.
+    # Spinning threads would take cores from decoding and encoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(
         "session.use_device_allocator_for_initializers",
@@ -207,7 +207,8 @@ def _session_options(config: ModelConfig, threads: int) -> ort.SessionOptions:
 
 @cache
 def _share_one_arena() -> None:
-    """Have one CPU arena for all sessions of this process: each of its own would keep its largest pass for ever."""
+    """Use one CPU arena for all sessions of this process: separate ones would each keep their largest pass for
+    ever."""
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(memory, None)
 
@@ -247,7 +248,7 @@ def _check_tensor(tensor: TensorSpec, node: ort.NodeArg, config: ModelConfig, *,
     agrees = len(shape) == len(expected) and all(
         -1 in (ours, theirs) or ours == theirs for ours, theirs in zip(expected, shape, strict=True)
     )
-    if agrees and is_input:  # whoever may send any length must be answered whatever it is
+    if agrees and is_input:  # an axis that is free for clients must be free in the graph
         agrees = all(theirs == -1 for ours, theirs in zip(expected[1:], shape[1:], strict=True) if ours == -1)
     if GRAPH_TYPES.get(node.type) != tensor.datatype or not agrees:
         raise ConfigError(

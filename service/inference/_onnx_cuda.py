@@ -28,16 +28,16 @@ PRECISION_MODE: Mapping[str, Mapping[str, str]] = {
 
 
 def provider_options(config: ModelConfig, device: str) -> list[tuple[str, dict[str, str]]]:
-    """The providers asked for on `cuda:N`, first choice first, with their options.
+    """The providers to use on `cuda:N`, first choice first, with their options.
 
     Raises:
-        ConfigError: if a parameter has a value that Triton does not know either.
+        ConfigError: if a parameter has a value that Triton does not accept either.
     """
     number = device.removeprefix("cuda:")
     parameters = config.parameters
     cuda = {
         "device_id": number,
-        # A search over all algorithms for every new shape costs hundreds of milliseconds: heuristics unless asked.
+        # Searching all algorithms takes hundreds of milliseconds for every new shape, so heuristics are the default.
         "cudnn_conv_algo_search": _translate(parameters, "cudnn_conv_algo_search", CONVOLUTION_SEARCH, "1"),
         "arena_extend_strategy": _translate(parameters, "arena_extend_strategy", ARENA_STRATEGY, "1"),
         "enable_cuda_graph": "1" if config.cuda_graphs else "0",
@@ -82,7 +82,7 @@ class BoundShape:
         session: the model.
         inputs: name -> buffer of every input.
         outputs: names of the outputs to compute.
-        known: name -> buffer of outputs, those that can be told beforehand.
+        known: name -> buffer of the outputs whose size is known in advance.
         device: `cuda:N`, or `cpu`.
         options: run options, with the graph's id where one is to be captured.
     """
@@ -130,7 +130,7 @@ def _on(target: tuple[str, int], spec: BufferSpec) -> ort.OrtValue:
 
 
 def _pinned(spec: BufferSpec, number: int) -> NDArray[Any] | None:
-    """Page-locked host memory for a device, or None where this ONNX Runtime offers none."""
+    """Page-locked host memory for a device, or None if this ONNX Runtime offers none."""
     for device in ort.get_ep_devices():
         if device.ep_name == CUDA and int(device.ep_options.get("device_id", number)) == number:
             info = device.memory_info(ort.OrtDeviceMemoryType.HOST_ACCESSIBLE)

@@ -1,4 +1,4 @@
-"""Which engine a model gets, on which devices: decided from its configuration, the settings and what is there."""
+"""Which engine a model gets, on which devices: decided by its configuration, the settings and the hardware."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.telemetry import Metrics
 
 
 class Engines:
-    """Makes engines, and owns what they share: the child process of each device, the connection to Triton."""
+    """Makes engines, and owns the child process of each device and the connection to Triton, which they share."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
@@ -36,7 +36,7 @@ class Engines:
         """Load and warm a model.
 
         Raises:
-            EngineUnavailable: if the device asked for is not there or does not start.
+            EngineUnavailable: if the requested device is missing or does not start.
             ConfigError: if the model file cannot be read, or contradicts its configuration.
         """
         if self._settings.engine == "triton":
@@ -49,7 +49,7 @@ class Engines:
         return await self._in_process(model, chosen)
 
     async def close(self) -> None:
-        """Release what is shared; every engine has been closed."""
+        """Release shared resources; every engine has been closed before."""
         if self._triton is not None:
             await self._triton.close()
 
@@ -103,7 +103,7 @@ def isolated(chosen: list[str], settings: Settings) -> bool:
 
 @cache
 def cuda_devices() -> int:
-    """CUDA devices that the driver shows; 0 without a driver. Nothing is opened on them."""
+    """Number of CUDA devices that the driver reports; 0 without a driver. No context is opened on them."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -135,5 +135,5 @@ def _group_devices(group: InstanceGroup, backend: str, settings: Settings) -> li
             return ["cpu"]
         if settings.device.startswith("cuda:"):
             return [settings.device]
-    # As in Triton, a group that names no GPU has its instances on every one.
+    # As in Triton, a group that names no GPU has its instances on every GPU.
     return [f"cuda:{index}" for index in group.gpus or range(max(1, cuda_devices()))]

@@ -1,7 +1,7 @@
-"""A model's queue: callers submit and await, the queue alone decides what runs together and when.
+"""A model's queue: callers submit and await; the queue decides what runs together and when.
 
-All of its state changes on the event loop's thread, so there are no locks; what metrics read from other threads they
-copy first. Entries whose caller has gone are dropped before compute; a result is never set on a future that is done.
+Its state changes only on the event loop's thread, so there are no locks; metrics on other threads read copies.
+Entries whose caller has gone are dropped before they run; a result is never set on a future that is done.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from service.inference._statistics import Statistics
 from service.telemetry import ModelMetrics, record_batch
 
 ArrivalHint = Callable[[], None]
-"""Ends when a picture on its way to a queue is submitted: it is expected no more."""
+"""Announces a picture that is on its way to a queue; cancelled when the picture is submitted."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An item's result and what became of it on the way: `queue` and `infer` in seconds, `batch` in pictures."""
+    """An item's result and statistics: `queue` and `infer` in seconds, `batch` in pictures."""
 
     tensors: Tensors
     queue: float
@@ -47,15 +47,15 @@ class _Entry:
 
 
 class BatchQueue:
-    """Joins items whose inputs are alike into batches for one engine, and serves callers fairly by pixels.
+    """Joins items with equal input shapes into batches for one engine, and serves callers fairly by pixels.
 
     Args:
         engine: runs the batches; at most `engine.concurrency` of them at once.
         policy: limits of one batch.
         metrics: where sizes and waits are counted.
-        intake: the requests that were taken for this model; the queue closes when all of them have been answered.
-        queue_timeout: seconds after which an entry that still waits is refused; None is for ever.
-        observe: is told pixels and seconds of every pass.
+        intake: the accepted requests of this model; the queue closes when all of them have been answered.
+        queue_timeout: seconds after which an entry that still waits is refused; None: never.
+        observe: called with pixels and seconds of every pass.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class BatchQueue:
         self._observe = observe
         self._metrics = metrics
         self._order = FairOrder()
-        self._entries: list[_Entry] = []  # in the order in which they are to be served
+        self._entries: list[_Entry] = []  # in the order of service
         self._expected: Counter[Bucket] = Counter()
-        self._running: dict[asyncio.Task[None], int] = {}  # and its pixels
+        self._running: dict[asyncio.Task[None], int] = {}  # -> its pixels
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> list[Waiting]:
-        """What waits, in the order of service; may be asked for from any thread."""
+        """Waiting items, in the order of service; may be called from any thread."""
         return [entry.waiting for entry in list(self._entries)]
 
     async def submit(
@@ -94,21 +94,21 @@ class BatchQueue:
         expectation: ArrivalHint | None = None,
         caller: str = "",
     ) -> Outcome:
-        """Wait for the result of `inputs`. Whether there is room was decided when the request was taken.
+        """Wait for the result of `inputs`. Whether there is room was decided when the request was accepted.
 
         Args:
-            inputs: all that the model has, as its configuration declares them; the first axis of each is n, the
-                number of items that belong together (one, unless a client sent a batch).
-            outputs: names of the outputs wanted.
-            deadline: `time.monotonic()` by which the caller needs the result. It ends a wait for company; to give up
-                is the caller's part, by cancelling.
-            expectation: what `expecting` gave for this picture; it is fulfilled now.
+            inputs: all inputs that the model's configuration declares; the first axis of each is n, the number of
+                items that belong together (one, unless a client sent a batch).
+            outputs: names of the requested outputs.
+            deadline: `time.monotonic()` by which the caller needs the result. It ends a wait for further items; the
+                caller itself must cancel when it is over.
+            expectation: the hint from `expecting` for this picture, which ends now.
             caller: whose share it counts for.
 
         Raises:
             DeadlineExceeded: if it has waited longer than the model's configuration allows.
-            Draining: after `close`, once all requests that were taken before have been answered.
-            EngineUnavailable, EngineFailed: what became of the batch.
+            Draining: after `close`, once all requests accepted before have been answered.
+            EngineUnavailable, EngineFailed: if the batch failed.
             ValueError: if the inputs' first axes differ.
         """
         count = len(next(iter(inputs.values())))
@@ -145,11 +145,11 @@ class BatchQueue:
         finally:
             if coming:
                 end()
-                self._pump()  # it will not come: what waited for it need not wait on
+                self._pump()  # the picture will not come: stop waiting for it
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep the queue open for a request that was taken for another model, until all of its items are done."""
+        """Keep the queue open for a request of another model, until all of its items here are done."""
         if self.intake.closed:
             raise Draining("the model is being unloaded or the service is stopping")
         self.intake.working += 1
@@ -159,7 +159,7 @@ class BatchQueue:
             self.intake.working -= 1
 
     async def close(self) -> None:
-        """Refuse new entries, finish those of requests that were taken, wait and run."""
+        """Refuse new entries, and finish those of accepted requests, waiting or running."""
         self.intake.closed = True
         while self._entries or self._running or self.intake.working:
             self._pump()
@@ -178,7 +178,7 @@ class BatchQueue:
             timer.cancel()
 
     def _pump(self) -> None:
-        """Hand as many batches to the engine as it has room for; called whenever anything has changed."""
+        """Send as many batches to the engine as it has room for; called after every change."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -190,7 +190,7 @@ class BatchQueue:
                     batch = [self._entries[index] for index in indices]
                     pixels = sum(entry.waiting.pixels for entry in batch)
                     if self._running and sum(self._running.values()) + pixels > self._policy.max_running_pixels:
-                        return  # when a batch has run, there is another look
+                        return  # called again when a batch has run
                     self._entries = [entry for entry in self._entries if entry not in batch]
                     self._order.served(batch[0].start)
                     self._metrics.batch(
@@ -211,7 +211,7 @@ class BatchQueue:
             self._entries.remove(entry)
             entry.future.set_exception(
                 DeadlineExceeded(
-                    f"the request waited for more than {self._queue_timeout:g} s, which its model allows"
+                    f"the request waited for more than the {self._queue_timeout:g} s that its model allows"
                 )
             )
 
@@ -231,7 +231,7 @@ class BatchQueue:
         except Exception as error:
             # The message may hold paths or internals: it goes to the log, not to the caller.
             self._metrics.engine_error(error)
-            self._fail(batch, EngineFailed("the model failed on this input; the failure was logged"), started)
+            self._fail(batch, EngineFailed("the model failed on this input; the error was logged"), started)
             return
         seconds = time.monotonic() - started
         self._observe(sum(entry.waiting.pixels for entry in batch), seconds)
@@ -269,14 +269,14 @@ class BatchQueue:
 
 
 def _joined(batch: Sequence[_Entry]) -> Tensors:
-    """The inputs of all entries, one after the other; those of one alone are not copied."""
+    """The inputs of all entries, concatenated; those of a single entry are not copied."""
     if len(batch) == 1:
         return batch[0].inputs
     return {name: np.concatenate([entry.inputs[name] for entry in batch]) for name in batch[0].inputs}
 
 
 def _check_rows(outputs: Tensors, count: int) -> None:
-    """See that every entry finds its own rows in every output."""
+    """Check that every output has a row for every item."""
     for name, array in outputs.items():
         if array.shape[:1] != (count,):
-            raise ValueError(f"output {name!r} has shape {list(array.shape)}, of a batch of {count}")
+            raise ValueError(f"output {name!r} has shape {list(array.shape)} for a batch of {count}")

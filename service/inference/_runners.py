@@ -9,7 +9,7 @@ from service.inference._contract import Runner, Tensors
 from service.inference._samples import made_up, of_warmup
 from service.repository import ConfigError, ModelConfig, ModelVersion, fits
 
-SMALL_SIDE = 64  # places of free axes, sides of pictures among them, where the configuration names no warm-up
+SMALL_SIDE = 64  # size of free axes, such as sides of pictures, if the configuration has no warm-up
 
 
 def open_runner(model: ModelVersion, device: str, threads: int) -> Runner:
@@ -49,10 +49,10 @@ def _create(model: ModelVersion, device: str, threads: int) -> Runner:
 
 
 def _warm(runner: Runner, config: ModelConfig) -> None:
-    """Run the configuration's warm-up samples, or one small picture: what cannot run must not become ready.
+    """Run the configuration's warm-up samples, or one small picture: a model that cannot run must not become ready.
 
     Raises:
-        ConfigError: if an output is other than the configuration declares.
+        ConfigError: if an output differs from the configuration.
     """
     random = np.random.default_rng(0)
     outputs = tuple(tensor.name for tensor in config.outputs)
@@ -67,6 +67,6 @@ def _check_outputs(outputs: Tensors, count: int, config: ModelConfig) -> None:
         array, expected = outputs[spec.name], config.wire_shape(spec)
         if array.dtype != spec.dtype or not fits(array.shape, expected) or array.shape[0] != count:
             raise ConfigError(
-                f"{config.name}: output {spec.name!r} is {array.dtype} {list(array.shape)} of a batch of {count}; "
+                f"{config.name}: output {spec.name!r} is {array.dtype} {list(array.shape)} for a batch of {count}; "
                 f"config.pbtxt declares {spec.datatype} {list(expected)}, whose first axis is the batch"
             )

@@ -1,4 +1,4 @@
-"""Inputs made up to warm a model and to time it."""
+"""Synthetic inputs to warm up and time a model."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from service.repository import ModelConfig, WarmupSample
 
 
 def made_up(config: ModelConfig, side: int, random: np.random.Generator | None = None) -> Tensors:
-    """A batch of one for a model: every free axis has `side` places, or what the model takes at least.
+    """A batch of one for a model; free axes have the size `side`, or the smallest that the model accepts.
 
     Args:
-        config: says what the inputs are.
-        side: places of an axis that may have any number.
-        random: fills them; None leaves them 0.
+        config: describes the inputs.
+        side: size of free axes.
+        random: source of values; None: zeros.
     """
     side = max(side, config.traits.smallest_side)
     inputs = {}
@@ -29,7 +29,7 @@ def made_up(config: ModelConfig, side: int, random: np.random.Generator | None =
 
 
 def of_warmup(sample: WarmupSample, config: ModelConfig, random: np.random.Generator) -> Tensors:
-    """The batch that a sample of a configuration's warm-up describes."""
+    """The batch for one warm-up sample of a configuration."""
     dtypes = {spec.name: spec.dtype for spec in config.inputs}
     return {
         tensor.name: _filled(tensor.shape, dtypes[tensor.name], random if tensor.random else None)
@@ -38,7 +38,7 @@ def of_warmup(sample: WarmupSample, config: ModelConfig, random: np.random.Gener
 
 
 def _filled(shape: tuple[int, ...], dtype: np.dtype[Any], random: np.random.Generator | None) -> NDArray[Any]:
-    """Zeros; or random values, of integers all that there are, of floats those in [0, 1)."""
+    """Zeros; or random values, over the whole range of integers, or in [0, 1) for floats."""
     if random is None:
         return np.zeros(shape, dtype)
     if dtype.kind == "f":

@@ -1,6 +1,6 @@
-"""Memory that two processes see, without a name: nothing is left behind when both are killed.
+"""Anonymous memory shared by two processes: nothing is left behind when both are killed.
 
-Named POSIX segments would lie in /dev/shm, which containers bound to 64 MiB, and outlive a process that crashes.
+Named POSIX segments would be in /dev/shm, which containers limit to 64 MiB, and would outlive a process that crashes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def align(size: int) -> int:
 
 
 class Slot:
-    """A block of shared memory for one batch on its way, inputs first and outputs behind them.
+    """A block of shared memory for one batch, inputs first, then outputs.
 
     Args:
         descriptor: an open file of the memory, from `Slot.create` in the process that owns it, or received from it.
@@ -44,7 +44,7 @@ class Slot:
             return cls(os.dup(file.fileno()))
 
     def resize(self, size: int) -> None:
-        """Give the memory `size` bytes; what it holds is of no more use to either process."""
+        """Resize the memory to `size` bytes; its contents are lost."""
         self._memory = None
         self.size = 0
         os.ftruncate(self.descriptor, size)

@@ -1,7 +1,7 @@
 """Keeps the child process of a device alive, and the engine that runs a model in such processes.
 
-A process that crashes, hangs or loses its device is replaced, and its models are loaded and warmed again. The batches
-it had fail with EngineUnavailable; those behind them wait in their queues until it is back.
+A process that crashes, hangs or loses its device is replaced, and its models are loaded and warmed again. Its batches
+fail with EngineUnavailable; later ones wait in their queues until it is back.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ logger = logging.getLogger("nightlift")
 
 LOAD_TIMEOUT = 600.0  # seconds: TensorRT may build an engine
 BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before each attempt to restart a process; then the device is given up. A model that could not be loaded
-again is tried after the same times, and then after the last of them, for as long as the process lives."""
+"""Seconds before each attempt to restart a process; after the last one the device is given up. A model that failed to
+load again is retried at the same intervals, and then at the last one, for as long as the process lives."""
 
 
 class Hosted:
@@ -37,16 +37,16 @@ class Hosted:
         # Protobuf messages cannot be sent to another process, and nothing there needs this one.
         self.model = replace(model, config=replace(model.config, proto=None))
         self.settled = asyncio.Event()
-        """Set while batches need not wait: the model can be called, or `error` says why it is refused."""
+        """Set while batches need not wait: the model can be called, or `error` holds the reason for refusals."""
         self.info: EngineInfo | None = None
         self.error: str | None = None
         self.lost = False
         self.deadly = False
-        """Whether trying it again has ended the process: that would end other models' passes for ever."""
+        """Whether reloading it has crashed the process; not retried, since that would end other models' passes."""
 
     @property
     def ready(self) -> bool:
-        """Whether the model can be called at this moment."""
+        """Whether the model can be called now."""
         return self.settled.is_set() and self.error is None
 
     @property
@@ -60,7 +60,7 @@ class DeviceSupervisor:
 
     Args:
         device: `cpu` or `cuda:N`.
-        threads: threads inside one pass on the CPU, where a model does not say itself.
+        threads: threads inside one pass on the CPU, if a model does not set them.
         timeout: seconds after which a pass of a network counts as hung.
         metrics: where restarts and faults are counted.
     """
@@ -86,7 +86,7 @@ class DeviceSupervisor:
         """Load a model into the process.
 
         Raises:
-            EngineUnavailable, ConfigError: if it cannot be; models that are there already are not harmed.
+            EngineUnavailable, ConfigError: if it cannot be loaded; models loaded before keep running.
         """
         async with self._changing:
             if self._watching is None or self._watching.done():
@@ -103,7 +103,7 @@ class DeviceSupervisor:
         return hosted
 
     async def run(self, hosted: Hosted, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
-        """Run a batch, when the process is there; raises as `Engine.run`."""
+        """Run a batch as soon as the process is up; raises like `Engine.run`."""
         await hosted.settled.wait()
         if hosted.error is not None or self._child is None:
             raise EngineUnavailable(hosted.error or "the model is being unloaded")
@@ -138,7 +138,7 @@ class DeviceSupervisor:
         hosted.settled.set()
 
     async def _watch(self) -> None:
-        """Replace the process whenever it ends, until that is hopeless."""
+        """Replace the process whenever it ends, until all attempts have failed."""
         while self._child is not None:
             fault = await self._until_gone(self._child)
             self._note(fault)
@@ -148,7 +148,7 @@ class DeviceSupervisor:
                 return
 
     async def _until_gone(self, child: ChildProcess) -> Fault:
-        """How the process ends; as long as it lives, models that are refused are tried again."""
+        """Wait for the process to end, and return why; meanwhile, retry models that failed to load."""
         delays = chain(BACKOFF[1:], repeat(BACKOFF[-1]))
         while not child.gone.done():
             refused = [h for h in self._hosted if h.error is not None and not h.lost and not h.deadly]
@@ -160,7 +160,7 @@ class DeviceSupervisor:
         return child.gone.result()
 
     def _lost_child(self) -> None:
-        """The process ends: batches wait from now on."""
+        """Note that the process ends: batches wait from now on."""
         for hosted in self._hosted:
             hosted.settled.clear()
 
@@ -185,7 +185,7 @@ class DeviceSupervisor:
         return False
 
     async def _reload(self, hosted: Hosted, child: ChildProcess) -> None:
-        """Load a model again; if that fails and the process lives, the model is refused, until it is tried again."""
+        """Load a model again; if that fails and the process lives, its batches are refused until the next retry."""
         if hosted not in self._hosted:
             return  # released meanwhile
         before = hosted.error
@@ -200,13 +200,13 @@ class DeviceSupervisor:
             hosted.settled.set()
             if hosted.error != before:
                 logger.error("model %s: %s", hosted.model.name, hosted.error)
-            with contextlib.suppress(EngineUnavailable, ChildFailure):  # end its threads in the process
+            with contextlib.suppress(EngineUnavailable, ChildFailure):  # ends its threads in the child
                 await child.call(Unload(hosted.number), LOAD_TIMEOUT)
 
     def _give_up(self) -> None:
-        logger.critical("the worker process of %s does not come back; restart the service", self.device)
+        logger.critical("the worker process of %s cannot be restarted; restart the service", self.device)
         for hosted in self._hosted:
-            hosted.error = "the model's device does not come back; the service must be restarted"
+            hosted.error = "the model's device cannot be restarted; the service must be restarted"
             hosted.lost = True
             hosted.settled.set()
 
@@ -234,7 +234,7 @@ class ChildProcessEngine:
 
     @property
     def concurrency(self) -> int:
-        """Passes that may run at once; 1 where no copy can be called: one batch waits for the first to come back."""
+        """Passes that may run at once; 1 if no copy can be called: one batch waits for the first to recover."""
         return max(1, sum(hosted.passes for _, hosted in self._instances if hosted.ready))
 
     @property
@@ -248,7 +248,7 @@ class ChildProcessEngine:
         return all(hosted.lost for _, hosted in self._instances)
 
     async def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
-        """See `Engine.run`; instances that can be called are taken before those that are being restarted."""
+        """See `Engine.run`; instances that are up are used before those that are being restarted."""
         instance = max(self._idle, key=lambda pair: pair[1].ready)
         self._idle.remove(instance)
         supervisor, hosted = instance
@@ -258,6 +258,6 @@ class ChildProcessEngine:
             self._idle.append(instance)
 
     async def close(self) -> None:
-        """Unload the model everywhere; the queue has finished what it had."""
+        """Unload the model everywhere; the queue has been emptied before."""
         for supervisor, hosted in self._instances:
             await supervisor.release(hosted)

@@ -1,7 +1,7 @@
-"""Threads of one runner's own, which take what is submitted in order of arrival.
+"""The threads of one runner, which run submitted work in order of arrival.
 
-Not an executor of the standard library: that waits for its threads when the interpreter ends, for ever if a pass of a
-network hangs. CUDA runtimes keep state by thread, so a thread stays with its runner.
+An executor of the standard library will not do: at exit the interpreter waits for its threads, for ever if a pass
+hangs. CUDA runtimes keep state per thread, so a thread stays with its runner.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class RunnerThreads:
-    """Runs what is submitted in daemon threads: one, and so one after the other, until `widen` is called."""
+    """Runs submitted work in daemon threads: a single one, so strictly in sequence, until `widen` is called."""
 
     def __init__(self, name: str) -> None:
         self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
@@ -27,19 +27,19 @@ class RunnerThreads:
         self.widen(1)
 
     def widen(self, threads: int) -> None:
-        """Have at least so many threads from now on."""
+        """Use at least `threads` threads from now on."""
         while len(self._threads) < threads and not self._stopped:
             self._threads.append(threading.Thread(target=self._loop, name=self._name, daemon=True))
             self._threads[-1].start()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Run `work` when all that was submitted before is done."""
+        """Run `work` after everything submitted before."""
         future: Future[T] = Future()
         self._work.put((future, work))
         return future
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Wait for what was submitted, at most `timeout` seconds; whether every thread has ended."""
+        """Wait for submitted work, at most `timeout` seconds; returns whether every thread has ended."""
         self._stopped = True
         for _ in self._threads:
             self._work.put(None)

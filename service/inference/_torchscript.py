@@ -1,4 +1,4 @@
-"""Models run by TorchScript, a compatibility format. Only this module imports torch, when such a model is loaded."""
+"""Models run by TorchScript, a compatibility format. Only this module imports torch, once such a model is loaded."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ GRAPH_WARM_UP = 3  # passes before a CUDA graph is captured, as torch.cuda.graph
 class TorchScriptRunner:
     """One scripted module on one device.
 
-    On CUDA, parameters lie in channels-last order, batches travel through pinned memory, the network computes in half
-    precision where the configuration's `nightlift.precision` is `fp16` (to be set only where parity allows it), and
-    the shapes of the warm-up get CUDA graphs where `optimization.cuda.graphs` asks for them.
+    On CUDA, parameters are in channels-last order and batches go through pinned memory. The network computes in half
+    precision if the configuration's `nightlift.precision` is `fp16` (to be set only if parity allows it), and the
+    shapes of the warm-up get CUDA graphs if `optimization.cuda.graphs` asks for them.
 
     Args:
         path: the model file.
@@ -45,7 +45,7 @@ class TorchScriptRunner:
         torch.set_num_threads(threads)
         try:
             with warnings.catch_warnings():
-                # Known, and meant: TorchScript is here for those who have it, ONNX is the format to prefer.
+                # Expected: torch warns that TorchScript is deprecated; it is kept for compatibility.
                 warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
                 self._module = torch.jit.load(str(path), map_location=self._device).eval()
         except RuntimeError as error:
@@ -71,7 +71,7 @@ class TorchScriptRunner:
 
     def run(self, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         """See `Runner.run`."""
-        # Numbers that lie in a request's body may begin anywhere.
+        # Tensors inside a request's body may be unaligned.
         arrays = (np.require(inputs[spec.name], requirements=["C", "A"]) for spec in self._config.inputs)
         tensors = [torch.from_numpy(array) for array in arrays]
         with torch.inference_mode():
@@ -82,7 +82,7 @@ class TorchScriptRunner:
                     f"returns {len(results)}"
                 )
             named = {spec.name: result for spec, result in zip(self._config.outputs, results, strict=True)}
-            if self._half:  # which is what the module computes in, and not what callers see
+            if self._half:  # callers expect the declared type
                 named = {
                     spec.name: named[spec.name].float() if spec.datatype == "FP32" else named[spec.name]
                     for spec in self._config.outputs
@@ -90,7 +90,7 @@ class TorchScriptRunner:
             return {name: named[name].cpu().contiguous().numpy() for name in outputs}
 
     def close(self) -> None:
-        """Drop the module and give cached device memory back."""
+        """Drop the module and release cached device memory."""
         self._graphs.clear()
         del self._module
         if self._device.type == "cuda":

@@ -1,7 +1,7 @@
 """Models run by a Triton server that serves the same model repository.
 
-Each model follows the server's word on whether it is ready; one late answer does not count. A server that goes away
-is looked for again and again; meanwhile batches are refused with EngineUnavailable, and nothing is sent twice.
+Each model polls the server for its readiness; a single late answer does not count. A server that goes away is polled
+until it is back; meanwhile batches are refused with EngineUnavailable, and nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from service.telemetry import Metrics
 
 logger = logging.getLogger("nightlift")
 
-POLL_SECONDS = 0.5  # between questions whether a model is ready
+POLL_SECONDS = 0.5  # between polls of a model's readiness
 POLL_TIMEOUT = 2.0
-IN_FLIGHT = 2  # batches for each of the server's instances: one computes while the next one travels
+IN_FLIGHT = 2  # batches for each of the server's instances: one runs while the next is transferred
 
-# gRPC's own backoff grows to two minutes: a server that is back must be found at once.
+# gRPC's default backoff grows to two minutes, but a recovered server must be found at once.
 CHANNEL = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -81,12 +81,12 @@ class TritonEngine:
 
     @classmethod
     async def connect(cls, server: TritonServer, model: ModelVersion, time_limit: float) -> TritonEngine:
-        """Ask for the model, and go on asking; a server that is not there yet is no error.
+        """Start polling for the model; a server that is not up yet is not an error.
 
         Args:
             server: the connection.
-            model: which model; its own configuration says what its tensors are.
-            time_limit: seconds after which a batch is given up.
+            model: the model, whose own configuration describes its tensors.
+            time_limit: seconds after which a batch fails.
 
         Raises:
             ConfigError: if the server's model has other tensors than the configuration here.
@@ -115,7 +115,7 @@ class TritonEngine:
         return {name: result.as_numpy(name) for name in outputs}
 
     async def close(self) -> None:
-        """Stop asking; the server keeps its model."""
+        """Stop polling; the server keeps its model."""
         self.ready = False
         if self._following is not None:
             self._following.cancel()
@@ -123,16 +123,16 @@ class TritonEngine:
                 await self._following
 
     def _translated(self, error: InferenceServerException) -> Exception:
-        """What the queue makes of the server's error: another one than these is logged, and answered with 500."""
+        """The server's error as one that the queue understands; any other is logged, and answered with 500."""
         if error.status() in DOWN:
-            self._doubt.set()  # it may be down, or its queue full: asked at once
-            return EngineUnavailable("the Triton server does not answer, or is overloaded")
+            self._doubt.set()  # it may be down, or its queue full: poll at once
+            return EngineUnavailable("the Triton server does not respond, or is overloaded")
         if error.status() in NOT_SERVED:
             return EngineUnavailable(f"the Triton server refuses {self._model.name!r} now")
         return error
 
     async def _follow(self) -> None:
-        """Ask every now and then, and at once when a batch has failed."""
+        """Poll at intervals, and at once when a batch has failed."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._doubt.wait(), POLL_SECONDS)
@@ -158,7 +158,7 @@ class TritonEngine:
         except InferenceServerException as error:
             late = error.status() == LATE
             if late and self.ready and not self._silent:
-                self._silent = True  # a busy server is late once, and still runs what it is sent
+                self._silent = True  # a busy server may be late once, and still runs its batches
                 return
             ready = False
         self._silent = False

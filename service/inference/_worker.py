@@ -1,7 +1,7 @@
 """The child process of a device: it loads models and runs batches, and knows nothing of requests.
 
-Commands come through a pipe, pictures through shared memory. Every model has a thread of its own, so that one can be
-loaded while another runs. The process ends when its parent does, which closes the pipe.
+Commands come through a pipe, pictures through shared memory. Every model has its own thread, so that one can be
+loaded while another runs. The process ends when its parent ends, which closes the pipe.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from service.repository import ConfigError, ModelVersion
 
 @dataclass(frozen=True)
 class Placed:
-    """Where in a slot a tensor lies."""
+    """The position of a tensor in a slot."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -46,7 +46,7 @@ class AddSlot:
 
 @dataclass(frozen=True)
 class Load:
-    """Load and warm a model, to be called by the number `runner` from now on."""
+    """Load and warm a model, which is then called by the number `runner`."""
 
     runner: int
     model: ModelVersion
@@ -56,14 +56,14 @@ class Load:
 
 @dataclass(frozen=True)
 class Unload:
-    """Finish what the runner has, and release it."""
+    """Finish the runner's work, and release it."""
 
     runner: int
 
 
 @dataclass(frozen=True)
 class Run:
-    """Run the inputs that lie in the first `input_size` bytes of a slot; the outputs have room up to `size`."""
+    """Run the inputs in the first `input_size` bytes of a slot; the outputs have room up to `size`."""
 
     runner: int
     slot: int
@@ -76,7 +76,7 @@ class Run:
 Command = AddSlot | Load | Unload | Run
 
 
-# An output that has no room in the slot, being larger than its name let expect, goes through the pipe.
+# An output that is larger than expected, and does not fit into the slot, goes through the pipe.
 Output = Placed | NDArray[np.generic]
 
 
@@ -85,7 +85,8 @@ class Failed:
     """The command failed.
 
     Attributes:
-        kind: `unavailable` and `config` are told to the caller; `lost` asks for a new process; `failed` is logged.
+        kind: `unavailable` and `config` are reported to the caller; `lost` asks for a new process; `failed` is
+            logged.
         message: what was wrong; for `lost` and `failed` with its stack.
     """
 
@@ -95,7 +96,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to the command numbered `call`, and the faults met on the way that the process survives."""
+    """The answer to the command numbered `call`, and faults meanwhile that the process survived."""
 
     call: int
     result: EngineInfo | dict[str, Output] | Failed | None
@@ -103,7 +104,7 @@ class Reply:
 
 
 def main(connection: Connection) -> None:
-    """Serve commands until the parent closes the pipe, or is gone."""
+    """Serve commands until the parent closes the pipe or ends."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides when this process ends
     worker = _Worker(connection)
@@ -123,7 +124,7 @@ class _Worker:
         self._runners: dict[int, Runner] = {}
 
     def take(self, call: int, command: Command) -> None:
-        """Begin with a command; its reply is sent when it is done."""
+        """Start a command; its reply is sent when it is done."""
         match command:
             case AddSlot(slot):
                 self._slots[slot] = Slot(recv_handle(self._connection))
@@ -141,7 +142,7 @@ class _Worker:
         if runner in self._threads:
             self._threads[runner].submit(lambda: self._answer(call, work))
         else:
-            self._answer(call, work)  # a runner of the process before this one: unloading it is no work
+            self._answer(call, work)  # a runner of the previous process, with nothing to unload
 
     def _answer(self, call: int, work: Callable[[list[Fault]], Any]) -> None:
         faults: list[Fault] = []
@@ -178,7 +179,7 @@ class _Worker:
 
 
 def _place(tensors: Tensors, slot: Slot, offset: int, size: int) -> dict[str, Output]:
-    """Write the outputs into the slot from `offset` on, as far as there is room."""
+    """Write the outputs into the slot from `offset` on, if there is room."""
     placed: dict[str, Output] = {}
     for name, tensor in tensors.items():
         if offset + tensor.nbytes > size:

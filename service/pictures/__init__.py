@@ -1,9 +1,9 @@
 """Encoded bytes <-> pixels: sniffing, limits, decoding, orientation, colour, depth, alpha, metadata, encoding.
 
-`inspect` says what a file holds and refuses what is not wanted, before a pixel is decoded. `decode` gives the
-picture, upright, in its own colour space, with everything that an answer should keep; `encode` writes it. All
-functions are synchronous, keep no state but a small cache of colour transforms, may be called from many
-threads at once, and hold the interpreter lock only briefly.
+`inspect` reads a file's header and refuses unsupported files before a pixel is decoded. `decode` returns the picture,
+upright, in its own colour space, with everything that an answer should keep; `encode` writes it. All functions are
+synchronous, keep no state except a small cache of colour transforms, may be called from many threads at once, and
+hold the interpreter lock only briefly.
 """
 
 from service.pictures import _opencv_limit  # noqa: F401  before OpenCV

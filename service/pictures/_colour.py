@@ -1,7 +1,7 @@
-"""Colour profiles (ICC.1) by Little CMS: is a profile usable, is it sRGB, and what are its colours in sRGB.
+"""Colour profiles (ICC.1) by Little CMS: whether a profile is usable, whether it is sRGB, and conversion to sRGB.
 
 Transforms are built once per profile and shared by all pictures and threads: photos of one kind of phone
-carry the same profile. The profiles themselves are not kept, and larger ones than MAX_PROFILE_BYTES not used.
+carry the same profile. The profiles themselves are not kept, and profiles over MAX_PROFILE_BYTES are not used.
 """
 
 from __future__ import annotations

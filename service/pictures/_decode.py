@@ -35,7 +35,7 @@ _LOSSY = {PictureFormat.JPEG, PictureFormat.WEBP, PictureFormat.AVIF, PictureFor
 
 
 def inspect(data: bytes, limits: Limits | None = None) -> Header:
-    """What the file says about its picture; no pixel is decoded, no other frame looked at.
+    """The picture's facts from the file's header; no pixel is decoded, and no further frame is read.
 
     Args:
         data: the encoded file. Its content decides the format.

@@ -1,9 +1,9 @@
 """Image file directories (TIFF 6.0, section 2): the structure behind TIFF files and EXIF blocks alike.
 
-Own code, because general parsers take a directory apart and write it again, which breaks maker notes, and copy
-every value. Here nothing is read unless asked for, a directory has a bounded number of entries, and all its
-values together may not be larger than the file. Entries of unknown type, and those that point outside of the
-file, are left out, as cameras write them now and then.
+Why no library: general parsers rewrite a directory, which breaks maker notes, and copy every value. Here nothing is
+read unless asked for, a directory has a bounded number of entries, and all its values together may not be larger than
+the file. Entries of unknown type, and those that point outside the file, are skipped, since cameras sometimes write
+them.
 """
 
 from __future__ import annotations

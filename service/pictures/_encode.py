@@ -29,13 +29,13 @@ class Metadata(StrEnum):
     """What an answer keeps of EXIF, XMP, IPTC, the print resolution and the colour profile."""
 
     KEEP = "keep"
-    """Everything, the location where the photo was taken included."""
+    """Everything, including the location where the photo was taken."""
 
     WITHOUT_LOCATION = "without_location"
-    """Everything but the location, which goes out of EXIF, XMP and IPTC alike."""
+    """Everything except the location, which is removed from EXIF, XMP and IPTC."""
 
     STRIP = "strip"
-    """Nothing but a profile where the colours would be wrong without it: where they are not sRGB."""
+    """Nothing, except the profile of colours that are not sRGB, which would be wrong without it."""
 
 
 def encode(
@@ -54,7 +54,7 @@ def encode(
         quality: 1 to 100, for JPEG (with the chroma subsampling that the picture came with, else 4:2:0), WebP
             and AVIF; PNG and TIFF are lossless.
         metadata: what is kept beside the pixels.
-        rows: makes the pixels, where they are not there yet: all at once, or strip by strip as they are compressed.
+        rows: computes pixels that are not ready yet, all at once or strip by strip while they are compressed.
 
     Raises:
         InvalidParameter: the quality is out of range, or the format is not written or too small for the picture.

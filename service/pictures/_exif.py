@@ -1,8 +1,7 @@
 """EXIF blocks (EXIF 2.32, section 4.6): read the orientation, take it out, take the location out.
 
-Blocks are changed in place, so that maker notes, whose offsets nobody else knows, survive. A block that
-cannot be parsed counts as absent, and so does one of more than 1 MiB: it neither turns the picture nor reaches the
-answer.
+Blocks are changed in place, so that maker notes, whose offsets are undocumented, survive. A block that cannot be
+parsed, or has more than 1 MiB, counts as absent: it neither turns the picture nor reaches the answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A picture made smaller for an answer of a bounded size: the means of what was rendered at full size."""
+"""Shrinks a picture that was rendered at full size, by area averaging, to a bounded size."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How much memory a picture takes, from its file to its answer: some formats need several times what others do.
+"""Memory that a picture takes from its file to its answer: some formats need several times as much as others.
 
-Measured by `python -m benchmarks.memory --files`, rounded up; bytes for each pixel, the body that came not counted.
+Measured by `python -m benchmarks.memory --files`, rounded up; bytes per pixel, without the request's body.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from service.pictures._formats import PictureFormat
 from service.pictures._header import Header
 
 PLAIN = 8
-"""Of 8 bits without alpha, JPEG to JPEG: 3 that came, 3 of the answer, and what decoders and encoders need."""
+"""For 8 bits without alpha, JPEG to JPEG: 3 for the input, 3 for the answer, and the needs of decoder and encoder."""
 
 _DECODED = {
     PictureFormat.JPEG: PLAIN,
@@ -22,17 +22,17 @@ _DECODED_OTHERS, _DECODED_DEEP, _DECODED_ALPHA, _DECODED_CMYK = 14, 17, 10, 14
 _ENCODED = {PictureFormat.PNG: 11, PictureFormat.TIFF: 10, PictureFormat.WEBP: 17, PictureFormat.AVIF: 36}
 _ENCODED_DEEP = {PictureFormat.PNG: 23, PictureFormat.TIFF: 18}
 _ALPHA = 6
-"""More of an answer with alpha."""
+"""Additional bytes for an answer with alpha."""
 
 
 _RESTORED = 3
-"""More where noise is taken out: of 8 bits, the network's answer beside the picture and what becomes of it."""
+"""Additional bytes for noise reduction, at 8 bits: the network's answer beside the picture, and its restored copy."""
 
 
 def plain_pixels(header: Header, target: PictureFormat, *, restored: bool = False) -> int:
     """Pixels of 8 bits, JPEG to JPEG, that take as much memory as this picture with an answer in `target`.
 
-    With `restored`, a picture whose noise is taken out on the way.
+    With `restored`, including noise reduction.
     """
     more = _RESTORED * (2 if header.bits == 16 else 1) if restored else 0
     return header.pixels * max(_decoded(header), _encoded(header, target) + more) // PLAIN

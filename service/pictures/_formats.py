@@ -1,4 +1,4 @@
-"""The picture formats, and which of them an answer takes."""
+"""The picture formats, and the choice of an answer's format."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ _MAX_SIDE = {
 _ALIASES = {"image/jpg": "image/jpeg", "image/tif": "image/tiff"}
 
 FORMAT_ALIASES = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff"}
-"""What clients also call the formats of answers."""
+"""Other names that clients use for the formats of answers."""
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name says that it is a picture we take; raw files are only where their extra is installed.
+    """Whether a file has the suffix of a supported picture; raw files count only if their extra is installed.
 
-    They often lie beside the JPEGs that the camera made of them.
+    Otherwise they would fail beside the JPEGs that the camera made of them.
     """
     format = SUFFIXES.get(path.suffix.lower())
     return format is not None and not path.name.startswith(".") and (format is not PictureFormat.RAW or reads_raw())
@@ -132,7 +132,7 @@ def negotiate_format(
     best = max(WRITTEN_FORMATS, key=lambda candidate: _quality(candidate, ranges))
     if _quality(best, ranges) <= 0:
         names = ", ".join(candidate.media_type for candidate in WRITTEN_FORMATS)
-        raise NotAcceptable(f"'Accept' takes none of the formats that can be answered: {names}.")
+        raise NotAcceptable(f"'Accept' allows none of the output formats: {names}.")
     return best
 
 

@@ -1,4 +1,4 @@
-"""What a file says about its picture before any pixel is decoded, and the limits that it is held to."""
+"""The facts about a picture that are known before any pixel is decoded, and the limits on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Density: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a picture may measure.
+    """Limits on the size of a picture.
 
     Attributes:
         max_pixels: largest width times height.
@@ -115,7 +115,7 @@ class Header:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """What of the file no answer has."""
+        """Parts of the file that no answer has."""
         parts = {"frames": self.is_animated, "gain-map": self.has_gain_map}
         return tuple(name for name, is_there in parts.items() if is_there)
 

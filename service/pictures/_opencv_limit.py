@@ -1,7 +1,7 @@
-"""A second limit on what OpenCV decodes, below its own of 2**30 pixels, should a file get past ours.
+"""A second limit on what OpenCV decodes, below its own of 2**30 pixels, in case a file passes our limits.
 
-OpenCV reads it from the environment once, when it is loaded; so this module is imported before everything else of
-the package. Whoever allows larger pictures sets OPENCV_IO_MAX_IMAGE_PIXELS themself.
+OpenCV reads it from the environment once, when it is loaded; so this module is imported before everything else in the
+package. To allow larger pictures, set OPENCV_IO_MAX_IMAGE_PIXELS yourself.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A decoded picture: upright pixels, and all that must not get lost on the way through the service."""
+"""A decoded picture: upright pixels, and everything that the answer must keep."""
 
 from __future__ import annotations
 

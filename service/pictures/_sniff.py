@@ -1,4 +1,4 @@
-"""Which format bytes have, by their first bytes alone; file names and Content-Type are not asked."""
+"""Recognises formats by their first bytes alone; file names and Content-Type are ignored."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def sniff(data: bytes) -> PictureFormat:
         UnsupportedFormat: another kind of file, named where it is known.
     """
     if not data:
-        raise UnreadablePicture(f"The picture is empty: no byte came. Accepted are {ACCEPTED}.")
+        raise UnreadablePicture(f"The picture is empty: it has no bytes. Accepted are {ACCEPTED}.")
     if is_raw(data):
         return PictureFormat.RAW
     for signature, format in _SIGNATURES:

@@ -1,4 +1,4 @@
-"""HDR pictures (Rec. ITU-R BT.2100, PQ and HLG) to SDR, as their code values are not what the networks know.
+"""HDR pictures (Rec. ITU-R BT.2100, PQ and HLG) to SDR, since the networks were not trained on their code values.
 
 The method is the EETF of Report ITU-R BT.2390-10, section 5.4.1, applied to each channel, from 1,000 cd/m² to the
 reference white of Report ITU-R BT.2408, 203 cd/m², which becomes SDR's white. The primaries stay what they are.

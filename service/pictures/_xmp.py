@@ -1,7 +1,7 @@
-"""XMP packets (ISO 16684-1): take out what is no longer true of an enhanced picture, and the location where wanted.
+"""XMP packets (ISO 16684-1): removes what is no longer true of an enhanced picture, and the location if wanted.
 
-Everything that stays, stays byte for byte: the packet is cut, not written again, so that prefixes, order and padding
-survive. A packet that cannot be parsed, is not UTF-8, or is larger than MAX_XMP_BYTES counts as absent.
+Everything else stays byte for byte: the packet is cut, not rewritten, so that prefixes, order and padding survive. A
+packet that cannot be parsed, is not UTF-8, or is larger than MAX_XMP_BYTES counts as absent.
 """
 
 from __future__ import annotations

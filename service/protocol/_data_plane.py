@@ -1,4 +1,4 @@
-"""The data plane under REST and gRPC: what the protocol asks for, answered from one runtime."""
+"""The data plane shared by REST and gRPC: the protocol's operations on one runtime."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class DataPlane:
 
         Raises:
             Forbidden: unless the setting `model_control` is on.
-            InvalidParameter: if a configuration or files are sent along: the repository alone says what is served.
+            InvalidParameter: if a configuration or files are sent along: only the repository decides what is served.
             UnservableModel: if it cannot be loaded; what was loaded before keeps serving.
         """
         self._check_control()
         if parameters:
-            raise InvalidParameter(f"load takes no parameters here; given were {', '.join(sorted(parameters))}")
+            raise InvalidParameter(f"load takes no parameters here, but got {', '.join(sorted(parameters))}")
         try:
             await self._to_the_end(self._models.load(name))
         except ConfigError as error:
@@ -128,10 +128,10 @@ class DataPlane:
 
     def _check_control(self) -> None:
         if not self._settings.model_control:
-            raise Forbidden("models are loaded and unloaded only where the setting NIGHTLIFT_MODEL_CONTROL is on")
+            raise Forbidden("loading and unloading models needs the setting NIGHTLIFT_MODEL_CONTROL")
 
     async def _to_the_end(self, change: Coroutine[Any, Any, None]) -> None:
-        """Await a change of the models that goes on if the caller leaves: half of one helps nobody."""
+        """Await a change of the models, which continues if the caller leaves, so that none is left half done."""
         task = asyncio.create_task(change)
         self._changes.add(task)
         task.add_done_callback(self._changed)

@@ -1,4 +1,4 @@
-"""Whether the tensors of a request are those that its model takes, before they go to its queue."""
+"""Checks that the tensors of a request are those of its model, before they are queued."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def check_inputs(inputs: Sequence[Tensor], config: ModelConfig, max_whole_pixels
         shapes = ", ".join(f"{tensor.name!r} {list(tensor.shape)}" for tensor in inputs)
         instead = ", or encoded pictures as BYTES" if config.takes_pictures else ""
         raise UnsupportedShape(
-            f"{shapes}: these {pixels} pixels are more than the {max_whole_pixels} that one pass of the network "
-            f"takes; send fewer at once{instead}",
+            f"{shapes}: these {pixels} pixels exceed the {max_whole_pixels} that one pass of the network may "
+            f"have; send fewer at once{instead}",
             max_whole_pixels=max_whole_pixels,
         )
     return pixels
@@ -65,7 +65,7 @@ def check_batch(count: int, most: int) -> None:
     """
     if count > most:
         raise UnsupportedShape(
-            f"the request brings a batch of {count}, and the model takes at most {most} at once", max_batch_size=most
+            f"the request has a batch of {count}, but the model takes at most {most} at once", max_batch_size=most
         )
 
 
@@ -93,7 +93,7 @@ def _batch_of(inputs: Sequence[Tensor], config: ModelConfig) -> int:
 
 
 def _check_sides(inputs: Sequence[Tensor], config: ModelConfig) -> None:
-    """Check heights and widths of what is like a picture, [n, height, width, channels]."""
+    """Check heights and widths of tensors that have the form of pictures, [n, height, width, channels]."""
     sides = {tensor.name: tensor.shape[1:3] for tensor in inputs if len(tensor.shape) == 4}
     for name, (height, width) in sides.items():
         if min(height, width) < config.traits.smallest_side:
@@ -103,4 +103,4 @@ def _check_sides(inputs: Sequence[Tensor], config: ModelConfig) -> None:
             )
     if len({sides[name] for name in config.same_size}) > 1:
         given = ", ".join(f"{name!r} {sides[name][0]} and {sides[name][1]}" for name in config.same_size)
-        raise UnsupportedShape(f"heights and widths must be equal in these inputs, and are {given}")
+        raise UnsupportedShape(f"heights and widths must be equal in these inputs, but are {given}")

@@ -1,4 +1,4 @@
-"""What a client asks of a model, and the answer, whatever the transport."""
+"""The request to a model and the answer, independent of the transport."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROTOCOL_PARAMETERS = frozenset(
     {"timeout", "priority", "binary_data_output", "sequence_id", "sequence_start", "sequence_end"}
 )
 MAX_ENTRIES = 64
-"""Most inputs, outputs or parameters in any one place: each is looked at by itself, while other requests wait."""
+"""Most inputs, outputs or parameters in any one place: they are checked one by one while other requests wait."""
 
 UNSUPPORTED = {
     "shared_memory_region": "shared memory is not supported; send the tensor's data",
@@ -96,14 +96,14 @@ def check_entries(what: str, count: int) -> None:
         MalformedRequest: if there are more than `MAX_ENTRIES`.
     """
     if count > MAX_ENTRIES:
-        raise MalformedRequest(f"the request has {count} {what}, and at most {MAX_ENTRIES} are allowed")
+        raise MalformedRequest(f"the request has {count} {what}; at most {MAX_ENTRIES} are allowed")
 
 
 def refuse_unsupported(tensor: str, parameters: Mapping[str, object]) -> None:
     """Check the parameters of one input or output.
 
     Raises:
-        InvalidParameter: if they ask for what changes where its data is, or what it means, and is not done here.
+        InvalidParameter: if they ask for shared memory or another unsupported extension.
     """
     for name, reason in UNSUPPORTED.items():
         if name in parameters:

@@ -1,4 +1,4 @@
-"""What the server and its models say about themselves, as the protocol's own messages."""
+"""Metadata of the server and its models, as the protocol's own messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors straight to a model, exactly as Triton would run it: nothing in between."""
+"""Runs a model on the request's tensors unchanged, exactly as Triton would."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def run_raw(
     Raises:
         MalformedRequest: if a datatype is not the input's, or an output is unknown.
         UnsupportedShape: if a shape does not fit the model's, or is out of its limits.
-        NightliftError: whatever became of it in the queue.
+        NightliftError: the error of the queue or the engine.
     """
     model = ticket.model
     config = model.config

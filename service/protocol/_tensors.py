@@ -1,4 +1,4 @@
-"""Tensors on the wire: the protocol's datatypes, and both ways between arrays and row-major little-endian bytes.
+"""Tensors on the wire: the protocol's datatypes, and conversion between arrays and row-major little-endian bytes.
 
 Elements of BYTES carry their own length: four bytes, little-endian, before each (`binary_tensor_data` extension).
 """
@@ -64,7 +64,7 @@ def from_binary(name: str, datatype: str, shape: Sequence[int], buffer: bytes | 
     expected = count * dtype.itemsize
     if len(buffer) != expected:
         raise MalformedRequest(
-            f"tensor {name!r}: {datatype} of shape {list(shape)} has {expected} bytes, and {len(buffer)} were sent"
+            f"tensor {name!r}: {datatype} of shape {list(shape)} has {expected} bytes, but {len(buffer)} were sent"
         )
     return Tensor(name, np.frombuffer(buffer, dtype).reshape(tuple(shape)))
 
@@ -80,13 +80,13 @@ def from_numbers(name: str, datatype: str, shape: Sequence[int], values: Sequenc
     try:
         array = np.asarray(values)
     except (ValueError, OverflowError, RecursionError):
-        raise MalformedRequest(f"tensor {name!r}: its data is no regular array of numbers") from None
+        raise MalformedRequest(f"tensor {name!r}: its data is not a regular array of numbers") from None
     if array.size != count:
         raise MalformedRequest(
-            f"tensor {name!r}: shape {list(shape)} has {count} elements, and {array.size} were sent"
+            f"tensor {name!r}: shape {list(shape)} has {count} elements, but {array.size} were sent"
         )
     if not _holds(dtype, array):
-        raise MalformedRequest(f"tensor {name!r}: its data holds values that {datatype} does not have")
+        raise MalformedRequest(f"tensor {name!r}: its data holds values that {datatype} cannot represent")
     return Tensor(name, array.astype(dtype, copy=False).reshape(tuple(shape)))
 
 
@@ -100,7 +100,7 @@ def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[bytes]) -> 
     count = _count_bytes(name, shape)
     if len(elements) != count:
         raise MalformedRequest(
-            f"tensor {name!r}: shape {list(shape)} has {count} elements, and {len(elements)} were sent"
+            f"tensor {name!r}: shape {list(shape)} has {count} elements, but {len(elements)} were sent"
         )
     array = np.empty(count, object)
     array[:] = elements
@@ -137,7 +137,7 @@ def _count_bytes(name: str, shape: Sequence[int]) -> int:
     count = _count(name, shape)
     if count > MAX_BYTES_ELEMENTS:
         raise MalformedRequest(
-            f"tensor {name!r}: {BYTES} of shape {_shown(shape)} has {count} elements, and at most "
+            f"tensor {name!r}: {BYTES} of shape {_shown(shape)} has {count} elements; at most "
             f"{MAX_BYTES_ELEMENTS} are allowed; each is an encoded picture"
         )
     return count

@@ -61,10 +61,10 @@ MAX_FIELDS = 4096
 
 
 def check_structure(data: bytes, most: int) -> None:
-    """See how much there is to parse in a message, before it is parsed.
+    """Check how much of a message has to be parsed, before it is parsed.
 
-    Parsing makes up to a hundred bytes of each that is no part of a long string: of empty fields, numbers, map
-    entries. So pixels and encoded pictures may be as long as the message, and the rest has `most` bytes.
+    Parsing allocates up to a hundred bytes for each byte outside long strings: for empty fields, numbers, map
+    entries. So pixels and encoded pictures may fill the message, but the rest may have only `most` bytes.
 
     Raises:
         BodyTooLarge: if there is more, or there are more fields than any request needs.
@@ -72,7 +72,7 @@ def check_structure(data: bytes, most: int) -> None:
     structure = _Structure()
     if structure.size(memoryview(data), LONG_STRINGS) > most or structure.fields > MAX_FIELDS:
         raise BodyTooLarge(
-            f"a message may have {most} bytes and {MAX_FIELDS} fields beside its encoded pictures and raw contents; "
+            f"a message may have {most} bytes and {MAX_FIELDS} fields besides its encoded pictures and raw contents; "
             "send raw_input_contents, which are also faster",
             limit_bytes=most,
         )
@@ -138,16 +138,16 @@ def read_request(message: pb.ModelInferRequest) -> InferenceRequest:
 
 
 def passing_bytes(serializer: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    """A response serializer that leaves alone what is serialized already, as by `write_response`."""
+    """A response serializer that passes bytes through, which `write_response` has already serialized."""
     return lambda response: response if isinstance(response, bytes) else serializer(response)
 
 
 def write_response(response: InferenceResponse) -> bytes:
     """The message that answers, a serialized ModelInferResponse; tensors always as raw contents.
 
-    The tensors are put behind the message's other fields by hand, which copies them once, without the interpreter's
-    lock. The generated class would copy each three times under it: 36 MB of a 12-megapixel picture, while no other
-    call is answered.
+    The tensors are appended to the message's other fields by hand, which copies them once, without the GIL. The
+    generated class would copy each three times under the GIL: 36 MB for a 12-megapixel picture, while no other call
+    is answered.
     """
     message = pb.ModelInferResponse(model_name=response.model, model_version=str(response.version), id=response.id)
     for name, value in response.parameters.items():
@@ -194,7 +194,7 @@ def _typed(tensor: pb.ModelInferRequest.InferInputTensor) -> Tensor:
         )
     wanted = CONTENTS[tensor.datatype]
     if others := [field.name for field, _ in tensor.contents.ListFields() if field.name != wanted]:
-        raise MalformedRequest(f"input {tensor.name!r}: {tensor.datatype} belongs into {wanted}, not {others[0]}")
+        raise MalformedRequest(f"input {tensor.name!r}: {tensor.datatype} belongs in {wanted}, not {others[0]}")
     values = getattr(tensor.contents, wanted)
     if tensor.datatype == "BYTES":
         return bytes_tensor(tensor.name, tensor.shape, values)

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 def _few(what: str) -> BeforeValidator:
-    """Has entries counted before pydantic looks at them: it would keep an error of every one, 2 KB each."""
+    """Counts entries before pydantic validates them: it would keep an error of 2 KB for every entry."""
 
     def check(values: Any) -> Any:
         if isinstance(values, list | dict):
@@ -88,7 +88,7 @@ class BinaryOutputs:
 def read_request(
     body: bytes, header_length: int | None, model: str, version: str, max_json_bytes: int
 ) -> tuple[InferenceRequest, BinaryOutputs]:
-    """The request that a body makes, and the form of its answer. Binary numbers are used where they lie in the body.
+    """The request in a body, and the form of its answer. Binary numbers are used in place, without a copy.
 
     Args:
         body: the whole body.
@@ -106,7 +106,7 @@ def read_request(
         return InferenceRequest(model, parse_version(version), (picture,)), BinaryOutputs(otherwise=True)
     length = len(body) if header_length is None else header_length
     if length > len(body):
-        raise MalformedRequest(f"{HEADER_LENGTH} is {length}, and the body has only {len(body)} bytes")
+        raise MalformedRequest(f"{HEADER_LENGTH} is {length}, but the body has only {len(body)} bytes")
     if length > max_json_bytes:
         raise _too_long(f"the JSON has {length} bytes", max_json_bytes)
     document = _parse(body[:length])
@@ -175,10 +175,10 @@ def _parse(text: bytes) -> _Document:
     try:
         return _Document.model_validate(json.loads(text))
     except ValidationError as error:
-        raise MalformedRequest(f"the request's JSON is not as the protocol wants it: {describe(error)}") from None
+        raise MalformedRequest(f"the request's JSON does not follow the protocol: {describe(error)}") from None
     except (ValueError, RecursionError):
         raise MalformedRequest(
-            f"the request is not JSON; where binary tensors follow it, {HEADER_LENGTH} must say how long it is"
+            f"the request is not JSON; if binary tensors follow it, {HEADER_LENGTH} must give its length"
         ) from None
 
 
@@ -250,7 +250,7 @@ def _check_answer(request: InferenceRequest, binary: BinaryOutputs, max_json_byt
 
 def _too_long(what: str, limit: int) -> BodyTooLarge:
     return BodyTooLarge(
-        f"{what}, and {limit} are allowed; send and ask for binary tensors (binary_data_size, binary_data_output)",
+        f"{what}; {limit} are allowed; send and request binary tensors (binary_data_size, binary_data_output)",
         limit_bytes=limit,
     )
 
@@ -262,7 +262,6 @@ def _values(tensor: Tensor) -> list[Any]:
         raise MalformedRequest(f"output {tensor.name!r} is FP16, which has no JSON form; ask for a binary tensor")
     if tensor.array.dtype.kind == "f" and not np.isfinite(tensor.array).all():
         raise MalformedRequest(
-            f"output {tensor.name!r} has values that are infinite or no numbers, which JSON does not have; ask for a "
-            "binary tensor"
+            f"output {tensor.name!r} has infinite or NaN values, which JSON cannot represent; ask for a binary tensor"
         )
     return tensor.array.ravel().tolist()

@@ -1,11 +1,11 @@
-"""How one picture meets one network: whole, guided by a small proxy, or in tiles; then gamma, exposure, shadows,
-strength, protection.
+"""Applies a network to a picture: at full size, guided by a small proxy, or in tiles; then gamma, exposure, shadows,
+strength and protection.
 
-`plan` decides from sizes alone, `prepare` gives what the network is to see, `finish` brings its answers to every
-pixel (`begin` leaves the pixels to be made strip by strip). Between the two, a `Restoration` takes the noise out of
-the answer, where `visible_noise` finds any. For the frames of a video `fit_effect`, `smooth_over_time` and
-`apply_effect` take the place of `finish`. All are synchronous and pure, release the GIL in the long loops
-(`_native`), and know nothing of engines.
+`plan` decides from sizes alone, `prepare` makes the network's inputs, and `finish` applies its outputs to every pixel
+(`begin` leaves the pixels to be computed strip by strip). In between, a `Restoration` removes noise from the enhanced
+picture where `visible_noise` finds any. For video frames, `fit_effect`, `smooth_over_time` and `apply_effect` replace
+`finish`. All functions are synchronous and pure, release the GIL in the long loops (`_native`), and are independent
+of engines.
 """
 
 from service.rendering._answer import Answer

@@ -27,7 +27,7 @@ from service.rendering._strips import run
 Floats = NDArray[np.float32]
 
 MEAN = np.full(3, 1 / 3, np.float32)
-"""By which the channels of a term are multiplied and added up."""
+"""Weights with which the channels of a term are summed."""
 
 BASE_AND_DETAIL_TERMS = (slice(6, 15, 3), slice(7, 15, 3), slice(8, 15, 3), slice(0, 3), slice(3, 6))
 
@@ -37,7 +37,7 @@ TERMS: Mapping[int, tuple[slice, ...]] = {
     MapLayout.BASE_AND_DETAIL: BASE_AND_DETAIL_TERMS,
     MapLayout.BASE_AND_CLEAN_DETAIL: (*BASE_AND_DETAIL_TERMS, slice(15, 16)),
 }
-"""Where in a position's coefficients the terms of the map are, by its layout."""
+"""Indices of the map's terms among the coefficients of a position, by layout."""
 
 
 @dataclass(frozen=True)
@@ -48,33 +48,33 @@ class AffineMap:
         terms: float32 [n, h, w, 3], the last axis the channel of y; (h, w) is any size, stretched over the picture.
             n = 2: y = t0 * x + t1, channel by channel.
             n = 4: y = t0 * red + t1 * green + t2 * blue + t3, colours mixed.
-            n = 5: y = t0 * red' + t1 * green' + t2 * blue' + t3 * m + t4, where m is the local light, and red' and so
-            on the texture x - m.
-            n = 6: the same, and t5, equal in all channels, is a factor q: where the picture shows no noise, texture
-            gets t3 instead, and its luminance q times that; 0: it does not.
+            n = 5: y = t0 * red' + t1 * green' + t2 * blue' + t3 * m + t4, where m is the local mean, and red' and so
+            on are the texture x - m.
+            n = 6: the same, plus t5, equal in all channels, a factor q: where the picture has no visible noise,
+            texture gets the gain t3 instead, and its luminance q times t3; q = 0: never.
     """
 
     terms: Floats
 
     @property
     def has_base_and_detail(self) -> bool:
-        """Whether it takes a picture's local light to apply it."""
+        """Whether applying it needs the picture's local mean."""
         return len(self.terms) >= 5
 
     def suited_to(self, pixels: NDArray[Any], light: tuple[int, int]) -> tuple[Floats, Floats]:
-        """A map for light and texture as a picture wants it: a matrix for pixels, and what light takes beside.
+        """The map adapted to a picture: a matrix for pixels, and coefficients for the local mean.
 
-        What is finer than 7/3 pixels may be noise, and the matrix says how much of it to keep. Of what is finer than
-        a larger cell a part is no noise: the matrix grows as the cell does, until texture gets the gain of light. And
-        where the picture turns out to have no noise, texture gets what the map has for this case.
+        Detail finer than 7/3 pixels may be noise, and the matrix decides how much of it to keep. With larger cells,
+        part of the detail within a cell is not noise: the matrix grows with the cell, until texture gets the same
+        gain as the local mean. Where the picture has no visible noise, texture gets the map's gain for that case.
 
         Args:
             pixels: uint8 or uint16 [H, W, 3].
-            light: (height, width) of the grid whose cells' means are the local light m.
+            light: (height, width) of the grid whose cell means are the local mean m.
 
         Returns:
-            float32 [3, h, w, 3], the matrix T, colour by colour, and float32 [4, h, w, 3], of which `light_base`
-            makes what is to be added to T x: t3 * m + t4 - T m.
+            float32 [3, h, w, 3], the matrix T, colour by colour, and float32 [4, h, w, 3], from which `light_base`
+            computes the term to add to T x: t3 * m + t4 - T m.
         """
         height, width = pixels.shape[:2]
         terms = np.ascontiguousarray(self.terms)
@@ -88,16 +88,16 @@ class AffineMap:
 
     @property
     def light(self) -> AffineMap:
-        """What a map for light and texture makes of a picture that is all light."""
+        """The map of a picture without texture: only its gain and offset for the local mean."""
         return AffineMap(self.terms[3:5])
 
     def moved(self, source: Floats, light: Floats, grey: bool) -> AffineMap:
-        """A map for light and texture in another colour space: light comes out as told, gains and texture stay.
+        """The map in another colour space: the local mean becomes `light`, gains and texture stay.
 
         Args:
             source: float32 [h, w, 3], a proxy in that space, code values from 0 to 1.
-            light: the same shape, what its light is to become.
-            grey: all channels are one and get the mean of what is made of them, weighted as luminance is.
+            light: the same shape, the wanted local mean.
+            grey: whether all channels are equal; each then gets the results' mean, weighted as luminance.
         """
         height, width = source.shape[:2]
         terms = np.stack([cv2.resize(term, (width, height), interpolation=cv2.INTER_LINEAR) for term in self.terms])
@@ -132,10 +132,10 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
         coefficients: FP32 [h, w, k], for code values from 0 to 1; k is
             6: slopes of red, green, blue, then their offsets: y[c] = k[c] * x[c] + k[3 + c].
             12: a 3 x 4 matrix, row by row: y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3].
-            15: for light and texture, y[c] = k[c] * m[c] + k[3 + c] + T (x - m)[c]: gains, offsets, and the 3 x 3
-            matrix T row by row.
-            16: the same, and a factor q: where the picture shows no noise, T is diag(g) (I + (q - 1) 1 w^T) instead,
-            w the weights of luminance; 0: it is not.
+            15: with texture, y[c] = k[c] * m[c] + k[3 + c] + T (x - m)[c]: gains, offsets, and the 3 x 3 matrix T row
+            by row.
+            16: the same, plus a factor q: where the picture has no visible noise, T is diag(g) (I + (q - 1) 1 w^T)
+            instead, with w the weights of luminance; q = 0: never.
 
     Raises:
         EngineFailed: if the last axis has another length, or a coefficient is not finite.
@@ -155,9 +155,9 @@ def predicted_affine(coefficients: NDArray[np.floating]) -> AffineMap:
 
 
 def evaluate(affine: AffineMap, source: Floats) -> Floats:
-    """Apply a map to a proxy, float32 [h, w, 3], one for light and texture as if the proxy were all light.
+    """Apply a map to a proxy, float32 [h, w, 3], treating the proxy as without texture.
 
-    The result may leave 0 to 1. The map's means count where it is larger than the proxy.
+    The result may leave 0 to 1. A map larger than the proxy is averaged.
     """
     height, width = source.shape[:2]
     terms = affine.light.terms if affine.has_base_and_detail else affine.terms
@@ -170,10 +170,10 @@ def evaluate(affine: AffineMap, source: Floats) -> Floats:
 
 
 def light_base(rest: Floats, means: Floats, white: np.float32) -> Floats:
-    """What the local light adds to a matrix's work on the pixels.
+    """The local mean's term, to be added to the matrix's result for the pixels.
 
-    How fine the light is decides what is texture, which may be noise and which the network may calm: the picture's
-    scale counts here, not the proxy's.
+    The fineness of the local mean decides what counts as texture, which may be noise and may be reduced: it depends
+    on the picture's scale, not the proxy's.
 
     Args:
         rest: float32 [4, h, w, 3], from `AffineMap.suited_to`; enlarged linearly over the grid.

@@ -1,4 +1,4 @@
-"""What a network makes of a picture: a map, or a picture of full size, in the picture's own colour space."""
+"""A network's result for a picture: a map, or a picture of full size, in the picture's own colour space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from service.rendering._shrink import shrink
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the network makes of a picture, before any option, in the picture's colour space.
+    """A network's result for a picture, before any option, in the picture's colour space.
 
     Attributes:
         prepared, outputs: as for `begin`.
@@ -33,16 +33,16 @@ class Answer:
 
     @cached_property
     def affine(self) -> AffineMap:
-        """It as a map, where the plan is `through_map`."""
+        """The result as a map, if the plan is `through_map`."""
         return affine_map(self.prepared, self.outputs)
 
     @cached_property
     def enhanced(self) -> Pixels:
-        """It as a picture, uint8 [H, W, 3], where the plan is not."""
+        """The result as a picture, uint8 [H, W, 3], if the plan is not `through_map`."""
         return _enhanced_codes(self.prepared, self.outputs)
 
     def from_afar(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The picture and the answer as small as the view is, float32 [h, w, 3] each; the answer may leave 0 to 1."""
+        """Picture and answer shrunk to the size of the view, float32 [h, w, 3] each; the answer may leave 0 to 1."""
         colour = self.prepared.view.colour
         if self.prepared.plan.through_map:
             return colour, evaluate(self.affine, colour)
@@ -56,7 +56,7 @@ class Answer:
         return self.enhanced
 
     def grading(self, options: RenderOptions) -> tuple[RenderOptions, Grade]:
-        """What is left of the options once the network has had its part of them, and the numbers for the kernels."""
+        """The options that the network has not applied itself, and the numbers for the kernels."""
         gate = light_and_gate(self.prepared.view)[1] if options.gate else 1.0
         left = replace(options, exposure=options.exposure - self.prepared.told)
         return left, grade(left, gate, self.prepared.picture)
@@ -97,7 +97,7 @@ def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixe
 
 
 def _from_afar(enhanced: Pixels, prepared: Prepared) -> NDArray[np.float32]:
-    """The network's picture of full size as small as the view is, float32 [h, w, 3], 0 to 1."""
+    """The network's full-size picture shrunk to the size of the view, float32 [h, w, 3], 0 to 1."""
     view = prepared.view
     return shrink(replace(prepared.picture, pixels=enhanced), view.weight.shape).colour
 

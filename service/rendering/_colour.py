@@ -1,4 +1,4 @@
-"""The network speaks sRGB; its effect has to arrive in the picture's own colour space."""
+"""Transfers the effect of the network, which works in sRGB, to the picture's own colour space."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.pictures import Picture
 from service.rendering._shrink import luminance
 
 CORRECTIONS = 8
-"""Rounds of inverting a colour profile; the residue shrinks by more than half in each."""
+"""Iterations to invert a colour profile; each more than halves the residual."""
 
 DAMPING = 0.6
 """Below 2 divided by the largest stretch of saturated colours on the way to sRGB, which is 2.2 for ProPhoto RGB."""
@@ -24,18 +24,18 @@ def in_picture_space(
     enhanced: Floats,
     rounds: int = CORRECTIONS,
 ) -> Floats:
-    """What `enhanced` is in the picture's own colour space.
+    """`enhanced` in the picture's own colour space.
 
-    A grey picture stays grey: there the network's luminance counts. Under a colour profile the *change* from `seen`
-    to `enhanced` is carried over, so that colours outside sRGB, which the network saw clipped, keep their
-    saturation, and a network that changes nothing changes nothing.
+    A grey picture stays grey: it gets the network's luminance. With a colour profile, the *change* from `seen` to
+    `enhanced` is transferred, so that colours outside sRGB, which the network saw clipped, keep their saturation, and
+    a network without effect changes nothing.
 
     Args:
         picture: gives the colour space.
         source: colours of the picture, uint8 [h, w, 3], in its own space.
         seen: the same as the network saw them, uint8 [h, w, 3], sRGB.
-        enhanced: what the network made of them, float32 [h, w, 3], sRGB, 0 to 1.
-        rounds: of inverting the profile.
+        enhanced: the network's result for them, float32 [h, w, 3], sRGB, 0 to 1.
+        rounds: iterations to invert the profile.
 
     Returns:
         float32 [h, w, 3], 0 to 1.
@@ -53,7 +53,7 @@ def is_srgb_space(picture: Picture) -> bool:
 
 
 def grey_tones(picture: Picture) -> NDArray[np.float64]:
-    """The tone curve of a picture's colour space: what its 256 greys are in sRGB, float64 [256], 0 to 1.
+    """The tone curve of a picture's colour space: its 256 greys in sRGB, float64 [256], 0 to 1.
 
     Conversions give whole code values; so small steps are smoothed, by the binomial filter of five.
     """
@@ -72,9 +72,10 @@ def _shown_greys(picture: Picture) -> NDArray[np.float64]:
 def _carried_over(
     picture: Picture, source: NDArray[np.uint8], seen: NDArray[np.uint8], enhanced: Floats, rounds: int
 ) -> Floats:
-    """Invert `picture.srgb` from `source` on: the colours that it would turn into `enhanced`, where there are any.
+    """Invert `picture.srgb`, starting from `source`: the colours that it would convert to `enhanced`, if there are
+    any.
 
-    The profile's tone curve is inverted exactly, along greys; colours by damped fixed-point rounds.
+    The profile's tone curve is inverted exactly, along greys; colours by damped fixed-point iteration.
     """
     codes, tones = np.arange(256), _shown_greys(picture)
     start = tone = np.interp(source, codes, tones)

@@ -1,7 +1,7 @@
-"""What a small picture hides, for networks that are shown it beside the proxy.
+"""Statistics of the detail that a proxy hides, as a further input of some networks.
 
-Area means say nothing of what lies within a pixel of the proxy: texture to be lifted, or the flat nothing of a night
-sky; and how much of it is noise. Exported graphs that get a whole picture measure the same (`training.networks`).
+Area means do not show whether a pixel of the proxy covers texture to be lifted or an empty night sky, nor how much of
+the detail is noise. Exported graphs that get a whole picture compute the same statistics (`training.networks`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from service.rendering._strips import run
 def evidence(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Three numbers for each pixel of a proxy, from 2 x 2 to 4 x 4 samples in it.
 
-    The deviation of grey; the mean size of the second difference of grey along a row, which is noise or the finest
-    texture; and that of red and of blue less green.
+    The standard deviation of grey; the mean absolute second difference of grey along a row, which is noise or the
+    finest texture; and that of red and blue minus green.
 
     Args:
         pixels: uint8 or uint16 [H, W, 3], code values.

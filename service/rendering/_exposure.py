@@ -1,12 +1,12 @@
-"""Exposure: a tone curve that acts as a camera's exposure does on dark parts, and keeps white.
+"""Exposure: a tone curve that acts like a camera's exposure in dark areas, and keeps white.
 
 In light L, 0 to 1, by sRGB's transfer function (IEC 61966-2-1), and with k = 2^exposure:
 
     E(L) = k L / (1 + (k^n - 1) L^n)^(1/n)
 
-E(0) = 0 and E(1) = 1; in the dark its slope is k. Brightened, highlights bend towards white as on a film's shoulder,
-and nothing is clipped; the larger n, the later and the harder they bend. With n = 1 this is Reinhard's operator
-("Photographic Tone Reproduction for Digital Images", 2002, equation 3) scaled to keep white.
+E(0) = 0 and E(1) = 1; near black its slope is k. When brightened, highlights roll off towards white like the shoulder
+of film, and nothing is clipped; the larger n, the later and harder the roll-off. With n = 1 this is Reinhard's
+operator ("Photographic Tone Reproduction for Digital Images", 2002, equation 3) scaled to keep white.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BRIGHTER, DARKER = 1.5, 1.0
-"""n where exposure is above 0, and below: either way the first stop is 0.87 stops at middle grey. Brightened with
-n = 1 it would be 0.76; darkened with 1.5, the last codes before white would be spread twice as far."""
+"""n for exposure above 0, and below: in both cases the first stop is 0.87 stops at middle grey. With n = 1,
+brightening would give 0.76; with 1.5, darkening would spread the last codes before white twice as far."""
 
 NODES = 4096
 """At which the curve is computed; between them it is linear."""
@@ -49,7 +49,7 @@ def as_in_srgb(codes: Values, tones: Values, change: Callable[[Values], Values])
     """
     steps = np.linspace(0, 1, len(tones))
     shown = np.interp(codes, steps, tones)
-    # Greys that are one in sRGB have no inverse: so the difference is added.
+    # Different greys may map to one value in sRGB, which has no inverse; so the difference is added.
     changed = codes + np.interp(change(shown), tones, steps) - np.interp(shown, tones, steps)
     return np.clip(changed, 0, 1)
 

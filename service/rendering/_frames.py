@@ -1,8 +1,8 @@
-"""Moving pictures: what the network does to a frame is averaged with what it did to those before.
+"""Video: the network's effect on a frame is averaged with its effects on the frames before.
 
-A network that sees every frame afresh answers noise with small changes of brightness, which a viewer sees as flicker.
-Its effect is a local affine map, and maps can be averaged, where finished frames cannot: the average is applied to
-the sharp new frame. Where the scene itself changes, the new map wins, and after a cut nothing of the old is left.
+A network that treats every frame by itself reacts to noise with small changes of brightness, which are visible as
+flicker. Its effect is a local affine map, and maps, unlike finished frames, can be averaged: the average is applied
+to the sharp new frame. Where the scene changes, the new map wins, and after a cut nothing of the old map is left.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from service.rendering._pass import apply_map
 from service.rendering._prepare import Prepared
 
 CHANGE = (0.15, 0.5)
-"""Change of a position, relative to its brightness, up to which it counts as noise, and from which the new map
+"""Relative changes of brightness at a position: up to the first it counts as noise; from the second the new map
 wins."""
 
 CUT = 0.35
@@ -35,7 +35,7 @@ MOVED = 0.05
 """Mean change of all positions, each at most 1, from which a map is not taken over from one frame to another."""
 
 DARKNESS = 0.02
-"""Code value added to brightnesses before changes are put in relation to them; keeps black areas steady."""
+"""Code value added to brightness before relative changes are computed; keeps black areas stable."""
 
 WINDOW = 9
 """Side in proxy pixels of the window over which changes are averaged, so that sensor noise does not count."""
@@ -43,14 +43,14 @@ WINDOW = 9
 
 @dataclass(frozen=True)
 class Effect:
-    """What a network does to one frame.
+    """A network's effect on one frame.
 
     Attributes:
         affine: its effect as a map.
-        gate: the already-bright gate, 0 to 1.
+        gate: the gate for bright pictures, 0 to 1.
         view: float32 [h, w, 3], 0 to 1, the frame at the proxy's size.
-        means: the frame's area means on the grid of its local light, as `Prepared` has them.
-        told: the stops of the wished exposure that the network has applied, as `Prepared` has them.
+        means: the frame's area means on the grid of its local means, as in `Prepared`.
+        told: the stops of the wanted exposure that the network has applied, as in `Prepared`.
     """
 
     affine: AffineMap
@@ -60,14 +60,14 @@ class Effect:
     told: float = 0.0
 
     def on(self, prepared: Prepared, options: RenderOptions) -> Effect:
-        """The same map on another frame, which shows much the same."""
+        """The same map for another frame that looks alike."""
         gate = light_and_gate(prepared.view)[1] if options.gate else 1.0
         return Effect(self.affine, gate, prepared.view.colour, prepared.means, self.told)
 
 
 @dataclass(frozen=True, eq=False)
 class FrameAnswer(Answer):
-    """What an effect makes of a frame: for `begin_answer`, in the place of a network's answer.
+    """A frame with an effect, which replaces a network's answer in `begin_answer`.
 
     Attributes:
         effect: of this frame; there are no `outputs`.
@@ -102,11 +102,11 @@ def smooth_over_time(before: Effect | None, now: Effect, share: float) -> Effect
     """The effect for this frame: `share` of its own, the rest of what was applied before.
 
     An exponential average over time, position by position; a position whose brightness changes by half takes the new
-    map at once, and so does the whole frame after a cut, or if its size is another.
+    map at once, and so does the whole frame after a cut or a change of size.
 
     Args:
-        before: what this function gave for the frame before; None for the first.
-        now: what the network does to this frame alone.
+        before: the result of this function for the previous frame; None for the first.
+        now: the network's effect on this frame alone.
         share: above 0, at most 1; 1 averages nothing.
     """
     if before is None or before.affine.terms.shape != now.affine.terms.shape or before.view.shape != now.view.shape:
@@ -126,7 +126,7 @@ def smooth_over_time(before: Effect | None, now: Effect, share: float) -> Effect
 
 
 def shows_another(before: Prepared, now: Prepared) -> bool:
-    """Whether a frame is too different from another one to take over its map: it moved on, or there was a cut."""
+    """Whether a frame is too different from another to use its map: the scene has changed, or there was a cut."""
     if before.view.colour.shape != now.view.colour.shape:
         return True
     change = scene_change(before.view.colour, now.view.colour)
@@ -141,7 +141,7 @@ def scene_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArr
 
 
 def apply_effect(frame: Picture, effect: Effect, options: RenderOptions) -> NDArray[Any]:
-    """Bring an effect to every pixel of a frame: uint8 or uint16 [H, W, 3], as the frame has."""
+    """Apply an effect to every pixel of a frame: uint8 or uint16 [H, W, 3], like the frame."""
     options = replace(options, exposure=options.exposure - effect.told)
     grading = grade(options, effect.gate, frame)
     if grading.blend == 0:

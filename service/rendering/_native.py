@@ -1,7 +1,7 @@
 """The kernels: loops over pixels in C, in `native/`, compiled when the package was built (`setup.py`).
 
-The library has every kernel for several levels of instructions. What is used is the best that this processor can run;
-`ctypes` calls it, and gives up the GIL meanwhile.
+The library has every kernel for several instruction sets. The best one that this processor supports is used; `ctypes`
+calls it without the GIL.
 """
 
 from __future__ import annotations

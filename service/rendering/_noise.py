@@ -1,8 +1,8 @@
-"""How free of noise a picture will look, position by position: measured in it, where a small proxy can but guess.
+"""How free of noise a picture will look, by position: measured in the full picture, since a small proxy hides it.
 
 J. Immerkaer, "Fast Noise Variance Estimation", Computer Vision and Image Understanding, 1996: second differences of
-second differences, [1 -2 1] down times [1 -2 1] across, vanish where a picture is smooth, and noise stays. Exported
-graphs do the same when they get a whole picture (`training.networks`), but look at every pixel of a large one, too.
+second differences, [1 -2 1] down times [1 -2 1] across, vanish where a picture is smooth, and keep noise. Exported
+graphs that get a whole picture do the same (`training.networks`), but use every pixel of large ones, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from service.rendering._strips import run
 
 QUIET, NOISY = np.array([3.0, 1.5], np.float32), np.array([6.0, 3.0], np.float32)
-"""Deviations of grey and of colour noise, in code values of 255, up to which it is not seen, and from which it is."""
+"""Deviations of grey and of colour noise, in code values of 255: invisible up to the first, visible from the
+second."""
 
 # Of white noise of deviation 1 in each channel, the mean size of a second difference of second differences is
 # 6 sqrt(2 / pi) in a channel, 1 / sqrt(3) of that in their mean, and sqrt(2) times it in the difference of two.
@@ -31,7 +32,7 @@ SAMPLES = 2
 """Pixels a side that are looked at under each pixel of the map, of those that there are."""
 
 NEIGHBOURS = np.ones((5, 5), np.uint8)
-"""Blocks of which the least noisy decides."""
+"""Neighbouring blocks, of which the least noisy counts."""
 
 Floats = NDArray[np.float32]
 
@@ -39,14 +40,14 @@ Floats = NDArray[np.float32]
 def noise_free_mask(pixels: NDArray[Any], gain: Floats, *, to_the_edge: bool = False) -> Floats:
     """How free of noise a picture will look: float32 [h, w], 0 (texture may be noise) to 1.
 
-    Of brightness and colour the noisier decides. A block counts for its neighbours too, by the least of 5 x 5:
-    structure is seldom everywhere, noise is.
+    The noisier of brightness and colour decides. A block gets the lowest noise among 5 x 5 blocks, because noise is
+    everywhere and structure seldom is.
 
     Args:
         pixels: uint8 or uint16 [H, W, 3], sides at least 3.
         gain: float32 [h, w], by which the map brightens.
-        to_the_edge: whether what is noisy throughout 5 x 5 blocks counts as noisy up to its edge. Else, within two
-            blocks of a quiet place, it counts as quiet.
+        to_the_edge: whether an area that is noisy throughout 5 x 5 blocks counts as noisy up to its edge. Otherwise
+            it counts as free of noise within two blocks of an area without noise.
     """
     height, width = gain.shape
     noise = _deviations(pixels, (height, width), (max(1, height // BLOCK), max(1, width // BLOCK)))

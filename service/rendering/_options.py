@@ -1,4 +1,4 @@
-"""What a caller may ask of the renderer, checked once."""
+"""The options of the renderer, checked once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RAN
 
 
 class Detail(StrEnum):
-    """How the network meets the picture."""
+    """How the network is applied to the picture."""
 
     AUTO = "auto"
     """Whole while the picture is small enough for the model, else guided."""
@@ -28,16 +28,16 @@ class Detail(StrEnum):
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """The caller's wishes for one picture.
+    """The caller's options for one picture.
 
     Attributes:
-        detail: how the network meets the picture; a `Detail` or its text.
+        detail: how the network is applied to the picture; a `Detail` or its text.
         strength: 0 (the picture as it came) to 1 (all of the network's effect).
-        protect: 0 to 1, how far bright parts of the source keep their own tone.
-        gate: whether pictures that are well exposed already are left alone.
+        protect: 0 to 1, how far bright areas of the source keep their tone.
+        gate: whether well-exposed pictures are left alone.
         gamma: 0.3 to 3, exponent on the network's output; above 1 darkens.
-        exposure: -2 to 2 stops of light, around the brightness that the network chose; 0 is that.
-        shadows: -1 to 1, how far dark parts alone are lifted, or kept darker; 0 changes nothing.
+        exposure: -2 to 2 stops, relative to the brightness that the network chose.
+        shadows: -1 to 1, how far only the dark areas are lifted or darkened; 0 changes nothing.
 
     Raises:
         InvalidParameter: if a value is outside its range; the message names the range.

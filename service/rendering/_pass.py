@@ -20,10 +20,10 @@ Codes = NDArray[Any]
 
 
 class Pass:
-    """Pixels that are still to be made, any rows of them at any time, in any thread.
+    """Pixels that are computed on demand: any rows at any time, in any thread.
 
     Attributes:
-        pixels: uint8 or uint16 [H, W, 3]; what is in rows that were not made is not defined.
+        pixels: uint8 or uint16 [H, W, 3]; rows that were not computed are undefined.
     """
 
     def __init__(self, pixels: Codes, rows: Callable[[int, int, int], None]) -> None:
@@ -39,7 +39,7 @@ class Pass:
         self._spent.append((threading.get_ident(), time.perf_counter() - started))
 
     def make_all(self) -> Codes:
-        """Make every row, on all cores; gives back `pixels`."""
+        """Make every row, on all cores; returns `pixels`."""
         height, width = self.pixels.shape[:2]
         started = time.perf_counter()
         self._rows(0, height, height * width)
@@ -53,14 +53,14 @@ class Pass:
 
 
 def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.float32] | None = None) -> Pass:
-    """Stretch a map over the picture, apply it and grade: uint8 or uint16 [H, W, 3] to new pixels of the kind.
+    """Stretch a map over the picture, apply it and grade: uint8 or uint16 [H, W, 3] to new pixels of the same type.
 
     Args:
         pixels: the picture.
         affine: the map.
         grade: what comes after it.
         means: float32 [h, w, 3], the picture's area means on the grid of its local light, code values from 0 to 1;
-            for maps that tell light from texture.
+            for maps that treat the local mean and texture separately.
     """
     height, width = pixels.shape[:2]
     white = np.float32(np.iinfo(pixels.dtype).max)

@@ -1,4 +1,4 @@
-"""The decision how one picture meets one network: pure, and made from sizes alone."""
+"""Decides how a network is applied to a picture: a pure function of sizes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from service.limits import MIN_SIDE
 from service.rendering._options import Detail, RenderOptions
 
 ASPECT_RATIOS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9, 2.0)
-"""Long side to short side of the proxies that pictures of nearly these shapes share, so that they share batches."""
+"""Common aspect ratios of proxies; pictures of similar shape use the same proxy shape, so that they share batches."""
 
 MAX_DISTORTION = 0.12
-"""How far a proxy's aspect ratio may be from the picture's before the picture gets a shape of its own."""
+"""How far a common aspect ratio may differ from the picture's before the picture gets its own proxy shape."""
 
 SIDE_STEP = 8
 """Proxy sides and tile windows are multiples of this, in pixels."""
@@ -60,20 +60,20 @@ class Window:
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """How one picture meets one network.
+    """How a network is applied to a picture.
 
     Attributes:
-        detail: what is really done; never `auto`.
+        detail: what is actually done; never `auto`.
         proxy: (height, width) in pixels of the work item that guided rendering sends, else None.
         windows: for `whole` (exactly one) and `tiles`, the rectangles sent at full size, else empty.
         through_map: whether the network's effect reaches the pixels as a local affine map. Always so for guided
             rendering, and for 16-bit pictures, whose depth an 8-bit network output cannot carry.
         output: the model output to ask for, `enhanced` or `affine`.
-        light: (height, width) of the grid on which local light is taken, for predicted maps that tell it from
-            texture, else None: a whole multiple of the proxy.
-        exposure: stops around the automatic brightness, for models that take this wish with the proxy and with what
-            it hides; None for models that are shown a picture alone.
-        gate: whether pictures that are well exposed already are left alone.
+        light: (height, width) of the grid of local means, for predicted maps that treat them and texture separately,
+            else None: an integer multiple of the proxy.
+        exposure: stops relative to the automatic brightness, for models that take it as an input beside the proxy and
+            the evidence; None for models whose only input is a picture.
+        gate: whether well-exposed pictures are left alone.
     """
 
     detail: Detail
@@ -87,7 +87,7 @@ class RenderPlan:
 
     @property
     def item_tensors(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
-        """Shape and type of what the first work item sends, by the names of the model's inputs."""
+        """Shape and type of the first work item's tensors, by the names of the model's inputs."""
         height, width = self.item_shapes[0]
         if self.exposure is None:
             return {IMAGE: ((height, width, 3), np.uint8)}
@@ -106,7 +106,7 @@ class RenderPlan:
 
     @property
     def item_pixels(self) -> tuple[int, ...]:
-        """What each work item costs, in pixels, for the scheduler's budget."""
+        """The cost of each work item, in pixels, for the scheduler's budget."""
         return tuple(height * width for height, width in self.item_shapes)
 
     @property
@@ -120,7 +120,7 @@ class RenderPlan:
 
 
 def plan(width: int, height: int, depth_bits: int, traits: ModelTraits, options: RenderOptions) -> RenderPlan:
-    """Decide how a picture of `width` x `height` pixels, `depth_bits` (8 or 16) a channel, meets a model.
+    """Decide how a model is applied to a picture of `width` x `height` pixels, `depth_bits` (8 or 16) per channel.
 
     Raises:
         UnsupportedShape: if a side is shorter than the model accepts, or than 16 pixels for guided rendering.
@@ -186,7 +186,7 @@ def _shared_ratio(ratio: float) -> float:
 def _tiles(width: int, height: int, traits: ModelTraits) -> tuple[Window, ...]:
     if traits.spatial_scope is not SpatialScope.LOCAL:
         raise InvalidParameter(
-            f"detail=tiles is for networks that look only at a pixel's surroundings; {traits.family} judges the "
+            f"detail=tiles is for networks that see only a pixel's surroundings; {traits.family} depends on the "
             "whole picture, and tiles would change its look. Use auto, whole or guided"
         )
     step = math.lcm(SIDE_STEP, traits.multiple)

@@ -1,4 +1,4 @@
-"""From a picture to what a network is to see of it."""
+"""Makes a network's inputs from a picture."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from service.rendering._plan import RenderPlan, Window
 from service.rendering._shrink import View, coarser, shrink
 
 MEASURING_SIDE = 256
-"""Long side, in pixels, of the view on which light is measured where there is no proxy."""
+"""Long side, in pixels, of the view on which luminance is measured if there is no proxy."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture that is about to meet a network.
+    """A picture with the network's inputs.
 
     Attributes:
         picture: the picture.
-        plan: how it meets the network.
-        view: the picture from afar: of the proxy's size for guided rendering, else for measuring light.
-        items: what the network is to see: [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order; uint8, or
-            float32 from 0 to 1 for models that take what is hidden beside it.
-        hidden: for these, float32 [h, w, 3], what the proxy hides (`evidence`).
-        told: for these, the stops of the wished exposure that the network is told: the gate's share, for the rest of
-            the picture is not the network's. The exposure curve does what is left.
+        plan: how the network is applied.
+        view: the shrunk picture: of the proxy's size for guided rendering, else for measuring luminance.
+        items: the network's inputs: [h, w, 3], sRGB, of the shapes `plan.item_shapes`, in order; uint8, or float32
+            from 0 to 1 for models that take evidence beside it.
+        hidden: for these models, float32 [h, w, 3], the detail that the proxy hides (`evidence`).
+        told: for these models, the stops of the wanted exposure that the network applies: the gate's share, since the
+            rest of the result does not come from the network. The exposure curve applies the remainder.
         means: float32 [h, w, 3], area means on the grid `plan.light`, code values from 0 to 1; None without one.
     """
 
@@ -55,7 +55,7 @@ class Prepared:
 
 
 def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
-    """Look at a picture from afar, and cut out or shrink what the network is to see."""
+    """Shrink a picture for measuring, and crop or shrink it for the network."""
     deep = picture.bits > 8
     if plan.proxy is not None:
         view, means = shrink(picture, plan.light or plan.proxy), None
@@ -74,7 +74,7 @@ def prepare(picture: Picture, plan: RenderPlan) -> Prepared:
 
 
 def visible(picture: Picture, view: View) -> NDArray[Any]:
-    """The picture's pixels, those that are wholly transparent in its mean visible colour, so that nothing leaks."""
+    """The picture's pixels; fully transparent ones get the mean visible colour, so that nothing hidden leaks."""
     if picture.alpha is None or picture.alpha.all():
         return picture.pixels
     white = np.iinfo(picture.pixels.dtype).max
@@ -83,10 +83,10 @@ def visible(picture: Picture, view: View) -> NDArray[Any]:
 
 
 def for_network(colour: NDArray[np.float32], deep: bool) -> Pixels:
-    """Code values from 0 to 1 in 8 bits, [h, w, 3] to the same; dithered where the picture is `deep`er than that.
+    """Code values from 0 to 1 in 8 bits, [h, w, 3] to the same; dithered if the picture is `deep`er than that.
 
-    The network takes 8 bits. The finer steps of a dark 16-bit picture are lost to it, and a map fitted between two
-    codes would be flat. With ordered dither every window of the fit sees both codes in the right proportion. For
+    The network takes 8 bits. It cannot see the finer steps of a dark 16-bit picture, and a map fitted between two
+    codes would be flat. With ordered dither, every window of the fit has both codes in the right proportion. For
     8-bit pictures dither only adds noise: it costs 0.02 dB on LOL's eval15.
     """
     codes = colour * np.float32(255)

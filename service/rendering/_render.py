@@ -30,7 +30,7 @@ class Rendered:
 
     Attributes:
         picture: the source with new pixels; same size, depth, colour space, alpha and metadata.
-        gate: 0 (it was well exposed: left alone) to 1 (all of the effect), measured whether or not it was applied.
+        gate: 0 (well exposed, left alone) to 1 (full effect), measured whether or not it was applied.
         luminance_before, luminance_after: mean Rec. 709 luminance of the visible pixels' code values, 0 to 1; of the
             finished picture as a sample tells, within about 0.003.
         detail: what was done, `RenderPlan.label`.
@@ -45,11 +45,12 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A picture whose pixels are still to be made.
+    """A picture whose pixels are still to be computed.
 
     Attributes:
-        picture, gate, luminance_before, detail: as in `Rendered`; the picture's pixels are not there yet.
-        rows: makes them; None: the picture stays as it is.
+        picture, gate, luminance_before, detail: as in `Rendered`; the picture's pixels are undefined until `rows`
+            ran.
+        rows: computes them; None: the picture stays as it is.
     """
 
     picture: Picture
@@ -59,13 +60,13 @@ class Rendering:
     rows: Pass | None = None
 
     def rendered(self) -> Rendered:
-        """What it became, once all pixels are made."""
+        """The finished picture, once all pixels are computed."""
         after = self.luminance_before if self.rows is None else _sampled_luminance(self.picture)
         return Rendered(self.picture, self.gate, self.luminance_before, after, self.detail)
 
 
 def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendered:
-    """Bring the network's effect to every pixel of the picture; arguments as for `begin`."""
+    """Apply the network's effect to every pixel of the picture; arguments as for `begin`."""
     rendering = begin(prepared, outputs, options)
     if rendering.rows is not None:
         rendering.rows.make_all()
@@ -73,7 +74,7 @@ def finish(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderO
 
 
 def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOptions) -> Rendering:
-    """All of `finish` but the pass over the full-size pixels, which may go strip by strip with the encoder's.
+    """All of `finish` except the pass over the full-size pixels, which can then run strip by strip with the encoder.
 
     Args:
         prepared: the picture.
@@ -85,7 +86,7 @@ def begin(prepared: Prepared, outputs: Sequence[NDArray[Any]], options: RenderOp
 
 
 def begin_answer(answer: Answer, options: RenderOptions, restored: NDArray[Any] | None = None) -> Rendering:
-    """As `begin`, for an answer that is there.
+    """Like `begin`, for an existing answer.
 
     Args:
         answer: of the network.

@@ -1,10 +1,11 @@
-"""Restoration: a second network takes the noise out of an answer at full size, tile by tile.
+"""Restoration: a second network removes noise from an enhanced picture at full size, tile by tile.
 
-It sees the answer and the photo, and says what to add (`service.contract`). Tiles have few shapes, so that those of
-several pictures share batches, and overlap by a halo that costs at most 1.3 times their pixels. Where no noise is
-seen a tile is left out; the correction is weighted by the map of visible noise, which is 0 there, so that grain
-fades and ends nowhere at an edge. A picture with more noisy pixels than there is time for is restored at a half or a
-quarter of its size, and the correction enlarged: coarse grain goes, fine grain stays, everywhere alike.
+It sees the enhanced picture and the photo, and predicts a correction to add (`service.contract`). Tiles have few
+shapes, so that those of several pictures share batches; with their overlapping halos they have at most 1.3 times the
+pixels. Tiles without visible noise are skipped; the correction is weighted by the map of visible noise, which is 0
+there, so that grain fades out without an edge. A picture with more noisy pixels than time allows is restored at half
+or a quarter of its size, and the correction is enlarged: coarse grain goes and fine grain stays, evenly in the
+picture.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ SCALES = (1, 2, 4)
 """How many times smaller a picture may be restored."""
 
 LONGEST = 704
-"""An axis of up to so many pixels is not cut; longer ones into tiles of which 512 pixels are used."""
+"""Length in pixels up to which an axis is not cut; longer ones are cut into tiles of which 512 pixels are used."""
 
 LAST_STEP = 32
-"""The last tile of an axis that is cut has a multiple of so many pixels: then there are few shapes."""
+"""The last tile of a cut axis has a multiple of this many pixels, so that there are few shapes."""
 
 INVERSION_ROUNDS = 3
-"""Of inverting a profile, for a correction: it is small, and a sixteenth of it may be missing."""
+"""Iterations to invert a profile for a correction: it is small, so an error of a sixteenth does not matter."""
 
 Codes = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -45,7 +46,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class RestorationPlan:
-    """Which parts of a picture a restorer is shown.
+    """The parts of a picture that a restorer processes.
 
     Attributes:
         scale: how many times smaller the picture is made for it.
@@ -91,7 +92,7 @@ class Restoration:
         picture: the photo.
         answer: the answer at full size, [H, W, 3] of the picture's type; not written to.
         plan: the tiles.
-        noise: by which corrections are weighted, as `visible_noise` gives it; None: nowhere less than anywhere else.
+        noise: weights of the corrections, as `visible_noise` returns them; None: equal everywhere.
         strength: 0 to 1, how much of the corrections is applied.
     """
 
@@ -108,12 +109,12 @@ class Restoration:
 
     @property
     def pixels(self) -> Codes:
-        """The restored answer, once all tiles are added; the answer is let go of."""
+        """The restored answer, once all tiles are added; the original answer is released."""
         self._answer = self._restored
         return self._restored
 
     def inputs(self, window: Window) -> dict[str, NDArray[np.uint8]]:
-        """What the restorer is shown of a tile: uint8 [1, h, w, 3] each, sRGB."""
+        """The restorer's inputs for a tile: uint8 [1, h, w, 3] each, sRGB."""
         source, answer = self._picture.pixels, self._answer
         hidden, means = self._hidden
         tensors = {}
@@ -126,16 +127,16 @@ class Restoration:
         return tensors
 
     def add(self, window: Window, correction: NDArray[np.floating]) -> None:
-        """Add what the restorer answered for a tile, [h, w, 3], code values where 1 is white.
+        """Add the restorer's correction for a tile, [h, w, 3], in code values with white at 1.
 
         Raises:
             EngineFailed: if it has another shape, or is not finite.
         """
         expected = (window.rows.length, window.columns.length, 3)
         if correction.shape != expected:
-            raise EngineFailed(f"the restorer answered {list(correction.shape)} for a tile of {list(expected)}")
+            raise EngineFailed(f"the restorer returned {list(correction.shape)} for a tile of {list(expected)}")
         if not np.isfinite(correction).all():
-            raise EngineFailed("the restorer answered numbers that are not finite")
+            raise EngineFailed("the restorer returned numbers that are not finite")
         scale, shape = self.plan.scale, self._answer.shape[:2]
         change = np.asarray(correction, np.float32)
         if scale > 1:
@@ -170,7 +171,7 @@ class Restoration:
         picture = self._picture
         if is_srgb_space(picture):
             return change
-        # 16 bits are wanted of the sum alone; of the answer 8 tell well enough how the spaces differ.
+        # Only the sum needs 16 bits; 8 bits of the answer are enough to convert between the spaces.
         source = np.rint(answer * np.float32(255 / np.iinfo(answer.dtype).max)).astype(np.uint8)
         seen = picture.srgb(source)
         wished = np.clip(seen * np.float32(1 / 255) + change, 0, 1)
@@ -178,7 +179,7 @@ class Restoration:
 
     @cached_property
     def _hidden(self) -> tuple[NDArray[np.bool_] | None, tuple[Codes, Codes]]:
-        """What is wholly transparent, and the mean colours of answer and photo that take its place."""
+        """The fully transparent pixels, and the mean colours of answer and photo that replace them."""
         alpha, source, answer = self._picture.alpha, self._picture.pixels, self._answer
         nothing = np.zeros(3, source.dtype)
         if alpha is None or alpha.all():

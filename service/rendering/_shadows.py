@@ -1,16 +1,15 @@
-"""Shadows: factors that lift dark places alone, or keep them darker, without halos and without flattening texture.
+"""Shadows: factors that lift or darken only the dark areas, without halos and without flattening texture.
 
-How dark a place is tells its brightest channel v, so that coloured lights do not count as dark and no channel is
-pushed beyond white. For v from 0 to 1, in sRGB (under a profile: what greys of this code value are in sRGB), the
-factor is
+The brightest channel v decides how dark a place is, so that coloured lights do not count as dark and no channel
+exceeds white. For v from 0 to 1, in sRGB (with a profile: the sRGB value of a grey of this code value), the factor is
 
     f(v) = 2^(shadows * STOPS / 2.2 * rise(v) * fall(v)),    rise from 0 to 1, fall from 1 to 0
 
-which is 1 from middle grey on. Towards black it is 1 again: what lies there is mostly noise, and factors, unlike
-offsets, leave black black. The factors are smoothed along the picture by a guided filter (He, Sun and Tang, "Guided
-Image Filtering", TPAMI 2013) whose guide is v itself: within a dark place all texture gets one factor, and at an edge
-the factor changes with it. Of the filter the small picture gives slope and offset, and the large one the guide (He
-and Sun, "Fast Guided Filter", 2015): so an edge stays as sharp as the photo has it.
+which is 1 from middle grey on. Towards black it returns to 1, because there is mostly noise; and factors, unlike
+offsets, keep black black. The factors are smoothed by a guided filter (He, Sun and Tang, "Guided Image Filtering",
+TPAMI 2013) whose guide is v itself: within a dark area all texture gets the same factor, and at an edge the factor
+changes with it. The filter's slope and offset come from the small picture, and the guide from the large one (He and
+Sun, "Fast Guided Filter", 2015), so edges stay as sharp as in the photo.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from service.rendering._exposure import Values, as_in_srgb, to_code
 
 STOPS = 1.5
-"""Stops of light, by a power of 2.2, that the dark places which change most get at `shadows` = 1."""
+"""Largest change in stops, with light as code value to the power 2.2, at `shadows` = 1."""
 
 RISE = (0.0, 0.08)
 """Code values between which the factor goes from 1 to its full size: 20 of 255 are above the noise of most photos."""
@@ -49,14 +48,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Shadows:
-    """The factors of a picture's places; for code values from 0 to 1 of its own colour space.
+    """The factors by position, for code values from 0 to 1 of the picture's own colour space.
 
     Attributes:
         field: float32 [h, w, 3], any size, stretched over the picture: a slope, an offset, and 0. A pixel whose
             brightest channel is v gets the factor slope * v + offset, limited as `most` and `middle` say
             (native/grade.h). Without rows: all factors are 1.
-        most: the factor of the places that are changed most; above 1 lifts.
-        middle: the code value from which on nothing is changed.
+        most: the strongest factor; above 1 it lifts.
+        middle: code value from which nothing changes.
     """
 
     field: Floats
@@ -72,7 +71,7 @@ def shadow_factors(light: Floats, shadows: float, tones: Values) -> Shadows:
     """The factors for a picture.
 
     Args:
-        light: float32 [h, w, 3], 0 to 1: what is to be lifted, seen from afar.
+        light: float32 [h, w, 3], 0 to 1: the shrunk picture to be lifted.
         shadows: -1 to 1.
         tones: the colour space's greys in sRGB, as `grey_tones` gives them.
     """

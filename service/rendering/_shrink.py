@@ -1,4 +1,4 @@
-"""A picture made small: for the network to look at, and for measuring light."""
+"""Shrinks a picture, for the network and for measuring luminance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class View:
-    """A picture seen from afar.
+    """A shrunk picture.
 
     Attributes:
         colour: float32 [h, w, 3], 0 to 1, code values in the picture's own colour space: the exact area mean of the

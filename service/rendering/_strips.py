@@ -10,7 +10,7 @@ from service.cores import run_on_cores
 from service.rendering import _native
 
 PIXELS_PER_THREAD = 128 * 1024
-"""For less a thread costs more to wake than it computes."""
+"""Pixels below which a thread costs more to wake than it saves."""
 
 
 def run(name: str, *arguments: Any, pixels: int, first: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Where the noise of an answer will be seen: measured in the photo, times what the network makes of it."""
+"""Where the noise of an enhanced picture will be visible: measured in the photo, times the network's gain."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from service.rendering._answer import Answer
 from service.rendering._noise import noise_free_mask
 
 CELL = (2, 8)
-"""Pixels of the photo, a side, of a cell of the map of visible noise: least and most. Noise is measured in blocks of
-8 x 8 cells."""
+"""Smallest and largest side, in pixels of the photo, of a cell in the map of visible noise. Noise is measured in
+blocks of 8 x 8 cells."""
 
 CELLS = 256
 """Cells along the long side, as far as `CELL` allows."""
@@ -22,23 +22,23 @@ FADE = 17
 """Cells over which the map is averaged: grain fades over about as many more than a block has."""
 
 LEAST = 1e-3
-"""Less than this is none: nobody sees so much of a correction come or go."""
+"""Weights below this count as 0: a correction this weak is invisible."""
 
 FLOOR = np.float32(1 / 255)
-"""Added to code values before they are put in relation to each other."""
+"""Added to code values before their ratio is computed."""
 
 Floats = NDArray[np.float32]
 
 
 def visible_noise(answer: Answer) -> Floats:
-    """How much of a restorer's correction an answer wants, place by place.
+    """How much of a restorer's correction to apply, by position.
 
     Args:
         answer: of a network, to a picture whose sides have at least 3 pixels.
 
     Returns:
-        float32 [h, w], 0 (no noise is seen) to 1; any size, stretched over the picture. Smooth, and exactly 0 where
-        no noise is seen, or nothing at all because it is transparent.
+        float32 [h, w], 0 (no visible noise) to 1; any size, stretched over the picture. Smooth, and exactly 0 where
+        no noise is visible, or where the picture is transparent.
     """
     picture, view = answer.prepared.picture, answer.prepared.view
     before, after = (np.clip(colour, 0, 1).mean(axis=-1) for colour in answer.from_afar())

@@ -1,4 +1,4 @@
-"""What a configuration may ask for: the fields that an embedded engine refuses, and those that do nothing there."""
+"""Checks of a configuration: the fields that an embedded engine refuses, and those that have no effect there."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ MAX_THREADS = 1024
 """Threads of a pass that a configuration may ask for, as `NIGHTLIFT_CPU_THREADS` may."""
 
 MAX_INSTANCES = 64
-"""Copies of a model on every device, all its groups together: each has weights and threads of its own."""
+"""Most copies of a model on a device, over all its groups: each has its own weights and threads."""
 
 
 def refusals(proto: Any, folder_name: str) -> Iterator[str]:
-    """Reasons why this configuration cannot be served here, the first one being reported."""
+    """Reasons why this configuration cannot be served here, of which the first is reported."""
     if proto.name and proto.name != folder_name:
         yield f"name is {proto.name!r}, but the folder is {folder_name!r}; they must be equal"
     for name in ("ensemble_scheduling", "sequence_batching"):
         if proto.HasField(name):
             yield f"{name} needs Triton; the embedded engine runs single, stateless models"
     if proto.backend and proto.backend not in MODEL_FILES:
-        yield f"backend {proto.backend!r} is not embedded here; allowed are {sorted(MODEL_FILES)}"
+        yield f"backend {proto.backend!r} is not supported here; allowed are {sorted(MODEL_FILES)}"
     if proto.platform and proto.platform not in PLATFORMS:
-        yield f"platform {proto.platform!r} is not embedded here; allowed are {sorted(PLATFORMS)}"
+        yield f"platform {proto.platform!r} is not supported here; allowed are {sorted(PLATFORMS)}"
     if not proto.backend and not proto.platform:
         yield f"neither platform nor backend is set; allowed platforms are {sorted(PLATFORMS)}"
     if proto.backend and proto.platform and PLATFORMS[proto.platform] != proto.backend:
@@ -41,7 +41,7 @@ def refusals(proto: Any, folder_name: str) -> Iterator[str]:
     if proto.model_transaction_policy.decoupled:
         yield "decoupled transactions need Triton; here every request has one answer"
     if proto.batch_input or proto.batch_output or any(tensor.allow_ragged_batch for tensor in proto.input):
-        yield "ragged batches mean nothing for pictures; remove batch_input, batch_output and allow_ragged_batch"
+        yield "ragged batches are not supported; remove batch_input, batch_output and allow_ragged_batch"
     if any(tensor.HasField("reshape") for tensor in (*proto.input, *proto.output)):
         yield "reshape is not supported; export the graph with the shape that it serves"
     if proto.model_repository_agents.agents:
@@ -64,7 +64,7 @@ def refusals(proto: Any, folder_name: str) -> Iterator[str]:
             yield f"parameter {name} is {text[:32]!r}; at most {MAX_THREADS} threads are allowed"
     for accelerator in proto.optimization.execution_accelerators.gpu_execution_accelerator:
         if accelerator.name != "tensorrt":
-            yield f"gpu_execution_accelerator {accelerator.name!r} is not known here; allowed is 'tensorrt'"
+            yield f"gpu_execution_accelerator {accelerator.name!r} is not supported here; allowed is 'tensorrt'"
     yield from warmup_refusals(proto)
 
 
@@ -74,7 +74,7 @@ def ignored(proto: Any) -> Iterator[str]:
     if batching.priority_levels or batching.priority_queue_policy:
         yield "dynamic_batching priorities have no effect: requests are served in order of arrival"
     if batching.preserve_ordering:
-        yield "preserve_ordering has no effect: every answer goes to its own request"
+        yield "preserve_ordering has no effect: every request gets its own answer"
     if batching.default_queue_policy.timeout_action == pb.ModelQueuePolicy.DELAY:
         yield "timeout_action DELAY is treated as REJECT"
     if any(group.HasField("rate_limiter") for group in proto.instance_group):
@@ -93,7 +93,7 @@ def ignored(proto: Any) -> Iterator[str]:
     if optimization.eager_batching or optimization.gather_kernel_buffer_threshold or optimization.priority:
         yield "eager_batching, gather_kernel_buffer_threshold and priority of optimization have no effect"
     if optimization.cuda.busy_wait_events or optimization.cuda.graph_spec or optimization.cuda.output_copy_stream:
-        yield "of optimization.cuda only graphs has an effect; the shapes of the warm-up get them"
+        yield "in optimization.cuda only graphs has an effect; the shapes of the warm-up get CUDA graphs"
     if any(tensor.label_filename for tensor in proto.output):
         yield "label_filename has no effect"
     if optimization.execution_accelerators.cpu_execution_accelerator:

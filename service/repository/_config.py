@@ -1,4 +1,4 @@
-"""`config.pbtxt`, parsed with Triton's own protobuf and reduced to what an embedded engine acts on.
+"""`config.pbtxt`, parsed with Triton's own protobuf and reduced to the fields that an embedded engine uses.
 
 Every field of `ModelConfig` is honoured, or ignored with a warning, or refused with a message that says why:
 
@@ -62,12 +62,12 @@ class Batching:
 
     Attributes:
         max_batch_size: most pictures in one pass of the network.
-        max_delay: longest wait for company, in seconds.
-        asked_for: whether the configuration asks for batches by a delay or by preferred sizes. Without, batches form
-            where they pay (on a GPU), and a CPU, already full with one picture, takes one at a time.
+        max_delay: longest wait for further items, in seconds.
+        asked_for: whether the configuration asks for batches, by a delay or by preferred sizes. Otherwise batches
+            form on a GPU only, where they are faster; a CPU is fully used by one picture.
         max_queue_size: requests that may wait; 0 is unbounded, as in Triton.
-        default_timeout: seconds after which a request that still waits is refused; None is for ever.
-        allow_timeout_override: whether a request may name a time of its own.
+        default_timeout: seconds after which a request that still waits is refused; None: never.
+        allow_timeout_override: whether a request may set its own timeout.
     """
 
     max_batch_size: int = 1
@@ -86,7 +86,7 @@ class VersionPolicy:
     specific: tuple[int, ...] = ()
 
     def choose(self, available: tuple[int, ...]) -> tuple[int, ...]:
-        """The versions to serve, ascending, out of those that lie in the folder."""
+        """The versions to serve, ascending, of those in the folder."""
         if self.specific:
             return tuple(v for v in sorted(available) if v in self.specific)
         return tuple(sorted(available))[-self.latest :] if self.latest else tuple(sorted(available))
@@ -98,13 +98,13 @@ class ModelConfig:
 
     Attributes:
         backend: `onnxruntime` or `pytorch`.
-        max_batch_size: most pictures that one request may bring; 0 where `dims` hold the batch axis, and bound it.
-        takes_pictures: whether it keeps the pixel contract; if not, it is called by the tensors that it declares.
+        max_batch_size: most pictures in one request; 0 if `dims` include the batch axis, and bound it.
+        takes_pictures: whether it follows the pixel contract; if not, it is called with the tensors that it declares.
         same_size: inputs [N, H, W, channels] of such a model whose heights and widths must be equal.
         parameters: the string parameters, Triton's and our own.
-        scores: measured scores that the exporter wrote into the parameters; empty where it wrote none.
-        accelerators: GPU execution accelerators asked for, name -> parameters (`tensorrt`).
-        warnings: one line for every field that was read and has no effect here.
+        scores: measured scores that the exporter wrote into the parameters; empty if it wrote none.
+        accelerators: requested GPU execution accelerators, name -> parameters (`tensorrt`).
+        warnings: one line for every field that is set and has no effect here.
         proto: the message as parsed, for `/v2/models/NAME/config`.
     """
 
@@ -140,7 +140,7 @@ class ModelConfig:
 
     @property
     def precision(self) -> str:
-        """What the network computes in: `fp32` or `fp16`."""
+        """The precision of the network's arithmetic: `fp32` or `fp16`."""
         return self.parameters.get(TRAIT_PREFIX + "precision", "fp32")
 
     @property
@@ -153,7 +153,7 @@ def read_config(folder: Path) -> ModelConfig:
     """Parse `folder/config.pbtxt`.
 
     Raises:
-        ConfigError: if the file cannot be read, is no ModelConfig, or asks for what an embedded engine cannot do.
+        ConfigError: if the file cannot be read, is not a ModelConfig, or asks for something unsupported.
     """
     proto = pb.ModelConfig()
     try:
@@ -171,10 +171,10 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def check_restorer(config: ModelConfig) -> None:
-    """See that a model keeps the contract of restorers.
+    """Check that a model follows the contract of restorers.
 
     Raises:
-        ConfigError: if its tensors are others.
+        ConfigError: if its tensors differ.
     """
     picture = (-1, -1, -1, 3)
     inputs = {spec.name: (spec.datatype, config.wire_shape(spec)) for spec in config.inputs}

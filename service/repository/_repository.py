@@ -1,4 +1,4 @@
-"""The folder of models: which there are, which versions, and where their files lie."""
+"""The folder of models: their names, versions and files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ModelRepository:
             ModelNotFound: if there is no such folder.
             ConfigError: if its config.pbtxt cannot be served here.
         """
-        # Only names that the folder itself lists are joined to the root: a name can never walk out of it.
+        # Only names that the folder itself lists are joined to the root, so a name can never leave it.
         if name not in self.names():
             raise ModelNotFound(f"model {name!r} is not in the repository", available=self.names())
         return read_config(self.root / name)
@@ -82,7 +82,7 @@ class ModelRepository:
 
 
 def _has_config(folder: Path) -> bool:
-    """Whether a folder has a config.pbtxt; also True where that cannot be told: reading it says why."""
+    """Whether a folder has a config.pbtxt; also True if that cannot be told: reading it will report why."""
     try:
         return (folder / "config.pbtxt").exists()
     except OSError:
@@ -90,6 +90,6 @@ def _has_config(folder: Path) -> bool:
 
 
 def _model_file(folder: Path, config: ModelConfig) -> Path:
-    """The model's file; where it has weights outside the graph, both lie in a folder that has the file's name."""
+    """The model's file; with weights outside the graph, both are in a folder with the file's name."""
     path = folder / config.filename
     return path / config.filename if path.is_dir() else path

@@ -1,4 +1,4 @@
-"""The tensors that a configuration declares, the batches of its warm-up, and what either may be."""
+"""The tensors that a configuration declares, the batches of its warm-up, and checks of both."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ MAX_RANK = 8
 
 MAX_WARMUP_PASSES = 100
 MAX_WARMUP_PIXELS = 16_000_000
-"""Of one batch of a warm-up."""
+"""Most pixels of one batch of a warm-up."""
 
 TAKES_PICTURES = "nightlift.takes_pictures"
-"""The parameter that says `false` of a model with tensors of its own."""
+"""The parameter that is `false` for a model with its own tensors."""
 
 SAME_SIZE = "nightlift.same_size"
 """The parameter of such a model that names inputs [N, H, W, channels] whose heights and widths must be equal."""
@@ -74,12 +74,12 @@ class WarmupSample:
 
 def parameter(proto: Any, name: str) -> str:
     """A string parameter of a configuration, without spaces around it; empty if it is not there."""
-    # A look into a protobuf map makes the entry that is looked for.
+    # Looking up a key in a protobuf map would create its entry.
     return str(proto.parameters[name].string_value).strip() if name in proto.parameters else ""
 
 
 def takes_pictures(proto: Any) -> bool:
-    """Whether a model keeps the pixel contract; else it is called by the tensors that its configuration declares."""
+    """Whether a model follows the pixel contract; else it is called with its own tensors."""
     return parameter(proto, TAKES_PICTURES) != "false"
 
 
@@ -152,8 +152,8 @@ def _picture_refusals(proto: Any) -> Iterator[str]:
     for name, tensors in pictures.items():
         if len(tensors) != 1 or tensors[0].name != name:
             yield (
-                f"the pixel contract has one input {IMAGE!r}, an output {ENHANCED!r}; {name!r} must be there, once. "
-                f"A model with tensors of its own needs the parameter {TAKES_PICTURES} with the value false"
+                f"the pixel contract has one input {IMAGE!r}, an output {ENHANCED!r}; {name!r} must occur once. "
+                f"A model with its own tensors needs the parameter {TAKES_PICTURES} with the value false"
             )
         elif tensors[0].data_type != pb.TYPE_UINT8 or len(tensors[0].dims) != rank or tensors[0].dims[-1] != 3:
             yield f"{name!r} must be TYPE_UINT8 with {shape}: pictures [N, H, W, 3]"
@@ -185,7 +185,7 @@ def _own_tensor_refusals(proto: Any) -> Iterator[str]:
     if any(tensor.optional or tensor.is_shape_tensor for tensor in proto.input):
         yield "optional inputs and shape tensors are not supported; every request brings all inputs"
     if any(tensor.format == pb.ModelInput.FORMAT_NCHW for tensor in proto.input):
-        yield "format FORMAT_NCHW is not supported: what is like a picture is [N, H, W, channels] here"
+        yield "format FORMAT_NCHW is not supported: picture-like tensors are [N, H, W, channels] here"
     tensors = [*proto.input, *proto.output]
     if not batch and len({tuple(tensor.dims[:1]) for tensor in tensors}) > 1:
         yield "max_batch_size is 0, so the first of all dims is the batch, and must be the same in every tensor"
@@ -209,7 +209,7 @@ def _warmup_shape(sample: Any, name: str, proto: Any) -> tuple[int, ...]:
 
 
 def _warmup_misfit(sample: Any, name: str, proto: Any) -> str | None:
-    """In what an input of a warm-up differs from what is declared."""
+    """How an input of a warm-up differs from its declaration."""
     [declared] = [tensor for tensor in proto.input if tensor.name == name]
     given, shape, expected = sample.inputs[name], _warmup_shape(sample, name, proto), _declared(name, proto)
     if given.data_type not in (pb.TYPE_INVALID, declared.data_type):

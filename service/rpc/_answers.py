@@ -1,7 +1,7 @@
-"""Answers over gRPC, which holds their bytes until the client has read them.
+"""Bounds the bytes of answers over gRPC, which holds them until the client has read them.
 
-gRPC does not tell how far that is, and ends no call for it. So the bytes are bounded, in all and for each caller, and
-a connection ends some time after it has become old: that is the longest that an answer may wait.
+gRPC neither reports how much has been read nor ends a call whose client does not read. So the bytes are bounded, in
+all and for each caller, and every connection ends some time after its maximum age, so no answer waits longer.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from service.admission import AnswerLimiter
 from service.errors import Unavailable
 
 SHARE = 2
-"""A caller may hold this part of the bytes, the half: others have room while it does not read."""
+"""A caller may hold half of the bytes, so that others have room while it does not read."""
 
 
 class UnreadAnswers:
-    """Those of all calls.
+    """The unread answers of all calls.
 
     Args:
-        limiter: counts them; it is gRPC's alone, since nothing of it can be dropped to make room.
+        limiter: counts them; separate from HTTP's, since answers over gRPC cannot be dropped to make room.
     """
 
     def __init__(self, limiter: AnswerLimiter) -> None:
@@ -33,11 +33,11 @@ class UnreadAnswers:
         """Count an answer until its call has ended.
 
         Raises:
-            Unavailable: if it does not fit beside those that wait to be read.
+            Unavailable: if it does not fit beside the unread ones.
         """
         held = self._held[caller]
         if held and held + size > self._limiter.limit // SHARE:
-            raise Unavailable("too many bytes of answers wait for this client to read them")
+            raise Unavailable("too many bytes of answers are waiting for this client to read them")
         self._limiter.take(size)
         self._held[caller] += size
 

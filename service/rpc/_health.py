@@ -1,4 +1,4 @@
-"""The standard health service: overall, and for every model under its name; always what holds at this moment."""
+"""The standard health service: the current health of the service, and of every model under its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Status = health_pb2.HealthCheckResponse
 WATCH_SECONDS = 0.25
 
 WATCHERS = 1000
-"""Streams of `Watch` at one time: they need no key, and each looks again every `WATCH_SECONDS`."""
+"""Most streams of `Watch` at one time: they need no key, and each checks the status every `WATCH_SECONDS`."""
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
@@ -34,7 +34,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> health_pb2.HealthCheckResponse:
-        """The status at this moment; NOT_FOUND for a name that nobody has."""
+        """The current status; NOT_FOUND for an unknown name."""
         status = self._status(request.service)
         if status == Status.SERVICE_UNKNOWN:
             raise ModelNotFound(f"there is no service or model {request.service!r}")
@@ -43,7 +43,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """The status now, and whenever it has changed; ends when the service stops, which it must not hold up.
+        """The status now, and whenever it has changed; ends when the service stops, so as not to delay that.
 
         RESOURCE_EXHAUSTED beyond `WATCHERS`.
         """

@@ -1,4 +1,4 @@
-"""Where gRPC calls enter and leave: each gets a ticket, is counted and timed, and its error becomes a status code."""
+"""Wraps every gRPC call: it gets a ticket, is counted and timed, and its error becomes a status code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ADMIN_METHODS = frozenset({f"{INFERENCE}RepositoryModelLoad", f"{INFERENCE}Repos
 
 
 def scope_needed(method: str) -> Scope | None:
-    """The scope that a key for this method must have; None where no key is needed. Unknown methods are not open."""
+    """The scope that a key for this method must have; None if no key is needed. Unknown methods need a key."""
     if method in OPEN_METHODS or method.startswith(OPEN_SERVICES):
         return None
     return Scope.ADMIN if method in ADMIN_METHODS else Scope.ENHANCE
@@ -44,8 +44,8 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
 
     Args:
         runtime: gives tickets for calls, before their message is read.
-        inferences, others: read the messages of calls that are not open to everybody; those that run a model, which
-            may be long and slow to come, must not keep the others waiting.
+        inferences, others: read the messages of calls that need a key; separate, since the messages that run a model
+            may be long and slow, and must not keep the others waiting.
         answers: count answers until they have been read.
     """
 
@@ -67,7 +67,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        """Wrap the calls that have one request and one answer; streams (health, reflection) are open, and pass."""
+        """Wrap calls with one request and one answer; streams (health, reflection) are open and pass unchanged."""
         handler = await continuation(details)
         if handler is None or not _is_implemented(handler):
             return None
@@ -76,7 +76,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         handler = _parsing_inside(handler, self._max_structure)
         if handler.unary_unary is None:
             return None
-        # As a stream, of one request: gRPC reads the request of any other call before it asks us anything.
+        # As a stream of one request: gRPC would read the request of a unary call before it calls us.
         return grpc.stream_unary_rpc_method_handler(
             self._bounded(details.method, self._admitted(details.method, handler.unary_unary)),
             request_deserializer=handler.request_deserializer,
@@ -84,7 +84,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         )
 
     def _open(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        """A call that needs no key: its messages are short, and are read when it is their turn."""
+        """Wrap a call that needs no key: its messages are short, and are read in turn."""
         messages = self._streams if handler.stream_stream else self._probes
         options = {
             "request_deserializer": short(handler.request_deserializer),
@@ -158,14 +158,14 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                     await self._refuse(context, error)
                 except Exception as error:
                     logger.error("%s failed", method, exc_info=error)
-                    failure = NightliftError("the failure was logged; the request may be repeated")
+                    failure = NightliftError("the error was logged; the request may be repeated")
                     record.answered(int(failure.status), failure.grpc_code)
                     await self._refuse(context, failure)
 
         return bounded
 
     async def _refuse(self, context: grpc.aio.ServicerContext, error: NightliftError) -> None:
-        """End the call; `retry-after` (seconds) as on HTTP, and in gRPC's own form, which clients' retries obey."""
+        """End the call, with `retry-after` in seconds as on HTTP, and in the form that gRPC clients' retries use."""
         self._metrics.failed(error)
         if error.retry_after is not None:
             context.set_trailing_metadata(
@@ -193,9 +193,9 @@ def _is_implemented(handler: grpc.RpcMethodHandler) -> bool:
 
 
 def _parsing_inside(handler: grpc.RpcMethodHandler, max_structure: int) -> grpc.RpcMethodHandler:
-    """The handler of a unary call, with messages that cannot or must not be parsed refused as the caller's fault.
+    """The handler of a unary call, which refuses messages that cannot or must not be parsed as the caller's error.
 
-    gRPC parses before anything here is called, and makes a failure INTERNAL, with a traceback in the log.
+    gRPC itself would parse before calling us, and report a failure as INTERNAL, with a traceback in the log.
     """
     parse, answer = handler.request_deserializer, handler.unary_unary
     if answer is None or parse is None:
@@ -212,7 +212,7 @@ def _parsing_inside(handler: grpc.RpcMethodHandler, max_structure: int) -> grpc.
         if isinstance(request, NightliftError):
             raise request
         if isinstance(request, DecodeError):
-            raise MalformedRequest("the message cannot be parsed: its bytes are not as the protocol defines it")
+            raise MalformedRequest("the message cannot be parsed: its bytes do not follow the protocol")
         return await answer(request, context)
 
     return grpc.unary_unary_rpc_method_handler(parsed, parse_or_say, passing_bytes(handler.response_serializer))

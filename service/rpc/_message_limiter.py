@@ -1,4 +1,4 @@
-"""Messages on their way in: how many bytes of them may be here at one time, and how long one may take to come."""
+"""Limits on incoming messages: the bytes of all of them together, and the time for one to arrive."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from service.errors import BodyTooSlow, ClientGone, MalformedRequest, Unavailabl
 class MessageLimiter:
     """Reads the one message of a call once there is room for it; until then its bytes stay with the client.
 
-    gRPC does not say beforehand how long a message will be. So each is taken for the longest while it comes, and for
-    what it is until it is answered.
+    gRPC does not announce the length of a message. So each counts with the maximum while it arrives, and with its
+    real length until it is answered.
 
     Args:
-        limit: bytes that one message may have.
-        limit_together: bytes of all messages that are held at one time.
-        seconds: in which a message must have come, the wait for room included.
+        limit: most bytes of one message.
+        limit_together: most bytes of all messages that are held at one time.
+        seconds: time in which a message must arrive, including the wait for room.
     """
 
     def __init__(self, limit: int, limit_together: int, seconds: float) -> None:
@@ -39,7 +39,7 @@ class MessageLimiter:
 
         Raises:
             Unavailable: if there was no room for it in time.
-            BodyTooSlow: if it did not come in time.
+            BodyTooSlow: if it did not arrive in time.
             ClientGone: if the client left.
             MalformedRequest: if the call ends without one.
         """
@@ -50,11 +50,11 @@ class MessageLimiter:
                     lease = await held.enter_async_context(self._budget.hold(self._limit, caller))
                     message = await anext(messages, None)
             except grpc.aio.BaseError:
-                raise ClientGone("the client left before its message had come") from None
+                raise ClientGone("the client left before its message had arrived") from None
             except TimeoutError:
                 if lease is None:
                     raise Unavailable("too many bytes are being sent to the service at this moment") from None
-                raise BodyTooSlow(f"the message had not come after {self._seconds:g} s") from None
+                raise BodyTooSlow(f"the message had not arrived after {self._seconds:g} s") from None
             if message is None:
                 raise MalformedRequest("the call brought no message")
             lease.keep(message.ByteSize() if isinstance(message, Message) else 0)

@@ -24,26 +24,26 @@ INFERENCE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 OTHERS_COMING = 2
-"""Messages of calls that run no model that may come at one time. They are short, but gRPC has one limit for all."""
+"""Most messages of calls without a model that arrive at one time. They are short, but gRPC has one limit for all."""
 
 OTHERS_ANSWERED = 1 << 20
 """Bytes of such messages that may be held beside, while their calls are answered."""
 
 CONCURRENT_CALLS = 4096
-"""Calls that may be under way at one time, streams among them; more are RESOURCE_EXHAUSTED."""
+"""Most concurrent calls, including streams; further ones are RESOURCE_EXHAUSTED."""
 
 CONNECTION_CALLS = 256
-"""As many of one connection; its client holds further ones back."""
+"""Most concurrent calls on one connection; its client holds further ones back."""
 
 UNREAD_BYTES = 64 * 1024
-"""Bytes of a call that may come before its message is read."""
+"""Most bytes of a call that may arrive before its message is read."""
 
 METADATA_BYTES = 16 * 1024
 """Bytes of a call's metadata."""
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Not so where a client left before it had read its answer, which gRPC logs as a failure with a traceback."""
+    """False for clients that left before they had read their answer, which gRPC logs as failures with a traceback."""
     return record.exc_info is None or not isinstance(record.exc_info[1], grpc.aio.InternalError)
 
 
@@ -51,12 +51,12 @@ logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_a_line)
 
 
 class RpcServer:
-    """gRPC over a runtime whose life somebody else manages.
+    """gRPC for a runtime that the caller starts and stops.
 
-    Requests are limited to the setting `max_body_bytes`, as on HTTP, and those that run a model, all that are here at
-    one time, to `max_body_bytes_in_flight`. The others have `OTHERS_COMING` times `max_body_bytes` and
-    `OTHERS_ANSWERED` of their own; of those open to everybody `MAX_CONCURRENT` are read at one time, and they must
-    be short. Answers count until they are read. Without TLS files nothing is encrypted.
+    A request may have `max_body_bytes`, as on HTTP, and all requests that run a model together
+    `max_body_bytes_in_flight`. The others have their own limit of `OTHERS_COMING` times `max_body_bytes`, plus
+    `OTHERS_ANSWERED`. Of calls open to everybody, `MAX_CONCURRENT` messages are read at one time, and they must be
+    short. Answers count until they are read. Without TLS files nothing is encrypted.
     """
 
     def __init__(self, runtime: Runtime, tls: TlsFiles | None = None) -> None:
@@ -68,8 +68,8 @@ class RpcServer:
             ("grpc.max_send_message_length", -1),
             # Without this, a second server on the same port would start and silently take half of the calls.
             ("grpc.so_reuseport", 0),
-            # What a client may send of a call that nobody reads; otherwise it is 4 MiB. A message that is read gets
-            # as much as it needs.
+            # Limits what a client may send of a call that is not being read; the default is 4 MiB. A message that is
+            # read gets as much as it needs.
             ("grpc.http2.lookahead_bytes", UNREAD_BYTES),
             ("grpc.http2.bdp_probe", 0),
             ("grpc.max_concurrent_streams", CONNECTION_CALLS),
@@ -116,5 +116,5 @@ class RpcServer:
         return port
 
     async def stop(self, grace: float) -> None:
-        """Refuse new calls, and give those under way `grace` seconds to finish."""
+        """Refuse new calls, and give running ones `grace` seconds to finish."""
         await self._server.stop(grace)

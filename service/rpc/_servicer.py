@@ -1,6 +1,6 @@
-"""The protocol's service over gRPC: each call is one line over the data plane.
+"""The protocol's service over gRPC, a thin layer over the data plane.
 
-What Triton's service has beyond that (shared memory, streams, trace and log settings) answers UNIMPLEMENTED, by
+Triton's further methods (shared memory, streams, trace and log settings) get UNIMPLEMENTED from
 `AdmissionInterceptor`.
 """
 
@@ -63,9 +63,9 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         return self._plane.statistics(request.name, parse_version(request.version))
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Ticket[LoadedModel]) -> bytes:
-        """Run a model; the call's own deadline is honoured, and if its client leaves, its queued work is dropped.
+        """Run a model; the call's own deadline applies, and if its client leaves, its queued work is dropped.
 
-        The answer is a message on the wire already.
+        The answer is already serialized.
         """
         read = read_request(request)
         context.reserve(read.model, read.version)

@@ -1,4 +1,4 @@
-"""Messages of calls that are open to everybody: short, quick, and few at one time."""
+"""Limits on messages of calls that need no key: they are short, arrive quickly, and are few at one time."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from service.admission import Budget
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedRequest, NightliftError, Unavailable
 
 LONGEST = 4096
-"""Bytes of a message. gRPC has one limit for all calls, and takes in as much as that before it shows a message."""
+"""Most bytes of a message. gRPC has one limit for all calls, and receives up to it before it shows a message."""
 
 MAX_CONCURRENT = 1
-"""Messages that may be coming at one time: what they may cost is that many times gRPC's limit, twice over."""
+"""Most messages that arrive at one time: they may hold twice gRPC's limit each."""
 
 PATIENCE = 0.1
-"""Seconds that a message may take to come while others wait to be read."""
+"""Seconds in which a message must arrive while others wait to be read."""
 
 
 class ShortMessages:
-    """Reads messages that take less than a millisecond to come, unless somebody is up to something.
+    """Reads messages that normally arrive within a millisecond; slower ones may be an attack.
 
     Args:
-        seconds: in which a message must have come; `PATIENCE` where others wait.
+        seconds: time in which a message must arrive; `PATIENCE` while others wait.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -35,12 +35,12 @@ class ShortMessages:
         self._waiting = 0
 
     async def receive(self, messages: AsyncIterator[Any], caller: str) -> Any:
-        """The next message, as its deserializer made it; None where the client has ended the call.
+        """The next message, as its deserializer made it; None if the client has ended the call.
 
         Raises:
-            Unavailable: if it was not looked at in time.
-            BodyTooSlow: if it did not come in time.
-            NightliftError: what `short` made of it.
+            Unavailable: if it was not read in time.
+            BodyTooSlow: if it did not arrive in time.
+            NightliftError: the error that `short` returned for it.
         """
         end = time.monotonic() + self._seconds
         self._waiting += 1
@@ -54,7 +54,7 @@ class ShortMessages:
                 is_waiting = False
                 message = await self._read(messages, end)
         except TimeoutError:
-            raise Unavailable("too many messages are being sent to the service at this moment") from None
+            raise Unavailable("too many messages are being sent to the service now") from None
         finally:
             self._waiting -= is_waiting
         if isinstance(message, NightliftError):
@@ -67,16 +67,18 @@ class ShortMessages:
             while not reading.done():
                 await asyncio.wait({reading}, timeout=min(PATIENCE, max(0.0, end - time.monotonic())))
                 if not reading.done() and (self._waiting or time.monotonic() >= end):
-                    raise BodyTooSlow(f"the message had not come after {self._seconds:g} s, or others were waiting")
+                    raise BodyTooSlow(
+                        f"the message had not arrived after {self._seconds:g} s, or others were waiting"
+                    )
             return reading.result()
         except grpc.aio.BaseError:
-            raise ClientGone("the client left before its message had come") from None
+            raise ClientGone("the client left before its message had arrived") from None
         finally:
             reading.cancel()
 
 
 def short(parse: Any) -> Any:
-    """A deserializer that gives an error instead of a message that is too long, or cannot be parsed."""
+    """A deserializer that returns an error instead of a message that is too long or cannot be parsed."""
 
     def parse_or_say(data: bytes) -> Any:
         if len(data) > LONGEST:
@@ -84,6 +86,6 @@ def short(parse: Any) -> Any:
         try:
             return parse(data)
         except Exception:
-            return MalformedRequest("the message cannot be parsed: its bytes are not as the protocol defines it")
+            return MalformedRequest("the message cannot be parsed: its bytes do not follow the protocol")
 
     return parse_or_say

@@ -12,9 +12,9 @@ from prometheus_client.registry import Collector
 
 
 class DeviceCollector(Collector):
-    """Gauges for every device that the driver shows; none at all where there is no driver, or no extra `gpu`.
+    """Gauges for every device that the driver reports; none without a driver or the extra `gpu`.
 
-    The numbers are the whole device's: other processes on it count too, as they do when memory runs out.
+    They cover the whole device: other processes on it count too, as they do when memory runs out.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -1,4 +1,4 @@
-"""Lines on their way to standard error, which a reader may stop reading: nobody waits for that but a thread."""
+"""Writes log lines to standard error in a thread, so that nothing else waits if its reader stops reading."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ WAITING_LINES = 4096
 """Lines that wait to be written; further ones are lost."""
 
 CLOSING_SECONDS = 1.0
-"""How long the end of the process waits for lines that are not read."""
+"""Seconds for which the process waits at its end for unread lines."""
 
 
 class LogWriter:
-    """Writes lines to a file descriptor by a thread of its own; `write` never waits.
+    """Writes lines to a file descriptor in its own thread; `write` never waits.
 
-    Lines are lost where `WAITING_LINES` wait already, and where they cannot be written: on a full disk, or to a
-    reader who has gone. They are counted, and a line before the next that can be written says how many.
+    Lines are lost if `WAITING_LINES` already wait, or if they cannot be written: on a full disk, or without a reader.
+    They are counted, and the next line that can be written is preceded by one with their number.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -80,11 +80,11 @@ class LogWriter:
 
 
 def release_standard_error() -> int:
-    """A descriptor of standard error for the log; what else writes there no longer waits for a reader.
+    """A descriptor of standard error for the log; other writers to standard error no longer wait for a reader.
 
-    Libraries in C write remarks about damaged files straight to descriptor 2, and would hang their thread on a full
-    pipe. A pipe or terminal is opened once more for them, so that only this process's end stops waiting; what does
-    not fit is lost. Files need no such thing, and sockets cannot be opened again.
+    C libraries write messages about damaged files directly to descriptor 2, and would block their thread on a full
+    pipe. A pipe or terminal is reopened for them in non-blocking mode, so that only this process's end is affected;
+    output that does not fit is lost. Files do not need this, and sockets cannot be reopened.
     """
     kept = os.dup(2)
     with suppress(OSError):

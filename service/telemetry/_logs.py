@@ -26,9 +26,9 @@ _UNSEEN = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x202
 
 
 def configure_logging(level: str, format: Literal["text", "json"]) -> None:
-    """Send every log line of the process to standard error; `level` is the name of the least severity shown.
+    """Send every log line of the process to standard error; `level` is the lowest severity shown.
 
-    Nothing waits for who reads them: lines are written by a thread of their own, and lost where it falls behind.
+    Logging never blocks: lines are written by a separate thread, and lost if it falls behind.
     """
     handler = QueuedHandler(LogWriter(release_standard_error()))
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter(TEXT))
@@ -36,7 +36,7 @@ def configure_logging(level: str, format: Literal["text", "json"]) -> None:
 
 
 class QueuedHandler(logging.Handler):
-    """Formats a line where it is logged, which knows the request, and hands it over to be written."""
+    """Formats a line in the logging task, which knows its request, and passes it on to be written."""
 
     def __init__(self, writer: LogWriter) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ SECONDS = (
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 PIXELS = tuple(65_536 * 4**step for step in range(7))
 SHARES = tuple(step / 20 for step in range(1, 20))
-# Shares of a picture: most have hardly any blown-out pixels, and that is where to look closely.
+# Shares of a picture, dense near 0, since most pictures have hardly any clipped pixels.
 CLIPPED = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 RESTORED = (0.0, *SHARES, 1.0)
 MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 48, 64)
@@ -89,21 +89,25 @@ class Metrics:
         self.stage_seconds = histogram("stage_duration_seconds", "Time spent by stage", ("stage", "model"), SECONDS)
         self.errors = counter("errors", "Errors by problem type", "type")
         self.rejected = counter(
-            "rejected", "Requests refused, or given up for want of time or of an engine, by problem type", "reason"
+            "rejected", "Requests refused, or failed for lack of time or of an engine, by problem type", "reason"
         )
-        self.key_requests = counter("key_requests", "Requests by API key, admitted or why not", "key", "outcome")
+        self.key_requests = counter(
+            "key_requests", "Requests by API key, admitted or with the reason for refusal", "key", "outcome"
+        )
         self.cancelled = counter(
-            "cancelled", "Requests whose client had gone, by the stage at which it was noticed", "at"
+            "cancelled", "Requests whose client disconnected, by the stage at which that was noticed", "at"
         )
         self.unread_answers = counter("unread_answers", "Answers that were dropped because nobody read them")
         self.unread_answer_bytes = gauge("unread_answer_bytes", "Bytes of answers that clients have not read yet")
         self.batch_size = histogram("batch_size", "Pictures in a pass of the network", ("model",), COUNTS)
         self.batch_pixels = histogram("batch_pixels", "Pixels in a pass of the network", ("model",), PIXELS)
-        self.batches = counter("batches", "Passes of the network, by why their batch was cut", "model", "closed_by")
+        self.batches = counter(
+            "batches", "Passes of the network, by the reason for closing the batch", "model", "closed_by"
+        )
         self.queue_depth = gauge("queue_depth", "Requests waiting for a model", "model")
         self.queue_pixels = gauge("queue_pixels", "Pixels waiting for a model", "model")
-        self.queue_oldest = gauge("queue_oldest_seconds", "Longest present wait for a model", "model")
-        self.backlog = gauge("backlog_seconds", "Seconds that all requests that were taken are expected to take")
+        self.queue_oldest = gauge("queue_oldest_seconds", "Longest current wait for a model", "model")
+        self.backlog = gauge("backlog_seconds", "Seconds that all accepted requests are expected to take")
         self.model_info = gauge(
             "model_info", "1 for a loaded model", "model", "version", "provider", "precision", "engine"
         )
@@ -122,9 +126,9 @@ class Metrics:
         self.output_clipped = histogram(
             "output_clipped_ratio", "Share of pixels sent with a channel at its maximum", (), CLIPPED
         )
-        self.restored_tiles = counter("restored_tiles", "Tiles whose noise was taken out, by restorer", "model")
+        self.restored_tiles = counter("restored_tiles", "Tiles from which noise was removed, by restorer", "model")
         self.restored = histogram(
-            "restored_ratio", "Share of pictures whose noise was taken out, where a restorer may", (), RESTORED
+            "restored_ratio", "Share of a picture from which noise was removed, if a restorer is used", (), RESTORED
         )
         self.pictures = counter("pictures", "Pictures enhanced", "model", "format", "detail")
 
@@ -140,7 +144,7 @@ class Metrics:
         self.request_seconds.labels(route, f"{status // 100}xx").observe(seconds, exemplar)
 
     def failed(self, error: NightliftError) -> None:
-        """Count an error that is about to be told to a caller."""
+        """Count an error that is about to be reported to a caller."""
         self.errors.labels(error.slug).inc()
         if error.status in (401, 403, 413, 415, 422, 429, 503, 504):
             self.rejected.labels(error.slug).inc()
@@ -176,7 +180,7 @@ class ModelMetrics:
         self._metrics.queue_oldest.labels(self._name).set_function(oldest)
 
     def batch(self, count: int, pixels: int, closed_by: str) -> None:
-        """A batch of `count` pictures and `pixels` pixels in all was cut."""
+        """A batch of `count` pictures and `pixels` pixels in all was formed."""
         self._metrics.batch_size.labels(self._name).observe(count)
         self._metrics.batch_pixels.labels(self._name).observe(pixels)
         self._metrics.batches.labels(self._name, closed_by).inc()
@@ -186,11 +190,11 @@ class ModelMetrics:
         self._metrics.stage_seconds.labels(stage, self._name).observe(seconds)
 
     def cancelled(self, at: str) -> None:
-        """A caller was found gone, at `queue` or `compute`."""
+        """A caller was found to have disconnected, at `queue` or `compute`."""
         self._metrics.cancelled.labels(at).inc()
 
     def engine_error(self, error: Exception) -> None:
-        """The engine raised something that no caller can be told in full."""
+        """The engine raised an error whose details must not reach the caller."""
         logger.error("model %s failed", self._name, exc_info=error)
 
     def loaded(self, version: int, provider: str, precision: str, engine: str, seconds: float) -> None:
@@ -207,7 +211,7 @@ class ModelMetrics:
         self._metrics.model_ready.labels(self._name).set_function(ready)
 
     def forget(self) -> None:
-        """The model was taken out of service on purpose: it is neither ready nor amiss."""
+        """The model was taken out of service on purpose: it is neither ready nor missing."""
         metrics = self._metrics
         for gauge in (metrics.model_ready, metrics.queue_depth, metrics.queue_pixels, metrics.queue_oldest):
             gauge.remove(self._name)

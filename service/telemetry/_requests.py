@@ -22,14 +22,14 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 @dataclass
 class RequestRecord:
-    """What is known of a request while it runs.
+    """The facts about a request while it runs.
 
     Attributes:
         request_id: the client's `x-request-id` if it is harmless, else a new one.
         trace_id: 32 hex digits of the trace that it belongs to, or empty.
-        started: `time.monotonic()` when its headers had come.
+        started: `time.monotonic()` when its headers had arrived.
         route: the route's template, never the path itself.
-        code: HTTP's status, or the name of gRPC's; until it is answered, that of a client that has gone.
+        code: HTTP's status, or the name of gRPC's; until it is answered, the code for a disconnected client.
         status: HTTP's status, or what it would be over HTTP.
         key: the name of the API key that it came with, or empty.
     """
@@ -78,8 +78,8 @@ def recorded(
 
 
 def _severity(status: int) -> int:
-    """Answers are for who debugs, and so is what was refused for want of room, thousands of times a second; other
-    refusals are worth a line; what we failed to do, a warning."""
+    """Log level by status: answers, and refusals under load, which may be thousands a second, are debug; other
+    refusals are info; errors of the service are warnings."""
     if status in (429, 503):
         return logging.DEBUG
     if status >= 500:

@@ -1,4 +1,4 @@
-"""Traces: spans of a request and of its stages, sent by OpenTelemetry if the service is told where to.
+"""Traces: spans of a request and of its stages, sent by OpenTelemetry if an endpoint is set.
 
 Without an endpoint nothing of OpenTelemetry is imported and a span costs one comparison. The caller's W3C trace id
 (https://www.w3.org/TR/trace-context/) is read in both cases, for logs and exemplars.
@@ -28,7 +28,7 @@ def start_tracing(endpoint: str, ratio: float, version: str) -> None:
 
     Args:
         endpoint: OTLP over HTTP, such as `http://collector:4318/v1/traces`.
-        ratio: share of the traces begun here that is kept; what a caller has decided is followed.
+        ratio: share of the traces started here that is kept; a caller's sampling decision is followed.
         version: the service's, for the resource; further attributes come from `OTEL_RESOURCE_ATTRIBUTES`.
 
     Raises:
@@ -50,7 +50,7 @@ def start_tracing(endpoint: str, ratio: float, version: str) -> None:
 
 
 def stop_tracing() -> None:
-    """Send what is left, and make no further spans."""
+    """Send the remaining spans, and make no further ones."""
     global _provider, _tracer
     if _provider is not None:
         _provider.shutdown()
@@ -78,7 +78,7 @@ def server_span(name: str, headers: Mapping[str, str]) -> Iterator[ServerSpan]:
 
 
 class ServerSpan:
-    """A request's span, or what stands for it where traces are off; `trace_id` is 32 hex digits, or empty."""
+    """A request's span, or a placeholder if traces are off; `trace_id` is 32 hex digits, or empty."""
 
     def __init__(self, span: Any, trace_id: str) -> None:
         self._span = span

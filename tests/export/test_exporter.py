@@ -211,12 +211,12 @@ def test_the_same_checkpoint_gives_the_same_file_under_any_name(exported: Export
 def test_what_cannot_be_exported(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*missing\.pt"):
         export_checkpoint(tmp_path / "missing.pt", tmp_path / "models")
-    with pytest.raises(ValueError, match=r"formats are tflite; choose of onnx, torchscript"):
+    with pytest.raises(ValueError, match=r"formats are tflite; choose from onnx, torchscript"):
         export_checkpoint(exported.checkpoint, tmp_path / "models", formats=("tflite",))
     with pytest.raises(ValueError, match="versions count from 1"):
         export_checkpoint(exported.checkpoint, tmp_path / "models", version=0)
     torch.save({"e_conv1.weight": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt is no training checkpoint"):
+    with pytest.raises(ValueError, match=r"other\.pt is not a training checkpoint"):
         export_checkpoint(tmp_path / "other.pt", tmp_path / "models")
     assert not (tmp_path / "models").exists()
 
@@ -228,5 +228,5 @@ def test_data_that_nobody_knows_is_not_made_up(tmp_path: Path) -> None:
     torch.save(content, checkpoint)
     export_checkpoint(checkpoint, tmp_path / "models", formats=("torchscript",), full_size=False)
     card = (tmp_path / "models" / NAMES[1] / "MODEL_CARD.md").read_text()
-    assert "trained on data that we know nothing about" in card
+    assert "trained on data that is unknown to us" in card
     assert "SICE" not in card.partition("## Training")[2]

@@ -85,7 +85,7 @@ def test_an_exported_model_gives_its_checkpoint_back(exported: Exported, file: s
 @pytest.mark.parametrize("file", ["weights", "torchscript"])
 def test_without_its_manifest_it_is_no_checkpoint(exported: Exported, file: str, tmp_path: Path) -> None:
     alone = Path(shutil.copy(getattr(exported, file), tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"manifest\.json should say what it is"):
+    with pytest.raises(FileNotFoundError, match=r"manifest\.json is missing"):
         load_checkpoint(alone)
 
 

@@ -21,7 +21,7 @@ def training(streams: dict[str, str], began_with: dict[str, Any] | None = None) 
 def test_weights_of_free_pictures_are_granted_with_reasons() -> None:
     text = grant(training(FREE))
     assert text.startswith("The weights are under the Apache License 2.0")
-    assert "unsettled" in text
+    assert "not settled in law" in text
     assert text.count("\n\n") == 1  # two paragraphs
     assert licence_line(training(FREE), "nightlift_v2").startswith("Code and weights Apache-2.0.")
 

@@ -141,8 +141,8 @@ def test_the_records_speak_of_both(models: Path) -> None:
         assert (record.graph, record.manifest["scored_as"]) == ("maps", NAME)
         assert record.parity.worst.maximum <= 1
         card = (models / name / "MODEL_CARD.md").read_text()
-        assert "`exposure`, stops around the brightness" in card
-        assert f"Those of `{NAME}`" in card
+        assert "`exposure`, stops relative to the brightness" in card
+        assert f"See `{NAME}`" in card
         assert "research" in (models / name / "NOTICE").read_text()
     assert f"`{PAIR[1]}` instead" in (models / NAME / "MODEL_CARD.md").read_text()
 

@@ -55,6 +55,6 @@ def test_torchscript_is_made_of_the_kept_weights(record: Record, both_formats: P
 def test_weights_are_our_own_and_say_what_they_were_trained_on(record: Record) -> None:
     assert record.manifest["training"].get("source") != "published checkpoint"
     notice = (record.folder.parent / "NOTICE").read_text()
-    assert "were trained by us on" in notice
+    assert "We trained the weights on" in notice
     assert "no grant of commercial use" in notice
     assert (record.folder.parent / "MODEL_CARD.md").read_text().startswith(f"# {record.name}\n")

@@ -79,7 +79,7 @@ def test_the_contract_is_kept(models: Path) -> None:
         assert record.parity.worst.maximum <= 1
         card = (models / name / "MODEL_CARD.md").read_text()
         assert "Output: `correction`" in card
-        assert "twice their brightness" in card
+        assert "brightened twofold and corrected" in card
         assert "research" in (models / name / "NOTICE").read_text()
     proto = onnx.load(models / NAME / "1" / "model.onnx")
     assert not {"If", "Loop", "Scan"} & {node.op_type for node in proto.graph.node}

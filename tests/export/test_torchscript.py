@@ -63,11 +63,11 @@ def test_what_is_there_stays_unless_it_is_of_other_weights(repository: Path) -> 
 
     manifest = made.file.with_name("manifest.json")
     manifest.write_text(manifest.read_text().replace('"weights": {\n  "sha256": "', '"weights": {\n  "sha256": "0'))
-    with pytest.raises(FileExistsError, match=rf"{SCRIPTED}/1 was made of other weights"):
+    with pytest.raises(FileExistsError, match=rf"{SCRIPTED}/1 has other weights"):
         make_torchscript(repository, full_size=False)
     make_torchscript(repository, overwrite=True, full_size=False)
     made.file.write_bytes(made.file.read_bytes()[:-1])
-    with pytest.raises(FileExistsError, match="overwrite it on purpose"):
+    with pytest.raises(FileExistsError, match="use overwrite to replace it"):
         make_torchscript(repository, full_size=False)
 
 

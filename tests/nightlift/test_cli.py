@@ -215,7 +215,7 @@ def test_what_the_images_leave_out_is_said_in_one_line(words: str, missing: str,
     command = [sys.executable, "-c", f"{script}; from nightlift.cli import main; main()", *words.split()]
     outcome = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert outcome.returncode == 2, outcome.stderr
-    assert f"needs a clone of the repository: {missing} is no part of wheels and images" in outcome.stderr
+    assert f"needs a clone of the repository: wheels and images do not include {missing}" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
 
 

@@ -160,7 +160,7 @@ def test_results_have_names_of_their_own_beside_the_inputs(repository: Path, tmp
     assert made == {"a.nightlift.png", "b.nightlift.png", "c.d.nightlift.jpg"}
     assert decoded((tmp_path / "a.nightlift.png").read_bytes())[0, 0, 0] == 80
     again = nightlift(*words, "--strength", "0", repository=repository).stderr.decode()
-    assert again.count("exists already and was not changed; --overwrite replaces it") == 3
+    assert again.count("already exists and was not changed; --overwrite replaces it") == 3
 
 
 def test_scripts_get_json_and_people_may_have_quiet(repository: Path, tmp_path: Path) -> None:

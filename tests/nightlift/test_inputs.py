@@ -142,7 +142,7 @@ def test_answers_are_pictures_arrays_and_files(server: Server, path: Path, tmp_p
     assert deep.array.shape == (48, 64, 3)
     assert answer.save(tmp_path / "bright.jpg").read_bytes() == answer.data
     assert answer.save(str(tmp_path / "without_suffix")).read_bytes() == answer.data
-    with pytest.raises(ValueError, match=r"bright\.png is the name of a png file and the answer is jpeg"):
+    with pytest.raises(ValueError, match=r"bright\.png has the suffix of a png file but the answer is jpeg"):
         answer.save(tmp_path / "bright.png")
     assert repr(answer).startswith("<Enhanced jpeg of ")
     assert len(repr(answer)) < 120

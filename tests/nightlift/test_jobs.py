@@ -117,13 +117,13 @@ def test_single_pictures_and_streams(
         (["gone.png"], "out", "no such file or folder: gone.png"),
         (["a.png"], "a.png", "a.png is the input"),
         (["in"], "in", "is an input"),
-        (["a.png", "-"], "-", "one picture at a time"),
-        (["in"], "-", "one picture at a time"),
+        (["a.png", "-"], "-", "can hold only one picture"),
+        (["in"], "-", "can hold only one picture"),
         (["-"], "out", "unknown output format"),
         (["in/x.png", "other/x.png"], "out", "2 inputs would be written to out/x.png"),
         (["a.png"], "bright.heic", ".heic files cannot be written; use one of .jpg"),
         (["a.png"], "bright.jp2", ".jp2 files cannot be written"),
-        (["in"], "bright.png", "bright.png is the name of one picture"),
+        (["in"], "bright.png", "bright.png is the name of a single picture"),
         (["pipe.png"], "out", "neither a file nor a folder"),
     ],
 )
@@ -140,7 +140,7 @@ def test_what_does_not_go_together_is_said(
 def test_a_suffix_and_a_format_that_differ_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
     for inputs in ([tmp_path / "a.png"], [STREAM]):
-        with pytest.raises(ValueError, match=r"x\.png is the name of a png file, and --format asks for jpeg"):
+        with pytest.raises(ValueError, match=r"x\.png has the suffix of a png file, but --format asks for jpeg"):
             find_jobs(inputs, tmp_path / "x.png", "jpeg")
         assert find_jobs(inputs, tmp_path / "x.png", "png")[0].format == "png"
 

@@ -117,7 +117,7 @@ def test_a_video_that_is_there_is_left_unless_asked_for(repository: Path, clip: 
     target.write_bytes(b"precious")
     outcome = nightlift("video", clip, target, repository=repository)
     assert outcome.returncode == 2
-    assert b"out.mp4 is there already; --overwrite replaces it" in outcome.stderr
+    assert b"out.mp4 already exists; --overwrite replaces it" in outcome.stderr
     assert target.read_bytes() == b"precious"
     outcome = nightlift("video", clip, target, "--overwrite", repository=repository)
     assert outcome.returncode == 0, outcome.stderr.decode()

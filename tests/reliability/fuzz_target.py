@@ -219,7 +219,7 @@ def check_over_socket(server: Server, request: FuzzedRequest) -> str:
             pass
         except TimeoutError:
             raise FoundFault(f"hung: {request.kind} {request.method} {request.path}") from None
-    if b"these bytes are no request in HTTP/1.1" in received or not (received or request.leaves):
+    if b"these bytes are not an HTTP/1.1 request" in received or not (received or request.leaves):
         return "refused by the parser"
     answer = parse(received)
     answer.seconds = time.monotonic() - started

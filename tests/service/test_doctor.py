@@ -53,7 +53,7 @@ def test_a_default_that_takes_no_pictures_is_an_error(tmp_path: Path) -> None:
     found = findings(root, default_model="mapper")
     assert about("model mapper", found).level is Level.OK
     [error] = [finding for finding in found if finding.level is Level.ERROR]
-    assert "mapper is the default, and takes tensors of its own, no pictures" in error.text
+    assert "mapper is the default model but takes no pictures, only its own tensors" in error.text
 
 
 def test_a_misspelt_setting_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,10 +118,10 @@ def test_a_map_model_that_is_missing_or_none_is_a_problem(tmp_path: Path) -> Non
     named = 'parameters { key: "nightlift.map_model" value { string_value: "mapper" } }'
     root = make_repository(tmp_path, extra=named)
     (problem,) = (finding for finding in findings(root) if finding.level is Level.ERROR)
-    assert problem.text == "its colour maps are made by mapper, which is not there"
+    assert problem.text == "its colour maps are made by mapper, which is missing"
     make_repository(root, ("mapper",))
     (problem,) = (finding for finding in findings(root) if finding.level is Level.ERROR)
-    assert problem.text == "its map_model mapper takes pictures, and no proxies"
+    assert problem.text == "its map_model mapper takes pictures, not proxies"
     make_tensor_model(root, "mapper")
     assert exit_status(findings(root)) == 0
 
@@ -156,8 +156,8 @@ def test_who_may_call_is_looked_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("days", "level", "words"),
     [
-        (90, Level.OK, "for localhost, 127.0.0.1 is good until 20..-..-..; clients show one that server.pem has"),
-        (3, Level.NOTE, "is good until"),
+        (90, Level.OK, "for localhost, 127.0.0.1 is valid until 20..-..-..; clients need one signed by server.pem"),
+        (3, Level.NOTE, "is valid until"),
         (-3, Level.ERROR, "server.pem is invalid: certificate has expired"),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_restorer_is_looked_for(tmp_path: Path) -> None:
     root = make_repository(tmp_path)
     missing = findings(root)
     assert about("restorer", missing).level is Level.NOTE
-    assert "nightlift_restorer is not there" in about("restorer", missing).text
+    assert "nightlift_restorer is missing" in about("restorer", missing).text
     assert about("restorer", findings(root, restorer="cleaner")).level is Level.ERROR
     wrong = about("restorer", findings(root, restorer="brighten"))
     assert wrong.level is Level.ERROR

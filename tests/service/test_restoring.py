@@ -156,7 +156,7 @@ def test_without_a_restorer_auto_does_nothing_and_a_share_is_refused(tmp_path: P
         result, answer = await enhance(runtime, grainy())
         np.testing.assert_array_equal(result, brightened(grainy()))
         assert (answer.denoise, answer.denoise_scale, answer.restored) == ("auto", 0, 0)
-        with pytest.raises(InvalidParameter, match=r"denoise is 0.5, and there is no model here .* 0 and auto"):
+        with pytest.raises(InvalidParameter, match=r"denoise is 0.5, but there is no model here .* 0 and auto"):
             await enhance(runtime, grainy(), 0.5)
         assert (await enhance(runtime, grainy(), 0))[1].restored == 0
 

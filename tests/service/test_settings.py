@@ -46,6 +46,6 @@ def test_former_names_of_settings_are_understood_with_a_warning(monkeypatch: pyt
     monkeypatch.setenv("NIGHTLIFT_HEAD_TIMEOUT", "3")
     assert Settings().header_timeout == 3
     (sentence,) = misspelt_settings(["NIGHTLIFT_HEAD_TIMEOUT"])
-    assert "is called NIGHTLIFT_HEADER_TIMEOUT now" in sentence
+    assert "is now NIGHTLIFT_HEADER_TIMEOUT" in sentence
     monkeypatch.setenv("NIGHTLIFT_HEADER_TIMEOUT", "4")
     assert Settings().header_timeout == 4

@@ -84,8 +84,8 @@ sys.stdout.buffer.write(weights_file("drbn", {"one": 1, "two": 2}, state))"""
 def test_other_weights_than_the_manifest_tells_are_refused(tmp_path: Path) -> None:
     file = kept(tmp_path, ODD)
     file.write_bytes(weights_file("drbn", {}, {"fine": ODD["fine"]}))
-    with pytest.raises(ValueError, match=r"manifest\.json beside .*weights\.safetensors speaks of other weights"):
+    with pytest.raises(ValueError, match=r"manifest\.json beside .*weights\.safetensors belongs to other weights"):
         load_checkpoint(file)
     file.with_name("manifest.json").write_text(json.dumps({"training": {}}))
-    with pytest.raises(ValueError, match="speaks of other weights"):
+    with pytest.raises(ValueError, match="belongs to other weights"):
         load_checkpoint(file)

@@ -77,5 +77,5 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("former", "present"), sorted(RENAMED.items()))
 def test_former_names_are_understood_with_a_warning(former: str, present: str) -> None:
-    with pytest.warns(DeprecationWarning, match=f"{former} is called {present} now"):
+    with pytest.warns(DeprecationWarning, match=f"{former} is now {present}"):
         assert load_recipe(former) == load_recipe(present)

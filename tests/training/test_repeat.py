@@ -70,4 +70,4 @@ def test_a_record_without_a_curve_is_told(record: Path, folder: Path, tmp_path: 
     old = json.loads(record.read_text())
     del old["curve"]
     (tmp_path / "old.json").write_text(json.dumps(old))
-    assert "says nothing of its losses" in _repeat(tmp_path / "old.json", folder).stderr
+    assert "has no losses of the first" in _repeat(tmp_path / "old.json", folder).stderr

@@ -203,7 +203,7 @@ def test_a_stream_of_nothing_but_held_out_samples_is_refused(folder: Path, tmp_p
     for sample in held_out:
         (few / sample.files["image"].name).symlink_to(sample.files["image"])
     recipe = _recipe(data={"image": part, "parts": part})
-    with pytest.raises(ValueError, match=r"stream parts .* has only what is held out"):
+    with pytest.raises(ValueError, match=r"stream parts .* has held-out samples only"):
         _train(recipe, {"image": folder, "parts": few}, tmp_path / "run")
 
 

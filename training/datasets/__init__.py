@@ -1,10 +1,10 @@
-"""Data sets: file layouts of the field's collections, what a recipe does to a sample, and endless batches.
+"""Data sets: file layouts of published collections, transforms of samples, and endless batches.
 
 To read another collection, write a function from its folder to samples, decorate it with `register_layout`, and
 import its file here.
 """
 
-# Importing a layout's file puts it on the list.
+# Importing a layout's file registers it.
 from training.datasets import (
     answers,
     boxes,

@@ -27,19 +27,19 @@ class Darkening(BaseModel):
     """A sensor model: code values to linear light and back, with less light, noise and compression between.
 
     Attributes:
-        probability: share of samples that are darkened; the others stay as they are, pairs of equals from which a
+        probability: share of samples that are darkened; the others stay unchanged, as identical pairs from which a
             network learns to leave well-lit photos alone.
         gain: smallest and largest share of the light that is left; drawn log-uniformly.
-        backlit: share of darkened samples in which what is bright keeps its light, and what is dark has the root of
-            the gain: a bright sky over a dark street, from which a network learns to lift shadows alone.
-        tone: smallest and largest exponent of the way to linear light and back; drawn uniformly for each way, so
-            that the tone curve changes with the light.
-        balance: standard deviation of the logarithm of the red and the blue gain: a white balance that is off.
+        backlit: share of darkened samples in which bright areas keep their light and dark areas keep the square root
+            of the gain: a bright sky over a dark street, from which a network learns to lift only shadows.
+        tone: smallest and largest exponent of the conversions to linear light and back; drawn uniformly for each, so
+            that the tone curve changes, too.
+        balance: standard deviation of the logarithm of the red and the blue gain: a wrong white balance.
         electrons: fewest and most electrons at white, which shot noise follows; drawn log-uniformly.
         read_noise: smallest and largest standard deviation of the read noise, in electrons; drawn uniformly.
         grain: smallest and largest width in pixels of the noise's grain, as of a photo that was enlarged; drawn
             log-uniformly.
-        mosaic: share of darkened samples whose noise passes through a Bayer pattern, so that neighbours share it.
+        mosaic: share of darkened samples whose noise passes through a Bayer pattern, which correlates neighbours.
         chroma_blur: smallest and largest deviation in pixels of the blur of the noise's colour, which cameras smooth
             more than its luminance; drawn uniformly.
         jpeg: share of darkened samples that are compressed.
@@ -65,7 +65,7 @@ class Darkening(BaseModel):
 
     @property
     def camera(self) -> bool:
-        """Whether noise is shaped as a camera's is, and not independent in all pixels and channels."""
+        """Whether noise is correlated like a camera's, and not independent in all pixels and channels."""
         return self.mosaic > 0 or self.grain != (1.0, 1.0) or self.chroma_blur != (0.0, 0.0)
 
 
@@ -81,9 +81,9 @@ def darken_twice(view: Pixels, words: Darkening, random: np.random.Generator) ->
     """The same, and the dark version without noise, rounding to 8 bits and compression: uint16 [H, W, 3]."""
     curve = (np.linspace(0, 1, 256) ** random.uniform(*words.tone)).astype(np.float32)
     light: NDArray[np.float32] = np.asarray(cv2.LUT(view, curve), np.float32)
-    # Plain numbers, for NumPy's would make double precision of everything.
+    # Python numbers, since NumPy scalars would convert everything to double precision.
     gain = float(np.exp(random.uniform(*np.log(words.gain))))
-    # Where none is backlit nothing is drawn, so that trainings of before repeat.
+    # If none is backlit nothing is drawn, so that earlier trainings can be repeated.
     backlit = words.backlit > 0 and random.random() < words.backlit
     light *= _backlight(view, math.sqrt(gain)) if backlit else np.float32(gain)
     light *= np.exp(random.normal(0, words.balance, 3) * (1, 0, 1)).astype(np.float32)
@@ -128,7 +128,7 @@ def _camera_noise(
 
 
 def _demosaiced(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of [H, W, 3] what is left of a Bayer pattern (RGGB), interpolated linearly."""
+    """[H, W, 3] sampled in a Bayer pattern (RGGB) and interpolated linearly."""
     result = np.empty_like(planes)
     kernel = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
     green = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
@@ -141,10 +141,10 @@ def _demosaiced(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _backlight(view: Pixels, gain: float) -> NDArray[np.float32]:
-    """The share of light that is left, float32 [H, W, 1]: `gain` where a photo is dark, 1 where it is bright.
+    """The remaining share of light, float32 [H, W, 1]: `gain` where a photo is dark, 1 where it is bright.
 
     It follows the photo's strong edges and is flat over its texture (guided by itself: He et al., "Guided Image
-    Filtering", ECCV 2010), for shadows have the contours of things.
+    Filtering", ECCV 2010), because shadows follow the contours of objects.
     """
     grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     window = 2 * (max(view.shape[:2]) // 16) + 1

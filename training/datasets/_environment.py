@@ -1,4 +1,4 @@
-"""Views of environment maps: true exposures of scenes whose light is known from the deepest shadow to the lamp."""
+"""Views of environment maps: realistic exposures of scenes whose full range of light is known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VIEW = (192, 256)
 """Height and width of a view in pixels. The maps have 512 or 1024 pixels around: more would be empty."""
 
 KEY = 0.18
-"""Light that the logarithmic mean of a well-exposed view has (Reinhard et al., 2002, section 3.1)."""
+"""Logarithmic mean of the light in a well-exposed view (Reinhard et al., 2002, section 3.1)."""
 
 BRACKET = (-2.0, 0.0, 2.0)
 """Stops of the shots that the reference is fused from."""
@@ -56,7 +56,7 @@ def read_map(path: Path) -> Light:
 
 
 def look(sphere: Light, yaw: float, pitch: float, across: float, size: tuple[int, int] = VIEW) -> Light:
-    """What a camera sees in a map (gnomonic projection: Snyder, "Map Projections", 1987, section 22).
+    """A camera's view of a map (gnomonic projection: Snyder, "Map Projections", 1987, section 22).
 
     Args:
         sphere: float32 [H, W, 3], equirectangular, the horizon in the middle row.
@@ -100,7 +100,7 @@ def shoot(light: Light, stops: float, white: float, tone: float) -> Pixels:
     Args:
         light: float32 [H, W, 3], well exposed at 0 stops.
         stops: exposure.
-        white: light that gives white; very much: next to no compression before it.
+        white: light that becomes white; the larger, the less highlights are compressed.
         tone: exponent from code values to light.
     """
     exposed = light * np.float32(2.0**stops)

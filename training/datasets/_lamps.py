@@ -1,8 +1,8 @@
-"""Light that lamps and windows give: mixed colours, falloff and shadows for photographs that were evenly lit.
+"""Simulates lamps and windows: mixed colours, falloff and shadows for evenly lit photographs.
 
-A photograph's linear light is multiplied by a field of illumination, so that what is black stays black. The
-field is a sum of sources; each has the colour of a temperature, falls off with the square of the distance, and is
-hidden in part by something with soft edges. No depth is known: distances are those in the picture.
+A photograph's linear light is multiplied by a field of illumination, so that black stays black. The field is a sum of
+sources; each has the colour of a temperature, falls off with the square of the distance, and is partly hidden by an
+object with soft edges. Depth is unknown, so distances are measured in the picture.
 """
 
 from __future__ import annotations
@@ -33,23 +33,24 @@ COARSE = 96
 
 
 class Lamps(BaseModel):
-    """Sources of light in place of the even light of a photograph.
+    """Light sources that replace the even light of a photograph.
 
     Attributes:
-        probability: share of samples that are lit so.
+        probability: share of samples that are relit.
         count: fewest and most sources.
         windows: share of sources that are windows: a lit quadrilateral, in the colour of daylight.
         temperature: lowest and highest colour temperature of lamps, in kelvin; drawn uniformly in 1/T.
         daylight: the same of windows.
-        balance: lowest and highest temperature that the camera takes for white.
-        height: smallest and largest distance of a lamp from what it lights, in long sides; drawn log-uniformly.
-        hidden: share of sources that something hides in part.
-        ambient: smallest and largest light, of the brightest, where no source reaches; drawn log-uniformly.
-        gain: smallest and largest light of the brightest place, of the photograph's; drawn log-uniformly.
-        kept: smallest and largest exponent of the field that the reference keeps: at 0 it is evenly lit, at 1 as the
-            dark view.
-        visible: share of lamps that are seen themselves, white in both views.
-        fields: the dark view, and the reference, which is what is lit.
+        balance: lowest and highest temperature for which the camera is balanced.
+        height: smallest and largest distance of a lamp from the surface it lights, in long sides; drawn
+            log-uniformly.
+        hidden: share of sources that are partly hidden.
+        ambient: smallest and largest light where no source reaches, relative to the brightest; drawn log-uniformly.
+        gain: smallest and largest light of the brightest place, relative to the photograph's; drawn log-uniformly.
+        kept: smallest and largest exponent of the field in the reference: at 0 it is evenly lit, at 1 like the dark
+            view.
+        visible: share of lamps that are visible themselves, white in both views.
+        fields: the dark view, and the reference, which is the photograph to be relit.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -70,7 +71,7 @@ class Lamps(BaseModel):
 
 
 def light_by_lamps(view: Pixels, words: Lamps, random: np.random.Generator) -> tuple[Pixels, Pixels]:
-    """A photograph in the light of lamps and windows, and the same as if their light had been evened out.
+    """A photograph in the light of lamps and windows, and the same with that light evened out.
 
     Args:
         view: uint8 [H, W, 3].
@@ -90,7 +91,7 @@ def light_by_lamps(view: Pixels, words: Lamps, random: np.random.Generator) -> t
     gain = float(np.exp(random.uniform(*np.log(words.gain))))
     dark = light * colour * (gain * strength)[..., None]
     reference = light * colour * (kept / max(float(np.quantile(kept, 0.8)), 1e-6))[..., None]
-    # Where the lamp makes it brighter than evenly lit, the reference is as bright.
+    # Where lamps make it brighter than even light, the reference is as bright.
     return _codes(dark + glow), _codes(np.maximum(reference, dark) + glow)
 
 
@@ -174,7 +175,7 @@ def _temperature(span: tuple[float, float], random: np.random.Generator) -> floa
 
 
 def _quadrilateral(rows: int, columns: int, place: NDArray[np.float64], random: np.random.Generator) -> Light:
-    """What falls through a window: [rows, columns], 1 inside of a slanted quadrilateral, with soft borders."""
+    """Light through a window: [rows, columns], 1 inside a slanted quadrilateral with soft borders."""
     half = random.uniform(0.08, 0.35, 2) * COARSE
     slant = random.uniform(-0.5, 0.5) * half[0]
     middle = place[::-1] * COARSE
@@ -187,7 +188,7 @@ def _quadrilateral(rows: int, columns: int, place: NDArray[np.float64], random: 
 
 
 def _polygon(height: int, width: int, random: np.random.Generator) -> Light:
-    """Something between a source and the picture: [H, W], 1 in its shadow, with soft borders."""
+    """The shadow of an object before a source: [H, W], 1 in the shadow, with soft borders."""
     angles = np.sort(random.uniform(0, 2 * np.pi, int(random.integers(3, 8))))
     radii = random.uniform(0.15, 0.7, len(angles)) * max(height, width)
     corners = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii[:, None]
@@ -198,7 +199,7 @@ def _polygon(height: int, width: int, random: np.random.Generator) -> Light:
 
 
 def _disc(height: int, width: int, place: NDArray[np.float64], random: np.random.Generator) -> Light:
-    """A lamp that is seen: [H, W, 1], 1 on its disc, and a weak halo."""
+    """A visible lamp: [H, W, 1], 1 on its disc, with a weak halo."""
     radius = random.uniform(0.005, 0.03) * max(height, width)
     down, across = np.mgrid[0:height, 0:width].astype(np.float32)
     distance = np.sqrt((down - place[0]) ** 2 + (across - place[1]) ** 2)

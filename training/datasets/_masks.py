@@ -1,4 +1,4 @@
-"""Masks of photographs by plain means, from which light can be moved along contours, without any trained network."""
+"""Masks of subjects in photographs, by classical methods without a trained network, for relighting along contours."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SUPERPIXELS = 40
 
 
 def find_masks(view: Pixels, random: np.random.Generator) -> dict[str, Pixels]:
-    """Masks of a photograph by the way that they were found; those that nothing speaks for are left out.
+    """Masks of a photograph by method; implausible ones are left out.
 
     Args:
         view: uint8 [H, W, 3].
         random: decides which superpixels go together.
 
     Returns:
-        uint8 [H, W] each, 255 on what is to stand before a bright background: `sky` (all but the sky), `subject`
-        (what differs from the borders of the picture), `regions` (superpixels on one side of a line).
+        uint8 [H, W] each, 255 on the foreground: `sky` (all but the sky), `subject` (what differs from the borders of
+        the picture), `regions` (superpixels on one side of a line).
     """
     height, width = view.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
@@ -46,7 +46,7 @@ def find_masks(view: Pixels, random: np.random.Generator) -> dict[str, Pixels]:
 
 
 def _before_sky(view: Pixels) -> Mask | None:
-    """All but the sky: what touches the upper border, is smooth, and blue or bright; None where that is little."""
+    """All but the sky, which touches the upper border, is smooth, and blue or bright; None if there is little sky."""
     light = cv2.cvtColor(view, cv2.COLOR_RGB2LAB).astype(np.float32)
     grey = cv2.GaussianBlur(light[..., 0], (0, 0), 1)
     steep = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
@@ -70,7 +70,7 @@ def _before_sky(view: Pixels) -> Mask | None:
 
 
 def _subject(view: Pixels) -> Mask | None:
-    """What differs from the borders (GrabCut: Rother et al., 2004); None where it takes the borders too."""
+    """What differs from the borders (GrabCut: Rother et al., 2004); None if it includes the borders."""
     height, width = view.shape[:2]
     margin = max(2, round(0.06 * min(height, width)))
     mask = np.zeros((height, width), np.uint8)

@@ -15,14 +15,14 @@ from pathlib import Path
 from training.datasets._qt_resources import read_resource
 
 INSIDE = "::"
-"""Between the path of a Qt resource in a package and the path of a file in it."""
+"""Separator between the path of a Qt resource in a package and the path of a file in the resource."""
 
 PATIENCE = 900.0
 """Seconds that a download may take."""
 
 
 class PackageUnavailableError(Exception):
-    """A package cannot be brought here; the message says why."""
+    """A package cannot be downloaded; the message says why."""
 
 
 @contextmanager

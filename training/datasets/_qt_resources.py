@@ -27,10 +27,10 @@ def read_resource(content: bytes, wanted: set[str]) -> dict[str, bytes]:
         wanted: paths inside, such as `/gcompris/src/activities/erase/resource/ocean.webp`.
 
     Raises:
-        ValueError: this is no Qt resource, or it is damaged, or a file inside is too large.
+        ValueError: this is not a Qt resource, or it is damaged, or a file inside is too large.
     """
     if content[:4] != MAGIC or len(content) < 20:
-        raise ValueError("this is no Qt resource: it does not begin with 'qres'")
+        raise ValueError("this is not a Qt resource: it does not begin with 'qres'")
     try:
         return {path: _body(content, node) for path, node in _files(content) if path in wanted}
     except (struct.error, zlib.error, RecursionError, UnicodeDecodeError) as error:

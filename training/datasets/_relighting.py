@@ -1,4 +1,4 @@
-"""Backlight and spotlight for photographs that have neither: light is moved along the contours of a mask."""
+"""Simulates backlight and spotlight in photographs: light is redistributed along the contours of a mask."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ GAMMA = 2.2
 """Exponent from code values to light."""
 
 BRIGHT = 0.33
-"""Light, of white, that surroundings have on average, at least, before a subject stands against them."""
+"""Least mean light of the surroundings, relative to white, for a subject to appear backlit."""
 
 MOST_LIGHT = 3.0
 """Stops that surroundings are raised by, at most."""
 
 LEAST_SHARE = 0.03
-"""Share of the picture that either side of a mask needs; below, there is nothing to stand against the light."""
+"""Least share of the picture on either side of a mask."""
 
 
 class Relighting(BaseModel):
-    """What stands before a bright background loses its light.
+    """Darkens the subject before a bright background.
 
     Attributes:
         probability: share of samples that are relit, where their mask allows.
         loss: least and most stops that the subject loses; drawn uniformly.
-        surroundings: least and most stops that the surroundings gain beside what makes them bright.
+        surroundings: least and most stops that the surroundings gain beyond those that make them bright.
         softness: least and largest deviation in pixels of the blur of the mask's contour; drawn log-uniformly.
         spotlight: share of relit samples in which the subject keeps its light, and the surroundings lose it.
-        night: share of relit samples in which the surroundings are night, black in the reference too, and the subject
-            lost half of the drawn stops: what is black without texture is to stay black.
+        night: share of relit samples with night around the subject, black in the reference too, and half of the drawn
+            loss: it teaches that black without texture stays black.
         uneven: deviation in stops of a smooth field over the dark side.
         fields: the view that is relit, the reference, and the mask.
     """
@@ -65,7 +65,7 @@ def relight(
         random: decides.
 
     Returns:
-        both uint8 [H, W, 3], with equal surroundings; None where the mask has no two sides to speak of.
+        both uint8 [H, W, 3], with equal surroundings; None if one side of the mask is too small.
     """
     subject = (mask[..., 0] > 0).astype(np.float32)
     if random.random() < words.spotlight:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 SAME_AS_FOLDER = "zero_dce_train"
-"""The folder whose scenes the column `same_as` of another folder's list names."""
+"""The folder whose scenes are named in the column `same_as` of another folder's list."""
 
 PICTURE_SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -24,7 +24,7 @@ class Sample:
         name: stem of the file name, unique within a data set.
         files: path by field: `image` alone, or `low` and `high`.
         scene: group of samples that show the same scene, so that a hold-out takes them together.
-        shows: the same for all data sets together: `<folder>/<scene>`, and what other folders call the scene.
+        shows: the scene across data sets: `<folder>/<scene>`, and its names in other folders.
     """
 
     name: str
@@ -40,8 +40,8 @@ _LAYOUTS: dict[str, Layout] = {}
 def register_layout(name: str) -> Callable[[Layout], Layout]:
     """Put the decorated function into the list of layouts.
 
-    It takes the folder that the user names and a split (`train` or `test`), and gives samples in a fixed order;
-    it raises FileNotFoundError naming the missing folder and where users get the data set.
+    It takes the user's folder and a split (`train` or `test`), and returns samples in a fixed order; it raises
+    FileNotFoundError naming the missing folder and the source of the data set.
 
     Raises:
         ValueError: the name is taken.
@@ -149,7 +149,7 @@ def is_input(row: Mapping[str, str]) -> bool:
 
 
 def shown_elsewhere(row: Mapping[str, str]) -> frozenset[str]:
-    """What another folder calls the scene of this row (`Sample.shows`), by the list's column `same_as`."""
+    """The names of this row's scene in other folders (`Sample.shows`), by the list's column `same_as`."""
     same = row.get("same_as") or ""
     return frozenset({f"{SAME_AS_FOLDER}/{same}"}) if same else frozenset()
 

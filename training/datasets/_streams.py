@@ -1,4 +1,4 @@
-"""Endless batches whose content is a function of the step alone, so that a resumed run sees the same pictures."""
+"""Endless batches whose content depends on the step alone, so that a resumed run sees the same pictures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from training.datasets._transforms import Pixels, Transforms, read_picture, tran
 class Stream:
     """Training batches of one data set.
 
-    Every epoch visits all samples once in a new order; batches run on over the end of an epoch. Pictures are
-    kept in memory as uint8 after their first reading.
+    Every epoch visits all samples once in a new order; batches continue across the end of an epoch. Pictures are kept
+    in memory as uint8 once they have been read.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""How a sample's pictures become a training input: the recipe's words for it, and the pixels.
+"""Turns a sample's pictures into a training input: the recipe's settings for it, and the operations on pixels.
 
-All views of a sample get the same crop and flips. Everything is uint8 [H, W, 3] RGB until the batch is on its
-device, and every random choice comes from the generator that is passed in.
+All views of a sample get the same crop and flips. Everything is uint8 [H, W, 3] RGB until the batch is on its device,
+and every random choice comes from the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Zoom(_Model):
 
 
 class Exposure(_Model):
-    """Other light on the dark views: code values `v -> gain * v^gamma + noise`, rounded to 8 bit again.
+    """Changes the exposure of the dark views: code values `v -> gain * v^gamma + noise`, rounded to 8 bits again.
 
     Attributes:
         probability: share of samples that are changed.
@@ -62,13 +62,13 @@ class Exposure(_Model):
 
 
 class Illumination(_Model):
-    """Lamps, windows and skies for pairs that have none: parts of both views show the same bright light.
+    """Adds bright areas, such as lamps, windows and skies, which are equal in both views of a pair.
 
     Attributes:
         probability: share of samples that are changed.
         share: smallest and largest share of the picture that is lit; drawn uniformly.
         gain: smallest and largest factor on the reference there, clipped to code values; drawn log-uniformly.
-        tint: standard deviation of the logarithm of the channels' factors beside it.
+        tint: standard deviation of the logarithm of the channels' additional factors.
         fields: the dark view, and its reference.
     """
 
@@ -80,7 +80,7 @@ class Illumination(_Model):
 
 
 class Blacks(_Model):
-    """Night skies for photos that have none: what is darkest in a picture turns black, the rest keeps its range.
+    """Simulates night skies: the darkest parts of a picture turn black, the rest keeps its range.
 
     For samples whose views all show the same picture.
 
@@ -94,7 +94,7 @@ class Blacks(_Model):
 
 
 class ColouredLight(_Model):
-    """Street lamps and neon: all views are seen in one light that has a colour.
+    """Simulates coloured light, such as street lamps and neon, the same in all views.
 
     Attributes:
         probability: share of samples that are changed.
@@ -111,20 +111,19 @@ class Transforms(_Model):
     """What happens to a sample, in this order.
 
     Attributes:
-        resize: (height, width), or one number for a square: the whole picture is brought to this size when it is
-            read, without regard to its aspect, by Lanczos resampling. None: as it is.
-        longest: where the long side of a picture has more pixels, it is shrunk to this many when it is read, its
-            aspect kept.
+        resize: (height, width), or one number for a square: the whole picture is resized to this when it is read,
+            ignoring its aspect ratio, by Lanczos resampling. None: as it is.
+        longest: most pixels of the long side; a larger picture is shrunk when it is read, keeping its aspect ratio.
         zoom: random part of the picture, enlarged back to its size.
         crop: (height, width), or one number: random crop; smaller pictures are extended by reflection.
         flips: mirror images.
         blacks: a higher black point of all views.
         coloured_light: one colour of light on all views.
-        exposure: random light and noise on the dark views.
-        illumination: lit parts, the same in the dark view and its reference.
-        lamps: the light of lamps and windows in place of the even light of a photograph.
-        relighting: what stands before a bright background loses its light; takes a mask.
-        darkening: dark views made of well-lit ones.
+        exposure: random exposure and noise of the dark views.
+        illumination: bright areas, the same in the dark view and its reference.
+        lamps: the light of lamps and windows instead of the even light of a photograph.
+        relighting: darkens the subject before a bright background; needs a mask.
+        darkening: dark views made from well-lit ones.
     """
 
     resize: Side | tuple[Side, Side] | None = None
@@ -165,7 +164,7 @@ def read_picture(path: Path, resize: int | tuple[int, int] | None = None, longes
 
 
 def transform(views: Mapping[str, Pixels], words: Transforms, random: np.random.Generator) -> dict[str, Pixels]:
-    """One random version of a sample that was read at the recipe's `resize`; all views keep to each other."""
+    """One random version of a sample that was read at the recipe's `resize`; all views change consistently."""
     height, width = next(iter(views.values())).shape[:2]
     result = dict(views)
     if words.zoom is not None and random.random() < words.zoom.probability:

@@ -1,4 +1,4 @@
-"""Answers of models beside the photos that they were made from, and pictures without noise (`training.answers`)."""
+"""Results of models, the photos that they were made from, and references without noise (`training.answers`)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ COLUMNS = ("name", "scene", "low", "answer", "high")
 """Of the table: `scene` as `Sample.shows` has it, and three files, absolute or in the folder of the table."""
 
 TEST_EVERY = 10
-"""Every so many-th scene of photographs is of the split `test`."""
+"""One in this many scenes of photographs belongs to the split `test`."""
 
 
 @register_layout("answers")
 def answers(root: Path, split: str) -> list[Sample]:
     """Samples `low`, `answer` and `high` of a folder that `training.answers` wrote; `test` is every tenth scene.
 
-    Of `rooms`, hold out by fraction instead, as for the pairs themselves.
+    For `rooms`, hold out a fraction instead, as for the pairs themselves.
     """
     if not (root / TABLE).is_file():
         raise FileNotFoundError(f"there is no {root / TABLE}; `python -m training.answers` writes it")

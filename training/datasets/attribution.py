@@ -1,8 +1,8 @@
-"""Write who made the pictures that weights were trained on, and under which licences: ATTRIBUTION, to go beside them.
+"""Write ATTRIBUTION, which accompanies weights: the authors and licences of the pictures they were trained on.
 
     python -m training.datasets.attribution data/open > ATTRIBUTION
 
-names what was gathered in a folder; without one, the whole list of sources.
+lists the pictures gathered in a folder; without one, the whole list of sources.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def read_labelled(root: Path, split: str = "test") -> list[LabelledPicture]:
 
 
 def _name(row: dict[str, str], file: Path, number: int) -> str:
-    """The photograph that a line is about: a plain file name, so that nothing outside the folder is read."""
+    """The photograph that a line names: a plain file name, so that nothing outside the folder is read."""
     name = row.get("file") or ""
     if not name or name != Path(name).name:
         raise ValueError(f"{file}, line {number}: {name!r} is not the name of a file in images/")

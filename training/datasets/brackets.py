@@ -1,8 +1,8 @@
 """Pairs from exposure brackets: the dark shots of a sequence, and its well-exposed one.
 
-Brackets show what LOL's rooms do not: landscapes, streets, skies, lamps, people. A camera that moved between two
-shots would teach blur, so pairs are only taken where the two show the same: their brightnesses, ranked, agree. Ranks
-are the same under every tone curve.
+Brackets show what LOL's rooms do not: landscapes, streets, skies, lamps, people. If the camera moved between two
+shots, a network would learn to blur; so a pair is used only if the ranks of the brightnesses agree. Tone curves do
+not change ranks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from training.datasets._samples import (
 )
 
 WELL_EXPOSED = (95.0, 150.0)
-"""Mean code values of 255 between which a shot may be a reference; the one nearest to their middle is taken."""
+"""Range of mean code values of 255 in which a shot may be a reference; the one nearest to its middle is used."""
 
 MAX_CLIPPED = 0.03
 """Largest share of blown-out pixels in a reference."""

@@ -1,4 +1,4 @@
-"""ExDark: dark photographs with labelled objects, for asking whether enhancement helps a detector.
+"""ExDark: dark photographs with labelled objects, to test whether enhancement helps a detector.
 
 Loh and Chan, "Getting to Know Low-light Images with the Exclusively Dark Dataset", CVIU 2019. Its authors publish
 two archives and a list; unpacked beside each other they are

@@ -1,8 +1,8 @@
-"""Fuse exposure sequences: from each shot what is well exposed there (Mertens et al., "Exposure Fusion", 2007).
+"""Fuse exposure sequences from the well-exposed parts of each shot (Mertens et al., "Exposure Fusion", 2007).
 
     python -m training.datasets.fuse data/zero_dce_train
 
-writes `data/zero_dce_train.fused/`: a picture for each sequence, and `shots.csv`, the shots that it is made of. The
+writes `data/zero_dce_train.fused/`: a picture for each sequence, and `shots.csv`, which lists its shots. The
 layout `fused` reads them.
 """
 
@@ -28,7 +28,7 @@ MIN_COUNT = 3
 """Shots that a fusion is made of, at least."""
 
 BRIGHTEST = 215.0
-"""Largest mean code value of a shot that is fused: beyond, there is little but glare."""
+"""Largest mean code value of a shot that is fused; brighter shots are mostly clipped."""
 
 MIDDLE = 110.0
 """Mean code value of the shot that the others have to agree with."""
@@ -37,7 +37,7 @@ QUALITY = 95
 
 
 def fuse(root: Path) -> int:
-    """Fuse every sequence of a folder and write the results beside it, again; how many there are.
+    """Fuse every sequence of a folder and write the results beside it; returns their number.
 
     Args:
         root: the folder of shots; beside it `<folder>.scenes.csv` (`training.datasets.brackets`).
@@ -77,7 +77,7 @@ def exposure_fusion(shots: list[Pixels]) -> Pixels:
 
 
 def _fusible(rows: list[dict[str, str]], root: Path) -> list[dict[str, str]]:
-    """The shots that show what the middle one shows, as large as it, from dark to bright."""
+    """The shots that show the same as the middle one and have its size, from dark to bright."""
     rows = sorted(rows, key=lambda row: float(row["mean_rgb"]))
     if not rows:
         return []

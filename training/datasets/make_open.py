@@ -1,8 +1,8 @@
-"""Make what training needs of the gathered pictures: masks, views of environment maps, and held-out pairs.
+"""Make training data from the gathered pictures: masks, views of environment maps, and held-out pairs.
 
     python -m training.datasets.make_open data/open
 
-writes `masks`, `environment` and `held_out` in the folder, again and the same each time. The layouts of
+writes `masks`, `environment` and `held_out` in the folder, with the same content each time. The layouts of
 `training.datasets.open_photos` read them.
 """
 
@@ -38,11 +38,11 @@ DARK = Darkening(gain=(0.03, 0.3), electrons=(2000, 50000), read_noise=(1.0, 6.0
 """Held-out photographs in too little light."""
 
 NOISE = Darkening(gain=(0.3, 1.0), electrons=(2000, 50000), read_noise=(1.0, 6.0), jpeg=0.3)
-"""What the other held-out photographs go through after their light was changed."""
+"""Noise and compression of the other held-out photographs, after their light was changed."""
 
 
 def make(root: Path) -> dict[str, int]:
-    """Write everything again; how many files of each kind there are.
+    """Write everything; returns the number of files of each kind.
 
     Args:
         root: the folder that was given to `gather`.
@@ -52,7 +52,7 @@ def make(root: Path) -> dict[str, int]:
         ValueError: a file is not on the list of sources, or has other bytes.
     """
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the fusion adds in the order in which threads are done, which rounds differently each time
+    cv2.setNumThreads(1)  # otherwise the order of additions in the fusion, and so its rounding, varies between runs
     try:
         return {PAIRS: _pairs(root), VIEWS: _views(root), MASKS: _masks(root)}
     finally:

@@ -1,4 +1,4 @@
-"""Photographs with a mask of the people and things in them, from which light can be moved along true contours."""
+"""Photographs with a mask of the people and objects in them, for relighting along true contours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from training.datasets._samples import Sample, list_pictures, register_layout
 
 TEST_EVERY = 5
-"""Every so many-th photograph is of the split `test`."""
+"""One in this many photographs belongs to the split `test`."""
 
 
 @register_layout("objects")

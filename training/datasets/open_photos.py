@@ -35,7 +35,7 @@ def open_photos(root: Path, split: str) -> list[Sample]:
 
 @register_layout("open_all_photos")
 def open_all_photos(root: Path, split: str) -> list[Sample]:
-    """As `open_photos`, with photographs of mixed light and of night: what they show is to be left as it is."""
+    """As `open_photos`, plus photographs of mixed light and of night, which should stay unchanged."""
     return [Sample(path.stem, {"image": path}, scene_of(source)) for source, path in photographs(root, split).items()]
 
 
@@ -94,7 +94,7 @@ def maps(root: Path) -> Chosen:
 
 
 def scene_of(source: Source) -> str:
-    """What the picture shows: its name without the number of the shot, so that shots of one scene go together."""
+    """The scene: the picture's name without the number of the shot, so that shots of one scene belong together."""
     return re.sub(r"(_?\d+)+$", "", Path(source.file.removesuffix(".js")).stem)
 
 

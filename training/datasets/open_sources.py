@@ -1,7 +1,7 @@
-"""The freely licensed photographs and environment maps that weights for everybody are trained on, and their list.
+"""The list of freely licensed photographs and environment maps on which the open weights are trained.
 
-`open_sources.csv` has a line for each: where it comes from, the digest of its bytes, its licence and author. What is
-not on the list, or has other bytes, is not trained on.
+`open_sources.csv` has a line for each: its origin, the digest of its bytes, its licence and author. Files that are
+not on the list, or differ from their digest, are not used.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Source(BaseModel):
         copyleft: whether the licence asks that works made from the file carry it too.
         author: as the package names them.
         link: where the package says that the file comes from, else the project's address.
-        kind: what is to be seen; `environment` for maps.
+        kind: subject of the picture; `environment` for maps.
         exposure: `good`, `mixed` or `dark`; `linear` for maps.
         note: what else the package says.
     """
@@ -109,7 +109,7 @@ def gathered(root: Path, sources: tuple[Source, ...] | None = None) -> dict[Sour
     folder = root / ORIGINALS
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"there is no folder {folder}; `python -m training.datasets.gather {root}` brings the pictures"
+            f"there is no folder {folder}; `python -m training.datasets.gather {root}` downloads the pictures"
         )
     by_name = {source.file: source for source in (read_sources() if sources is None else sources)}
     found = {}
@@ -118,6 +118,6 @@ def gathered(root: Path, sources: tuple[Source, ...] | None = None) -> dict[Sour
         if source is None:
             raise ValueError(f"{path} is not on the list of sources: remove it")
         if path.stat().st_size != source.bytes or digest(path) != source.sha256:
-            raise ValueError(f"{path} has other bytes than the list of sources says: remove it, and gather again")
+            raise ValueError(f"{path} differs from its digest in the list of sources: remove it, and gather again")
         found[source] = path
     return found

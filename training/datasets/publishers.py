@@ -1,7 +1,7 @@
-"""The field's paired data sets, each as its publisher lays it out.
+"""Published paired data sets, each in its publisher's layout.
 
-Every layout takes the folder that the publisher's archive unpacks to. Where one is missing, the error names it and
-says where users get the data; the sets are their authors', for research, and none comes with Nightlift.
+Every layout takes the folder that the publisher's archive unpacks to. If a folder is missing, the error names it and
+the source of the data; the sets belong to their authors, are for research, and do not come with Nightlift.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def lolv2_real(root: Path, split: str) -> list[Sample]:
 
 @register_layout("lolv2_synthetic")
 def lolv2_synthetic(root: Path, split: str) -> list[Sample]:
-    """LOL-v2's made pairs: `Synthetic/{Train,Test}/{Low,Normal}` with equal names; or `Synthetic` itself."""
+    """LOL-v2's synthetic pairs: `Synthetic/{Train,Test}/{Low,Normal}` with equal names; or `Synthetic` itself."""
     part = _inside(root, "Synthetic") / _split(split, "Train", "Test")
     return _pairs(part / "Low", part / "Normal", LOLV2_SOURCE)
 
@@ -46,13 +46,13 @@ def lsrw(root: Path, split: str) -> list[Sample]:
 
 @register_layout("lsrw_huawei")
 def lsrw_huawei(root: Path, split: str) -> list[Sample]:
-    """The part of LSRW that a telephone took."""
+    """The part of LSRW taken with a phone."""
     return _lsrw_camera(root, split, "Huawei")
 
 
 @register_layout("lsrw_nikon")
 def lsrw_nikon(root: Path, split: str) -> list[Sample]:
-    """The part of LSRW that a system camera took."""
+    """The part of LSRW taken with a system camera."""
     return _lsrw_camera(root, split, "Nikon")
 
 

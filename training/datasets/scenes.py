@@ -1,10 +1,10 @@
-"""List which pictures show one scene, and how they are exposed, for the layouts that have to know.
+"""List which pictures show the same scene, and how they are exposed, for the layouts that need this.
 
     python -m training.datasets.scenes data/zero_dce_train            (writes data/zero_dce_train.scenes.csv)
     python -m training.datasets.scenes data/LOLv1 --layout lolv1      (writes data/LOLv1/scenes.csv)
 
-File numbers run on from shot to shot, so a picture is compared with the few before it. Ranks of brightness are the
-same under every exposure and tone curve: where they agree over the whole picture, it is the same scene.
+Consecutive shots have consecutive file numbers, so a picture is compared with the few before it. Exposure and tone
+curves do not change the ranks of brightness: if these agree over the whole picture, it is the same scene.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ PAIRED = {"lolv1": {"train": "our485", "test": "eval15"}, "pairs": {"train": "tr
 
 
 def list_scenes(root: Path, layout: str = "folder", *, overwrite: bool = False) -> Path:
-    """Write the list of a data set, and give its path.
+    """Write the list of a data set; returns its path.
 
     Args:
         root: the data set's folder.
         layout: `folder`, which serves `brackets`, `fused` and `well_exposed` too; or one of `PAIRED`.
-        overwrite: replace a list that is there. Hold-outs follow it, so that trainings cannot be resumed then.
+        overwrite: replace an existing list. Hold-outs depend on it, so trainings cannot be resumed afterwards.
 
     Raises:
         FileNotFoundError: the folder, or what the layout needs in it, is missing.
@@ -52,7 +52,7 @@ def list_scenes(root: Path, layout: str = "folder", *, overwrite: bool = False) 
         raise ValueError(f"there are lists of scenes for folder, {', '.join(PAIRED)}, not for {layout!r}")
     file = root / "scenes.csv" if layout in PAIRED else root.parent / f"{root.name}.scenes.csv"
     if file.exists() and not overwrite:
-        raise FileExistsError(f"{file} is there already; `--overwrite` replaces it")
+        raise FileExistsError(f"{file} already exists; `--overwrite` replaces it")
     pictures, rows = _paired(root, layout) if layout in PAIRED else _plain(root)
     if not rows:
         raise FileNotFoundError(f"{root} has no pictures")

@@ -1,7 +1,7 @@
-"""Photographs of good exposure, chosen from a collection by statistics: stand-ins for pictures that people liked.
+"""Well-exposed photographs, chosen from a collection by statistics, as a substitute for highly rated pictures.
 
-DRBN's second stage wants AVA's photographs of high mean opinion score. Where those are not at hand, brackets of
-exposures (SICE's, which Zero-DCE trains on) hold well-exposed shots among the dark and the blown-out ones.
+DRBN's second stage uses AVA's photographs of high mean opinion score. Without these, exposure brackets (SICE's, which
+Zero-DCE is trained on) have well-exposed shots among the dark and clipped ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Evaluation: scores of exported models and of checkpoints, beside what brightening without a network reaches."""
+"""Evaluation: scores of exported models and checkpoints, with methods without a network as baselines."""
 
 from training.evaluation._evaluate import evaluate
 from training.evaluation._metrics import match_mean, psnr, ssim

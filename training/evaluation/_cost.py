@@ -13,7 +13,7 @@ from training import networks
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Number of trained values; running statistics are none."""
+    """Number of trained values, without running statistics."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -21,7 +21,7 @@ def multiply_accumulates(name: str, options: Mapping[str, Any], height: int, wid
     """Multiply-accumulates of one pass over a picture of this size, padded to the network's multiple.
 
     Convolutions and matrix products count, elementwise operations, pooling and resizing do not: half of what
-    `torch.utils.flop_counter` gives. Nothing is computed, only shapes are followed.
+    `torch.utils.flop_counter` counts. Nothing is computed, only shapes are propagated.
     """
     multiple = networks.spec(name).multiple
     height, width = (-(-side // multiple) * multiple for side in (height, width))

@@ -5,7 +5,7 @@ the two conventions it follows is seen by the shape of its output (`training.eva
 of classes are in the file's metadata as `names`, a mapping of numbers to names as YOLO exporters write it; without
 it, 80 classes are COCO's in YOLO's order, and 12 are ExDark's in its publisher's.
 
-Of boxes that overlap, OpenCV keeps the surest.
+Of overlapping boxes, OpenCV keeps the one with the highest score.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Detector:
         self._input = inputs[0].name
         height, width = (side if isinstance(side, int) else DEFAULT_SIDE for side in inputs[0].shape[2:])
         self.size = (height, width)
-        # Declared sizes may be open: what an empty picture gives decides.
+        # Declared sizes may be dynamic, so the output for an empty picture decides.
         empty = np.full((1, 3, height, width), GREY, np.float32)
         output = self._session.run(None, {self._input: empty})[0]
         try:
@@ -136,7 +136,7 @@ class Detector:
         elif count in by_count:
             ordered = list(by_count[count])
         else:
-            raise ValueError(f"{file.name}: no metadata 'names', and neither 12 nor 80 classes: what are they?")
+            raise ValueError(f"{file.name}: no metadata 'names', and neither 12 nor 80 classes, so they are unknown")
         names_of = {_common_name(name): name for name in wanted}
         labels = [names_of.get(_common_name(name)) for name in ordered]
         if not any(labels):

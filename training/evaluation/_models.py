@@ -1,4 +1,4 @@
-"""The things that can be evaluated, all behind one function: uint8 pictures in, uint8 pictures out."""
+"""Models and checkpoints to evaluate, behind one interface: uint8 pictures in, uint8 pictures out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EvaluatedModel:
     Attributes:
         name: for tables.
         run: uint8 [N, H, W, 3] -> uint8 [N, H, W, 3].
-        traits: how it may meet a picture.
+        traits: how it may be applied to pictures.
         file: what was loaded.
         options: options of the network of this name in `networks`, where they are known.
         maps: for a network that predicts a colour map: a work item's inputs by name -> FP32 [N, h, w, K].
@@ -56,11 +56,11 @@ class EvaluatedModel:
         return self.enhance(picture, replace(NEUTRAL, detail=detail))
 
     def served(self, picture: Pixels) -> Pixels:
-        """What the service makes of a picture at its default settings, uint8 [H, W, 3] -> the same shape."""
+        """The service's result at its default settings, uint8 [H, W, 3] -> the same shape."""
         return self.enhance(picture, RenderOptions())
 
     def enhance(self, picture: Pixels, options: RenderOptions) -> Pixels:
-        """What the service makes of a picture, uint8 [H, W, 3] -> the same shape."""
+        """The service's result with these options, uint8 [H, W, 3] -> the same shape."""
         height, width = picture.shape[:2]
         prepared = prepare(Picture(picture, PictureFormat.PNG), plan(width, height, 8, self.traits, options))
         outputs = [self.answer(inputs, prepared.plan.output)[0] for inputs in prepared.inputs()]
@@ -92,7 +92,7 @@ def open_model(
 
     Raises:
         FileNotFoundError: there is neither such a model nor such a file, or its map model is not there.
-        ValueError: the file is neither; or the network is no model of pictures.
+        ValueError: the file is neither; or the network does not take pictures.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -147,7 +147,7 @@ def network_as_model(
     """
     spec = networks.spec(name)
     if spec.takes_answer:
-        raise ValueError(f"{name} restores another model's answers, and is no model of its own")
+        raise ValueError(f"{name} restores another model's results and cannot be evaluated by itself")
     traits = ModelTraits(
         family=spec.name,
         spatial_scope=SpatialScope(spec.spatial_scope),

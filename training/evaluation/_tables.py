@@ -1,4 +1,4 @@
-"""What an evaluation found, as values, as a Markdown table and as JSON."""
+"""The results of an evaluation, as values, as a Markdown table and as JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model is and costs; None where its network is not ours.
+    """A model's file, size and cost; None where its network is not ours.
 
     Attributes:
         name: as in the rows.

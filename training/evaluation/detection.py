@@ -1,8 +1,8 @@
-"""Does enhancement help a detector? Mean average precision on labelled pictures, plain against enhanced.
+"""Whether enhancement helps a detector: mean average precision on labelled pictures, plain against enhanced.
 
-DED-Net and DRGN both report this, on ExDark. Any detector will do that `Detector` can read: an ONNX file in the
-convention of YOLOv8's export or of YOLOX's. Precision is pycocotools' (Lin et al., "Microsoft COCO", ECCV 2014).
-`python -m benchmarks.downstream` asks the same of all served models at once, and darkens well-lit photographs for it.
+DED-Net and DRGN both report this, on ExDark. The detector can be any ONNX file in the convention of YOLOv8's
+export or of YOLOX's (`Detector`). Precision is pycocotools' (Lin et al., "Microsoft COCO", ECCV 2014).
+`python -m benchmarks.downstream` measures the same for all served models, on darkened well-lit photographs.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def evaluate_detector(
         model: name in the repository (the exported file is run), or a checkpoint, ours or published.
         detector: ONNX file in YOLOv8's or YOLOX's convention.
         data: a folder as `training.datasets.exdark` or `training.datasets.boxes` describes it.
-        detail: how pictures meet the network, `whole` or `guided`; strength 1, no protection, gate or gamma.
+        detail: way of rendering, `whole` or `guided`; strength 1, no protection, gate or gamma.
         split: ExDark's `train`, `val` or `test`.
         limit: score the first so many pictures only.
         repository: the model repository.
@@ -111,7 +111,7 @@ def evaluate_detector(
 
     Raises:
         FileNotFoundError: the model, the detector or a part of the data is missing.
-        ValueError: a file is no model or detector, or an argument is out of its range.
+        ValueError: a file is not a model or detector, or an argument is out of its range.
     """
     opened = open_model(model, repository, threads=threads)
     enhance = partial(opened.render, detail=Detail(detail))

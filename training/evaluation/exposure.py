@@ -1,10 +1,10 @@
-"""How bright a reference is: does the dark picture say so, or must one know the scene?
+"""Whether a dark picture tells how bright its reference is, or only knowledge of the scene does.
 
     python -m training.evaluation.exposure data/LOLv1
 
-Pairs have the exposure that somebody chose. Scores without GT-mean judge how well a network guesses it. This tells
-what there is to guess from: the logarithm of the reference's mean is predicted by ridge regression on the dark
-picture's light and colour, each scene from the others, and, for test pictures whose scene is among the training's, by
+Somebody chose the exposure of every reference. Scores without GT-mean depend on how well a network guesses it. This
+measures how well it can be guessed: the logarithm of the reference's mean is predicted by ridge regression on the
+dark picture's brightness and colour, each scene from the others, and, for test pictures of a training scene, by
 looking up the references of that scene. An error of 0.1 is 10 % of brightness.
 """
 

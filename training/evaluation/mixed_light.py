@@ -1,4 +1,4 @@
-"""Night, or against the light? What a model does where one brightness does not fit the whole photo.
+"""Tests models on night scenes and backlit subjects, where one brightness does not fit the whole photo.
 
     python -m training.evaluation.mixed_light nightlift zero_dce_improved \\
         --brackets data/brackets --objects data/objects --photos data/photos --unpaired data/unpaired
@@ -6,9 +6,9 @@
 prints a table, a row a model, at the service's default settings:
 
 - sequences: the darkened shot of every held-out exposure sequence against the fusion of its shots;
-- backlit: photographs whose subject lost two to four stops; the mean code value of what is darker than 64 (it is to
-  become readable), and how much white parts change (they are to stay);
-- night: mean code values of black skies, which are to stay black, and the largest difference between their channels;
+- backlit: photographs whose subject was darkened by two to four stops; the mean code value of areas below 64, which
+  should become readable, and the change of white areas, which should stay;
+- night: mean code values of black skies, which should stay black, and the largest difference between their channels;
 - good: how much the mean luminance of well-exposed photographs changes.
 """
 
@@ -38,13 +38,13 @@ Pixels = NDArray[np.uint8]
 Enhance = Callable[[Pixels], Pixels]
 
 BACKLIGHT = Relighting(loss=(2.0, 4.0), surroundings=(0.0, 0.5), softness=(1.0, 3.0), spotlight=0.0)
-"""The light that test photographs are seen in; a seed for each, so that every model sees the same."""
+"""Relighting of the test photographs; a seed for each, so that every model sees the same."""
 
 DARK, WHITE = 64, 240
 """Luminance in code values below which a part is dark, and from which it is white."""
 
 LEAST_DARK = 0.05
-"""Share of a relit photograph that is dark, at least; others tell nothing."""
+"""Least share of a relit photograph that must be dark for it to count."""
 
 NIGHTS: Mapping[str, tuple[float, float, float, float]] = {
     "LIME/5": (0.0, 0.2, 0.2, 0.43),
@@ -97,7 +97,7 @@ def judge_light(
     photos: Path | None = None,
     unpaired: Path | None = None,
 ) -> Light:
-    """Measure on what there is; None leaves a set out."""
+    """Measure on the available sets; None leaves a set out."""
     scores = [_scores(enhance(dark), fusion) for dark, fusion in held_out_sequences(brackets)] if brackets else []
     backlit = [_parts(photo, enhance(photo)) for photo in backlit_photos(objects)] if objects else []
     changes = [_change(photo, enhance(photo)) for photo in good_photos(photos)] if photos else []

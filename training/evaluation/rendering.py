@@ -1,8 +1,8 @@
-"""`python -m training.evaluation.rendering`: what the ways of rendering cost in quality, model by model.
+"""`python -m training.evaluation.rendering`: the quality of the ways of rendering, by model.
 
 Four tables, for the sizes in `docs/rendering.md`: guided against whole; tiles against whole; guided by the proxy's
 long side (`working_side`); and whole beside guided on smaller pictures (`max_pixels`). With `--sheet`, crops of large
-photos side by side, to be looked at: scores do not see halos, seams and blotches.
+photos side by side, for visual inspection: scores do not show halos, seams and blotches.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """The discriminator's loss: real pictures should score 1, made ones 0."""
+    """The discriminator's loss: real pictures should score 1, generated ones 0."""
     return (real_scores - 1).square().mean() + fake_scores.square().mean()
 
 
@@ -28,7 +28,7 @@ def noisy_discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor
 
 
 def generator_loss(fake_scores: Tensor) -> Tensor:
-    """The generator's loss: made pictures should score 1."""
+    """The generator's loss: generated pictures should score 1."""
     return (fake_scores - 1).square().mean()
 
 

@@ -26,7 +26,7 @@ def charbonnier(image: Tensor, reference: Tensor, epsilon: float = 1e-3) -> Tens
 def match_brightness(image: Tensor, reference: Tensor) -> Tensor:
     """A picture [N, 3, H, W] scaled to its reference's mean luminance, by a factor that has no gradient.
 
-    The factor stays within a third and three, for a network that has learnt nothing yet.
+    The factor is limited to between 1/3 and 3, for networks that are still untrained.
     """
     weights = torch.tensor(BT601, device=image.device)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def gaussian_divergence(target: Tensor, image: Tensor) -> Tensor:
 
 
 def blurred(image: Tensor, factor: int) -> Tensor:
-    """The light without the detail: box averages over `factor`×`factor` pixels, so much smaller, rounded up."""
+    """The picture without detail: box averages over `factor`×`factor` pixels, with sides rounded up."""
     return F.avg_pool2d(image, factor, ceil_mode=True)
 
 

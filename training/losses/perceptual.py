@@ -1,9 +1,9 @@
 """Losses on the features of VGG16: perceptual distance and style.
 
 Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016. The weights are a
-file that the user gives (torchvision's `vgg16-397923af.pth`, or any state dict with its `features.*`); without one,
-objectives leave these terms out and say so. Pictures go in as they are, in [0, 1], without ImageNet's
-normalization: so do ExdNet and DRBN.
+file that the user provides (torchvision's `vgg16-397923af.pth`, or any state dict with its `features.*`); without
+one, objectives leave these terms out and report that. Pictures are used as they are, in [0, 1], without ImageNet's
+normalization, as in ExdNet and DRBN.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Vgg16(nn.Module):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no VGG16 state dict.
+        ValueError: the file is not a VGG16 state dict.
     """
 
     def __init__(self, weights: Path) -> None:
@@ -99,5 +99,5 @@ def _read_features(file: Path, names: set[str]) -> dict[str, Tensor]:
     content = torch.load(file, map_location="cpu", weights_only=True)
     missing = sorted(name for name in names if f"features.{name}" not in content)
     if missing:
-        raise ValueError(f"{file.name} is no VGG16 state dict: features.{missing[0]} is missing")
+        raise ValueError(f"{file.name} is not a VGG16 state dict: features.{missing[0]} is missing")
     return {name: content[f"features.{name}"] for name in names}

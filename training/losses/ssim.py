@@ -20,7 +20,7 @@ SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
 
 AT_ONCE = 1 << 17
-"""Values of a picture that a CPU compares in one go: with all that comes of them they stay in its cache."""
+"""Values of a picture that a CPU compares at a time, so that they and all intermediate results stay in its cache."""
 
 
 def ssim(image: Tensor, reference: Tensor, *, padded: bool = True) -> Tensor:
@@ -31,8 +31,8 @@ def ssim(image: Tensor, reference: Tensor, *, padded: bool = True) -> Tensor:
     Args:
         image: [N, C, H, W], about [0, 1].
         reference: same shape; gets no gradient.
-        padded: include windows that reach over the border into zeros, as DRBN's training does. Otherwise only whole
-            windows count, as in most evaluation code; sides must then be at least 11.
+        padded: include windows that extend beyond the border, into zeros, as DRBN's training does. Otherwise only
+            whole windows count, as in most evaluation code; sides must then be at least 11.
 
     Raises:
         ValueError: shapes differ, a side is under 11 without padding, or a gradient of the reference is wanted.
@@ -42,14 +42,14 @@ def ssim(image: Tensor, reference: Tensor, *, padded: bool = True) -> Tensor:
     if not padded and min(image.shape[2:]) < WINDOW:
         raise ValueError(f"sides must be at least {WINDOW} without padding, not {tuple(image.shape[2:])}")
     if reference.requires_grad:
-        raise ValueError("the similarity has no gradient of the reference; exchange the two, or detach it")
+        raise ValueError("there is no gradient for the reference; exchange the two, or detach it")
     with torch.autocast(image.device.type, enabled=False):
         score: Tensor = _Similarity.apply(image.float(), reference.float(), padded)
         return score
 
 
 class _Similarity(torch.autograd.Function):
-    """The score, and at the same time its gradient, which costs three blurs more than the five of the score."""
+    """The score together with its gradient, which needs three more blurs than the score's five."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, reference: Tensor, padded: bool) -> Tensor:

@@ -1,7 +1,7 @@
-"""The four losses that teach a network to brighten without any reference picture.
+"""The four losses for training a network to brighten pictures without references.
 
 Guo et al., "Zero-Reference Deep Curve Estimation for Low-Light Image Enhancement", CVPR 2020, section 3.3, in
-the form of the published code, which departs from the paper where a docstring says so.
+the form of the published code, which differs from the paper where a docstring says so.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 def illumination_smoothness(curves: Tensor) -> Tensor:
     """How unevenly the curve maps change from pixel to pixel (total variation, squared).
 
-    The published code sums over channels too but divides by the number of pixels only, so the value is as many
-    times a mean as there are maps.
+    The published code also sums over channels but divides by the number of pixels only, so the value is the mean
+    times the number of maps.
 
     Args:
         curves: float [N, C, H, W].
@@ -53,9 +53,9 @@ def spatial_consistency(enhanced: Tensor, image: Tensor) -> Tensor:
 def color_constancy(enhanced: Tensor, epsilon: float = 0.0) -> Tensor:
     """How far the channel means of a picture lie apart (grey-world assumption).
 
-    In the published code the squared differences are squared once more under the root, unlike the paper's sum of
-    squares. The root's gradient is infinite where all means are equal: `epsilon`, added under the root, repairs
-    that; 0 is as published.
+    The published code squares the squared differences once more under the root, unlike the paper's sum of squares.
+    The root's gradient is infinite where all means are equal: `epsilon`, added under the root, prevents that; 0 is as
+    published.
 
     Args:
         enhanced: float [N, 3, H, W] in [0, 1].

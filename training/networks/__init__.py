@@ -1,11 +1,11 @@
-"""The networks, one file a system, and the list of them.
+"""The networks, one per file, and their registry.
 
-Every network is an `nn.Module` from float NCHW RGB in [0, 1] to an enhanced float NCHW of the same size, which
-may leave [0, 1]; whoever serves or measures clamps. Sides must be multiples of `NetworkSpec.multiple`:
-`pad_to_multiple` sees to that.
+Every network is an `nn.Module` from float NCHW RGB in [0, 1] to an enhanced float NCHW of the same size, which may
+leave [0, 1]; serving and evaluation clamp it. Sides must be multiples of `NetworkSpec.multiple`, which
+`pad_to_multiple` ensures.
 """
 
-# Importing a network's file puts it on the list.
+# Importing a network's file registers it.
 from training.networks import (
     ded_net,
     drbn,

@@ -1,7 +1,7 @@
-"""Local colour maps: seeing a picture small, and bringing a map that was made there to every pixel.
+"""Local colour maps: shrinking a picture, and applying a map made from the small picture to every pixel.
 
-The same arithmetic as the service's guided rendering: exact area means on the way down, half-pixel centres and
-linear interpolation on the way up. Sides are unknown while a graph is exported, so nothing here branches on them.
+The same arithmetic as the service's guided rendering: exact area means for shrinking, half-pixel centres and linear
+interpolation for enlarging. Sides are unknown while a graph is exported, so nothing here branches on them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def shrink(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def as_codes(image: Tensor) -> Tensor:
-    """Rounded to multiples of 1/255, as a picture is that an engine is given."""
+    """Rounded to multiples of 1/255, like the pictures that engines get."""
     return torch.round(image * 255.0) / 255.0
 
 
@@ -74,10 +74,10 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
         coefficients: float [N, K, h, w], neither side longer than the picture's. K is
             6: slopes of red, green, blue, then their offsets;
             12: a 3 x 4 matrix row by row: `y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3]`;
-            15: light and texture, `y = gain * m + offset + T (x - m)` with m the local light (`light_size`): three
-            gains, three offsets, and the 3 x 3 matrix T row by row, which grows with large cells (`_for_cells`);
-            16: and a factor q; where the picture shows no noise (`quiet`), T is the gains, and q times them for
-            luminance; 0: as T says.
+            15: with texture, `y = gain * m + offset + T (x - m)` with m the local mean (`light_size`): three gains,
+            three offsets, and the 3 x 3 matrix T row by row, which grows with large cells (`_for_cells`);
+            16: plus a factor q; where the picture has no visible noise (`quiet`), T is the gains, times q for
+            luminance; q = 0: T everywhere.
         image: float [N, 3, H, W], code values in [0, 1].
 
     Returns:
@@ -93,7 +93,7 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
     fine_height, fine_width = light_size(height, width, coefficients.shape[2], coefficients.shape[3])
     light = shrink(image, fine_height, fine_width)
     cell = (height / fine_height + width / fine_width) / 2
-    # Split at once, for the gradient of each slice alone is as large as all of them.
+    # One split: separate slices would each have a gradient as large as the whole.
     light_terms, texture_terms = coefficients[:, :15].split([6, 9], dim=1)
     matrix = _for_cells(light_terms, texture_terms, cell)
     if coefficients.shape[1] == 16:
@@ -106,10 +106,10 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
 
 
 def _for_cells(light_terms: Tensor, texture: Tensor, cell: float) -> Tensor:
-    """T of a map, [N, 9, h, w], for cells of so many pixels a side; gains and offsets are [N, 6, h, w].
+    """T of a map, [N, 9, h, w], for cells with sides of `cell` pixels; gains and offsets are [N, 6, h, w].
 
-    What is finer than 7/3 pixels may be noise, and T says how much of it to keep. Of what is finer than a larger cell
-    a part is coarser than noise: T grows as the cell does, until texture gets the gain of light.
+    Detail finer than 7/3 pixels may be noise, and T decides how much of it to keep. With larger cells, part of the
+    detail within a cell is coarser than noise: T grows with the cell, until texture gets the gain of the local mean.
     """
     gain = light_terms[:, :3].sum(dim=1, keepdim=True)
     kept = texture.sum(dim=1, keepdim=True) / gain.clamp(min=1e-6)
@@ -148,17 +148,17 @@ def noise_free_mask(
 ) -> Tensor:
     """How free of noise a picture will look: 0 (texture may be noise) to 1, float [N, 1, h, w].
 
-    Noise is measured in the picture as Immerkaer does ("Fast Noise Variance Estimation", 1996), by the second
-    differences of second differences, and multiplied by the gain that it is about to get. Of brightness and colour
-    the noisier decides. Blocks of 8 x 8 pixels of the map count for their neighbours too, by the least of 5 x 5:
-    structure is seldom everywhere, noise is.
+    Noise is measured in the picture by Immerkaer's method ("Fast Noise Variance Estimation", 1996), second
+    differences of second differences, and multiplied by the gain that it will get. The noisier of brightness and
+    colour decides. Each block of 8 x 8 pixels of the map gets the lowest noise among 5 x 5 blocks, because noise is
+    everywhere and structure seldom is.
 
     Args:
         image: float [N, 3, H, W], code values in [0, 1].
         gain: float [N, 1, h, w].
-        unseen, seen: deviations of grey and of colour noise in the result, in code values of 255, up to which nobody
-            sees it, and from which everybody does.
-        grey_unit, colour_unit: deviations by which a mean second difference of second differences of 1 comes about.
+        unseen, seen: standard deviations of grey and of colour noise in the result, in code values of 255, up to
+            which it is invisible, and from which it is visible.
+        grey_unit, colour_unit: standard deviations of noise whose mean second difference of second differences is 1.
     """
     red, green, blue = image.split(1, dim=1)
     planes = torch.cat([(red + green + blue) / 3.0, red - green, blue - green], dim=1)
@@ -178,8 +178,8 @@ def noise_free_mask(
 def light_size(height: int, width: int, map_height: int, map_width: int, finest: int = FINEST) -> tuple[int, int]:
     """(height, width) of the grid whose area means are a picture's local light: a multiple of the map's size.
 
-    The finest multiple whose cells have at least 7/3 pixels a side, as the proxy has of a picture of 600, up to the
-    `finest`. What is coarser than a cell is light, what is finer is texture, which may be noise.
+    The finest multiple, up to `finest`, whose cells have sides of at least 7/3 pixels, as in the proxy of a picture
+    of 600 pixels. Detail finer than a cell counts as texture, which may be noise.
     """
     factor = smaller(3 * height // (7 * map_height), 3 * width // (7 * map_width))
     factor = larger(smaller(factor, finest), 1)
@@ -187,7 +187,7 @@ def light_size(height: int, width: int, map_height: int, map_width: int, finest:
 
 
 def local_mean(image: Tensor, radius: int) -> Tensor:
-    """Means over windows of `2 * radius + 1` pixels, at the border over what there is of them."""
+    """Means over windows of `2 * radius + 1` pixels, at the border over the part inside the picture."""
     window = 2 * radius + 1
     if not torch.jit.is_scripting() and _trains_on_cpu(image):
         return _mean_by_convolution(image, window)
@@ -195,7 +195,7 @@ def local_mean(image: Tensor, radius: int) -> Tensor:
 
 
 def _trains_on_cpu(image: Tensor) -> bool:
-    """Whether gradients may be asked for, on a CPU, outside of an export, which has to see standard operators."""
+    """Whether gradients may be needed on a CPU, and this is not an export, which needs standard operators."""
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return False
     return image.device.type == "cpu" and image.dtype == torch.float32
@@ -219,7 +219,7 @@ def _linear(height: int, width: int, rows: int, columns: int) -> Separable:
 
 
 def _mean_by_convolution(image: Tensor, window: int) -> Tensor:
-    """`local_mean`, ten times as fast as average pooling, there and back."""
+    """`local_mean`, ten times as fast as average pooling, forward and backward."""
     channels, height, width = image.shape[1:]
     with torch.autocast(image.device.type, enabled=False):
         ones = torch.ones(channels, 1, window, window)
@@ -235,7 +235,7 @@ def _share_of_each(height: int, width: int, window: int) -> Tensor:
 
 
 def _mix(red: Tensor, green: Tensor, blue: Tensor, image: Tensor) -> Tensor:
-    """The sum of what a picture's channels give to the result's, `red` and so on: all [N, 3, H, W]."""
+    """The sum of the picture's channels times their weights `red`, `green` and `blue`, all [N, 3, H, W]."""
     mixed = torch.addcmul(red * image[:, 0:1], green, image[:, 1:2])
     return torch.addcmul(mixed, blue, image[:, 2:3])
 

@@ -1,4 +1,4 @@
-"""From what a network predicts to a colour map: the part that both versions of Nightlift's network share."""
+"""Composes a colour map from a network's outputs; shared by both versions of Nightlift's network."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def compose_map(
     largest_offset: float = 0.25,
     largest_contrast: float = 1.25,
 ) -> Tensor:
-    """The map [N, 16, h, w] that `apply_map` takes. The limits are arguments, for scripts see no module's constants.
+    """The map [N, 16, h, w] for `apply_map`. The limits are arguments, since scripts cannot read module constants.
 
     Args:
         terms: float [N, 8, h, w]: three gains, three offsets, contrast, pooling.
         light: float [N, 3, 1, 1], the whole picture's log gains.
         luminance: float [1, 3, 1, 1], the channels' weights.
         smoothing: exponent of contrast, 0 to 1.
-        detail_gain: largest factor of texture where there is no noise, 1 to 3; 0: none.
+        detail_gain: largest factor of texture where there is no noise, 1 to 3; 0: off.
         pooled: whether texture may be pooled over colours.
-        largest_log_gain, largest_offset, largest_contrast: what gains' logarithms, offsets and contrast stay within.
+        largest_log_gain, largest_offset, largest_contrast: limits of the gains' logarithms, offsets and contrast.
     """
-    # Split at once, for the gradient of each slice alone is as large as all of them.
+    # One split: separate slices would each have a gradient as large as the whole.
     log_gains, offsets, contrasts, poolings = terms.split([3, 3, 1, 1], dim=1)
     gain = torch.exp(largest_log_gain * torch.tanh(10.0 * (log_gains + light) / largest_log_gain))
     offset = largest_offset * torch.tanh(offsets)
-    contrast = largest_contrast * torch.sigmoid(contrasts + 1.4)  # begins at 1
+    contrast = largest_contrast * torch.sigmoid(contrasts + 1.4)  # 1 at the start of training
     if smoothing != 1.0:
         contrast = contrast**smoothing
     slope = contrast * gain

@@ -1,4 +1,4 @@
-"""What Zero-DCE and its descendants share: the light-enhancement curve, and the network that draws it."""
+"""Shared by Zero-DCE and its variants: the light-enhancement curve, and the network that predicts it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ITERATIONS = 8
 """Curves applied one after another."""
 
 DEVIATION = 0.02
-"""Of the normal distribution that the published code draws weights from."""
+"""Standard deviation of the normal distribution from which the published code draws initial weights."""
 
 
 def apply_curves(image: Tensor, curves: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class CurveNetwork(nn.Module):
         return torch.tanh(self.e_conv7(torch.cat([x1, x6], dim=1)))
 
     def pooled(self, features: Tensor) -> Tensor:
-        """What the fourth convolution sees of the third's features; the skip carries them as they are."""
+        """The fourth convolution's input, from the third's features; the skip connection has them unchanged."""
         return features
 
 

@@ -1,8 +1,8 @@
 """A 5x5 depthwise convolution that trains quickly on a CPU.
 
-oneDNN computes the gradient of a 5x5 depthwise kernel far slower than the convolution itself deserves: for
-[2, 160, 168, 256] in bfloat16 600 ms on two cores with AMX, where the convolution takes 19. The gradient of a dense
-kernel between 16 neighbouring channels is fast, although only the sixteenth part of it is wanted, its diagonal.
+oneDNN is very slow at the gradient of a 5x5 depthwise kernel: for [2, 160, 168, 256] in bfloat16 it takes 600 ms on
+two cores with AMX, and the convolution 19. The gradient of a dense kernel between 16 neighbouring channels is fast,
+although only a sixteenth of it, the diagonal, is needed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 BLOCK = 16
-"""Channels of a dense kernel; a channel count that is no multiple of it gets the library's own gradient."""
+"""Channels of a dense kernel; if the channel count is not a multiple of it, the library's gradient is used."""
 
 
 class DepthwiseConv5x5(nn.Conv2d):
@@ -24,7 +24,7 @@ class DepthwiseConv5x5(nn.Conv2d):
         super().__init__(width, width, 5, padding=2, groups=width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The plain convolution, but for training on a CPU."""
+        """The plain convolution, except for training on a CPU."""
         if not torch.jit.is_scripting() and self.training and x.device.type == "cpu":
             return _TrainingConv5x5.apply(x, self.weight, self.bias)
         return F.conv2d(x, self.weight, self.bias, padding=2, groups=self.groups)
@@ -56,7 +56,7 @@ class _TrainingConv5x5(torch.autograd.Function):
 def _gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, mask: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of a 5x5 convolution's input, weight and bias; only what `mask` asks for is computed."""
+    """Gradients of a 5x5 convolution's input, weight and bias; only those that `mask` selects are computed."""
     channels = x.shape[1]
     of_input, of_weight, of_bias = torch.ops.aten.convolution_backward(
         gradient,

@@ -38,7 +38,7 @@ _LAYOUTS: list[OfficialLayout] = []
 
 
 def register_official(layout: OfficialLayout) -> None:
-    """Let `load_official` know a published form of weights."""
+    """Register a published form of weights for `load_official`."""
     _LAYOUTS.append(layout)
 
 
@@ -78,7 +78,7 @@ def load_official(files: Path | Sequence[Path], name: str | None = None) -> dict
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file, freed of the wrappings that training frameworks add."""
+    """The state dict in a file, without the wrappers that training frameworks add."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
     content = torch.load(path, map_location="cpu", weights_only=True)
@@ -86,5 +86,5 @@ def _read(path: Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
             content = content[wrapping]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path.name} is no state dict: expected a mapping of names to tensors")
+        raise ValueError(f"{path.name} is not a state dict: expected a mapping of names to tensors")
     return {key.removeprefix("module."): value for key, value in content.items()}

@@ -1,4 +1,4 @@
-"""The list of networks: what each is called, how to build it, and how it may meet a picture."""
+"""The registry of networks: their names, how to build them, and how they may be applied to pictures."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class NetworkSpec:
         title: the name as its authors write it.
         paper: authors, title, venue and year.
         recipe: name of the default recipe in `training/recipes`.
-        spatial_scope: `local` networks may be tiled exactly, `global` ones look at the whole picture.
+        spatial_scope: `local` networks may be tiled exactly, `global` ones depend on the whole picture.
         halo: receptive-field radius in pixels; tiles overlap by it. Meaningful for `local` networks only.
         multiple: both sides of the input must be multiples of it, in pixels.
         smallest_side: shortest side in pixels on which the network itself can run.
         working_side: long side in pixels of the picture on which the network works best (training scale).
         output_gamma: exponent applied to the clamped output when served; 1 changes nothing.
-        map_layout: of the local colour map that the network makes of a small picture and from which its result comes.
-            A network with a map has `affine` and `render`, and `make_proxy` where its `affine` takes a proxy alone.
-        shown_evidence: whether its `affine` takes a proxy in float, what the proxy hides, the wanted brightness, and
-            the exposure around the guessed one, and gives the guess beside the map.
-        takes_answer: whether the network works on another's answer: its input is [N, 6, H, W], the answer and the
-            photo that it was made from.
+        map_layout: of the local colour map that the network predicts from a small picture and renders its result
+            with. Such a network has `affine` and `render`, and `make_proxy` if its `affine` takes a proxy alone.
+        shown_evidence: whether its `affine` takes a float proxy, the evidence of hidden detail, the wanted
+            brightness, and the exposure relative to the guessed brightness, and returns the guess beside the map.
+        takes_answer: whether the network works on another network's result: its input is [N, 6, H, W], the result and
+            the photo that it was made from.
     """
 
     name: str
@@ -56,7 +56,7 @@ _NETWORKS: dict[str, tuple[NetworkSpec, Callable[..., nn.Module]]] = {}
 
 
 def register(spec: NetworkSpec) -> Callable[[Builder], Builder]:
-    """Put the decorated class or function into the list; its parameters become the network's options.
+    """Register the decorated class or function; its parameters become the network's options.
 
     Raises:
         ValueError: the name is taken.
@@ -72,7 +72,7 @@ def register(spec: NetworkSpec) -> Callable[[Builder], Builder]:
 
 
 RENAMED_OPTIONS = {"nightlift": {"crispness": "detail_gain"}}
-"""Former names of networks' options, which are understood with a warning."""
+"""Former names of networks' options, still accepted with a warning."""
 
 
 def create(name: str, **options: Any) -> nn.Module:
@@ -98,7 +98,7 @@ def create(name: str, **options: Any) -> nn.Module:
 
 
 def current_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A network's options, where former names have become the present ones.
+    """A network's options, with former names replaced by the current ones.
 
     Warns:
         DeprecationWarning: an option has a former name.
@@ -106,7 +106,7 @@ def current_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     current = dict(options)
     for former, present in RENAMED_OPTIONS.get(name, {}).items():
         if former in current:
-            warnings.warn(f"the option {former} of {name} is called {present} now", DeprecationWarning, stacklevel=3)
+            warnings.warn(f"the option {former} of {name} is now {present}", DeprecationWarning, stacklevel=3)
             current[present] = current.pop(former)
     return current
 

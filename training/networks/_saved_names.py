@@ -1,4 +1,4 @@
-"""Names of weights in files, where they differ from those in the code: weights that exist are to load for ever."""
+"""Names of weights in files that differ from those in the code, so that existing weights can always be loaded."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import nn
 
 
 def keep_saved_names(network: nn.Module, saved: Mapping[str, str]) -> None:
-    """Let a network's state dict have the names of its files. It loads from these, and from its own names.
+    """Give a network's state dict the names used in files. It loads from these, and from its own names.
 
     Args:
         network: the outermost module.
-        saved: the beginnings of names in files, by those of the network's own.
+        saved: prefixes of the network's own names -> prefixes in files.
     """
 
     def save(_: nn.Module, state: dict[str, Any], prefix: str, __: object) -> None:

@@ -1,8 +1,8 @@
 """Separable linear maps of pictures - blurs, area means, enlargements - that train quickly on a CPU.
 
-Each is a banded matrix for rows and one for columns. Multiplied in blocks of a few dozen rows, most zeros are left
-out, and what remains runs at the speed of matrix products, forward and backward: on two cores the way back from
-enlarging [4, 15, 56, 56] to [4, 15, 224, 224] takes 1 ms, where the library's takes 11.
+Each has a banded matrix for rows and one for columns. Multiplying them in blocks of a few dozen rows skips most
+zeros, and the rest runs at the speed of matrix products, forward and backward: on two cores the backward pass of
+enlarging [4, 15, 56, 56] to [4, 15, 224, 224] takes 1 ms instead of the library's 11.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 64
-"""Columns that one matrix product reads at least, or all. Larger blocks multiply more zeros, smaller ones are more
-calls."""
+"""Least number of columns in one matrix product. Larger blocks multiply more zeros, smaller ones need more calls."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Bands:
 
 @dataclass(frozen=True)
 class Separable:
-    """A map of rows and one of columns, each with its transpose for the way back."""
+    """A map of rows and one of columns, each with its transpose for the backward pass."""
 
     rows: Bands
     columns: Bands

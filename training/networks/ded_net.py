@@ -2,16 +2,16 @@
 
 Three parts, in the order of the forward pass:
 
-* ``FeatureEnhancer`` (the IFE): a Zero-DCE-like trunk with shared weights looks at the picture at three scales and
+* ``FeatureEnhancer`` (the IFE): a Zero-DCE-like trunk with shared weights processes the picture at three scales and
   predicts a brighter version of it;
 * ``IlluminationEstimator``: a map and features of the illumination, shared by the picture and its brighter version;
 * ``GuidedRestorer`` (the IGR, in its own file): a U-net whose attention is over channels and whose values are
-  multiplied by the illumination features; it removes what brightening brought up.
+  multiplied by the illumination features; it removes the noise and artefacts that brightening reveals.
 
-The published file does not run as shipped; implemented is what it computes once its name, its hard-coded device and
-its debugging output are out of the way. Two things differ by choice. The estimator is affine, so the mean of two
-evaluations is one evaluation of the mean: half the work, equal to rounding. And the feed-forward network is an
-option, because the committed one is dense (45 M parameters) where its own text says depthwise separable.
+The published file does not run as it is; this implements what it computes once its name, its hard-coded device and
+its debugging output are fixed. Two things differ by choice. The estimator is affine, so the mean of two evaluations
+is one evaluation of the mean: half the work, equal up to rounding. And the feed-forward network is an option, because
+the published one is dense (45 M parameters) although its text says depthwise separable.
 """
 
 import re
@@ -37,7 +37,7 @@ class ScaleAwareAggregation(nn.Module):
         super().__init__()
         self.query_conv1 = nn.Conv2d(CURVES, CURVES, 3, stride=4, padding=1, groups=CURVES)
         self.key_conv = nn.Conv2d(CURVES, CURVES, 1, groups=CURVES)
-        # Sums the channels of each group and hands the sum back to each of them, without a view per group.
+        # Sums the channels of each group and returns the sum for each of them, without a view per group.
         same_group = torch.block_diag(*[torch.ones(GROUP, GROUP) for _ in range(CURVES // GROUP)])
         scale = (CURVES / (CURVES // GROUP)) ** 0.25
         self.register_buffer("group_sum", same_group[:, :, None, None] / scale, persistent=False)
@@ -126,8 +126,7 @@ class DEDNet(nn.Module):
     `width` is the channel count of the first level (published: 40, also the size of an attention head).
     `feed_forward` chooses the blocks' convolutions: ``dense`` is what the published file computes (45,190,696
     parameters), ``dwsep`` what its text claims (4,282,536), ``dw35`` plain depthwise 3x3 and 5x5 (1,768,616; our
-    design and default, the only ones a CPU serves at leisure being this and the last), ``retinexformer`` that
-    paper's (1,696,616).
+    design and default), ``retinexformer`` that paper's (1,696,616). Only the last two are fast enough for a CPU.
     """
 
     def __init__(self, width: int = 40, feed_forward: FeedForward = "dw35") -> None:
@@ -173,7 +172,7 @@ def _matches(states: Sequence[Mapping[str, Tensor]]) -> bool:
 def _convert(states: Sequence[Mapping[str, Tensor]]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The published state dict -> (our options, our state dict).
 
-    The feed-forward variant is read off the shapes: which of them the authors' weights use is not said anywhere.
+    The feed-forward variant is recognised by the shapes, since the authors do not say which one their weights use.
     """
     published = states[0]
     if any(key.startswith("body.1.") for key in published):

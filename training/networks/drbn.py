@@ -1,12 +1,12 @@
 """DRBN: a deep recursive band network, and its perceptual second stage.
 
-Stage 1 (`drbn`) runs a three-scale unit four times. Each run sees the picture, the estimate before it, and adds the
-features before it; it predicts the bright picture at full, half and quarter scale, coarse to fine, so that the finer
-scales hold bands of detail. Stage 2 (`drbn_perceptual`) weighs these bands again in every pixel, trained against
-photographs that people liked.
+Stage 1 (`drbn`) runs a three-scale unit four times. Each run gets the picture and the previous estimate, and adds the
+previous features; it predicts the bright picture at full, half and quarter scale, coarse to fine, so that the finer
+scales hold bands of detail. Stage 2 (`drbn_perceptual`) reweights these bands in every pixel, trained against highly
+rated photographs.
 
 Source: Yang et al., "From Fidelity to Perceptual Quality: A Semi-Supervised Approach for Low-Light Image
-Enhancement", CVPR 2020. The four runs have weights of their own, as in the released code (557,668 parameters); the
+Enhancement", CVPR 2020. Each of the four runs has its own weights, as in the released code (557,668 parameters); the
 paper's text shares them. Parameter names are the released ones, so released checkpoints load strict. Neither stage
 clamps its result. Sides must be multiples of 4.
 """
@@ -146,7 +146,7 @@ class Drbn(nn.Module):
 
 
 class BandRecomposition(nn.Module):
-    """Weigh the bands of stage 1 in every pixel and channel; 19,161 parameters."""
+    """Weights the bands of stage 1 in every pixel and channel; 19,161 parameters."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,13 +1,13 @@
-"""DRGN: take the degradation away from a dark picture, then refine what is left.
+"""DRGN: subtract the degradation from a dark picture, then refine the result.
 
-A degradation generator (DeG) estimates what the darkness added, `I_D`; the picture without it, `I_B = I_L - I_D`, is
-a brighter base; a refinement generator (ReG) turns the base into the result. In training the same generator makes
-new dark pictures out of bright ones ("degrade is upgrade": see `training.objectives.drgn`).
+A degradation generator (DeG) estimates the degradation `I_D`; without it the picture, `I_B = I_L - I_D`, is a
+brighter base; a refinement generator (ReG) turns the base into the result. In training DeG also makes new dark
+pictures from bright ones ("degrade is upgrade": see `training.objectives.drgn`).
 
-Source: Jiang et al., "Degrade is Upgrade: Learning Degradation for Low-light Image Enhancement", AAAI 2022. What is
-public is the data flow: the formation model, `I_B = I_L - I_D`, that both generators share one architecture called
-the multi-resolution fusion network (MFN), drawn as three stacked encoders, a bar and a decoder. **Design**, ours
-where the source is silent, in the manner of the same authors' other networks:
+Source: Jiang et al., "Degrade is Upgrade: Learning Degradation for Low-light Image Enhancement", AAAI 2022. It
+publishes the data flow: the formation model, `I_B = I_L - I_D`, and that both generators share one architecture, the
+multi-resolution fusion network (MFN), drawn as three stacked encoders, a bar and a decoder. **Design**, ours where
+the source gives no details, in the style of the same authors' other networks:
 
 * the MFN's insides: pyramid by average pooling, three groups of coarse-to-fine residual U blocks with channel
   attention, long skips, 1x1 fusion, 32 channels (1,914,854 parameters in both generators together);
@@ -134,7 +134,7 @@ class DRGN(nn.Module):
         return self.refine(image - self.degradation(image))
 
     def degradation(self, image: Tensor) -> Tensor:
-        """What the darkness added to `image` [N,3,H,W]: `I_D`, same shape, signed."""
+        """The degradation of `image` [N,3,H,W]: `I_D`, same shape, signed."""
         return self.degradation_generator(image)
 
     def refine(self, base: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, scale: Tensor, pictures: int) -> Tensor:
-        """What each picture's branch is multiplied by: `scale` [1, C, 1, 1], or in training [N, C, 1, 1].
+        """The factor of each picture's branch: `scale` [1, C, 1, 1], or in training [N, C, 1, 1].
 
         Of N pictures' branches each is dropped at `rate`; the kept ones are scaled to the same mean.
         """
@@ -241,8 +241,8 @@ class QueryBlock(nn.Module):
 class GlobalColor(nn.Module):
     """Predict a colour matrix for the scene: queries 1 to 9, each a coefficient, added to a learned base.
 
-    Query 0 and the `gamma` parameters do nothing here and do not learn. IAT has a use for them, and published
-    checkpoints hold them.
+    Query 0 and the `gamma` parameters are unused and do not learn here. IAT uses them, and published checkpoints
+    contain them.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -329,7 +329,7 @@ class ExdNet(nn.Module):
 
     @torch.jit.export
     def unclamped(self, image: Tensor) -> Tensor:
-        """What `forward` computes before it clamps, for losses that need a gradient beyond the range too."""
+        """The result of `forward` before clamping, for losses that also need a gradient outside the range."""
         return self.calibrate(self.refine(self.stack(image)))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -342,5 +342,5 @@ def _is_published(states: Sequence[StateDict]) -> bool:
     return len(states) == 1 and {"nlt_weight", "local_net_1.conv1.weight"} <= set(states[0])
 
 
-# Weights do not tell which publisher's exposures they were trained on: LSRW's, the default, are assumed.
+# Weights do not show which data set's exposures they were trained on; LSRW's, the default, are assumed.
 register_official(OfficialLayout("exdnet", _is_published, lambda states: ({}, dict(states[0]))))

@@ -1,20 +1,20 @@
-"""Nightlift's own network: it sees a picture small, and answers with a local affine colour map of it.
+"""Nightlift's own network: it predicts a local affine colour map from a shrunk picture.
 
-What the service needs of a network is not a picture but a map (`service.rendering`): coefficients that say, position
-by position, how a pixel's colour becomes the enhanced one. This network predicts them directly, as HDRnet does
-(Gharbi et al., "Deep Bilateral Learning for Real-Time Image Enhancement", SIGGRAPH 2017), on a proxy of at most 256
-pixels, and is trained through the rendering at full size (the idea of Wu et al., "Fast End-to-End Trainable Guided
-Filter", CVPR 2018), so that it learns what the map does to pixels it has not seen: noise among them.
+The service needs a map from a network, not a picture (`service.rendering`): coefficients that turn a pixel's colour
+into the enhanced one, by position. This network predicts them directly, as HDRnet does (Gharbi et al., "Deep
+Bilateral Learning for Real-Time Image Enhancement", SIGGRAPH 2017), from a proxy of at most 256 pixels. Its losses
+are taken after rendering at full size (the idea of Wu et al., "Fast End-to-End Trainable Guided Filter", CVPR 2018),
+so it learns the map's effect on detail that it cannot see, such as noise.
 
-With x the pixel and m the local light, area means of the picture on a grid as fine as the proxy or up to four times
+With x the pixel and m the local mean, area means of the picture on a grid as fine as the proxy or up to four times
 finer, enlarged linearly, the enhanced pixel is
 
     y = gain * m + offset + contrast * ((1 - pooling) * texture + pooling * w . texture),   texture = gain * (x - m)
 
-Gains and offsets are the three channels'; contrast and pooling are one number a position. The first part is light,
-the second texture. Contrast below 1 is what guided filters do to noise; pooling takes texture from luminance alone
-(weights w of Rec. BT.601) and so drops colour noise, most of which is not in the scene. How fine the light is, is the
-picture's to say and not the proxy's: only what is as fine as noise is texture (`light_size`).
+Each channel has its gain and offset; contrast and pooling are one number per position. Contrast below 1 reduces
+noise, as guided filters do; pooling takes texture from luminance alone (weights w of Rec. BT.601) and so removes
+colour noise. The grid of the local mean depends on the picture's size, not on the proxy's: only detail as fine as
+noise counts as texture (`light_size`).
 """
 
 from __future__ import annotations
@@ -62,9 +62,11 @@ class Nightlift(nn.Module):
         width: features at half the proxy's resolution; a quarter has twice, an eighth two and two thirds as many.
         side: long side of the proxy in pixels.
         pooled: whether texture may be pooled over colours; without, the map has no mixing of colours.
-        smoothing: exponent of contrast, 0 to 1. At 1 errors are least, which costs texture; at 0 all noise stays.
-        detail_gain: where the picture shows no noise, texture gets the gain of light, and its luminance is multiplied
-            by that gain once more, up to this: 1 to 3. At 0 texture gets what the network predicts, as in training.
+        smoothing: exponent of contrast, 0 to 1. At 1 errors are smallest, at the cost of texture; at 0 all noise
+            stays.
+        detail_gain: where the picture has no visible noise, texture gets the full gain, and its luminance is
+            multiplied by that gain once more, up to this limit of 1 to 3. At 0 texture is as the network predicts, as
+            in training.
 
     Raises:
         ValueError: `smoothing` is outside 0 to 1, or `detail_gain` neither 0 nor from 1 to 3.
@@ -82,7 +84,7 @@ class Nightlift(nn.Module):
         self.pooled = pooled
         self.smoothing = float(smoothing)
         self.detail_gain = float(detail_gain)
-        # As an attribute, for scripts see no constants of their module.
+        # An attribute, since scripts cannot read module constants.
         self.log_scale = LOG_SCALE
         half, quarter, eighth = width, 2 * width, 8 * width // 3
         self.stem = _convolution(4 * 7, half)
@@ -137,7 +139,7 @@ class Nightlift(nn.Module):
 
 
 class Block(nn.Module):
-    """A 3x3 convolution around which the features pass unchanged; by dilation it looks further."""
+    """A 3x3 convolution with a residual connection; dilation widens its view."""
 
     def __init__(self, features: int, dilation: int = 1) -> None:
         super().__init__()
@@ -169,7 +171,7 @@ class GlobalContext(nn.Module):
 
 
 def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
-    """3 x 3; the border is repeated, for zeros beyond it would be darkness, which asks for light."""
+    """3 x 3; the border is replicated, since zeros beyond it would look like darkness, which asks for light."""
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=dilation, dilation=dilation, padding_mode="replicate")
 
 

@@ -1,4 +1,4 @@
-"""Zero-DCE: a small network predicts per-pixel brightening curves, learnt without any reference picture.
+"""Zero-DCE: a small network predicts per-pixel brightening curves, trained without reference pictures.
 
 Guo et al., "Zero-Reference Deep Curve Estimation for Low-Light Image Enhancement", CVPR 2020.
 Seven 3x3 convolutions of constant width with symmetric skips; 79,416 parameters; receptive field 15x15.

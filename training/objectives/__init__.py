@@ -4,7 +4,7 @@ To add one, write a subclass of `Objective` with its `Settings`, decorate it wit
 its file here.
 """
 
-# Importing an objective's file puts it on the list.
+# Importing an objective's file registers it.
 from training.objectives import ded_net, drbn, drgn, exdnet, nightlift, nightlift_v2, restorer, zero_reference
 from training.objectives._base import (
     Batch,

@@ -1,8 +1,8 @@
-"""What a training procedure is: its players, and what one step does with a batch.
+"""The interface of training procedures: their players, and one step on a batch.
 
-An `Objective` holds everything that a procedure needs: the network under training, discriminators, frozen
-teachers, loss networks, running values. It names its `players` (what is optimised, each by an optimiser of its
-own), and its `step` is the procedure's readable text: compute losses, and hand each player its loss.
+An `Objective` holds everything that a procedure needs: the network under training, discriminators, frozen teachers,
+loss networks, running values. It names its `players` (modules that are optimised, each by its own optimiser), and its
+`step` is the procedure in readable form: compute losses, and pass each player its loss.
 
     class Adversarial(Objective):
         def __init__(self, network, settings, resources):
@@ -46,18 +46,18 @@ Batch = Mapping[str, Tensor]
 
 
 class Update(Protocol):
-    """One optimiser's step, given by the trainer: clears gradients, goes backward, clips, and moves the player."""
+    """One optimiser's step, by the trainer: clear gradients, run the backward pass, clip, and update the player."""
 
     def __call__(self, player: str, loss: Tensor) -> None: ...
 
 
 @dataclass(frozen=True)
 class Player:
-    """Something that learns by an optimiser of its own.
+    """A module with its own optimiser.
 
     Attributes:
         module: the module whose parameters are optimised.
-        parameters: the part of them that learns, for a module that is frozen elsewhere; None: all of them.
+        parameters: the parameters to optimise, if the rest of the module is frozen; None: all of them.
         methods: methods of the module, beside `forward`, that a step calls (they need the trainer's precision
             and, on several devices, its gradient exchange).
     """
@@ -79,8 +79,8 @@ class Objective(nn.Module, ABC):
     Attributes:
         network: the network that is trained and exported; also the player of that name.
         multiple: what both sides of the network's input must be multiples of, in pixels.
-        notes: what the user must know about this run, for the log and the manifest ("the perceptual term is left
-            out, because no VGG16 weights were given").
+        notes: notes about this run for the user, for the log and the manifest ("the perceptual term is left out,
+            because no VGG16 weights were given").
     """
 
     network: Any  # a module; procedures may call methods of it beside forward
@@ -137,7 +137,7 @@ class Objective(nn.Module, ABC):
 
 
 def without_resources(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of an objective's state what is its own: not the loss network's weights, which come from the user's file."""
+    """An objective's state without the loss network's weights, which come from the user's file."""
     return {name: value for name, value in state.items() if not name.startswith("vgg.")}
 
 
@@ -160,7 +160,7 @@ Builder = TypeVar("Builder", bound=ObjectiveBuilder)
 
 
 def register_objective(name: str, settings: type[Settings]) -> Callable[[Builder], Builder]:
-    """Put the decorated class into the list that recipes choose from.
+    """Register the decorated class, so that recipes can choose it.
 
     The class is built as `cls(network, settings, resources)`: the network under training, its checked settings,
     and files that the user gave by name (`vgg16`: weights of the perceptual losses), of which any may be missing.

@@ -1,4 +1,4 @@
-"""How well results match their references, for choosing checkpoints."""
+"""Scores of results against their references, to choose checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DRBN's two procedures: fidelity on pairs, then perceptual quality with photographs that people liked."""
+"""DRBN's two procedures: fidelity on pairs, then perceptual quality with highly rated photographs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DrbnTraining(Objective):
     """Stage 1: every scale's estimate should look like the reference, decimated without a filter, as released.
 
     Batches have `low` and `high`, sides multiples of 4. (The released code also skips a batch whose loss is a million
-    times the last one's; SSIM is bounded, so there is none.)
+    times the last one's; that cannot happen, since SSIM is bounded.)
     """
 
     def __init__(self, network: nn.Module, settings: DrbnSettings, resources: Mapping[str, Path]) -> None:
@@ -89,8 +89,8 @@ class DrbnPerceptualTraining(Objective):
     """Stage 2: only the recomposition learns, from fidelity on pairs and from a discriminator on unpaired pictures.
 
     Batches have `low` and `high`; `dark`, pictures taken in poor light, without reference; and `liked`, photographs
-    of high quality (the authors' have high mean opinion scores), of the same size as `high`. The discriminator takes
-    `high` and `liked` for real, recomposed `dark` for made.
+    of high quality (the authors' have high mean opinion scores), of the same size as `high`. The discriminator treats
+    `high` and `liked` as real, and recomposed `dark` as generated.
     """
 
     def __init__(self, network: nn.Module, settings: DrbnPerceptualSettings, resources: Mapping[str, Path]) -> None:

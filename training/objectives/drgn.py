@@ -1,16 +1,17 @@
-"""DRGN's two stages: learn the degradation from pairs, then make dark pictures with it and learn from these too.
+"""DRGN's two stages: learn the degradation from pairs, then synthesise dark pictures with it and learn from these,
+too.
 
-Jiang et al., "Degrade is Upgrade", AAAI 2022, publish the data flow and which losses sit where, not their kinds,
-weights or schedule. **Design**, ours: Charbonnier's distance, least-squares adversaries, Gaussian moments for the
+Jiang et al., "Degrade is Upgrade", AAAI 2022, publish the data flow and where losses are taken, but not their form,
+weights or schedule. **Design**, ours: Charbonnier's distance, least-squares discriminators, Gaussian moments for the
 divergence, all weights, and the anchor.
 
-Stage A trains both generators end to end on pairs `low`, `high`. Nothing in the paper's figure keeps the degradation
-from being zero, leaving all work to the refinement; the anchor does: the blurred base must come near the blurred
-reference, so the degradation generator has to carry the change of light.
+Stage A trains both generators end to end on pairs `low`, `high`. Nothing in the paper keeps the degradation from
+vanishing and leaving all work to the refinement; the anchor does: the blurred base must be close to the blurred
+reference, so the degradation generator must account for the change of light.
 
-Stage B takes the degradation of a real dark picture, puts it on another, bright picture, and so gets a dark one with
-a perfect reference: `dark = bright + I_D`. One adversary compares made dark pictures with real ones, the other
-the degradation found in them with that found in real ones.
+Stage B adds the degradation of a real dark picture to another, bright picture, which gives a dark picture with a
+perfect reference: `dark = bright + I_D`. One discriminator compares synthetic dark pictures with real ones, the other
+the degradations found in both.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class DRGNStageB(_Stage):
         degradation, base, enhanced = self.unmix(low)
         real = self.fidelity(base, enhanced, high)
         made = self.darken(bright, degradation)
-        # The made pair teaches unmixing; its own making answers to the adversary alone.
+        # The synthetic pair trains the unmixing; only the discriminator's loss trains its synthesis.
         made_degradation, made_base, made_enhanced = self.unmix(made.detach())
         synthetic = self.fidelity(made_base, made_enhanced, bright)
 

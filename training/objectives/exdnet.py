@@ -1,4 +1,4 @@
-"""ExdNet's procedure: pairs, five losses, and a discriminator that learns along (or, as published, does not)."""
+"""ExdNet's procedure: pairs, five losses, and a discriminator that is trained, too (or, as published, is not)."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class ExdNetSettings(Settings):
     """Weights of the losses; defaults are the published code.
 
     Attributes:
-        smooth_l1: of the difference to the reference (Huber's loss with its knee at 1).
+        smooth_l1: of the difference to the reference (Huber's loss with its threshold at 1).
         l1: of the absolute difference, which the published code does not use.
         dissimilarity: of 1 - SSIM, which the published code does not use.
         perceptual: of the distance of VGG16 features; needs VGG16 weights.
         style: of the distance of their Gram matrices; needs VGG16 weights.
         total_variation: of the result's total variation.
         adversarial: of the discriminator's verdict; 0: there is no discriminator.
-        discriminator: `alternating` lets it learn against the network. `frozen` leaves it as it was drawn, as in
-            the published code, which makes an optimiser for it and never steps it.
+        discriminator: `alternating` trains it against the network. `frozen` leaves it at its initial weights, as in
+            the published code, which creates an optimiser for it but never steps it.
         clamped: whether losses see the clamped result, as published. A pixel beyond [0, 1] then has no gradient.
     """
 

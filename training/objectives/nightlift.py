@@ -1,10 +1,11 @@
-"""Training with the renderer in the loop: a map is made from the small picture, and judged on the large one.
+"""Training through the rendering: a map is predicted from the small picture, and its losses are taken on the large
+one.
 
-The network sees the proxy only. Its map is stretched over the picture and applied, as the service does, and all
-losses are taken there: what the map does to noise and edges that the proxy does not show is part of what is learned.
+The network sees only the proxy. Its map is stretched over the picture and applied, as in the service, and all losses
+are taken on the result, so the network also learns the map's effect on noise and edges that the proxy does not show.
 
-How bright a photo should be is not written in the dark one: LOL's references vary in exposure for reasons that the
-picture does not show. So half of the weight goes to the difference after both have the same mean brightness.
+A dark photo does not tell how bright its reference is: LOL's references vary in exposure for reasons that the picture
+does not show. So half of the weight goes to the difference after both have the same mean brightness.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from training.objectives._base import Batch, Objective, Player, Settings, Update
 from training.objectives._paired_scores import paired_scores
 
 STRUCTURE_SIDE = 160
-"""Side in pixels of the part of a picture on which SSIM is taken, which costs more than all else together."""
+"""Side in pixels of the crop on which SSIM is computed, which costs more than everything else together."""
 
 
 class Pair(BaseModel):
@@ -35,8 +36,9 @@ class Pair(BaseModel):
         low: the dark picture's name in the batch.
         high: the reference's.
         weight: of their losses.
-        scales: sides of the proxy over the picture's, of which each step draws one. Where texture is smaller than
-            the proxy's pixels, the network has to learn from the rest whether it is noise: large photos have little.
+        scales: ratios of the proxy's sides to the picture's, of which each step draws one. If texture is finer than
+            the proxy's pixels, the network must judge by other signs whether it is noise, which large photos have
+            little of.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,7 +53,7 @@ class NightliftSettings(Settings):
     """Weights of the losses.
 
     Attributes:
-        pairs: what is compared; the first is validated.
+        pairs: the pairs to compare; validation uses the first.
         l1: of the absolute difference.
         matched: of the absolute difference after the result is scaled to the reference's mean brightness.
         dissimilarity: of 1 - SSIM, after the same scaling.
@@ -98,7 +100,7 @@ class NightliftTraining(Objective):
             scale: sides of the proxy over those of the picture.
         """
         weights = self.settings.model_dump()
-        # Maps lie in memory channel by channel: so should what they are applied to.
+        # Maps are stored channel by channel, so the pictures should be, too.
         low, high = low.contiguous(), high.contiguous()
         coefficients = self.network.affine(_proxy(low, scale)).float()
         enhanced = self.network.render(coefficients, low)
@@ -131,13 +133,13 @@ class NightliftTraining(Objective):
 
 
 def _proxy(image: Tensor, scale: float) -> Tensor:
-    """What the network sees of a picture, its sides rounded to multiples of 8."""
+    """The proxy of a picture, with sides rounded to multiples of 8."""
     height, width = (max(2, round(side * scale / STEP)) * STEP for side in image.shape[2:])
     return as_codes(shrink(image, height, width))
 
 
 def same_part(image: Tensor, reference: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """A random square of two pictures [N, 3, H, W], of `side` pixels or what there is."""
+    """The same random square of two pictures [N, 3, H, W], of `side` pixels or less if they are smaller."""
     height, width = image.shape[2:]
     top, left = (int(torch.randint(max(1, length - side + 1), ())) for length in (height, width))
     box = (..., slice(top, top + side), slice(left, left + side))
@@ -147,7 +149,7 @@ def same_part(image: Tensor, reference: Tensor, side: int) -> tuple[Tensor, Tens
 def hue_distance(image: Tensor, reference: Tensor) -> Tensor:
     """1 - cosine between colour vectors, of means over 8 x 8 pixels; weighted by the reference's brightness.
 
-    A grey that should be grey gives 0 at any brightness; dark areas, whose colour nobody sees, count little.
+    A grey that should be grey gives 0 at any brightness; dark areas, whose colour is invisible, count little.
     """
     height, width = (side // 8 for side in image.shape[2:])
     ours, theirs = (shrink(picture[:, :, : 8 * height, : 8 * width], height, width) for picture in (image, reference))

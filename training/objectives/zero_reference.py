@@ -1,4 +1,4 @@
-"""Training without references, by Zero-DCE's four losses on curves and brightened picture; or with some beside."""
+"""Training without references, by Zero-DCE's four losses on curves and brightened picture; optionally with some."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ZeroReferenceSettings(Settings):
         consistency: weight of `spatial_consistency`.
         color: weight of `color_constancy`.
         exposure: weight of `exposure_control`.
-        exposure_target: the brightness that patches are drawn to, in [0, 1].
+        exposure_target: the target brightness of patches, in [0, 1].
         exposure_patch: side of these patches in pixels.
-        reference: weight of the absolute difference to references, the mean of it as it is and after both have the
-            same mean brightness; batches then have `low` and `high` too. 0 as published, which needs no references.
+        reference: weight of the absolute difference to references, averaged over the plain difference and that at
+            equal mean brightness; batches then have `low` and `high`, too. 0 as published, without references.
         color_epsilon: added under the root of `color_constancy`; 0 is as published.
     """
 
@@ -70,7 +70,7 @@ class ZeroReference(Objective):
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
-        """The same losses on pictures that were not trained on."""
+        """The same losses on held-out pictures."""
         return self.losses(batch["image"])
 
     def losses(self, image: Tensor) -> dict[str, Tensor]:

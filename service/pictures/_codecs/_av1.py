@@ -1,6 +1,6 @@
-"""How large the frames of AV1 data are, by their own headers (AV1 Bitstream & Decoding Process, sections 5.3 to 5.9).
+"""Frame sizes of AV1 data, from their own headers (AV1 Bitstream & Decoding Process, sections 5.3 to 5.9).
 
-Only as much is read as it takes to know a frame's size, or to know that it is the sequence's.
+Headers are read only as far as the frame size, or the flag that it is the sequence's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _HEADER_BYTES = 1024
 def frame_pixels(pieces: Iterable[memoryview]) -> list[int]:
     """The pixels of every frame in pieces of AV1 data, each of which begins with its sequence header.
 
-    A frame that has a size of its own counts as large as that size could be, for the sequence does not bound it.
+    A frame with its own size counts with the largest size that its fields allow, since the sequence does not bound
+    it.
 
     Raises:
         ValueError: the data are damaged, or are cut into very many units.
@@ -46,7 +47,7 @@ def frame_pixels(pieces: Iterable[memoryview]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
-    """What a sequence header says that frame headers need: `None` is for what every frame chooses again.
+    """The parts of a sequence header that frame headers depend on; `None`: every frame chooses for itself.
 
     Attributes:
         pixels: those of a frame without a size of its own.

@@ -101,7 +101,7 @@ def _cut(samples: Samples, crop: Crop) -> Samples:
 
 
 def _check_frames(frames: list[int], width: int, height: int) -> None:
-    """Refuse what libavif would take: frames larger than the file announces, which it decodes and then shrinks."""
+    """Refuse frames larger than the file announces, which libavif would accept, decode and then shrink."""
     if not frames:
         raise ValueError("there is no frame")
     largest, total = max(frames), sum(frames)

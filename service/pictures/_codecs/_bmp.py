@@ -1,4 +1,4 @@
-"""BMP, by Pillow, which is slow at run-length compression: those are refused."""
+"""BMP, by Pillow; run-length compressed files are refused, because Pillow decodes them slowly."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """GIF (89a): the first frame alone, by Pillow.
 
-The file is cut behind the first frame before Pillow sees it, and all extensions but the graphic control are
-left out: an animation of 10,000 frames, or a comment of 60 MB, costs no more than its first frame.
+The file is cut after the first frame before Pillow sees it, and all extensions except the graphic control are left
+out: an animation of 10,000 frames, or a comment of 60 MB, costs no more than its first frame.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HEIC by libheif (pi-heif, which decodes only and has no patent-laden encoder). Read as 8 bits."""
+"""HEIC by libheif (pi-heif, which only decodes and so has no patented encoder). Read as 8 bits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.pictures._matrix_profiles import Colours
 
 _LENGTH_BYTES = 4  # before every unit, as all writers have it
 _MARGIN = 1024
-# Colour, alpha, and what else libheif looks at.
+# Colour, alpha, and other images that libheif reads.
 _MAX_FRAMES = 4
 
 

@@ -1,6 +1,6 @@
-"""What AVIF and HEIC say of their main picture by the boxes that they share (HEIF, ISO/IEC 23008-12).
+"""Reads the boxes that AVIF and HEIC share to describe their main picture (HEIF, ISO/IEC 23008-12).
 
-Decoders know most of it, but Pillow leaves out the clean aperture and the colours given by number.
+Decoders handle most of them, but Pillow ignores the clean aperture and colours given by number.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Sound AVIF files that libavif refuses for form's sake, changed so that it reads them; no picture changes.
+"""Repairs formal faults of valid AVIF files that libavif refuses; the pictures do not change.
 
-It wants its own brand, where the standard allows "mif1" alone, and a size for every coded picture, which older
+It requires its own brand, although the standard allows "mif1" alone, and a size for every coded picture, which older
 writers left out for alpha.
 """
 

@@ -1,6 +1,6 @@
-"""How large the pictures of HEVC data are, by their sequence parameter sets (Rec. ITU-T H.265, section 7.3).
+"""Picture sizes of HEVC data, from their sequence parameter sets (Rec. ITU-T H.265, section 7.3).
 
-Of a set only as much is read as lies before its size.
+A set is read only up to its size.
 """
 
 from __future__ import annotations

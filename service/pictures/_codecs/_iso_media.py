@@ -1,7 +1,7 @@
 """Where AVIF and HEIC keep their coded data (ISO/IEC 14496-12 and 23008-12).
 
-Decoders choose among a file's pieces by rules that are long and change. So every piece is given that one could
-choose, and files that two readers might take differently are refused.
+Decoders choose among a file's pieces by long rules that change between versions. So every piece that a decoder could
+choose is returned, and files that two decoders might read differently are refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The scans of a JPEG (ITU-T T.81, annex B): how many there are, where they end, and whether they hold everything.
 
-Files of several scans are walked over before they are decoded, since every scan passes over all pixels again. Files
-without an end marker, as some phones write their panoramas, are sound if their scans are complete.
+Files of several scans are checked before they are decoded, since every scan passes over all pixels again. Files
+without an end marker, which some phones write for panoramas, are valid if their scans are complete.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def find_scans(data: bytes, position: int, components: bytes, most: int) -> Scan
         data: the file.
         position: of the length of the first scan's header.
         components: identifiers of the frame's components.
-        most: scans after which nobody wants to know more.
+        most: number of scans after which counting stops.
     """
     missing = {component: set(range(_COEFFICIENTS)) for component in components}
     count, end, kind = 0, position, SOS

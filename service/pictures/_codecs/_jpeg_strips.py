@@ -1,8 +1,9 @@
 """A large picture as JPEG, strip by strip on all cores.
 
-Each strip is compressed as a picture of its own, with the same tables. What follows its header is what libjpeg would
-write between two restart markers (ITU-T T.81, B.2.1 and E.1.4): there prediction begins again, and bytes are full. So
-the strips' data, with markers in between, are the baseline JPEG of the whole, which every decoder reads.
+Each strip is compressed as a separate picture, with the same tables. The data after its header equal those that
+libjpeg would write between two restart markers (ITU-T T.81, B.2.1 and E.1.4), where prediction starts again and bytes
+are padded. So the strips' data, with markers in between, form the baseline JPEG of the whole, which every decoder
+reads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The chunks of a PNG (W3C, third edition): found, bounded, and read as far as pictures need it."""
+"""Finds the chunks of a PNG (W3C, third edition), bounds them, and reads those that describe the picture."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def iptc_chunk(block: bytes) -> bytes:
 def check_inflation(pixels: Sequence[memoryview], data: bytes) -> None:
     """Refuse pixels that inflate to more than twice what the header implies: libpng would inflate all of it.
 
-    Whoever writes a few bytes too many is let through, and so is what is too short to inflate far.
+    A few bytes too many are allowed, and pixels too short to inflate that far are not checked.
     """
     most = 2 * _raw_bytes(data) + _SLACK
     if sum(map(len, pixels)) * _MAX_RATIO <= most:
@@ -215,7 +215,7 @@ def check_inflation(pixels: Sequence[memoryview], data: bytes) -> None:
 
 def _refuse_beyond(inflated: int, most: int) -> None:
     if inflated > most:
-        raise UnreadablePicture("The PNG's pixels inflate to more than twice of what its header announces.")
+        raise UnreadablePicture("The PNG's pixels inflate to more than twice the size that its header announces.")
 
 
 def _inflated(pixels: Sequence[memoryview], most: int, library: Any) -> int:

@@ -1,8 +1,8 @@
 """Camera raw by LibRaw (rawpy), which comes with the extra `nightlift[raw]`.
 
-Developed without any taste of its own: the camera's white balance, sRGB primaries and curve, 16 bits, no brightening.
-LibRaw parses some hundred formats whose cost no header tells, so every file has a process of its own, with bounds on
-memory and time, which is killed where it exceeds them. Its start takes 0.15 s of the seconds that a raw needs.
+Developed neutrally: the camera's white balance, sRGB primaries and curve, 16 bits, no brightening. LibRaw parses some
+hundred formats whose cost cannot be told from a header, so every file gets its own process with limits on memory and
+time, and is killed if it exceeds them. Starting it takes 0.15 s of the seconds that a raw file needs.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def read_header(data: bytes) -> Header:
     """
     if not reads_raw():
         raise UnsupportedFormat(
-            "The file is a camera raw file, which this installation does not read; its operator can install "
-            "'nightlift[raw]', or develop it to TIFF or JPEG first."
+            "The file is a camera raw file, which this installation cannot read; its operator can install "
+            "'nightlift[raw]', or you can develop it to TIFF or JPEG first."
         )
     with _running("header", data, _HEADER_SECONDS) as (answer, output):
         preview = output.read(answer["preview_bytes"])
@@ -99,10 +99,10 @@ def _running(task: str, data: bytes, seconds: float) -> Iterator[tuple[dict[str,
         answer = json.loads(process.stdout.readline() or b"{}")
         if "unsupported" in answer:
             raise UnsupportedFormat(
-                f"The file is a camera raw file that LibRaw does not read: {answer['unsupported']}."
+                f"The file is a camera raw file that LibRaw cannot read: {answer['unsupported']}."
             )
         if "width" not in answer:
-            why = answer.get("damaged", f"LibRaw took more than {seconds} s or more memory than it may")
+            why = answer.get("damaged", f"LibRaw exceeded {seconds} s or its memory limit")
             raise UnreadablePicture(f"The picture is a camera raw file, but it cannot be developed: {why}.")
         yield answer, process.stdout
     finally:

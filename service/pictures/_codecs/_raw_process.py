@@ -1,4 +1,4 @@
-"""Run as a process of its own by `_raw`: a raw file from standard input, a line of JSON and bytes to standard output.
+"""Run as a separate process by `_raw`: a raw file from standard input, a line of JSON and bytes to standard output.
 
 It imports nothing of the service, so that it starts quickly.
 """

@@ -1,4 +1,4 @@
-"""What all codecs share: the values they exchange, and what becomes of their errors."""
+"""Shared by all codecs: the values that they exchange, and the handling of their errors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Array: TypeAlias = NDArray[Any]
 
 
 class Rows(Protocol):
-    """Makes the pixels of a picture, which are not there yet."""
+    """Computes the pixels of a picture on demand."""
 
     def make(self, first: int, last: int) -> None:
         """Make rows [first, last) in this thread."""
 
     def make_all(self) -> object:
-        """Make all of them, as quickly as may be."""
+        """Make all of them, as fast as possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Samples:
     Attributes:
         color: uint8 or uint16, [H, W] grey or [H, W, 3] RGB, C-contiguous.
         alpha: [H, W] of the same type, not premultiplied, or None.
-        rows: makes `color`, where a writer of JPEG is to have it made; None: it is there.
+        rows: computes `color` while a JPEG is written; None: `color` is complete.
     """
 
     color: Array
@@ -83,9 +83,9 @@ def reading(format: PictureFormat) -> Iterator[None]:
         raise
     except Exception as error:
         if is_out_of_memory(error):
-            raise OutOfMemory("there is not enough memory for this picture at this moment") from error
+            raise OutOfMemory("there is not enough memory for this picture now") from error
         raise UnreadablePicture(
-            f"The picture begins as {format.value.upper()}, but it is damaged or cut short; send the whole file."
+            f"The picture begins like {format.value.upper()}, but it is damaged or cut short; send the whole file."
         ) from error
 
 

@@ -143,7 +143,7 @@ def _refuse_ambiguous(directory: Directory) -> None:
     """Decoders differ in which of two values they take, so a file could announce one size and have another."""
     repeated = directory.repeated - DESCRIPTIVE - {ORIENTATION, XMP, IPTC, RESOURCES, ICC}
     if repeated:
-        raise UnreadablePicture(f"The TIFF has tag {min(repeated)} more than once; each may be there once.")
+        raise UnreadablePicture(f"The TIFF has tag {min(repeated)} more than once; each tag may occur once.")
 
 
 def _is_8(directory: Directory) -> bool:
@@ -179,7 +179,7 @@ def _check_scans(data: bytes, directory: Directory) -> None:
     tile = directory.integer(TILE_WIDTH) * directory.integer(TILE_HEIGHT)
     rows = min(directory.integer(ROWS_PER_STRIP, directory.integer(HEIGHT)), directory.integer(HEIGHT))
     if data.count(b"\xff\xda") * (tile or directory.integer(WIDTH) * rows) > MAX_SCANNED_PIXELS:
-        raise UnreadablePicture("The TIFF has JPEG data of too many scans for their size.")
+        raise UnreadablePicture("The TIFF has JPEG data with too many scans for their size.")
 
 
 def _has_alpha(directory: Directory, photometric: int) -> bool:
@@ -194,9 +194,7 @@ def _interpreted(planes: np.ndarray, directory: Directory, header: Header) -> Sa
     photometric = directory.integer(PHOTOMETRIC)
     channels = _COLOR_CHANNELS[photometric]
     if photometric not in _PLAIN:
-        raise UnsupportedFormat(
-            f"The TIFF has photometric interpretation {photometric} in a layout that is not read."
-        )
+        raise UnsupportedFormat(f"The TIFF has photometric interpretation {photometric} in an unsupported layout.")
     planes = planes.reshape(header.stored_height, header.stored_width, -1)
     if planes.shape[2] < channels:
         raise ValueError(f"{planes.shape[2]} samples a pixel for {channels} channels")

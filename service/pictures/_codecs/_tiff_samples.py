@@ -1,9 +1,9 @@
-"""Samples of TIFFs that no decoder gives as they are, by decoding them as what decoders do know.
+"""Reads TIFF layouts that no decoder supports, by presenting their data in a layout that decoders do support.
 
-Pillow's libtiff knows every compression, but 16 bits in one channel only, and no channels in planes of their own. A
-directory is laid over the same strips or tiles that makes them one wide grey picture, and the prediction between
-pixels, which has another distance there, is undone here. Of compressions by other picture formats (WebP, PNG, JPEG
-2000), each strip or tile is a file of its own.
+Pillow's libtiff decodes every compression, but 16 bits only in a single channel, and no channels in separate planes.
+So a second directory describes the same strips or tiles as one wide grey picture, and prediction between pixels,
+whose distance differs there, is undone here. With compression by other picture formats (WebP, PNG, JPEG 2000), each
+strip or tile is a separate file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """TIFF 6.0, written.
 
-Own writer, since no library here writes 16-bit RGB together with EXIF directories. Files are little- or big-endian as
-the EXIF block is, whose values are copied as they lie.
+Written here because no library in use writes 16-bit RGB together with EXIF directories. Files have the byte order of
+the EXIF block, whose values are copied unchanged.
 """
 
 from __future__ import annotations

@@ -64,14 +64,14 @@ def give(page: Page, key: str) -> None:
 
 def test_a_key_opens_the_page_for_this_tab(page: Page, site: Server, keys: Path) -> None:
     key = add_key(keys, "visitor", frozenset({Scope.ENHANCE}))
-    dialog = page.get_by_role("dialog", name="This service asks for an API key")
+    dialog = page.get_by_role("dialog", name="This service requires an API key")
     expect(dialog).to_be_visible()
     assert Axe().run(page).response["violations"] == []
     for mistyped in (f"{key}é", "   "):
         give(page, mistyped)
         expect(dialog.get_by_role("alert")).to_contain_text("unaccented letters")
     give(page, key[:-1])
-    expect(dialog.get_by_role("alert")).to_contain_text("not known here")
+    expect(dialog.get_by_role("alert")).to_contain_text("API key is unknown")
     await_key(site, key)
     give(page, f" {key} ")
     expect(dialog).to_be_hidden()
@@ -99,7 +99,7 @@ def test_a_key_that_is_revoked_meanwhile_is_asked_for_again(page: Page, site: Se
     await_key(site, old, status=401)
     visitor.add(("two.png", PNG), more=True)
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("alert")).to_contain_text("not known here")
+    expect(dialog.get_by_role("alert")).to_contain_text("API key is unknown")
     give(page, new)
     expect(page.locator("#message")).to_contain_text("Enhanced")
     expect(page.locator("#problem")).to_be_hidden()

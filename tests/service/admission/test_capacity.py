@@ -114,7 +114,7 @@ def test_the_queue_of_a_model_is_bounded_by_number_and_keeps_places_for_others(c
 def test_who_cannot_be_answered_in_time_is_refused_at_once(clock: Clock) -> None:
     one, intake = limiter(cost=1.0), Intake("m/1")
     waiting = [one.reserve("a", intake, LATER) for _ in range(5)]
-    with pytest.raises(QueueFull, match=r"about 6 s, and the request leaves 3 s") as refused:
+    with pytest.raises(QueueFull, match=r"about 6 s, but the request allows 3 s") as refused:
         one.reserve("a", intake, clock.now + 3.0)
     assert refused.value.retry_after == 4.0  # there is room when nearly four of the six are done
     one.reserve("a", intake, clock.now + 7.6)

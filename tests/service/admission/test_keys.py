@@ -88,7 +88,7 @@ def test_changes_are_seen_within_a_second_and_broken_files_are_not_believed(
         path.write_text(broken)
         now += POLL_SECONDS
         assert keys.find(second) is not None
-    assert caplog.text.count("stay good") == 3
+    assert caplog.text.count("stay valid") == 3
     path.unlink()
     now += POLL_SECONDS
     assert keys.find(second) is not None
@@ -115,7 +115,7 @@ def test_what_is_not_allowed_is_said_and_nothing_is_written(
 
 def test_names_are_taken_once_and_unknown_ones_cannot_be_revoked(path: Path) -> None:
     add_key(path, "phone", ENHANCE)
-    with pytest.raises(ValueError, match="a key named 'phone' exists already"):
+    with pytest.raises(ValueError, match="a key named 'phone' already exists"):
         add_key(path, "phone", ENHANCE)
     with pytest.raises(ValueError, match="key 'tablet' not found; the keys are: phone"):
         revoke_key(path, "tablet")

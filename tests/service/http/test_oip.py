@@ -117,7 +117,7 @@ def test_pictures_in_json_are_base64(http: httpx.Client) -> None:
         ({"content": b"{}", "headers": {"Inference-Header-Content-Length": "3"}}, 400, "has only 2 bytes"),
         ({"content": b"{}", "headers": {"Inference-Header-Content-Length": "-1"}}, 400, "must be a number"),
         ({"content": b"{}", "headers": {"Content-Encoding": "gzip"}}, 415, "send the request uncompressed"),
-        ({"content": b" " * (MAX_JSON_BYTES + 1)}, 413, "ask for binary tensors"),
+        ({"content": b" " * (MAX_JSON_BYTES + 1)}, 413, "request binary tensors"),
         ({"content": b" " * (MAX_BODY_BYTES + 1)}, 413, f"more than the {MAX_BODY_BYTES} bytes"),
         ({"json": json_request((5, 16, 16, 3))}, 422, "at most 4 at once"),
         ({"json": json_request(), "headers": {"X-Request-Timeout": "soon"}}, 422, "positive number of seconds"),

@@ -134,9 +134,9 @@ def test_every_problem_type_is_explained(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "title", "words"),
     [
-        ("GET", "/nothing", 404, "Not Found", "/docs lists what there is"),
-        ("GET", "/static/nothing.js", 404, "Not Found", "/docs lists what there is"),
-        ("GET", "/problems/unheard-of", 404, "Not Found", "nothing is at this path"),
+        ("GET", "/nothing", 404, "Not Found", "/docs lists the API"),
+        ("GET", "/static/nothing.js", 404, "Not Found", "/docs lists the API"),
+        ("GET", "/problems/unheard-of", 404, "Not Found", "there is nothing at this path"),
         ("GET", "/enhance", 405, "Method Not Allowed", "takes POST only"),
         ("POST", "/static/app.js", 405, "Method Not Allowed", "takes GET and HEAD only"),
     ],
@@ -153,7 +153,7 @@ def test_unknown_places_and_methods_are_problems_too(
 
 
 def test_below_v2_they_are_in_the_protocols_form(client: httpx.Client) -> None:
-    assert client.get("/v2/nothing").json() == {"error": "nothing is at this path; /docs lists what there is"}
+    assert client.get("/v2/nothing").json() == {"error": "there is nothing at this path; /docs lists the API"}
     response = client.delete("/v2")
     assert (response.status_code, response.headers["allow"]) == (405, "GET")
     assert response.json() == {"error": "this path takes GET only"}

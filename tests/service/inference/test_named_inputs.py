@@ -247,7 +247,9 @@ async def test_an_answer_that_has_not_a_row_for_everybody_goes_to_nobody(tmp_pat
             await queue.submit(made_inputs("restorer", count=2), ("restored",))
     make_tensor_model(root, "restorer", extra=warmup_of("restorer", 2, 16, 16))
     save(REDUCER, root, "restorer")
-    with pytest.raises(ConfigError, match=r"'restored' is uint8 \[1, 16, 16, 3\] of a batch of 2; config.pbtxt decl"):
+    with pytest.raises(
+        ConfigError, match=r"'restored' is uint8 \[1, 16, 16, 3\] for a batch of 2; config.pbtxt decl"
+    ):
         open_runner(ModelRepository(root).servable("restorer")[0], "cpu", 1)
 
 
@@ -290,7 +292,7 @@ def test_a_graph_that_contradicts_its_configuration_is_not_loaded(
         (
             'name: "restored" data_type: TYPE_UINT8',
             'name: "restored" data_type: TYPE_FP32',
-            "'restored' is uint8 [1, 64, 64, 3] of a batch of 1; config.pbtxt declares FP32",
+            "'restored' is uint8 [1, 64, 64, 3] for a batch of 1; config.pbtxt declares FP32",
         ),
     ],
 )

@@ -21,15 +21,15 @@ TENSOR = {"name": "image", "datatype": "UINT8"}
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (pb.ModelInferRequest(inputs=[pb.ModelInferRequest.InferInputTensor()] * 65), "65 inputs, and at most 64"),
+        (pb.ModelInferRequest(inputs=[pb.ModelInferRequest.InferInputTensor()] * 65), "65 inputs; at most 64"),
         (
             pb.ModelInferRequest(outputs=[pb.ModelInferRequest.InferRequestedOutputTensor()] * 65),
-            "65 outputs, and at most 64",
+            "65 outputs; at most 64",
         ),
-        (pb.ModelInferRequest(parameters=parameters(65)), "65 parameters, and at most 64"),
+        (pb.ModelInferRequest(parameters=parameters(65)), "65 parameters; at most 64"),
         (
             pb.ModelInferRequest(inputs=[pb.ModelInferRequest.InferInputTensor(parameters=parameters(65), **TENSOR)]),
-            "65 parameters, and at most 64",
+            "65 parameters; at most 64",
         ),
         (
             pb.ModelInferRequest(

@@ -212,7 +212,7 @@ REFUSED = {
         "restorer",
         changed("restorer", guide=zeros(2, 6, 4, 2)),
         422,
-        ["must be equal in these inputs, and are 'picture' 4 and 6, 'guide' 6 and 4"],
+        ["must be equal in these inputs, but are 'picture' 4 and 6, 'guide' 6 and 4"],
     ),
 }
 
@@ -249,7 +249,7 @@ def test_all_inputs_of_a_pass_are_bounded_in_pixels(server: Server, call: Call, 
     inputs = made_inputs("restorer", count=2, height=100, width=200)
     assert_answers("restorer", inputs, call(server, model, inputs))
     with pytest.raises(
-        Exception, match=f"more than the {MAX_WHOLE_PIXELS} that one pass of the network takes; send f"
+        Exception, match=f"exceed the {MAX_WHOLE_PIXELS} that one pass of the network may have; send f"
     ):
         call(server, model, made_inputs("restorer", count=2, height=101, width=200))
 

@@ -66,10 +66,10 @@ def parse(body: bytes, header_length: int | None) -> InferenceRequest | None:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({"inputs": [0] * 65}, "65 inputs, and at most 64"),
-        ({"inputs": [], "outputs": [0] * 65}, "65 outputs, and at most 64"),
-        ({"inputs": [], "parameters": {str(number): [] for number in range(65)}}, "65 parameters, and at most 64"),
-        ({"inputs": [{"shape": [""] * 65}]}, "65 dimensions, and at most 64"),
+        ({"inputs": [0] * 65}, "65 inputs; at most 64"),
+        ({"inputs": [], "outputs": [0] * 65}, "65 outputs; at most 64"),
+        ({"inputs": [], "parameters": {str(number): [] for number in range(65)}}, "65 parameters; at most 64"),
+        ({"inputs": [{"shape": [""] * 65}]}, "65 dimensions; at most 64"),
     ],
 )
 def test_entries_are_counted_before_any_is_looked_at(document: dict[str, Any], words: str) -> None:

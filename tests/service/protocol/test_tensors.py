@@ -117,7 +117,7 @@ def test_values_that_the_datatype_has_not_are_refused(datatype: str, values: lis
     [
         ((1,), b"\x05\0\0\0abc", "not 1 BYTES elements"),
         ((1,), b"\x01\0\0\0abc", "not 1 BYTES elements"),
-        ((2,), b"\x03\0\0\0abc", "has 2 elements, and 1 were sent"),
+        ((2,), b"\x03\0\0\0abc", "has 2 elements, but 1 were sent"),
         ((1,), b"\x01\0", "not 1 BYTES elements"),
         ((0,), b"", "all positive"),
     ],

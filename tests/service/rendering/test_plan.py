@@ -121,7 +121,7 @@ def test_long_pictures_have_proxies_of_sixteen_pixels_at_least(
 
 
 def test_tiles_of_a_global_network_are_refused_with_the_reason() -> None:
-    with pytest.raises(InvalidParameter, match=r"exdnet judges the whole picture.*guided"):
+    with pytest.raises(InvalidParameter, match=r"exdnet depends on the whole picture.*guided"):
         plan(4000, 3000, 8, GLOBAL, RenderOptions(detail=Detail.TILES))
 
 

@@ -113,9 +113,9 @@ def empty_parameter() -> pb.ModelInferRequest:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (message("brighten", pixels(), fp32_contents=[1.0]), "UINT8 belongs into uint_contents, not fp32_contents"),
-        (message("brighten", pixels(), uint_contents=[1, 2]), "and 2 were sent"),
-        (message("brighten", pixels(), uint_contents=[256] * 2304), "values that UINT8 does not have"),
+        (message("brighten", pixels(), fp32_contents=[1.0]), "UINT8 belongs in uint_contents, not fp32_contents"),
+        (message("brighten", pixels(), uint_contents=[1, 2]), "but 2 were sent"),
+        (message("brighten", pixels(), uint_contents=[256] * 2304), "values that UINT8 cannot represent"),
         (both_contents(), "exclude each other"),
         (with_parameter(string_param="region"), "shared memory is not supported"),
         (empty_parameter(), "parameter 'timeout' has no value"),
@@ -142,7 +142,7 @@ def test_pixels_are_limited_to_those_of_one_pass(stub: Any) -> None:
     image = pixels(MAX_WHOLE_PIXELS // width + 1, width)
     error = refusal(stub.ModelInfer, message("brighten", image))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert f"more than the {MAX_WHOLE_PIXELS} that one pass" in error.details()
+    assert f"exceed the {MAX_WHOLE_PIXELS} that one pass" in error.details()
     assert stub.ModelInfer(message("brighten", image[:, :-1])).outputs[0].shape == [1, len(image[0]) - 1, width, 3]
 
 

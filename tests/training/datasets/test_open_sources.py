@@ -89,7 +89,7 @@ def test_files_come_out_of_a_package_and_what_is_wrong_is_named(tmp_path: Path) 
     ]
     problems = gather(tmp_path / "open", rows, {"sunsets": package})
     assert len(problems) == 2
-    assert problems[0].startswith("b.png: other bytes than in version 1.0")
+    assert problems[0].startswith("b.png: differs from the file in version 1.0")
     assert "c.png: sunsets has no usr/share/c.png" in problems[1]
     found = gathered(tmp_path / "open", tuple(rows))
     assert {row.file: path.read_bytes() for row, path in found.items()} == {"a.png": photo, "i.webp": inside}
@@ -115,7 +115,7 @@ def test_a_damaged_package_leaves_its_files_out(tmp_path: Path) -> None:
     assert problem.startswith("1 files of maps.tgz cannot be unpacked")
 
 
-@pytest.mark.parametrize(("name", "message"), [("a.png", "other bytes"), ("z.png", "not on the list")])
+@pytest.mark.parametrize(("name", "message"), [("a.png", "differs from its digest"), ("z.png", "not on the list")])
 def test_what_the_list_does_not_know_is_not_trained_on(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "originals").mkdir()
     (tmp_path / "originals" / name).write_bytes(b"unknown")

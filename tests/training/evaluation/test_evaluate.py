@@ -104,7 +104,7 @@ def test_kept_weights_score_as_the_model_that_is_made_of_them(pairs: Path, tmp_p
 
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / kept.name).write_bytes(kept.read_bytes())
-    with pytest.raises(ValueError, match="speaks of other weights"):
+    with pytest.raises(ValueError, match="belongs to other weights"):
         evaluate(tmp_path / kept.name, pairs, **options)
 
 

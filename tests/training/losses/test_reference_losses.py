@@ -144,7 +144,7 @@ def test_wrong_vgg_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Vgg16(tmp_path / "nowhere.pth")
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="is no VGG16 state dict"):
+    with pytest.raises(ValueError, match="is not a VGG16 state dict"):
         Vgg16(tmp_path / "other.pth")
 
 

@@ -190,5 +190,5 @@ def test_weights_keep_the_names_that_files_have(network: Nightlift) -> None:
 
 
 def test_the_former_name_of_an_option_is_understood_with_a_warning() -> None:
-    with pytest.warns(DeprecationWarning, match="crispness of nightlift is called detail_gain now"):
+    with pytest.warns(DeprecationWarning, match="crispness of nightlift is now detail_gain"):
         assert networks.create("nightlift", width=6, crispness=1.5).detail_gain == 1.5

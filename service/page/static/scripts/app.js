@@ -1,5 +1,5 @@
-// The page, put together: photos come in, the network's answer to a small copy is fetched once, and everything after it
-// happens here; the photo itself is sent when its finished file is wanted.
+// The page's main script: photos are added, the network's result for a small copy is fetched once, and all grading happens
+// here; the photo itself is sent only when its finished file is wanted.
 
 import { getFile, Problem } from "./api.js";
 import { CARD_SIDE, Comparison } from "./comparison.js";
@@ -171,7 +171,7 @@ function add(photos, wereMore) {
   files.allow();
   if (wereMore) {
     const detail = `The first ${photos.length} were added. Add the others once these are done.`;
-    problems.show(new Problem(413, { title: "That is more than fits at once", detail }, true));
+    problems.show(new Problem(413, { title: "Too many photos at once", detail }, true));
   }
 }
 
@@ -275,7 +275,7 @@ window.addEventListener("online", () => {
   library.retry(({ error }) => error.status === 0);
 });
 session.onfull = () => {
-  const detail = "This browser has no more room for them. They are fine until the page is closed or reloaded.";
+  const detail = "This browser has no more storage for them. They stay until the page is closed or reloaded.";
   problems.show(new Problem(507, { title: "Photos will not be kept for a reload", detail }, true));
 };
 

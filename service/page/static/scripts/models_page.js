@@ -12,7 +12,7 @@ try {
   message.textContent = `${models.length} models`;
 } catch (error) {
   message.textContent =
-    error.status === 401 ? "This service asks for an API key. Enter it on the first page, in this tab." : error.message;
+    error.status === 401 ? "This service requires an API key. Enter it on the first page, in this tab." : error.message;
 }
 
 function card(model, isDefault) {

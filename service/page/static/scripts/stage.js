@@ -1,4 +1,4 @@
-// What is on the stage: the chosen photo's preview, its full detail when it is zoomed into, and what is said of it.
+// The stage: the chosen photo's preview, its full detail when zoomed in, and the messages about it.
 
 import { enhance } from "./api.js";
 import { FINISHED, grading, SEEN_SIDE } from "./grading.js";
@@ -199,7 +199,7 @@ export class Stage {
     this.at("size").textContent = `${width} × ${height}, ${((width * height) / 1e6).toFixed(1)} MP`;
     this.at("answered").textContent = model.replace("/", ", version ");
     this.at("rendered").textContent = detail;
-    this.at("gated").textContent = gate > 0.995 ? "dark: gets all of it" : `well lit: gets ${percent(gate)} of it`;
+    this.at("gated").textContent = gate > 0.995 ? "dark: full enhancement" : `well lit: ${percent(gate)} of it`;
     showTiming(this.at("timing"), report);
   }
 }
