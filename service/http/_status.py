@@ -115,6 +115,7 @@ def _describe(model: LoadedModel) -> dict[str, Any]:
         "spatial_scope": str(traits.spatial_scope),
         "working_side": traits.working_side,
         "max_pixels": traits.max_pixels,
+        "takes_exposure": bool(traits.map_model),
         "licence": model.config.licence,
         "scores": model.config.scores,
     }

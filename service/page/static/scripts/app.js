@@ -54,7 +54,7 @@ const stage = new Stage({
 const comparison = new Comparison($("cards"), {
   before: async (photo, signal) => (await previews.copy(photo, { signal })).blob,
   answer: (photo, model, signal) =>
-    previews.get(photo, inference(photo.settings, controls.named(model)), { signal, smaller: CARD_SIDE }),
+    previews.get(photo, previews.wanted(photo, photo.settings, controls.named(model)), { signal, smaller: CARD_SIDE }),
 });
 const keys = new KeyDialog({
   dialog: $("key-dialog"),
@@ -265,6 +265,7 @@ offer.onsettled = () => {
   problems.settle(offer);
 };
 previews.wholePixels = (model) => controls.wholePixels(model);
+previews.takesExposure = (model) => controls.takesExposure(model);
 keys.onkey = () => {
   problems.hide();
   offer.ask(); // which was given up where somebody did without a key

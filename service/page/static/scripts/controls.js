@@ -12,7 +12,7 @@ export class Controls {
   onchange = (settings) => {};
   /** Called when format or quality changed. */
   onoutput = () => {};
-  /** The models that are ready: {value, label, sentence, variant, isDefault, wholePixels}. */
+  /** The models that are ready: {value, label, sentence, variant, isDefault, wholePixels, takesExposure}. */
   models = [];
 
   #settings = { ...DEFAULTS };
@@ -55,6 +55,7 @@ export class Controls {
         variant: `${family}/${version}`,
         isDefault: name === preferred,
         wholePixels: model.max_pixels ?? 0,
+        takesExposure: model.takes_exposure ?? false,
       };
     });
     // The default model answers with its latest version, which is listed last.
@@ -81,8 +82,12 @@ export class Controls {
 
   /** The largest photo in pixels that a model, by the name that requests have for it, sees whole. */
   wholePixels(name) {
-    const found = name ? this.models.find(({ value }) => value.split("/")[0] === name) : this.first;
-    return found?.wholePixels ?? 0;
+    return this.#called(name)?.wholePixels ?? 0;
+  }
+
+  /** Whether a model, by the name that requests have for it, is told the exposure. */
+  takesExposure(name) {
+    return this.#called(name)?.takesExposure ?? false;
   }
 
   /** {format, quality} of files. */
@@ -103,6 +108,10 @@ export class Controls {
   choose(model) {
     this.elements.model.value = model;
     this.#change();
+  }
+
+  #called(name) {
+    return name ? this.models.find(({ value }) => value.split("/")[0] === name) : this.first;
   }
 
   #slider({ name, label, min, max, step, value, isLive }) {

@@ -24,14 +24,15 @@ export const UNCHANGED = { blend: 0, protect: 0, gate: 1, gain: 1, field: null }
 export const FINISHED = { blend: 1, protect: 0, gate: 1, gain: 1, field: null };
 
 /**
- * The numbers that the formula needs: of a photo's settings, what the service `measured` ({gate}), and `seen`, the photo
- * and its answer as `small` gives them, {x, y}.
+ * The numbers that the formula needs: of a photo's settings, what the service `measured` ({gate}, and the exposure that
+ * the model was `told`, which is in its answer already), and `seen`, the photo and its answer as `small` gives them, {x, y}.
  */
 export function grading({ strength, protect, gate, exposure, shadows }, measured, seen) {
   const through = gate ? measured.gate : 1;
   const field = shadows !== 0 && seen ? shadowField(seen.x, seen.y, through, shadows) : null;
-  if (exposure === 0 && field === null) return { ...UNCHANGED, blend: strength * through, protect };
-  return { blend: strength, protect, gate: through, gain: 2 ** exposure, field };
+  const left = exposure - (measured.told ?? 0);
+  if (left === 0 && field === null) return { ...UNCHANGED, blend: strength * through, protect };
+  return { blend: strength, protect, gate: through, gain: 2 ** left, field };
 }
 
 /** The place of a picture within the photo, where it is all of it. */

@@ -2,7 +2,7 @@
 
 import { History } from "./history.js";
 import { DONE, FAILED, Photo } from "./photo.js";
-import { inference, same } from "./settings.js";
+import { same } from "./settings.js";
 
 export class Library {
   /** Called with the photo that is chosen now, or null when there is none. */
@@ -46,7 +46,7 @@ export class Library {
       Object.assign(photo, { name, copy, answer, byService });
       this.#insert(photo);
       if (answer && photo.copy) {
-        this.previews.keep(this.previews.key(photo, inference(photo.settings)), answer);
+        this.previews.keep(this.previews.key(photo), answer);
         photo.state = DONE;
         this.film.update(photo);
       } else this.queue.add(photo);
@@ -75,7 +75,8 @@ export class Library {
 
   /** Follow a slider: the settings are not final yet. */
   preview(settings) {
-    this.#apply(this.chosen, settings);
+    this.chosen.settings = settings;
+    this.onsettings(this.chosen, false);
   }
 
   /** Give photos settings, all at once or none: one step to undo. */
@@ -138,15 +139,12 @@ export class Library {
   }
 
   #commit(photo, settings) {
+    const [before, after] = [this.#committed.get(photo), settings].map((one) => this.previews.wanted(photo, one));
+    const asks = JSON.stringify(before) !== JSON.stringify(after);
     this.#committed.set(photo, settings);
-    this.#apply(photo, settings);
-    this.session.keepSettings(photo);
-  }
-
-  #apply(photo, settings) {
-    const asks = JSON.stringify(inference(photo.settings)) !== JSON.stringify(inference(settings));
     photo.settings = settings;
     if (asks) this.queue.add(photo, photo === this.chosen);
     this.onsettings(photo, asks);
+    this.session.keepSettings(photo);
   }
 }

@@ -2,6 +2,7 @@
 
 import { enhance } from "./api.js";
 import { makeCopy } from "./copies.js";
+import { inference } from "./settings.js";
 import { Sharing } from "./sharing.js";
 
 const KEPT = 200; // answers of some hundred kilobytes
@@ -14,6 +15,8 @@ export class Previews {
   /** The limits of the service, and the largest number of pixels that a model, by its name, sees whole. */
   limits = { max_body_bytes: Infinity, max_pixels: Infinity, min_side: 1, max_aspect_ratio: Infinity };
   wholePixels = () => 0;
+  /** Whether a model, by its name, is told the exposure: its answer depends on it. */
+  takesExposure = () => false;
 
   #answers = new Map();
   #small = new Map();
@@ -37,14 +40,22 @@ export class Previews {
   }
 
   /**
-   * {blob, report} of a photo; `inference` are the options that the network's answer depends on: model, version,
-   * detail, gamma.
+   * The options that a photo's answer depends on, for `get`. As in the service, the gate's share of the exposure goes to
+   * a model that takes it; how large this share is, the first answer tells.
    */
-  async get(photo, inference, { signal, onprogress, smaller = this.side } = {}) {
+  wanted(photo, settings = photo.settings, model = settings.model) {
+    const asked = inference(settings, model);
+    if (!this.takesExposure(asked.model)) return asked;
+    const share = settings.gate ? (photo.answer?.report.gate ?? 1) : 1;
+    return { ...asked, exposure: Math.round(1e4 * settings.exposure * share) / 1e4 };
+  }
+
+  /** {blob, report} of a photo; the report has the exposure that the model was `told`. `wanted` as the method gives it. */
+  async get(photo, wanted, { signal, onprogress, smaller = this.side } = {}) {
     const copy = await this.copy(photo, { signal, onprogress, smaller });
-    const key = answerKey(photo, inference, copy, smaller);
+    const key = answerKey(photo, wanted, copy, smaller);
     const known = this.#answers.get(key);
-    const ask = (shared) => this.#ask(photo, copy, inference, { signal: shared, onprogress, smaller });
+    const ask = (shared) => this.#ask(photo, copy, wanted, { signal: shared, onprogress, smaller });
     const answer = known ?? (await this.#sharing.run(key, ask, signal));
     this.keep(key, answer);
     return answer;
@@ -58,8 +69,8 @@ export class Previews {
   }
 
   /** The key of a photo's answer, for `keep`. */
-  key(photo, inference) {
-    return answerKey(photo, inference, photo.copy, this.side);
+  key(photo) {
+    return answerKey(photo, this.wanted(photo), photo.copy, this.side);
   }
 
   /** Forget a photo. */
@@ -75,24 +86,26 @@ export class Previews {
     return photo.copy;
   }
 
-  async #ask(photo, copy, inference, { signal, onprogress, smaller }) {
+  async #ask(photo, copy, wanted, { signal, onprogress, smaller }) {
     const { width, height } = copy.size;
     // Who wants the network to see every pixel, or tiles, gets nothing else for a preview.
-    const needsAll = ["whole", "tiles"].includes(inference.detail) && Math.max(width, height) > smaller;
+    const needsAll = ["whole", "tiles"].includes(wanted.detail) && Math.max(width, height) > smaller;
     const file = needsAll ? photo.file : copy.sent;
     const isPhoto = needsAll || copy.isWhole;
-    let { detail } = inference;
+    let { detail } = wanted;
     if (!isPhoto && detail === "auto") {
       // The decision that the service will make for the photo itself.
-      detail = width * height <= this.wholePixels(inference.model) ? "whole" : "guided";
+      detail = width * height <= this.wholePixels(wanted.model) ? "whole" : "guided";
     }
     const scale = Math.min(1, smaller / Math.max(width, height));
     const format = width * height * scale * scale <= LOSSLESS_PIXELS ? "png" : "webp";
     const max_side = isPhoto && scale < 1 ? smaller : undefined;
-    return enhance(file, { ...inference, ...NETWORK_ONLY, format, detail, max_side }, { signal, onprogress });
+    const options = { ...wanted, ...NETWORK_ONLY, format, detail, max_side };
+    const { blob, report } = await enhance(file, options, { signal, onprogress });
+    return { blob, report: { ...report, told: wanted.exposure ?? 0 } };
   }
 }
 
-function answerKey(photo, inference, { size }, side) {
-  return `${photo.id} ${Math.min(side, Math.max(size.width, size.height))} ${JSON.stringify(inference)}`;
+function answerKey(photo, wanted, { size }, side) {
+  return `${photo.id} ${Math.min(side, Math.max(size.width, size.height))} ${JSON.stringify(wanted)}`;
 }

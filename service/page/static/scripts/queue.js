@@ -2,7 +2,6 @@
 
 import { checkFile } from "./inspect.js";
 import { DONE, FAILED, WAITING, WORKING } from "./photo.js";
-import { inference } from "./settings.js";
 
 const AT_ONCE = 2; // requests, so that the service stays free for others
 
@@ -89,13 +88,16 @@ export class Queue {
 
   async #answer(photo, handlers) {
     await checkFile(photo.file, this.previews.limits);
-    const wanted = inference(photo.settings);
-    const answer = await this.previews.get(photo, wanted, handlers);
+    const wanted = this.previews.wanted(photo);
+    let answer = await this.previews.get(photo, wanted, handlers);
     const { size, isWhole } = photo.copy;
-    if (!isWhole || photo.byService || answer.report.size.width === size.width) return answer;
-    // The browser turned the photo otherwise than the service did, whose word counts.
-    this.previews.forget(photo);
-    Object.assign(photo, { copy: null, byService: true });
-    return this.previews.get(photo, wanted, handlers);
+    if (isWhole && !photo.byService && answer.report.size.width !== size.width) {
+      // The browser turned the photo otherwise than the service did, whose word counts.
+      this.previews.forget(photo);
+      Object.assign(photo, { copy: null, byService: true });
+      answer = await this.previews.get(photo, wanted, handlers);
+    }
+    // What the first answer told of the photo may change what is to be asked.
+    return this.previews.get(photo, this.previews.wanted({ ...photo, answer }), handlers);
   }
 }

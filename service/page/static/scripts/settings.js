@@ -9,7 +9,7 @@ const SHARE = { min: 0, max: 100, step: 1, scale: 100, isLive: true, text: perce
 
 /**
  * The sliders, in their order. `scale`: positions of the slider for 1 of the parameter. `isLive`: the page shows the
- * change itself, at once; the others ask the service. `isExpert`: it lies under "More settings".
+ * change itself, at once; for the others it asks the service. `isExpert`: it lies under "More settings".
  */
 export const SLIDERS = [
   { name: "exposure", label: "Exposure", min: -2, max: 2, step: 0.05, value: 0, scale: 1, isLive: true, text: stops },

@@ -75,7 +75,7 @@ export class Stage {
   /** Follow the settings of the photo: no request, no waiting, except for detail that only the service has. */
   grade() {
     const photo = this.#photo;
-    if (!photo?.answer || photo.state !== DONE) return;
+    if (!photo?.answer || !this.#seen?.y) return;
     if (this.#isFull) {
       this.#forgetDetail();
       this.#showAnswer(this.#shown).catch(() => {});
