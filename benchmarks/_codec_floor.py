@@ -2,7 +2,7 @@
 
 All three take turns on the same picture in the same run, so that what else the machine does falls on each alike; the
 medians and their ratio are reported. The floor is one thread of simplejpeg: decoding the input and encoding our
-output at quality 90, 4:2:0. The bare network is the engine on pixels of the shape that the service sends it, without
+output at quality 90, 4:2:0. The bare network is the engine on what the service sends it of the picture, without
 codec or rendering.
 """
 
@@ -21,9 +21,10 @@ import onnxruntime as ort
 import simplejpeg
 from numpy.typing import NDArray
 
-from service.contract import IMAGE
 from service.enhancement import EnhanceOptions
-from service.rendering import RenderOptions, plan
+from service.network import model_for
+from service.pictures import decode
+from service.rendering import RenderOptions, plan, prepare
 from service.runtime import Runtime
 from service.settings import Settings, available_cores
 
@@ -73,7 +74,8 @@ async def _measure_one(runtime: Runtime, model: str, size: tuple[int, int], roun
     file = simplejpeg.encode_jpeg(picture, quality=QUALITY, colorsubsampling="420")
     loaded = runtime.models.get(model)
     chosen = plan(width, height, 8, loaded.config.traits, RenderOptions())
-    item = np.zeros((1, *chosen.item_shapes[0], 3), np.uint8)
+    inputs = prepare(decode(file), chosen).inputs()[0]
+    engine = model_for(loaded, chosen).engine
     answer = simplejpeg.decode_jpeg((await runtime.enhance(file, EnhanceOptions(model=model))).data)
 
     async def codec() -> None:
@@ -81,7 +83,7 @@ async def _measure_one(runtime: Runtime, model: str, size: tuple[int, int], roun
         simplejpeg.encode_jpeg(answer, quality=QUALITY, colorsubsampling="420")
 
     async def network() -> None:
-        await loaded.engine.run({IMAGE: item}, (chosen.output,))
+        await engine.run(inputs, (chosen.output,))
 
     async def service() -> None:
         await runtime.enhance(file, EnhanceOptions(model=model))

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from benchmarks._load import steady_rate
 from service.pictures import PictureFormat, decode, encode
@@ -50,7 +47,12 @@ class PlainLoop:
     """
 
     def __init__(self, repository: Path, model: str, file: bytes, detail: Detail) -> None:
-        self._source = ModelRepository(repository).servable(model)[-1]
+        models = ModelRepository(repository)
+        self._source = models.servable(model)[-1]
+        of_maps = self._source.config.traits.map_model
+        self._network = (
+            models.servable(of_maps)[-1].path if of_maps and detail is Detail.GUIDED else self._source.path
+        )
         self._file = file
         self._options = RenderOptions(detail=detail)
         self._sessions: dict[tuple[int, bool], ort.InferenceSession] = {}
@@ -103,8 +105,7 @@ class PlainLoop:
         picture = decode(self._file)
         render_plan = plan(picture.width, picture.height, 8, self._source.config.traits, self._options)
         prepared = prepare(picture, render_plan)
-        image = prepared.items[0][None]
-        outputs: Sequence[NDArray[np.uint8]] = [session.run([render_plan.output], {"image": image})[0][0]]
+        outputs = [session.run([render_plan.output], dict(inputs))[0][0] for inputs in prepared.inputs()]
         rendered = finish(prepared, outputs, self._options)
         return encode(rendered.picture, format=PictureFormat.JPEG, quality=90)
 
@@ -116,6 +117,6 @@ class PlainLoop:
             options.enable_mem_pattern = False
             options.add_session_config_entry("session.set_denormal_as_zero", "1")
             options.add_session_config_entry("session.intra_op.allow_spinning", "1" if layout.spinning else "0")
-            path = str(self._source.path)
+            path = str(self._network)
             self._sessions[key] = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return self._sessions[key]

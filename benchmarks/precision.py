@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -24,7 +24,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from service.contract import AFFINE, ENHANCED
 from service.pictures import Picture, PictureFormat
-from service.rendering import NEUTRAL, Detail, RenderOptions, plan, prepare, render_array
+from service.rendering import NEUTRAL, Detail, Prepared, RenderOptions, finish, plan, prepare
 from service.repository import ModelRepository, ModelTraits
 from training.datasets import find_samples, read_picture
 from training.evaluation import psnr, ssim
@@ -34,26 +34,25 @@ GUIDED = RenderOptions(Detail.GUIDED, NEUTRAL.strength, NEUTRAL.protect, NEUTRAL
 
 Pixels = NDArray[np.uint8]
 Pair = tuple[Pixels, Pixels]
-Run = Callable[[Pixels], NDArray[Any]]
+Inputs = Mapping[str, NDArray[Any]]
+Run = Callable[[Inputs], NDArray[Any]]
 
 
 class Proxies(CalibrationDataReader):
     """What the network sees of the training pictures, one by one."""
 
     def __init__(self, pictures: Sequence[Pixels], traits: ModelTraits) -> None:
-        self._items: Iterator[Pixels] = (proxy(picture, traits) for picture in pictures)
+        self._inputs = (dict(guided(picture, traits).inputs()[0]) for picture in pictures)
 
-    def get_next(self) -> dict[str, Pixels] | None:
-        """The next input of the network; None after the last."""
-        item = next(self._items, None)
-        return None if item is None else {"image": item}
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        """The next inputs of the network; None after the last."""
+        return next(self._inputs, None)
 
 
-def proxy(picture: Pixels, traits: ModelTraits) -> Pixels:
-    """The picture as guided rendering sends it, uint8 [1, h, w, 3]."""
+def guided(picture: Pixels, traits: ModelTraits) -> Prepared:
+    """What guided rendering makes of a picture before the network."""
     height, width = picture.shape[:2]
-    chosen = plan(width, height, 8, traits, GUIDED)
-    return prepare(Picture(picture, PictureFormat.PNG), chosen).items[0][None]
+    return prepare(Picture(picture, PictureFormat.PNG), plan(width, height, 8, traits, GUIDED))
 
 
 def variants(
@@ -92,40 +91,50 @@ def opened(file: Path, threads: int, output: str) -> Run:
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda pixels: np.asarray(session.run([output], {"image": pixels})[0])
+    return lambda inputs: np.asarray(session.run([output], dict(inputs))[0])
 
 
-def in_turns(runs: Sequence[Run], item: Pixels, rounds: int) -> list[float]:
+def in_turns(runs: Sequence[Run], inputs: Inputs, rounds: int) -> list[float]:
     """Median seconds of each."""
     times: list[list[float]] = [[] for _ in runs]
     for turn in range(rounds + 1):
         for run, taken in zip(runs, times, strict=True):
             started = time.perf_counter()
-            run(item)
+            run(inputs)
             if turn:
                 taken.append(time.perf_counter() - started)
     return [median(taken) for taken in times]
 
 
-def measure(name: str, version: Any, training: Sequence[Pixels], pairs: Sequence[Pair], wishes: Any) -> list[str]:
-    """The rows of a model; `version` is the repository's."""
-    traits = version.config.traits
+def enhanced(run: Run, picture: Pixels, traits: ModelTraits) -> Pixels:
+    """What guided rendering makes of a picture by a network."""
+    prepared = guided(picture, traits)
+    return finish(prepared, [run(inputs)[0] for inputs in prepared.inputs()], GUIDED).picture.pixels
+
+
+def measure(
+    name: str, repository: ModelRepository, training: Sequence[Pixels], pairs: Sequence[Pair], wishes: Any
+) -> list[str]:
+    """The rows of a model."""
+    traits = repository.servable(name)[-1].config.traits
+    source = repository.servable(traits.map_model or name)[-1].path
+    first = guided(pairs[0][0], traits).inputs()[0]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         names, runs = [], []
-        for variant, file in variants(version.path, traits, training, Path(folder)):
+        for variant, file in variants(source, traits, training, Path(folder)):
             try:
                 run = opened(file, wishes.threads, AFFINE if traits.map_layout else ENHANCED)
-                run(proxy(pairs[0][0], traits))
+                run(first)
             except Exception as error:  # ONNX Runtime's own kind, which differs by what an operator lacks
                 rows.append(f"| `{name}` | {variant} | does not run: {str(error).rpartition(':')[2].strip()} | | | |")
             else:
                 runs.append(run)
                 names.append(variant)
-        times = in_turns(runs, proxy(pairs[0][0], traits), wishes.rounds)
+        times = in_turns(runs, first, wishes.rounds)
         best = 0.0
         for variant, run, seconds in zip(names, runs, times, strict=True):
-            results = [(render_array(low, run, traits, GUIDED) / 255, high / 255) for low, high in pairs]
+            results = [(enhanced(run, low, traits) / 255, high / 255) for low, high in pairs]
             decibels = fmean(psnr(*both) for both in results)
             best = best or decibels
             gain = times[0] / seconds
@@ -154,8 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pairs = [(read_picture(sample.files["low"]), read_picture(sample.files["high"])) for sample in tests]
     print("| model | computed in | PSNR, dB | SSIM | ms | times as fast |\n| --- | --- | ---: | ---: | ---: | ---: |")
     for name in wishes.models:
-        version = ModelRepository(wishes.repository).servable(name)[-1]
-        print(*measure(name, version, pictures, pairs, wishes), sep="\n", flush=True)
+        repository = ModelRepository(wishes.repository)
+        print(*measure(name, repository, pictures, pairs, wishes), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

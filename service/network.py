@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.concurrency import gather_limited
 from service.errors import Draining, InvalidParameter
-from service.inference import ArrivalHint, BatchQueue, LoadedModel, Outcome, Tensors
+from service.inference import ArrivalHint, LoadedModel, Outcome, Tensors
 from service.rendering import Prepared, RenderPlan
 
 
@@ -42,12 +42,12 @@ async def run_network(
     output = prepared.plan.output
 
     async def submit(inputs: Tensors) -> Outcome:
-        queue = queue_of(model, prepared.plan)
+        queue = model_for(model, prepared.plan).queue
         try:
             return await queue.submit(inputs, (output,), deadline, expectation, caller)
         except Draining:
             # The model of maps did not admit this request itself, so a reload may just have closed its queue.
-            if (renewed := queue_of(model, prepared.plan)) is queue:
+            if (renewed := model_for(model, prepared.plan).queue) is queue:
                 raise
             return await renewed.submit(inputs, (output,), deadline, expectation, caller)
 
@@ -55,6 +55,6 @@ async def run_network(
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
 
 
-def queue_of(model: LoadedModel, render_plan: RenderPlan) -> BatchQueue:
-    """The queue for the work items of a picture."""
-    return model.queue if render_plan.exposure is None else model.of_maps.queue
+def model_for(model: LoadedModel, render_plan: RenderPlan) -> LoadedModel:
+    """The model that gets the work items of a picture: itself, or the one that makes its maps."""
+    return model if render_plan.exposure is None else model.of_maps

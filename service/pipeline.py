@@ -23,7 +23,7 @@ from service.concurrency import MAX_CONCURRENT, gather_limited
 from service.enhancement import Enhanced, EnhanceOptions, Timings
 from service.errors import NightliftError, OutOfMemory, UnsupportedShape, is_out_of_memory
 from service.inference import Bucket, LoadedModel
-from service.network import check_takes_pictures, queue_of, run_network
+from service.network import check_takes_pictures, model_for, run_network
 from service.pictures import (
     Header,
     Limits,
@@ -167,7 +167,7 @@ class Pipeline:
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
         self._check_pass(render_plan)
-        ticket.expect("network", queue_of(model, render_plan).intake.model, sum(render_plan.item_pixels))
+        ticket.expect("network", model_for(model, render_plan).queue.intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
@@ -232,7 +232,7 @@ class Pipeline:
             return prepare(decode(job.data, self._limits, job.header), job.plan)
 
         ticket, timings = job.request.ticket, job.timings
-        queue = queue_of(ticket.model, job.plan)
+        queue = model_for(ticket.model, job.plan).queue
         with queue.expecting(Bucket.of_kinds(job.plan.item_tensors, job.plan.output)) as expectation:
             with timings.measure("decode"):
                 prepared = await self._stage("decode", job.header.format, job, decoded)
