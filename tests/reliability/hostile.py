@@ -2,11 +2,12 @@
 
     python -m tests.reliability.hostile [--minutes 20] [--seed 0]
 
-First the well-behaved clients are alone, for a tenth of the time, 20 seconds at least; then attacks are drawn at
-random, from another address of this machine and by a process of low priority. Ends with a table, and with 1 if a
-well-behaved client got anything but a picture or a 503 with `Retry-After`, or waited more than three times as long as
-when it was alone (p99), if `/livez` took longer than 100 ms, if the memory went beyond what was allowed, or was not
-back a minute later, if something was logged as a failure, or if the service could not be stopped.
+First the service is used once in every ordinary way, and rests for a minute: what memory it has then is what it is to
+have again at the end. Then the well-behaved clients are alone, for a tenth of the time, 20 seconds at least; then
+attacks are drawn at random, from another address of this machine and by a process of low priority. Ends with a table,
+and with 1 if a well-behaved client got anything but a picture or a 503 with `Retry-After`, or waited more than three
+times as long as when it was alone (p99), if `/livez` took longer than 100 ms, if the memory went beyond what was
+allowed, or was not back a minute later, if something was logged as a failure, or if the service could not be stopped.
 """
 
 from __future__ import annotations
@@ -21,9 +22,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
+import httpx
+import tritonclient.grpc
+
+from tests.pictures import dark_scene, encoded
 from tests.reliability import attacks, bombs
 from tests.reliability.load import Client, Reply, Verdict, get, percentile, photo_request, resident_mib
 from tests.repositories import make_repository
@@ -37,6 +43,7 @@ PAUSE = 0.2
 LIVEZ_SECONDS = 0.1
 SLOWER = 3
 REST_SECONDS = 60.0
+FORMATS = ("jpeg", "png", "webp", "avif", "tiff")
 SETTINGS = {
     "default_model": "brighten",
     "device": "cpu",
@@ -78,6 +85,32 @@ def attack(server: Server, seed: int) -> str:
     return name
 
 
+def use(server: Server) -> None:
+    """Ask for what anybody may ask for, over both transports and several at a time.
+
+    Libraries, threads and their heaps are there from the first use on, and stay.
+    """
+    photos = [encoded(dark_scene("coffee", (1500, 2000)), format) for format in FORMATS]
+    pixels = dark_scene("coffee", (900, 900))[None]
+
+    def over_http(number: int) -> int:
+        kind = number % len(FORMATS)
+        options = {"format": FORMATS[-1 - kind], "exposure": 0.5, "shadows": 0.5}
+        return httpx.post(f"{server.url}/enhance", params=options, content=photos[kind], timeout=60).status_code
+
+    def over_grpc(number: int) -> int:
+        image = tritonclient.grpc.InferInput("image", list(pixels.shape), "UINT8")
+        image.set_data_from_numpy(pixels)
+        with tritonclient.grpc.InferenceServerClient(server.grpc) as client:
+            client.infer("brighten", [image], client_timeout=60)
+        return 200
+
+    for ask in (over_http, over_grpc):
+        with ThreadPoolExecutor(8) as pool:
+            statuses = Counter(pool.map(ask, range(40)))
+        assert set(statuses) <= {200, 503}, statuses
+
+
 class Soak:
     """One service, its well-behaved clients and its attackers."""
 
@@ -86,7 +119,7 @@ class Soak:
         self.meanwhile: list[Reply] = []
         self.probes: list[float] = []
         self.attacks: Counter[str] = Counter()
-        self.before = self.peak = 0.0
+        self.before = self.peak = resident_mib(server.process.pid)
         self._server = server
         self._random = Random(seed)
         self._replies = self.quiet
@@ -97,7 +130,6 @@ class Soak:
         steady = [asyncio.create_task(self._steady(number)) for number in range(CLIENTS)]
         watching = asyncio.create_task(self._watch())
         await asyncio.sleep(max(20.0, seconds / 10))
-        self.before = self.peak = resident_mib(self._server.process.pid)
         self._replies = self.meanwhile
         self.probes.clear()
         await asyncio.to_thread(self._attack, seconds)
@@ -183,6 +215,8 @@ def main() -> int:
         folder = Path(name)
         root = make_repository(folder / "models", slow=0.02, max_pixels=4_000_000)
         with serving(root, folder, **SETTINGS) as server:
+            use(server)
+            time.sleep(REST_SECONDS)
             soak = Soak(server, chosen.seed)
             asyncio.run(soak.run(60 * chosen.minutes))
             judge(soak, verdict)
