@@ -7,12 +7,19 @@ const message = document.getElementById("message");
 
 try {
   const { default: preferred, models: all } = await listModels();
-  const models = all.filter(({ takes_pictures: takesPictures }) => takesPictures !== false);
+  const models = all
+    .filter(({ takes_pictures: takesPictures }) => takesPictures !== false)
+    .sort((one, other) => rank(one, preferred) - rank(other, preferred));
   document.getElementById("list").replaceChildren(...models.map((model) => card(model, model.name === preferred)));
   message.textContent = `${models.length} models`;
 } catch (error) {
   message.textContent =
     error.status === 401 ? "This service requires an API key. Enter it on the first page, in this tab." : error.message;
+}
+
+/** The default first, and what is not ready last. */
+function rank({ name, ready }, preferred) {
+  return name === preferred ? 0 : ready ? 1 : 2;
 }
 
 function card(model, isDefault) {
@@ -29,8 +36,8 @@ function card(model, isDefault) {
 function factsOf({ name, version, state, ready, reason, scores, provider, device, licence }) {
   const { psnr, ssim, data } = scores ?? {};
   return [
-    ["Name", `${name}, version ${version ?? "unknown"}`],
-    ["State", ready ? "ready" : [state.toLowerCase(), reason].filter(Boolean).join(": ")],
+    ["Name", version ? `${name}, version ${version}` : name],
+    ["State", ready ? "ready" : reason ? `${state.toLowerCase()}: ${reason}` : "not loaded by this server"],
     ["Quality", psnr ? `PSNR ${psnr} dB, SSIM ${ssim}${data ? ` on ${data}` : ""}` : ""],
     ["Runs on", [device, provider].filter(Boolean).join(", ")],
     ["Licence", licence],
