@@ -37,11 +37,16 @@ function factsOf({ name, version, state, ready, reason, scores, provider, device
   const { psnr, ssim, data } = scores ?? {};
   return [
     ["Name", version ? `${name}, version ${version}` : name],
-    ["State", ready ? "ready" : reason ? `${state.toLowerCase()}: ${reason}` : "not loaded by this server"],
+    ["State", ready ? "ready" : stateOf(state, reason)],
     ["Quality", psnr ? `PSNR ${psnr} dB, SSIM ${ssim}${data ? ` on ${data}` : ""}` : ""],
     ["Runs on", [device, provider].filter(Boolean).join(", ")],
     ["Licence", licence],
   ].filter(([, value]) => value);
+}
+
+function stateOf(state, reason) {
+  if (state === "UNAVAILABLE" && !reason) return "not loaded by this server";
+  return [state.toLowerCase(), reason].filter(Boolean).join(": ");
 }
 
 function part(tag, text) {
