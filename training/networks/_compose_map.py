@@ -35,7 +35,9 @@ def compose_map(
     gain = torch.exp(largest_log_gain * torch.tanh(10.0 * (log_gains + light) / largest_log_gain))
     offset = largest_offset * torch.tanh(offsets)
     contrast = largest_contrast * torch.sigmoid(contrasts + 1.4)  # 1 at the start of training
-    if smoothing != 1.0:
+    if smoothing == 0.5:
+        contrast = contrast.sqrt()  # ONNX Runtime takes a root in a sixth of a power's time
+    elif smoothing != 1.0:
         contrast = contrast**smoothing
     slope = contrast * gain
     pooling = torch.sigmoid(poolings - 1.0)
