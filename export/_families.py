@@ -69,12 +69,23 @@ def family(name: str) -> Family:
 
 
 def data_sets(training: dict[str, Any]) -> list[DataSet]:
-    """The known data sets that training manifests name by the layouts and folders of their streams."""
+    """The data sets that training manifests name by the layouts and folders of their streams.
+
+    Beside known ones, folders that nothing is known of count as sets without terms; alone, they are none.
+    """
     names: set[str | None] = set()
+    unknown: set[str] = set()
+    of_sets = {name for data in _known_data() for name in data.known_as}
     for stage in training_stages(training):
-        names.update(stream.get("layout") for stream in stage.get("recipe", {}).get("data", {}).values())
-        names.update(Path(stream.get("folder", "")).name for stream in stage.get("data", {}).values())
-    return [data for data in _known_data() if names & set(data.known_as)]
+        streams = stage.get("recipe", {}).get("data", {})
+        folders = {name: Path(stream.get("folder", "")).name for name, stream in stage.get("data", {}).items()}
+        for name in {**streams, **folders}:
+            layout, folder = streams.get(name, {}).get("layout"), folders.get(name, "")
+            names |= {layout, folder}
+            if folder and not {layout, folder} & of_sets:
+                unknown.add(folder)
+    known = [data for data in _known_data() if names & set(data.known_as)]
+    return known + [_unknown(folder) for folder in sorted(unknown) if known]
 
 
 def grant(training: dict[str, Any]) -> str:
@@ -93,6 +104,12 @@ def training_stages(training: dict[str, Any]) -> list[dict[str, Any]]:
     """A training manifest preceded by those of the earlier stages that it started from, in order."""
     before = training.get("began_with")
     return [*(training_stages(before) if before else []), training]
+
+
+def _unknown(folder: str) -> DataSet:
+    return DataSet(
+        known_as=(folder,), title=f"Data in a folder called {folder}", citation="Not known here", terms="not known"
+    )
 
 
 @cache

@@ -49,3 +49,21 @@ def test_nothing_is_granted_where_any_data_is_for_research_or_unknown(mixed: dic
 def test_research_data_stays_for_research() -> None:
     assert all(not data.grant for data in data_sets(training({"pairs": "lolv1", "sice": "zero_dce_train"})))
     assert "no grant" in RESEARCH_ONLY
+
+
+def test_a_folder_that_nobody_knows_is_named_beside_those_that_are_known() -> None:
+    manifest = training({"pairs": "lolv1", "mine": "folder"}) | {
+        "data": {"pairs": {"folder": "data/LOLv1"}, "mine": {"folder": "/home/me/holidays"}}
+    }
+    titles = [data.title for data in data_sets(manifest)]
+    assert titles == ["LOLv1, the 485 training pairs (our485)", "Data in a folder called holidays"]
+
+
+def test_all_data_of_the_house_network_is_known() -> None:
+    """Its card names every set that the documented command trains on."""
+    layouts = {name: stream.layout for name, stream in load_recipe("nightlift").data.items()}
+    folders = {"pairs": "LOLv1", "fused": "zero_dce_train", "brackets": "brackets", "objects": "objects"}
+    manifest = training(layouts) | {"data": {name: {"folder": f"data/{name}"} for name in folders.values()}}
+    titles = [data.title.split(",")[0] for data in data_sets(manifest)]
+    assert titles[:2] == ["SICE part 1", "LOLv1"]
+    assert [title.split()[0] for title in titles[2:]] == ["Exposure", "COCO"]
