@@ -1,7 +1,6 @@
 """uvicorn's protocol with limits on heads, trailers and pipelining, and without protocol upgrades.
 
-Refusals made here bypass the application, but look like its own. This relies on undocumented attributes of uvicorn
-and
+Refusals made here bypass the application, but look like its own. This relies on undocumented attributes of uvicorn and
 httptools: docs/server.md says which versions it was tested with, and why.
 """
 
@@ -201,7 +200,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 cycle.keep_alive = False
                 return
             cycle.disconnected = True  # this is its answer
-        error = MalformedRequest(self._refusal or self._excess() or "these bytes are not an HTTP/1.1 request")
+        error = MalformedRequest(self._refusal or self._excess() or "these bytes are not an HTTP request")
         path = unquote(self.url[:URL_BYTES].decode("latin-1").partition("?")[0])
         head, body = problem_bytes(error, path)
         self._write(head, body, keep_alive=False)

@@ -80,7 +80,7 @@ def test_what_cannot_be_made(repository: Path) -> None:
     weights.write_bytes(content)
     assert [line for line in changed_files(repository) if "weights.safetensors has sha256" in line]
     for _ in range(2):
-        with pytest.raises(FileNotFoundError, match=r"has no weights\.safetensors that its manifest\.json speaks of"):
+        with pytest.raises(FileNotFoundError, match=r"lacks the weights\.safetensors that its manifest\.json names"):
             make_torchscript(repository)
         weights.unlink(missing_ok=True)
     assert not (repository / SCRIPTED).exists()

@@ -159,14 +159,14 @@ def test_what_is_no_video_is_said_and_nothing_written(repository: Path, tmp_path
 
 @pytest.mark.usefixtures("clip")
 def test_a_video_that_cannot_be_enhanced_is_said_and_nothing_written(repository: Path, tmp_path: Path) -> None:
-    make = ("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=gray:s=320x32:d=0.2", str(tmp_path / "long.mp4"))
+    make = ("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=gray:s=320x8:d=0.2", str(tmp_path / "low.mp4"))
     subprocess.run(make, check=True)
-    outcome = nightlift("video", tmp_path / "long.mp4", tmp_path / "out.mp4", repository=repository)
+    outcome = nightlift("video", tmp_path / "low.mp4", tmp_path / "out.mp4", repository=repository)
     said = outcome.stderr.decode()
     assert outcome.returncode == 2, said
-    assert "\nnightlift: the picture has 320 x 32 pixels; " in said
+    assert "\nnightlift: the picture has 320 x 8 pixels; " in said
     assert "Traceback" not in said
-    assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["low.mp4"]
 
 
 def test_a_model_that_takes_no_pictures_is_said(clip: Path, tmp_path: Path) -> None:

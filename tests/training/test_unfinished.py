@@ -188,7 +188,7 @@ def test_a_signal_to_all_processes_of_a_training_ends_it_after_a_step(
     done = torch.load(out / "last.ckpt", weights_only=True)["step"]
     assert 10 <= done < STEPS
     assert load_compact(state)["step"] == done
-    assert f"{done} of {STEPS} steps are done; the same command goes on from there" in told
+    assert f"{done} of {STEPS} steps are done; the same command resumes from there" in told
     assert _train(folder, out).finished
     assert not state.exists()
     assert _curve(out) == _curve(whole)
@@ -290,5 +290,5 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "90", "m", "1d", "2h 5m", "-3m"])
 def test_what_is_not_a_length_of_time(text: str) -> None:
-    with pytest.raises(ValueError, match="length of time"):
+    with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)

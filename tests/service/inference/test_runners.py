@@ -178,7 +178,7 @@ def test_a_configuration_that_contradicts_the_graph(tmp_path: Path, old: str, ne
     root = make_repository(tmp_path)
     config = root / "brighten" / "config.pbtxt"
     config.write_text(config.read_text().replace(old, new))
-    with pytest.raises(ConfigError, match=r"declares|must be"):
+    with pytest.raises(ConfigError, match=r"declares|must occur once"):
         open_runner(version(root), "cpu", 1)
 
 

@@ -37,7 +37,7 @@ def test_a_sequence_is_one_scene_whatever_its_exposure(folder: Path) -> None:
     assert said == str(folder.parent / "photos.scenes.csv")
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2
-    assert "there already" in again.stderr
+    assert "already exists" in again.stderr
     assert subprocess.run([*command, "--overwrite"]).returncode == 0
     scenes = [sample.scene for sample in find_samples("folder", folder)]
     assert scenes == ["0"] * 4 + ["1"] * 4

@@ -73,5 +73,5 @@ def test_what_restores_answers_is_no_model_of_pictures(tmp_path: Path) -> None:
     state = networks.create("restorer", **options).state_dict()
     content = {"network": "restorer", "options": options, "state_dict": state, "manifest": TRAINING}
     torch.save(content, tmp_path / "restorer.pt")
-    with pytest.raises(ValueError, match="restorer restores another model's answers"):
+    with pytest.raises(ValueError, match="restorer restores another model's results"):
         open_model(tmp_path / "restorer.pt", tmp_path)
