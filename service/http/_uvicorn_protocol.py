@@ -1,7 +1,7 @@
 """uvicorn's protocol with limits on heads, trailers and pipelining, and without protocol upgrades.
 
-Refusals made here bypass the application, but look like its own. This relies on undocumented attributes of uvicorn and
-httptools: docs/server.md says which versions it was tested with, and why.
+Refusals made here bypass the application, but look like its own. This relies on undocumented attributes of uvicorn
+and httptools: docs/server.md says which versions it was tested with, and why.
 """
 
 from __future__ import annotations

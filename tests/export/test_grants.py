@@ -61,7 +61,7 @@ def test_a_folder_that_nobody_knows_is_named_beside_those_that_are_known() -> No
 
 def test_all_data_of_the_house_network_is_known() -> None:
     """Its card names every set that the documented command trains on."""
-    layouts = {name: stream.layout for name, stream in load_recipe("nightlift").data.items()}
+    layouts = {name: stream.layout for name, stream in load_recipe("nightlift_v2").data.items()}
     folders = {"pairs": "LOLv1", "fused": "zero_dce_train", "brackets": "brackets", "objects": "objects"}
     manifest = training(layouts) | {"data": {name: {"folder": f"data/{name}"} for name in folders.values()}}
     titles = [data.title.split(",")[0] for data in data_sets(manifest)]
