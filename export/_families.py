@@ -71,7 +71,7 @@ def family(name: str) -> Family:
 def data_sets(training: dict[str, Any]) -> list[DataSet]:
     """The data sets that training manifests name by the layouts and folders of their streams.
 
-    Beside known ones, folders that nothing is known of count as sets without terms; alone, they are none.
+    Unknown folders are listed as sets without terms, but only beside known sets.
     """
     names: set[str | None] = set()
     unknown: set[str] = set()

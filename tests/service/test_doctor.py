@@ -111,9 +111,6 @@ def test_a_configuration_that_cannot_be_read_is_a_problem(tmp_path: Path) -> Non
     assert about("model brighten", found).level is Level.OK
 
 
-@pytest.mark.skipif(
-    "CUDAExecutionProvider" in ort.get_available_providers(), reason="only a machine without CUDA can show this"
-)
 def test_a_map_model_that_is_missing_or_none_is_a_problem(tmp_path: Path) -> None:
     named = 'parameters { key: "nightlift.map_model" value { string_value: "mapper" } }'
     root = make_repository(tmp_path, extra=named)
@@ -126,6 +123,9 @@ def test_a_map_model_that_is_missing_or_none_is_a_problem(tmp_path: Path) -> Non
     assert exit_status(findings(root)) == 0
 
 
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="only a machine without CUDA can show this"
+)
 def test_a_device_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     found = findings(make_repository(tmp_path), device="cuda")
     assert exit_status(found) == 1

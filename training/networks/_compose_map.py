@@ -36,7 +36,7 @@ def compose_map(
     offset = largest_offset * torch.tanh(offsets)
     contrast = largest_contrast * torch.sigmoid(contrasts + 1.4)  # 1 at the start of training
     if smoothing == 0.5:
-        contrast = contrast.sqrt()  # ONNX Runtime takes a root in a sixth of a power's time
+        contrast = contrast.sqrt()  # faster than a power in ONNX Runtime
     elif smoothing != 1.0:
         contrast = contrast**smoothing
     slope = contrast * gain

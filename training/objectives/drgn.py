@@ -1,5 +1,4 @@
-"""DRGN's two stages: learn the degradation from pairs, then synthesise dark pictures with it and learn from these,
-too.
+"""DRGN's two stages: learn the degradation from pairs, then learn from dark pictures synthesised with it as well.
 
 Jiang et al., "Degrade is Upgrade", AAAI 2022, publish the data flow and where losses are taken, but not their form,
 weights or schedule. **Design**, ours: Charbonnier's distance, least-squares discriminators, Gaussian moments for the

@@ -1,5 +1,4 @@
-"""Training through the rendering: a map is predicted from the small picture, and its losses are taken on the large
-one.
+"""Training through the rendering: losses are taken where the map of the small picture is applied to the large one.
 
 The network sees only the proxy. Its map is stretched over the picture and applied, as in the service, and all losses
 are taken on the result, so the network also learns the map's effect on noise and edges that the proxy does not show.

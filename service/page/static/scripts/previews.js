@@ -40,8 +40,8 @@ export class Previews {
   }
 
   /**
-   * The options that a photo's answer depends on, for `get`. As in the service, the gate's share of the exposure goes to
-   * a model that takes it; how large this share is, the first answer tells.
+   * The options that a photo's answer depends on, for `get`. As in the service, a model that takes the exposure gets it
+   * times the gate, which is known once the photo has had an answer.
    */
   wanted(photo, settings = photo.settings, model = settings.model) {
     const asked = inference(settings, model);
@@ -50,7 +50,7 @@ export class Previews {
     return { ...asked, exposure: Math.round(1e4 * settings.exposure * share) / 1e4 };
   }
 
-  /** {blob, report} of a photo; the report has the exposure that the model was `told`. `wanted` as the method gives it. */
+  /** {blob, report} of a photo; `told` in the report is the exposure that the model got. `wanted` is what that method returns. */
   async get(photo, wanted, { signal, onprogress, smaller = this.side } = {}) {
     const copy = await this.copy(photo, { signal, onprogress, smaller });
     const key = answerKey(photo, wanted, copy, smaller);

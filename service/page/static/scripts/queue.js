@@ -97,7 +97,7 @@ export class Queue {
       Object.assign(photo, { copy: null, byService: true });
       answer = await this.previews.get(photo, wanted, handlers);
     }
-    // What the first answer told of the photo may change what is to be asked.
+    // The first answer tells the photo's gate, on which the exposure to ask for depends.
     return this.previews.get(photo, this.previews.wanted({ ...photo, answer }), handlers);
   }
 }
