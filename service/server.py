@@ -15,13 +15,14 @@ from functools import partial
 from importlib.metadata import version
 from ipaddress import ip_address
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 import uvloop
 
 from service.admission import open_policy
 from service.http import LoadShedder, allow_many_connections, bounded_protocol, create_app
+from service.inference import any_thread_runs
 from service.rpc import RpcServer
 from service.runtime import Phase, Runtime
 from service.settings import Settings, misspelt_settings
@@ -52,11 +53,27 @@ def run(settings: Settings) -> None:
     allow_many_connections()
     if settings.trace_endpoint:
         start_tracing(settings.trace_endpoint, settings.trace_ratio, version("nightlift"))
+    status: str | int | None = 0
     try:
         with contextlib.suppress(KeyboardInterrupt):
             uvloop.run(_serve(settings), loop_factory=partial(ServiceLoop, settings.header_timeout))
+    except SystemExit as end:
+        status = end.code
+        raise
     finally:
         stop_tracing()
+        if any_thread_runs():
+            _end_now(status)
+
+
+def _end_now(status: str | int | None) -> NoReturn:
+    """End the process although a pass hangs.
+
+    The interpreter's usual end would destroy the runtime under the thread that is inside it, and abort.
+    """
+    logger.warning("a pass is still running; the process ends without it")
+    logging.shutdown()
+    os._exit(status if isinstance(status, int) else 1)
 
 
 class ServiceLoop(uvloop.Loop):

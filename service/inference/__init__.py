@@ -9,6 +9,7 @@ from service.inference._placement import Engines, cuda_available, cuda_devices, 
 from service.inference._queue import ArrivalHint, BatchQueue, Outcome
 from service.inference._runners import open_runner
 from service.inference._statistics import Statistics
+from service.inference._threads import any_thread_runs
 from service.repository import AFFINE, ENHANCED, IMAGE
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Tensors",
     "Wait",
     "Waiting",
+    "any_thread_runs",
     "classify",
     "cuda_available",
     "cuda_devices",

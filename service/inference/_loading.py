@@ -130,7 +130,12 @@ class Loader:
             batching.default_timeout,
             partial(self._capacity.costs.observe, "network", label),
         )
-        await self._time_one_pass(engine, label, source.config)
+        try:
+            await self._time_one_pass(engine, label, source.config)
+        except BaseException:  # cancelled: the service stops while it loads its models
+            await queue.close()
+            await engine.close()
+            raise
         info = engine.info
         metrics.loaded(source.version, info.provider, info.precision, info.engine, seconds)
         for warning in source.config.warnings:

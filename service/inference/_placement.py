@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import importlib.util
 import runpy
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import onnxruntime as ort
@@ -16,6 +16,7 @@ from service.inference._in_process import InProcessEngine
 from service.inference._onnx_cuda import CUDA
 from service.inference._runners import open_runner
 from service.inference._supervisor import ChildProcessEngine, DeviceSupervisor, Hosted
+from service.inference._threads import RunnerThreads
 from service.inference._triton import TritonEngine, TritonServer
 from service.repository import InstanceGroup, ModelVersion
 from service.settings import Settings, available_cores
@@ -59,13 +60,17 @@ class Engines:
 
     async def _in_process(self, model: ModelVersion, chosen: list[str]) -> Engine:
         runners = []
+        thread = RunnerThreads(f"loader-{model.name}")  # not asyncio's: a warm-up may hang
         try:
             for device in chosen:
-                runners.append(await asyncio.to_thread(open_runner, model, device, self._threads))
+                opened = thread.submit(partial(open_runner, model, device, self._threads))
+                runners.append(await asyncio.wrap_future(opened))
         except BaseException:
             for runner in runners:
                 runner.close()
             raise
+        finally:
+            thread.stop(0)
         return InProcessEngine(runners, self._settings.inference_timeout, self._metrics)
 
     async def _in_child_processes(self, model: ModelVersion, chosen: list[str]) -> Engine:

@@ -16,6 +16,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class _RunnerThread(threading.Thread):
+    """A daemon thread, recognisable among all threads of the process."""
+
+
+def any_thread_runs() -> bool:
+    """Whether a thread of any runner is still alive, as one is whose pass hangs."""
+    return any(isinstance(thread, _RunnerThread) for thread in threading.enumerate())
+
+
 class RunnerThreads:
     """Runs submitted work in daemon threads: a single one, so strictly in sequence, until `widen` is called."""
 
@@ -29,7 +38,7 @@ class RunnerThreads:
     def widen(self, threads: int) -> None:
         """Use at least `threads` threads from now on."""
         while len(self._threads) < threads and not self._stopped:
-            self._threads.append(threading.Thread(target=self._loop, name=self._name, daemon=True))
+            self._threads.append(_RunnerThread(target=self._loop, name=self._name, daemon=True))
             self._threads[-1].start()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
@@ -51,6 +60,8 @@ class RunnerThreads:
     def _loop(self) -> None:
         while (item := self._work.get()) is not None:
             future, work = item
+            if not future.set_running_or_notify_cancel():
+                continue
             try:
                 future.set_result(work())
             except BaseException as error:

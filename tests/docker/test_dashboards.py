@@ -23,7 +23,13 @@ from tests.triton_server import TritonServer
 DASHBOARDS = DOCKER / "grafana" / "dashboards"
 SCRAPES = 6
 
-QUIET = {"Errors, share of requests for work", "Clients gone, by place", "Use", "Memory", "Faults and restarts"}
+QUIET = {
+    "Error ratio of enhancement and inference requests",
+    "Clients that disconnected, by stage",
+    "Use",
+    "Memory",
+    "Faults and restarts",
+}
 """Panels that show a 0 of their own here, where no request fails or is given up, and no device or process is watched.
 That what they ask for exists is seen by `test_metrics_that_rules_and_dashboards_read_exist`."""
 

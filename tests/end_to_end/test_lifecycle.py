@@ -53,6 +53,16 @@ def test_a_second_signal_ends_the_delay(repository: Path, tmp_path: Path) -> Non
         assert server.process.wait(30) == 0, server.log_text()
 
 
+def test_it_stops_while_a_pass_hangs(tmp_path: Path) -> None:
+    make_repository(tmp_path / "models", ("slow",), slow=60.0)
+    with serving(
+        make_repository(tmp_path / "models"), tmp_path, default_model="brighten", models="brighten,slow"
+    ) as server:
+        time.sleep(1)  # until its first pass is being timed
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0, server.log_text()
+
+
 def test_what_runs_is_finished(repository: Path, tmp_path: Path) -> None:
     with (
         serving(repository, tmp_path, default_model="slow", models="slow") as server,

@@ -72,12 +72,13 @@ def test_side_by_side_shows_both_at_the_same_place(visitor: Visitor, page: Page)
 
 
 def test_keys_work_anywhere_and_can_be_turned_off(visitor: Visitor, page: Page) -> None:
-    visitor.add(("one.png", PNG), ("two.png", PNG))
+    visitor.add(("one.png", PNG), ("two.png", encoded(DARK[:150, :200])))
     visitor.wait_all()
+    of_one = page.locator("#zoom").inner_text()
     page.locator("h1").click()
     page.keyboard.press("n")
     expect(page.get_by_role("button", name="two.png", exact=True)).to_have_attribute("aria-pressed", "true")
-    visitor.wait()  # a photo that has just come is shown whole
+    expect(page.locator("#zoom")).not_to_have_text(of_one)  # it is shown whole once it has been decoded
     page.keyboard.press("1")
     assert visitor.zoom == 100
     page.locator("[name=strength]").focus()
