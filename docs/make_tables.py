@@ -39,7 +39,7 @@ def settings() -> str:
 
 
 def parameters() -> str:
-    """Every parameter of `POST /enhance`, from service/enhancer.py."""
+    """Every parameter of `POST /enhance`, from service/enhancement.py."""
     rows = [
         (f"`{name}`", _allowed(name), _default(name, field), _one_line(field.description))
         for name, field in EnhanceOptions.model_fields.items()

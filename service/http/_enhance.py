@@ -37,13 +37,15 @@ REQUEST_BODY = {
     },
 }
 ANSWER_HEADERS = {
-    "Server-Timing": "Milliseconds by stage: read, decode, queue, infer, render, encode",
+    "Server-Timing": "Milliseconds by stage: read, decode, queue, infer, restore, render, encode",
     "Nightlift-Model": "What answered, name/version",
     "Nightlift-Detail": "How it was rendered: whole, guided, tiles, whole-affine or tiles-affine",
     "Nightlift-Gate": "How much of the enhancement the gate for bright pictures passed, 0 to 1",
     "Nightlift-Source-Size": "Pixels of the upright photo, such as 4000x3000",
     "Nightlift-Luminance-Before": "Mean luminance of the photo, 0 to 1",
     "Nightlift-Luminance-After": "Mean luminance of the enhanced photo, 0 to 1",
+    "Nightlift-Denoise": "Requested noise reduction (auto, or 0 to 1) and its size relative to the picture: auto; scale=1",
+    "Nightlift-Restored": "Share of the picture that was restored, 0 to 1",
     "Nightlift-Dropped": "Parts of the file that the answer lacks, if any: frames, gain-map",
     "X-Request-ID": "Id of this request in the service's log",
 }

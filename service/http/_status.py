@@ -96,6 +96,7 @@ def _limits(runtime: Runtime) -> dict[str, float]:
     settings = runtime.settings
     return {
         "max_body_bytes": settings.max_body_bytes,
+        "max_raw_body_bytes": max(settings.max_body_bytes, settings.max_raw_body_bytes),
         "max_pixels": settings.max_pixels,
         "min_side": MIN_SIDE,
         "max_aspect_ratio": MAX_ASPECT_RATIO,

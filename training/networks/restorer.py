@@ -20,7 +20,7 @@ from training.networks._registry import NetworkSpec, register
 SPEC = NetworkSpec(
     name="restorer",
     title="Nightlift's restorer",
-    paper="ours; docs/restoration.md",
+    paper="ours; docs/rendering.md",
     recipe="restorer",
     spatial_scope="local",
     halo=32,

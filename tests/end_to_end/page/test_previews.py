@@ -135,6 +135,12 @@ def test_what_cannot_be_enhanced_is_said_before_anything_is_sent(
     expect(alert).to_be_hidden()
 
 
+def test_what_may_be_camera_raw_is_sent_for_it_may_be_larger(visitor: Visitor, page: Page) -> None:
+    visitor.add(("large.dng", b"II*\0" + bytes(MAX_BODY_BYTES)))
+    expect(page.locator("#problem")).to_contain_text("This file is too large")  # the service saw that it is not raw
+    assert visitor.requests
+
+
 def test_try_again_is_offered_where_it_can_help(visitor: Visitor, page: Page) -> None:
     problem = {"type": "/problems/deadline-exceeded", "title": "Too late", "detail": "the time ran out"}
     answers = [

@@ -29,7 +29,13 @@ def test_probes(client: httpx.Client) -> None:
 def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
     listing = client.get("/models").json()
     assert listing["default"] == "brighten"
-    limits = {"max_body_bytes": MAX_BODY_BYTES, "max_pixels": 4_000_000, "min_side": 16, "max_aspect_ratio": 8}
+    limits = {
+        "max_body_bytes": MAX_BODY_BYTES,
+        "max_raw_body_bytes": 128 << 20,
+        "max_pixels": 4_000_000,
+        "min_side": 16,
+        "max_aspect_ratio": 8,
+    }
     assert listing["limits"] == limits
     assert [(model["name"], model["version"]) for model in listing["models"]] == [
         ("brighten", 1),

@@ -23,19 +23,22 @@ const OTHERS = [
 ];
 /** Brands of the ISO base media format that are pictures; all others are videos or sound. */
 const PICTURE_BRANDS = ["avif", "avis", "heic", "heix", "heim", "heis", "hevc", "mif1", "msf1", "crx "];
+/** First bytes of camera raw; every TIFF may be one. */
+const RAW = ["II*\0", "MM\0*", "FUJIFILMCCD-RAW", "IIRO", "IIRS", "MMOR", "IIU\0", "\0MRM", "FOVb"];
 const MARKUP = /^\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(svg|!doctype svg)/is;
 
 /** Throw a Problem if a file is known not to be a photo, or is larger than `limits` allow. */
-export async function checkFile(file, { max_body_bytes }) {
+export async function checkFile(file, { max_body_bytes, max_raw_body_bytes }) {
   const bytes = new Uint8Array(await read(file.slice(0, HEAD_BYTES)));
   const kind = file.size === 0 ? "empty" : kindOf(bytes);
   if (kind) {
-    const detail = "Choose a photo: JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF.";
+    const detail = "Choose a photo: JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF or camera raw.";
     const title = kind === "empty" ? "This file is empty" : `This is ${kind}, not a photo`;
     throw new Problem(415, { title, detail }, true);
   }
-  if (file.size > max_body_bytes) {
-    const detail = `It has ${megabytes(file.size)}. This server takes up to ${megabytes(max_body_bytes)}.`;
+  const largest = mayBeRaw(bytes) ? max_raw_body_bytes : max_body_bytes;
+  if (file.size > largest) {
+    const detail = `It has ${megabytes(file.size)}. This server takes up to ${megabytes(largest)}.`;
     throw new Problem(413, { title: "This file is too large", detail }, true);
   }
 }
@@ -56,6 +59,11 @@ function kindOf(bytes) {
   if (head.startsWith("ftyp", 4)) return PICTURE_BRANDS.some((brand) => head.includes(brand)) ? null : "a video";
   if (MARKUP.test(head)) return "a vector drawing";
   return isText(bytes) ? "a text file" : null;
+}
+
+function mayBeRaw(bytes) {
+  const head = String.fromCharCode(...bytes);
+  return RAW.some((mark) => head.startsWith(mark)) || head.startsWith("ftypcrx ", 4);
 }
 
 /** Text has no control characters but line ends, tabs and the like, and is UTF-8 (or its beginning is). */

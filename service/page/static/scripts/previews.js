@@ -13,7 +13,13 @@ const NETWORK_ONLY = { strength: 1, protect: 0, gate: false };
 
 export class Previews {
   /** The limits of the service, and the largest number of pixels that a model, by its name, sees whole. */
-  limits = { max_body_bytes: Infinity, max_pixels: Infinity, min_side: 1, max_aspect_ratio: Infinity };
+  limits = {
+    max_body_bytes: Infinity,
+    max_raw_body_bytes: Infinity,
+    max_pixels: Infinity,
+    min_side: 1,
+    max_aspect_ratio: Infinity,
+  };
   wholePixels = () => 0;
   /** Whether a model, by its name, is told the exposure: its answer depends on it. */
   takesExposure = () => false;
