@@ -52,7 +52,9 @@ class EnhanceOptions(BaseModel):
     shadows: float = Field(0.0, ge=SHADOWS_RANGE[0], le=SHADOWS_RANGE[1])
     """How far only the dark areas are lifted or, below 0, darkened; tones above middle grey stay as they are."""
 
-    denoise: Annotated[float, Field(ge=SHARE_RANGE[0], le=SHARE_RANGE[1])] | Literal["auto"] = "auto"
+    denoise: Annotated[float, Field(ge=SHARE_RANGE[0], le=SHARE_RANGE[1], allow_inf_nan=False)] | Literal["auto"] = (
+        "auto"
+    )
     """Noise reduction at full size: `auto` removes noise where it would be visible, as far as time allows; a share
     from 0 to 1 applies to the whole picture. Needs the model that the setting `NIGHTLIFT_RESTORER` names."""
 

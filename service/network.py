@@ -8,7 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from service.concurrency import gather_limited
-from service.errors import Draining, InvalidParameter
+from service.contract import ENHANCED
+from service.errors import Draining, EngineFailed, InvalidParameter
 from service.inference import ArrivalHint, LoadedModel, Outcome, Tensors
 from service.rendering import Prepared, RenderPlan
 
@@ -42,6 +43,11 @@ async def run_network(
     output = prepared.plan.output
 
     async def submit(inputs: Tensors) -> Outcome:
+        outcome = await run(inputs)
+        _check_size(outcome.tensors[output][0], inputs, output)
+        return outcome
+
+    async def run(inputs: Tensors) -> Outcome:
         queue = model_for(model, prepared.plan).queue
         try:
             return await queue.submit(inputs, (output,), deadline, expectation, caller)
@@ -53,6 +59,14 @@ async def run_network(
 
     outcomes = await gather_limited([partial(submit, inputs) for inputs in prepared.inputs()])
     return [outcome.tensors[output][0] for outcome in outcomes], outcomes
+
+
+def _check_size(result: NDArray[Any], inputs: Tensors, output: str) -> None:
+    """Raise EngineFailed unless a result has its input's size: rendering relies on it."""
+    height, width = next(iter(inputs.values())).shape[1:3]
+    fits = result.shape == (height, width, 3) if output == ENHANCED else result.ndim == 3 and result.size > 0
+    if not fits:
+        raise EngineFailed(f"the model answered {list(result.shape)} to a picture of {[height, width, 3]}")
 
 
 def model_for(model: LoadedModel, render_plan: RenderPlan) -> LoadedModel:

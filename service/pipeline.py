@@ -59,6 +59,10 @@ logger = logging.getLogger("nightlift")
 INLINE_BYTES = 64 * 1024
 """Headers of files up to this length are read on the event loop: a thread would take longer than the work."""
 
+INLINE_SIGNATURES = (b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
+"""First bytes of the formats for which this holds: JPEG, GIF, BMP and WebP. In the others even a short file can take
+long: camera raw starts a process, PNG inflates texts, HEIC and AVIF have structures that may overlap."""
+
 CLIPPED_STEP = 16
 """Step in rows and columns of the sample for clipped pixels; larger for a large photo: `CLIPPED_SAMPLES`."""
 
@@ -157,10 +161,10 @@ class Pipeline:
     async def _one(self, data: bytes, request: _Request, timings: Timings) -> Enhanced:
         ticket, model = request.ticket, request.ticket.model
         with timings.measure("decode"):
-            if len(data) > INLINE_BYTES:
-                header = await self._in_thread(partial(inspect, data, self._limits), ticket.caller)
-            else:
+            if len(data) <= INLINE_BYTES and data.startswith(INLINE_SIGNATURES):
                 header = inspect(data, self._limits)
+            else:
+                header = await self._in_thread(partial(inspect, data, self._limits), ticket.caller)
         restorer = restorer_for(request.options.denoise, self._find_restorer)
         target = negotiate_format(request.options.format, request.accept, header.format)
         check_writable(target, *fitted_size(header.width, header.height, request.options.max_side))

@@ -53,12 +53,17 @@ def run(settings: Settings) -> None:
     allow_many_connections()
     if settings.trace_endpoint:
         start_tracing(settings.trace_endpoint, settings.trace_ratio, version("nightlift"))
-    status: str | int | None = 0
+    status: str | int | None = 1
     try:
         with contextlib.suppress(KeyboardInterrupt):
             uvloop.run(_serve(settings), loop_factory=partial(ServiceLoop, settings.header_timeout))
+        status = 0
     except SystemExit as end:
         status = end.code
+        raise
+    except Exception:
+        if any_thread_runs():  # then nothing else would report it
+            logger.exception("the service failed")
         raise
     finally:
         stop_tracing()
@@ -173,6 +178,7 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._runtime = runtime
         self._rpc = rpc
+        self._forced: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain at the first signal; a second one stops at once."""
@@ -209,3 +215,5 @@ class DrainingServer(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
         self._runtime.phase = Phase.DRAINING
+        if self.force_exit and self._forced is None:
+            self._forced = asyncio.get_running_loop().create_task(self._rpc.stop(0))

@@ -65,7 +65,8 @@ class StageCosts:
 
     def value(self, work: Mapping[Part, float]) -> float:
         """Seconds for all of it."""
-        return sum(self.expected(*part, amount) for part, amount in work.items())
+        # A copy: metrics are read in another thread, while requests add parts.
+        return sum(self.expected(*part, amount) for part, amount in list(work.items()))
 
     def observe(self, stage: str, kind: str, amount: float, seconds: float) -> None:
         """Record that `amount` took `seconds`."""

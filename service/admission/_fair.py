@@ -53,14 +53,17 @@ class FairExecutor:
         self._lock = threading.Lock()
         self._order = FairOrder()
         self._arrivals = itertools.count()
-        self._waiting: list[tuple[float, int, str, float, Future[Any], Callable[[], Any]]] = []
+        self._waiting: list[tuple[float, int, str, float, Future[Any], list[Callable[[], Any]]]] = []
 
     def submit(self, caller: str, cost: float, work: Callable[[], T]) -> Future[T]:
         """Run `work` when it is this caller's turn."""
         future: Future[T] = Future()
+        held = [work]
+        # Cancelled work is forgotten at once: it may hold a whole file, and its turn may come late.
+        future.add_done_callback(lambda done: held.clear() if done.cancelled() else None)
         with self._lock:
             start = self._order.enter(caller, cost)
-            heapq.heappush(self._waiting, (start, next(self._arrivals), caller, cost, future, work))
+            heapq.heappush(self._waiting, (start, next(self._arrivals), caller, cost, future, held))
         self._pool.submit(self._run_next)  # each takes one piece of work, whichever is next by then
         return future
 
@@ -70,12 +73,12 @@ class FairExecutor:
 
     def _run_next(self) -> None:
         with self._lock:
-            start, _, caller, cost, future, work = heapq.heappop(self._waiting)
+            start, _, caller, cost, future, held = heapq.heappop(self._waiting)
             if not future.set_running_or_notify_cancel():
                 self._order.left(caller, cost)
                 return
             self._order.served(start)
         try:
-            future.set_result(work())
+            future.set_result(held.pop()())
         except BaseException as error:
             future.set_exception(error)

@@ -49,6 +49,7 @@ class UnreadAnswers:
         self._left = 0
         self._progress = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
         connection = transport.get_extra_info("socket")
         if connection is not None and _UNSENT is not None:
             with suppress(OSError, ValueError):  # no TCP, a system without it, or a client that has left
@@ -65,6 +66,8 @@ class UnreadAnswers:
         Raises:
             Unavailable: if too many bytes already wait to be read.
         """
+        if self._closed:  # nothing will be written, and nobody would give the bytes back
+            return
         self._limiter.take(size)
         self._coming += size
 
@@ -106,6 +109,7 @@ class UnreadAnswers:
 
     def close(self) -> None:
         """The connection has ended."""
+        self._closed = True
         self._limiter.give_back(self._written + self._coming)
         self._written = self._coming = 0
         self._limiter.waiting.discard(self)

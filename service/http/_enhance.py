@@ -44,7 +44,7 @@ ANSWER_HEADERS = {
     "Nightlift-Source-Size": "Pixels of the upright photo, such as 4000x3000",
     "Nightlift-Luminance-Before": "Mean luminance of the photo, 0 to 1",
     "Nightlift-Luminance-After": "Mean luminance of the enhanced photo, 0 to 1",
-    "Nightlift-Denoise": "Requested noise reduction (auto, or 0 to 1) and its size relative to the picture: auto; scale=1",
+    "Nightlift-Denoise": "Requested noise reduction, and its size relative to the picture: auto; scale=1",
     "Nightlift-Restored": "Share of the picture that was restored, 0 to 1",
     "Nightlift-Dropped": "Parts of the file that the answer lacks, if any: frames, gain-map",
     "X-Request-ID": "Id of this request in the service's log",

@@ -120,11 +120,11 @@ class ChildProcess:
         slot = self._slots[number]
         places, input_room = _places(inputs)
         room = input_room + output_room
-        if slot.size < room:
-            slot.resize(room)
-        for name, place in places.items():
-            await _copy(slot.view(place.shape, place.dtype, place.offset), inputs[name])
         try:
+            if slot.size < room:
+                slot.resize(room)
+            for name, place in places.items():
+                await _copy(slot.view(place.shape, place.dtype, place.offset), inputs[name])
             placed = await self.call(Run(runner, number, places, input_room, room, outputs), time_limit)
             tensors = {name: await _fetch(slot, output) for name, output in placed.items()}
         except asyncio.CancelledError:

@@ -277,6 +277,8 @@ class Models:
             config = await asyncio.to_thread(self.repository.config, maps)
             if config.takes_pictures:
                 raise ConfigError(f"{name}: its map_model {maps!r} takes pictures, not proxies")
+            if config.traits.map_model:
+                raise ConfigError(f"{name}: its map_model {maps!r} has a map_model itself")
             await self.load(maps)
         except ModelNotFound as error:
             raise ConfigError(f"{name}: its map_model {maps!r} is not in the repository") from error

@@ -75,6 +75,7 @@ class DeviceSupervisor:
         self._hosted: list[Hosted] = []
         self._watching: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
+        self._releasing: set[asyncio.Task[None]] = set()
         self._numbers = 0
 
     @property
@@ -97,6 +98,14 @@ class DeviceSupervisor:
         self._hosted.append(hosted)
         try:
             await self._load(hosted)
+        except asyncio.CancelledError:
+            if len(self._hosted) > 1:
+                # The child answers only after the load, for which nobody waits, as when the service stops.
+                self._releasing.add(task := asyncio.create_task(self.release(hosted)))
+                task.add_done_callback(self._releasing.discard)
+            else:
+                await self.release(hosted)
+            raise
         except BaseException:
             await self.release(hosted)
             raise

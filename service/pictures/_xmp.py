@@ -32,7 +32,8 @@ _LOCATION = re.compile(
     r"gps.*|.*latitude|.*longitude|altitude|city|state|country.*|province.*|sublocation|location.*|worldregion|coverage",
     re.IGNORECASE,
 )
-_ATTRIBUTE = re.compile(rb"\s+([^\s=\"']+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+# Possessive, and only from where white space begins: otherwise long white space would take the square of its length.
+_ATTRIBUTE = re.compile(rb"(?<!\s)\s++([^\s=\"']++)\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+')")
 _WGS84 = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 
 

@@ -116,6 +116,7 @@ def fit_affine(source: Floats, target: Floats) -> AffineMap:
     """
     height, width = source.shape[:2]
     x, y = (np.ascontiguousarray(values, np.float32) for values in (source, target))
+    assert x.shape == y.shape == (height, width, 3)
     slope, offset, smooth, value = empty((4, *x.shape), np.float32)
     terms = empty((2, *x.shape), np.float32)
     pixels = height * width

@@ -85,7 +85,7 @@ def apply_map(pixels: Codes, affine: AffineMap, grade: Grade, means: NDArray[np.
 def blend(pixels: Codes, enhanced: Codes, grade: Grade) -> Pass:
     """Grade an enhanced picture of full size, all uint8 or all uint16 [H, W, 3]."""
     source, target = np.ascontiguousarray(pixels), np.ascontiguousarray(enhanced)
-    assert source.dtype == target.dtype
+    assert (source.dtype, source.shape) == (target.dtype, target.shape)
     result = empty(source.shape, source.dtype)
     white = np.float32(np.iinfo(source.dtype).max)
     arguments = (source, target, source.dtype == np.uint16, *source.shape[:2], white, *_numbers(grade, white))

@@ -9,7 +9,7 @@ import pi_heif
 from service.errors import UnreadablePicture
 from service.pictures._codecs import _pillow
 from service.pictures._codecs._heif import colours, has_gain_map, hevc_pixels, main_item
-from service.pictures._codecs._hevc import data_pixels
+from service.pictures._codecs._hevc import Units, data_pixels
 from service.pictures._codecs._iso_media import item_data
 from service.pictures._codecs._samples import Samples
 from service.pictures._exif import bare
@@ -57,9 +57,10 @@ def _open(data: bytes) -> Any:
 
 def _check_frames(data: bytes, width: int, height: int) -> None:
     """Refuse coded pictures larger than the file announces, which libheif would decode before it complains."""
-    frames = hevc_pixels(data)
+    units = Units()
+    frames = hevc_pixels(data, units)
     # Coded sizes are multiples of up to 64, and the tiles of a grid stand out over its edges by up to a tile.
-    frames += [pixels for piece in item_data(data, b"hvc1") for pixels in data_pixels(piece, _LENGTH_BYTES)]
+    frames += [pixels for piece in item_data(data, b"hvc1") for pixels in data_pixels(piece, _LENGTH_BYTES, units)]
     allowed = (width + _MARGIN) * (height + _MARGIN)
     if not frames or max(frames) > allowed or sum(frames) > _MAX_FRAMES * allowed:
         raise UnreadablePicture(

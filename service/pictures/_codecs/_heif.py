@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from service.pictures._codecs._hevc import configured_pixels
+from service.pictures._codecs._hevc import Units, configured_pixels
 from service.pictures._codecs._iso_media import Boxes, Fields, kinds
 from service.pictures._matrix_profiles import Colours, by_codes
 
@@ -105,11 +105,11 @@ def clean_aperture(item: Item | None, width: int, height: int) -> Crop | None:
     return crop if fits and min(crop.width, crop.height) > 0 else None
 
 
-def hevc_pixels(data: bytes) -> list[int]:
+def hevc_pixels(data: bytes, units: Units) -> list[int]:
     """The pixels of every HEVC picture that the main one is made of, each by its largest parameter set.
 
     Raises:
-        ValueError or IndexError: the file is damaged, or a picture has no parameter set.
+        ValueError or IndexError: the file is damaged, has too many units, or a picture has no parameter set.
     """
     boxes, found = Boxes(), []
     for meta in boxes.at(memoryview(data), b"meta"):
@@ -117,12 +117,15 @@ def hevc_pixels(data: bytes) -> list[int]:
         properties = [content for table in boxes.at(inside, b"iprp", b"ipco") for content in boxes.inside(table)]
         places, coded = dict(associations(boxes, inside)), kinds(boxes, inside)
         parts = _parts(boxes, inside)
+        configured = {
+            number: configured_pixels(bytes(box), units)
+            for number, (kind, box) in enumerate(properties, 1)
+            if kind == b"hvcC"
+        }
         for item in parts:
-            if coded.get(item) != _HEVC:
-                continue
-            chosen = [properties[number - 1] for _, number in places.get(item, ()) if 0 < number <= len(properties)]
-            sizes = [pixels for kind, box in chosen if kind == b"hvcC" for pixels in configured_pixels(bytes(box))]
-            found.append(max(sizes) * parts[item])
+            if coded.get(item) == _HEVC:
+                chosen = {number for _, number in places.get(item, ())} & configured.keys()
+                found.append(max(pixels for number in chosen for pixels in configured[number]) * parts[item])
     return found
 
 

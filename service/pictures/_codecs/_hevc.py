@@ -14,11 +14,25 @@ _MAX_UNITS = 20_000
 _HEADER_BYTES = 1024
 
 
-def configured_pixels(configuration: bytes) -> list[int]:
+class Units:
+    """Reads the units of one file, a bounded number: its items may overlap, and so have any number of units."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_UNITS
+
+    def pixels(self, unit: memoryview) -> Iterator[int]:
+        """The pixels that a unit announces if it is a parameter set; ValueError after too many units."""
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"more than {_MAX_UNITS} units of HEVC data")
+        return _pixels(unit)
+
+
+def configured_pixels(configuration: bytes, units: Units) -> list[int]:
     """The pixels of pictures by every parameter set of a box `hvcC` (ISO/IEC 14496-15, section 8.3.3.1).
 
     Raises:
-        ValueError or IndexError: the box is damaged.
+        ValueError or IndexError: the box is damaged, or the file has too many units.
     """
     found: list[int] = []
     position = 23
@@ -29,22 +43,20 @@ def configured_pixels(configuration: bytes) -> list[int]:
             size = int.from_bytes(configuration[position : position + 2], "big")
             unit = memoryview(configuration)[position + 2 : position + 2 + size]
             position += 2 + size
-            found += _pixels(unit)
+            found += units.pixels(unit)
     return found
 
 
-def data_pixels(data: memoryview, length_bytes: int) -> list[int]:
+def data_pixels(data: memoryview, length_bytes: int, units: Units) -> list[int]:
     """The same by parameter sets among the coded data, whose units are preceded by their lengths."""
     found: list[int] = []
     position = 0
-    for _ in range(_MAX_UNITS):
-        if position + length_bytes >= len(data):
-            return found
+    while position + length_bytes < len(data):
         size = int.from_bytes(data[position : position + length_bytes], "big")
         position += length_bytes
-        found += _pixels(data[position : position + size])
+        found += units.pixels(data[position : position + size])
         position += size
-    raise ValueError(f"more than {_MAX_UNITS} units of HEVC data")
+    return found
 
 
 def _pixels(unit: memoryview) -> Iterator[int]:

@@ -146,7 +146,10 @@ def _first_samples(boxes: Boxes, file: memoryview, table: memoryview) -> Iterato
             fields = Fields(chunks[4:])
             if fields.take(4):
                 starts.append(fields.take(size))
-    for sizes in boxes.at(table, b"stsz"):
+    tables = list(boxes.at(table, b"stsz"))
+    if len(starts) > 1 or len(tables) > 1:
+        raise ValueError("a track has several tables of chunks or of sizes")
+    for sizes in tables:
         fields = Fields(sizes[4:])
         same, count = fields.take(4), fields.take(4)
         size = same or (fields.take(4) if count else 0)

@@ -15,8 +15,12 @@ END = bytes([0xFF, EOI])
 MAX_SCANNED_PIXELS = 1_500_000_000
 """Most pixels of all scans together: every scan passes over all of them again, 2 ns a pixel at the least."""
 
-# A marker that ends the data of a scan: no stuffed zero, no restart, no fill byte.
-_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+# A marker that ends the data of a scan: no stuffed zero, no restart, no fill byte. Fill bytes before it are not part
+# of the pattern: searching for a run of them would take the square of its length.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_FILLED_MARKER = re.compile(rb"\xff++[^\x00\xd0-\xd7\xff]")
+_FILL = b"\xff"
+_FILL_STEP = 65_536
 _COEFFICIENTS = 64
 _MAX_SEGMENTS = 100_000
 
@@ -62,12 +66,12 @@ def find_scans(data: bytes, position: int, components: bytes, most: int) -> Scan
             count += 1
             _note(missing, data[position + 2 : behind])
             found = _MARKER.search(data, behind)
-            end = found.start() if found else len(data)
+            end = _without_fill(data, behind, found.start()) if found else len(data)
             if found is None or count >= most:
                 break
             position = found.end()
         else:
-            found = _MARKER.match(data, behind)
+            found = _FILLED_MARKER.match(data, behind)
             if found is None:
                 break
             position = found.end()
@@ -76,6 +80,16 @@ def find_scans(data: bytes, position: int, components: bytes, most: int) -> Scan
             break  # behind the picture: another one, or something else without an end marker before it
     is_torn = kind not in _BETWEEN_SCANS | _OF_OTHERS
     return Scans(count, end, False, is_torn, not any(missing.values()))
+
+
+def _without_fill(data: bytes, start: int, end: int) -> int:
+    """Where `data[start:end]` ends without the fill bytes at its end."""
+    while end > start:
+        piece = data[max(start, end - _FILL_STEP) : end]
+        end -= len(piece) - len(rest := piece.rstrip(_FILL))
+        if rest:
+            break
+    return end
 
 
 _OF_OTHERS = {0xD8}  # another picture begins

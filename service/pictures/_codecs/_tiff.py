@@ -56,6 +56,8 @@ from service.pictures._picture import to_8_bit
 _PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK)
 _COLOURS: dict[int, Colour] = {0: "grey", 1: "grey", 2: "rgb", 3: "rgb", 5: "cmyk", 6: "rgb", 8: "rgb"}
 _COLOR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+_MAX_EXTRA_SAMPLES = 2
+"""Samples beside the colours, such as alpha and a mask; all of them are decoded, but only alpha is used."""
 # Fax, old and new JPEG, and ThunderScan: what libtiff has beside the compressions of numbers.
 _OF_PILLOW = {2, 3, 4, 6, 7, 32809}
 _JPEG = {6, 7}
@@ -94,8 +96,15 @@ def read_header(data: bytes) -> Header:
     _refuse_compression(directory, bits, photometric)
     if directory.integer(COMPRESSION) in _JPEG:
         _check_scans(data, directory)
-    if directory.integer(TILE_WIDTH) * directory.integer(TILE_HEIGHT) > 4 * max(width * height, 1 << 20):
+    if directory.integer(TILE_WIDTH) * directory.integer(TILE_HEIGHT) > max(
+        _in_16s(width) * _in_16s(height), 4 << 20
+    ):
         raise ValueError("the tiles are larger than the picture")
+    samples, most = directory.integer(SAMPLES, 1), _COLOR_CHANNELS[photometric] + _MAX_EXTRA_SAMPLES
+    if samples > most:
+        raise UnsupportedFormat(
+            f"The TIFF has {samples} samples a pixel; at most {most} are accepted for its colours."
+        )
     exif = from_tiff(directory)
     resources = directory.raw(RESOURCES)
     return Header(
@@ -137,6 +146,11 @@ def read_pixels(data: bytes, header: Header) -> Samples:
         if not _is_8(directory):
             raise
         return _interpreted(read_numbers(data, directory, 8), directory, header)
+
+
+def _in_16s(side: int) -> int:
+    """Sides of tiles are multiples of 16."""
+    return -(-side // 16) * 16
 
 
 def _refuse_ambiguous(directory: Directory) -> None:

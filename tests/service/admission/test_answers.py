@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from service.admission import AnswerLimiter
 from service.admission._answers import STALLED_SECONDS
 from service.errors import Unavailable
+from service.http._answers import UnreadAnswers
 
 
 @dataclass(eq=False)
@@ -71,3 +73,12 @@ def test_an_answer_beyond_the_limit_is_let_through_alone() -> None:
     limiter.take(101)
     with pytest.raises(Unavailable):
         limiter.take(1)
+
+
+async def test_an_answer_for_a_connection_that_has_ended_takes_no_room() -> None:
+    limiter = AnswerLimiter(limit=100, seconds=30)
+    unread = UnreadAnswers(limiter, asyncio.Transport())
+    unread.reserve(40)
+    unread.close()
+    unread.reserve(50)
+    assert limiter.held == 0

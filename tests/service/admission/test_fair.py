@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from concurrent.futures import Future, wait
+from functools import partial
 
 import pytest
 
@@ -77,3 +79,21 @@ async def test_pixels_are_shared_fairly() -> None:
 
     await asyncio.gather(*(take(name) for name in ("a1", "a2", "a3", "b1")))
     assert seen == ["a1", "b1", "a2", "a3"]
+
+
+def test_cancelled_work_is_forgotten_before_its_turn() -> None:
+    executor = FairExecutor(1, "test")
+    gate = threading.Event()
+    executor.submit("a", 1.0, gate.wait)
+    body = Body()
+    waiting = executor.submit("b", 1.0, partial(id, body))
+    seen = weakref.ref(body)
+    del body
+    waiting.cancel()
+    assert seen() is None
+    gate.set()
+    executor.shutdown()
+
+
+class Body:
+    """Something large that a request has sent."""

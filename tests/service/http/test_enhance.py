@@ -220,6 +220,7 @@ def test_bad_pictures_get_their_problem(client: httpx.Client) -> None:
         ({"gamma": 0}, "gamma"),
         ({"exposure": -3}, "exposure"),
         ({"shadows": "nan"}, "shadows"),
+        ({"denoise": "nan"}, "denoise"),
         ({"quality": "high"}, "quality"),
         ({"format": "bmp"}, "format"),
         ({"detail": "fine"}, "detail"),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from service.errors import Draining, ModelNotFound, ModelNotReady
-from service.inference import ENHANCED, IMAGE, Models, ModelState, Tensors
+from service.inference import ENHANCED, IMAGE, Models, ModelState, Tensors, any_thread_runs
 from service.inference._in_process import InProcessEngine
 from service.repository import ConfigError, ModelRepository
 from service.settings import Settings
@@ -287,3 +287,25 @@ def resident(models: Models) -> int:
     processes = ["self", *(str(pid) for pid in models.engines.worker_pids().values())]
     pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in processes)
     return pages * 4096
+
+
+async def test_a_model_that_makes_its_own_maps_is_refused(tmp_path: Path) -> None:
+    """It would wait for itself."""
+    parameters = {"nightlift.map_model": "mapper", "nightlift.takes_pictures": "false"}
+    extra = "".join(
+        f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n' for key, value in parameters.items()
+    )
+    async with models_of(make_repository(tmp_path, ("mapper",), extra=extra)) as models:
+        with pytest.raises(ConfigError, match="has a map_model itself"):
+            await asyncio.wait_for(models.load("mapper"), 30)
+
+
+async def test_an_engine_is_closed_if_the_service_stops_while_it_is_timed(tmp_path: Path) -> None:
+    async with models_of(make_repository(tmp_path, ("slow",), slow=1.0)) as models:
+        loading = asyncio.create_task(models.load("slow"))
+        await eventually(lambda: any_thread_runs() and not loading.done())
+        await asyncio.sleep(0.3)
+        loading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await loading
+        await eventually(lambda: not any_thread_runs(), 10)

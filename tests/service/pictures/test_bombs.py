@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from service.errors import UnreadablePicture
+from service.errors import UnreadablePicture, UnsupportedFormat
 from service.pictures import decode, inspect
-from tests.service.pictures.files import color_pixels, pillow_file, png_chunk, png_file
+from service.pictures._codecs._bits import Bits
+from service.pictures._codecs._hevc import Units, data_pixels
+from service.pictures._codecs._iso_media import av1_data
+from tests.service.pictures.files import box, color_pixels, pillow_file, png_chunk, png_file, tiff_file
 
 
 def png_of(data: bytes, *, pieces: int = 1) -> bytes:
@@ -87,3 +91,51 @@ def test_scans_of_pictures_behind_the_first_do_not_count() -> None:
     file = pillow_file(first, "MPO", save_all=True, append_images=[first] * 15, progressive=True)
     assert file.count(b"\xff\xda") > 100
     assert inspect(file).pixels == 40_000
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"\xd0", b""])
+def test_a_run_of_fill_bytes_is_searched_once(rest: bytes) -> None:
+    file = pillow_file(Image.new("RGB", (200, 200)), "JPEG", progressive=True)
+    start = time.process_time()
+    with suppress(UnreadablePicture):
+        inspect(file[: file.rindex(b"\xff\xda") + 12] + b"\xff" * 1_000_000 + rest)
+    assert time.process_time() - start < 0.5
+
+
+def test_fill_bytes_before_a_marker_do_no_harm() -> None:
+    file = pillow_file(color_pixels(), "JPEG", progressive=True)
+    filled = file[:-2] + b"\xff" * 200_000 + file[-2:]
+    assert np.array_equal(decode(filled).pixels, decode(file).pixels)
+
+
+def test_units_of_hevc_are_counted_over_the_whole_file() -> None:
+    units = Units()
+    for _ in range(9):
+        assert data_pixels(memoryview(bytes(8_000)), 4, units) == []
+    with pytest.raises(ValueError, match="units of HEVC"):
+        data_pixels(memoryview(bytes(16_000)), 4, units)
+
+
+def test_numbers_of_more_than_32_bits_are_refused() -> None:
+    assert Bits(memoryview(b"\0\0\0\0\x80\0\0\0\0")).exponential() == 2**32 - 1
+    with pytest.raises(ValueError, match="32 bits"):
+        Bits(memoryview(bytes(1000))).exponential()
+
+
+def test_tracks_with_several_tables_are_refused() -> None:
+    """Every chunk would be paired with every size."""
+    chunks, sizes = (
+        box(b"stco", bytes(4), *(n.to_bytes(4, "big") for n in (1, 0))),
+        box(b"stsz", bytes(8), b"\0\0\0\0"),
+    )
+    for tables in ((chunks, chunks, sizes), (chunks, sizes, sizes)):
+        table = box(b"stbl", box(b"stsd", bytes(8), box(b"av01")), *tables)
+        with pytest.raises(ValueError, match="several tables"):
+            av1_data(box(b"moov", box(b"trak", box(b"mdia", box(b"minf", table)))))
+
+
+def test_tiffs_of_very_many_samples_are_refused() -> None:
+    planes = np.zeros((48, 72, 9), np.uint8)
+    with pytest.raises(UnsupportedFormat, match="9 samples a pixel; at most 5"):
+        inspect(tiff_file(planes, photometric="rgb", planarconfig="contig"))
+    assert inspect(tiff_file(planes[..., :5], photometric="rgb", planarconfig="contig")).pixels == 48 * 72

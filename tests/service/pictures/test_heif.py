@@ -12,6 +12,7 @@ from PIL import Image
 from service.errors import UnreadablePicture, UnsupportedFormat
 from service.pictures import PictureFormat, decode, encode, inspect
 from service.pictures._codecs._heif import hevc_pixels
+from service.pictures._codecs._hevc import Units
 from tests.service.pictures.files import (
     alpha_pixels,
     box,
@@ -104,7 +105,7 @@ def test_other_codings_are_named(coding: bytes, name: str) -> None:
 
 @pytest.mark.parametrize("size", [(48, 72), (250, 513)])
 def test_the_size_of_hevc_is_that_of_its_parameters(size: tuple[int, int]) -> None:
-    (pixels,) = hevc_pixels(heic(np.zeros((*size, 3), np.uint8)))
+    (pixels,) = hevc_pixels(heic(np.zeros((*size, 3), np.uint8)), Units())
     assert size[0] * size[1] <= pixels <= (size[0] + 63) * (size[1] + 63)
 
 

@@ -170,8 +170,9 @@ def test_packets_that_are_not_sound_go(packet: bytes) -> None:
         b"<a xmlns:g='u' " + b" ".join(b"g:gps%d=''" % i for i in range(30_000)) + b"/>",
         b"<a xmlns:g='u'>" + b"<b g:city=''/>" * 30_000 + b"</a>",
         b"<a>" * 60_000 + b"</a>" * 60_000,
+        b"<a xmlns:g='u' g:city=''" + b" " * 500_000 + b"/>",
     ],
-    ids=["elements", "attributes", "tags", "depth"],
+    ids=["elements", "attributes", "tags", "depth", "space"],
 )
 def test_packets_made_to_harm_cost_little(packet: bytes) -> None:
     start = time.process_time()
