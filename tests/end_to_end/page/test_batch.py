@@ -162,7 +162,7 @@ def test_a_photo_is_copied_and_shared(visitor: Visitor, page: Page) -> None:
     copied = np.asarray(Image.open(io.BytesIO(base64.b64decode(page.evaluate(read)))).convert("RGB"))
     assert difference(copied, visitor.service(PNG)) == 0
     page.get_by_role("button", name="Share").click()
-    expect(page.locator("#message")).to_contain_text("tap Share once more")
+    expect(page.locator("#message")).to_contain_text("Tap Share again")
     page.get_by_role("button", name="Share").click()
     expect(page.locator("#message")).to_have_text("Shared.")
     assert page.evaluate("shared") == ["one-bright.png"] * 2

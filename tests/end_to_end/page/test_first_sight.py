@@ -49,7 +49,7 @@ def test_the_page_says_what_it_does_and_where_photos_go(visitor: Visitor, page: 
     page.locator(".drop").hover()
     expect(page.locator(".drop")).to_have_css("border-color", "rgb(255, 212, 121)")  # the accent
     page.route("**/street.jpg", lambda route: route.fulfill(status=404))
-    page.get_by_role("link", name="Try this one").first.click()
+    page.get_by_role("link", name="Try this photo").first.click()
     expect(page.locator("#problem")).to_be_visible()
     expect(page.locator("#film li")).to_have_count(0)
     page.unroute("**/street.jpg")

@@ -58,8 +58,8 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
 
 def give(page: Page, key: str) -> None:
     """Answer the dialog."""
-    page.get_by_role("textbox", name="Key").fill(key)
-    page.get_by_role("button", name="Use it in this tab").click()
+    page.get_by_role("textbox", name="API key").fill(key)
+    page.get_by_role("button", name="Use in this tab").click()
 
 
 def test_a_key_opens_the_page_for_this_tab(page: Page, site: Server, keys: Path) -> None:

@@ -87,7 +87,7 @@ def test_keys_work_anywhere_and_can_be_turned_off(visitor: Visitor, page: Page) 
     page.keyboard.press("+")
     assert visitor.zoom == 150
     page.keyboard.press("?")
-    dialog = page.get_by_role("dialog", name="Keys")
+    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
     expect(dialog).to_be_visible()
     page.get_by_role("checkbox", name="Enable single-key shortcuts").uncheck()
     dialog.get_by_role("button", name="Close").click()

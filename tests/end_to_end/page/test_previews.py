@@ -119,8 +119,8 @@ def test_the_way_there_is_told_in_bytes(visitor: Visitor, page: Page) -> None:
         ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This is a vector drawing, not a photo"),
         ("nothing.jpg", b"", "This file is empty"),
         ("long.png", encoded(np.zeros((20, 400, 3), np.uint8)), "at most 8 times the short one"),
-        ("many.png", encoded(np.zeros((2300, 2300, 3), np.uint8)), "This server takes up to 5 megapixels"),
-        ("huge.bmp", b"BM" + bytes(MAX_BODY_BYTES), "This server takes up to 6.0 MB"),
+        ("many.png", encoded(np.zeros((2300, 2300, 3), np.uint8)), "This server accepts up to 5 megapixels"),
+        ("huge.bmp", b"BM" + bytes(MAX_BODY_BYTES), "This server accepts up to 6.0 MB"),
     ],
 )
 def test_what_cannot_be_enhanced_is_said_before_anything_is_sent(

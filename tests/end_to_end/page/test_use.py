@@ -183,7 +183,7 @@ def test_light_time_and_facts_are_told(visitor: Visitor, page: Page) -> None:
     before, after = page.locator("#light").inner_text().split(" → ")
     weights = np.array([0.2126, 0.7152, 0.0722])
     for told, pixels in ((before, DARK), (after, visitor.service(PNG))):
-        assert abs(float(told.removesuffix(" %")) - 100 * (pixels @ weights).mean() / 255) < 1
+        assert abs(float(told.removesuffix("%")) - 100 * (pixels @ weights).mean() / 255) < 1
     assert before in str(page.locator("#histogram").get_attribute("aria-label"))
     assert len(str(page.locator("#histogram .after").get_attribute("d"))) > 500
     stages = [item.split()[0] for item in page.locator("#timing li").all_inner_texts()]

@@ -122,7 +122,7 @@ class Visitor:
     @property
     def zoom(self) -> int:
         """What the page says of its zoom, in percent."""
-        return int(self.page.locator("#zoom").inner_text().removesuffix(" %"))
+        return int(self.page.locator("#zoom").inner_text().removesuffix("%"))
 
 
 def difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
