@@ -5,8 +5,8 @@
 Every photo is shrunk to each long side, made noisy, and sent through the service's pipeline in this process with
 `denoise=0` and with `denoise=1`. The difference is the time of restoration. In turn with these, the restorer's file
 runs in a plain session of ONNX Runtime (the bare pass) with the same number of threads, over the whole picture in
-tiles without halos. Reported are medians, in seconds per megapixel, and the ratio of restoration to the bare pass. The
-ratio depends much less than the seconds on other load and on throttling.
+tiles without halos. Reported are medians, in seconds per megapixel, and the ratio of restoration to the bare pass.
+The ratio depends much less than the seconds on other load and on throttling.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ def mixed_sizes(contest: Contest) -> str:
 
 
 def done_of(report: LoadReport, pixels: Sequence[float]) -> dict[str, float]:
-    """Photos and megapixels per second completed within the time window; `pixels` are the megapixels of each photo."""
+    """Photos and megapixels per second completed within the time window; `pixels`: megapixels of each photo."""
     done = sum(pixels[answer.picture] for answer in report.answers)
     return {"count": len(report.answers), "seconds": report.seconds, "pixels_rate": done / report.seconds}
 
