@@ -77,7 +77,7 @@ async function fresh(request, url) {
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(url, response.clone());
+    if (response.ok) await cache.put(url, response.clone()).catch(() => {}); // storage may be full
     return response;
   } catch (error) {
     const kept = await cache.match(url);

@@ -79,7 +79,9 @@ export class Comparison {
 
   async #original(photo, signal) {
     const { bitmap } = await decode(await this.before(photo, signal), CARD_SIDE);
-    return { pixels: sample(bitmap, CARD_SIDE), seen: small(bitmap, SEEN_SIDE) };
+    const original = { pixels: sample(bitmap, CARD_SIDE), seen: small(bitmap, SEEN_SIDE) };
+    bitmap.close();
+    return original;
   }
 
   async #fill(card, photo, before, signal) {
@@ -88,6 +90,7 @@ export class Comparison {
       const x = await before;
       const { bitmap } = await decode(blob, CARD_SIDE);
       const y = { pixels: sample(bitmap, CARD_SIDE, x.pixels), seen: small(bitmap, SEEN_SIDE, x.seen) };
+      bitmap.close();
       Object.assign(card, { pixels: [x.pixels, y.pixels], seen: { x: x.seen, y: y.seen }, report });
       const network = report.stages.find(({ name }) => name === "infer");
       card.note.textContent = network ? `network ${duration(network.milliseconds)}` : "";

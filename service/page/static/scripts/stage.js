@@ -55,7 +55,7 @@ export class Stage {
     try {
       if (this.#before !== photo.copy) {
         const { bitmap } = await decode(photo.copy.blob, this.viewer.longestSide);
-        if (turn !== this.#shown) return;
+        if (turn !== this.#shown) return bitmap.close();
         this.#photo = photo;
         this.#before = photo.copy;
         this.#empty(null);
