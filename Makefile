@@ -1,4 +1,4 @@
-# `make serve` and `make test` set up everything they need in .venv; nothing is installed elsewhere.
+# `make serve` and `make test` install everything they need into .venv, and nothing elsewhere.
 
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -12,14 +12,14 @@ BUILT_OF := pyproject.toml setup.py $(wildcard service/rendering/native/*)
 serve: .venv/serving ## run the service on http://127.0.0.1:8000
 	$(BIN)/nightlift serve
 
-wheel: .venv/serving ## build the wheel that serves from any folder into dist/
+wheel: .venv/serving ## build the wheel into dist/
 	rm -rf build/lib build/bdist.*
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 test: .venv/testing ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
 
-test-ray: .venv/testing ## install Ray, and run the job of `nightlift bulk` on it locally
+test-ray: .venv/testing ## install Ray, and test the job of `nightlift bulk` on it locally
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
 	$(BIN)/python -m pytest tests/nightlift/bulk_on_ray.py $(PYTEST_ARGS)
 
@@ -45,22 +45,22 @@ docs: .venv/testing ## regenerate the tables and pictures of the documents
 	$(BIN)/python -m docs.make_contact_sheet
 	$(BIN)/python -m docs.make_samples
 
-docs-site: .venv/serving ## build the documents as a site into build/site; links are checked
+docs-site: .venv/serving ## build the documents as a site into build/site, and check its links
 	test -x build/site-venv/bin/mkdocs || { $(BIN)/python -m venv build/site-venv && build/site-venv/bin/pip install --quiet 'mkdocs-material>=9.7,<10'; }
 	$(BIN)/python -m docs.make_site
 	NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build --strict --quiet
 
-open-weights: .venv/testing ## download freely licensed pictures, and train freely usable weights on them alone
+open-weights: .venv/testing ## download freely licensed pictures, and train weights on them that anyone may use
 	$(BIN)/python -m training.datasets.gather --permissive data/open
 	$(BIN)/python -m training.datasets.make_open data/open
 	$(BIN)/nightlift train nightlift_open --data data/open --out runs/nightlift_open
 	$(BIN)/python -m training.datasets.attribution data/open > runs/nightlift_open/ATTRIBUTION
 
-audit: .venv/testing ## list the licences and the known vulnerabilities of what the image installs
+audit: .venv/testing ## list the licences and known vulnerabilities of the packages in the image
 	test -x build/audit-venv/bin/pip-audit || { $(BIN)/python -m venv build/audit-venv && build/audit-venv/bin/pip install --quiet pip-audit; }
 	$(BIN)/python docker/audit.py build/audit-venv/bin/pip-audit
 
-clean: ## remove what the other targets made
+clean: ## remove everything that the other targets created in this folder
 	rm -rf .venv build *.egg-info service/rendering/libkernels.so
 
 .venv/serving: $(BUILT_OF)
@@ -68,7 +68,7 @@ clean: ## remove what the other targets made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-# torch's CPU build is pinned exactly and installed first: otherwise pip could replace it by gigabytes of CUDA.
+# torch's CPU build is pinned exactly and installed first; otherwise pip could choose a build with gigabytes of CUDA.
 .venv/testing: $(BUILT_OF)
 	test -x $(BIN)/python || $(TEST_PYTHON) -m venv .venv
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "tests and training need Python 3.11: make clean, then make test")'

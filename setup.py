@@ -1,7 +1,7 @@
-"""Builds the kernels of `service/rendering/native`; all else is in pyproject.toml.
+"""Builds the C kernels of `service/rendering/native`; everything else is configured in pyproject.toml.
 
-The compiler is Zig's, which pip installs for the time of the build like any other build requirement. So a machine
-needs no compiler of its own, and whoever installs, editable or not, gets the library with it.
+The compiler is Zig's, which pip installs for the build like any other build requirement, so that no compiler has to
+be present. The library is also built for editable installations.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ LEVELS = {
     "x86_64": {"": "x86_64", "v2": "x86_64_v2", "v3": "x86_64_v3", "v4": "x86_64_v4"},
     "aarch64": {"": "generic", "v1": "generic"},
 }
-"""Architecture -> level of instructions -> Zig's name for a processor that has them.
+"""Architecture -> instruction set level -> Zig's name for a processor of this level.
 
-The first is for `ASKED_FIRST` alone.
+The level "" is only for the source `ASKED_FIRST`, which has to run on every processor.
 """
 
 ASKED_FIRST = "level"
-"""The source that says what the processor can do."""
+"""The source that finds the level of the processor at run time."""
 
 SYSTEMS = {"linux": "linux-gnu.2.17", "macosx": "macos"}
 
-# Strict IEEE order is given up, but neither NaN nor infinity.
+# Floating-point operations may be reordered, but NaN and infinity are respected.
 RELAXED = (
     *("-ffp-contract=fast", "-fassociative-math", "-fno-signed-zeros", "-freciprocal-math"),
     *("-fno-trapping-math", "-fno-math-errno"),
@@ -42,21 +42,21 @@ COMPILE = ("-std=c11", "-O3", "-g0", "-fPIC", "-fvisibility=hidden", "-Wall", "-
 
 
 def compile_kernels(library: Path, scratch: Path) -> None:
-    """Write the library of all kernels at all levels, for this machine's system and architecture.
+    """Compile all kernels at all levels into one library, for this machine's system and architecture.
 
     Args:
         library: the file to write.
         scratch: folder for objects and for Zig's caches.
 
     Raises:
-        RuntimeError: there is no such build for this machine.
-        subprocess.CalledProcessError: the compiler failed; it has said why.
+        RuntimeError: if the system or architecture is not supported.
+        subprocess.CalledProcessError: if the compiler fails; its messages go to stderr.
     """
     system, machine = sysconfig.get_platform().partition("-")[0], os.uname().machine
     architecture = "aarch64" if machine == "arm64" else machine
     if system not in SYSTEMS or architecture not in LEVELS:
         raise RuntimeError(
-            f"no kernels for {system} on {machine}: there are {', '.join(SYSTEMS)} on {', '.join(LEVELS)}"
+            f"kernels cannot be built for {system} on {machine}, only for {', '.join(SYSTEMS)} on {', '.join(LEVELS)}"
         )
     levels = LEVELS[architecture]
     scratch = scratch.resolve()
@@ -85,60 +85,60 @@ def compile_kernels(library: Path, scratch: Path) -> None:
 
 
 class BuildKernels(Command):
-    """A step of `build`, as setuptools' documentation has it for what it knows nothing of (`SubCommand`)."""
+    """A custom step of `build`, in the form of setuptools' protocol `SubCommand`."""
 
-    description = "compile the kernels of rendering"
+    description = "compile the rendering kernels"
     user_options = []  # noqa: RUF012 - setuptools wants a list
     editable_mode = False
 
     def initialize_options(self) -> None:
-        """Called first."""
+        """Declare the options."""
         self.build_lib: str | None = None
         self.build_temp: str | None = None
 
     def finalize_options(self) -> None:
-        """Called before `run`."""
+        """Take the folders from the command `build`."""
         self.set_undefined_options("build", ("build_lib", "build_lib"), ("build_temp", "build_temp"))
 
     def run(self) -> None:
-        """Write the library: into the sources for an editable installation, else among what becomes the wheel."""
+        """Write the library into the source tree for an editable installation, otherwise into the wheel."""
         assert self.build_temp is not None
         (library,) = self.get_output_mapping().values() if self.editable_mode else self.get_outputs()
         compile_kernels(Path(library), Path(self.build_temp) / "kernels")
 
     def get_source_files(self) -> list[str]:
-        """What a source distribution must have."""
+        """Files that a source distribution must contain."""
         return [str(path) for path in sorted(SOURCES.glob("*.[ch]"))]
 
     def get_outputs(self) -> list[str]:
-        """What a wheel has."""
+        """Files that are added to a wheel."""
         assert self.build_lib is not None
         return [str(Path(self.build_lib) / LIBRARY)]
 
     def get_output_mapping(self) -> dict[str, str]:
-        """Where it is instead in an editable installation."""
+        """Output file -> file in the source tree that replaces it in an editable installation."""
         return {self.get_outputs()[0]: str(LIBRARY)} if self.editable_mode else {}
 
 
 class Build(build):
-    """With the kernels."""
+    """`build` with the kernels."""
 
     sub_commands = [*build.sub_commands, ("build_kernels", None)]  # noqa: RUF012 - as in setuptools
 
 
 class Wheel(bdist_wheel):
-    """For one platform, and any Python: the library knows nothing of Python."""
+    """A wheel for one platform and any Python 3: the library does not use Python's C API."""
 
     def get_tag(self) -> tuple[str, str, str]:
-        """Python, ABI and platform."""
+        """(Python, ABI, platform) tags."""
         return "py3", "none", super().get_tag()[2]
 
 
 class Platform(Distribution):
-    """With code of the machine's."""
+    """A distribution with native code."""
 
     def has_ext_modules(self) -> bool:
-        """Whether it is for one platform alone."""
+        """Whether the wheel is platform-specific."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""Side-by-side measurements, `nightlift bench`: ratios from one run, never bare times. Nothing here is a test."""
+"""Benchmarks. They compare alternatives in one run and report ratios, since absolute times depend on the machine."""
 
 from benchmarks._codec_floor import Measurement, measure, night_scene, parse_size, run, to_markdown
 

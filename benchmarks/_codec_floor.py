@@ -1,9 +1,9 @@
-"""The service's path, JPEG to JPEG in process, beside the codec that nobody can avoid and the bare network.
+"""`nightlift bench`: the service, JPEG to JPEG in this process, compared with the codec alone and the network alone.
 
-All three take turns on the same picture in the same run, so that what else the machine does falls on each alike; the
-medians and their ratio are reported. The floor is one thread of simplejpeg: decoding the input and encoding our
-output at quality 90, 4:2:0. The bare network is the engine on what the service sends it of the picture, without
-codec or rendering.
+All three take turns on the same picture, so that other load on the machine affects each alike; medians and their
+ratios are reported. The codec alone is the lower bound: one thread of simplejpeg decodes the input and encodes our
+output at quality 90, 4:2:0. The network alone is the engine on the inputs that the service makes from the picture,
+without codec and rendering.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ QUALITY = 90
 
 @dataclass(frozen=True)
 class Measurement:
-    """One picture size with one model; times are medians in seconds."""
+    """The result for one picture size (in pixels) and one model; times are medians in seconds."""
 
     model: str
     width: int
@@ -45,19 +45,19 @@ class Measurement:
 
     @property
     def ratio(self) -> float:
-        """The service's time in multiples of the codec floor."""
+        """The service's time divided by the codec's."""
         return self.service / self.codec
 
     @property
     def ratio_to_sum(self) -> float:
-        """The service's time in multiples of codec floor and bare network together."""
+        """The service's time divided by the sum of codec and network."""
         return self.service / (self.codec + self.network)
 
 
 async def measure(
     settings: Settings, models: Sequence[str], sizes: Sequence[tuple[int, int]], rounds: int
 ) -> list[Measurement]:
-    """Measure every model at every (width, height), `rounds` times in turns after one round to warm up.
+    """Measure every model at every (width, height) in pixels, `rounds` times after one round of warm-up.
 
     Raises:
         ModelNotFound, ModelNotReady: if a model cannot be loaded.
@@ -104,10 +104,10 @@ async def _in_turns(steps: Sequence[Callable[[], Awaitable[None]]], rounds: int)
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) of `WIDTHxHEIGHT`, in pixels.
+    """Parse `WIDTHxHEIGHT` into (width, height) in pixels, each from 10 to 99999.
 
     Raises:
-        ValueError: if the text is nothing of the kind.
+        ValueError: if the text has another form.
     """
     match = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", text)
     if match is None:
@@ -116,7 +116,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def night_scene(width: int, height: int) -> NDArray[np.uint8]:
-    """A dark picture with structure at every scale and a little noise, so that its JPEG is of a photo's size."""
+    """A dark picture, uint8 [H, W, 3], whose structure and noise make its JPEG about as large as a photo's."""
     random = np.random.default_rng(0)
     scene = np.zeros((height, width, 3), np.float32)
     for step in (512, 128, 32, 8):
@@ -130,7 +130,7 @@ def night_scene(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def to_markdown(measurements: Sequence[Measurement]) -> str:
-    """A table with the machine's facts below it."""
+    """A Markdown table, and a line about the versions and the machine."""
     lines = [
         "| model | picture | rendered | codec, ms | network, ms | service, ms | x codec | x (codec + network) |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -147,5 +147,5 @@ def to_markdown(measurements: Sequence[Measurement]) -> str:
 
 
 def run(settings: Settings, models: Sequence[str], sizes: Sequence[tuple[int, int]], rounds: int) -> str:
-    """`measure` on an event loop of its own, as Markdown."""
+    """Run `measure` on a new event loop; returns Markdown."""
     return to_markdown(asyncio.run(measure(settings, models, sizes, rounds)))

@@ -1,4 +1,4 @@
-"""What a detector finds in the dark, and in what served models make of it: the measurement and its table."""
+"""How well an object detector works on dark pictures and on their enhanced versions: measurement and table."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Pixels = NDArray[np.uint8]
 Enhance = Callable[[Pixels], Awaitable[Pixels]]
 
 AS_TAKEN = "as taken"
-"""The light of photographs that are dark of themselves."""
+"""Column of photographs that were taken in the dark, so that they need no darkening."""
 
 ORIGINAL, UNENHANCED = "before darkening", "not enhanced"
 PLAIN_METHOD = "stretch and gamma"
-"""The strongest of the methods without a network, which every network has to beat."""
+"""The best of the methods without a network, as a baseline for every network."""
 
 
 def _level(gain: float) -> Darkening:
-    """A phone's sensor in a share `gain` of the light, everything else alike at all levels."""
+    """A phone's sensor with the fraction `gain` of the light; all other parameters are the same at all levels."""
     return Darkening(
         gain=(gain, gain),
         tone=(2.2, 2.2),
@@ -43,12 +43,12 @@ def _level(gain: float) -> Darkening:
 
 
 LEVELS: Mapping[str, Darkening] = {"10 % of the light": _level(0.1), "3 %": _level(0.03), "1 %": _level(0.01)}
-"""The levels to which well-lit photographs are darkened. White has the code values 90, 52 and 31 of 255 then."""
+"""The levels to which well-lit photographs are darkened. White becomes the code value 90, 52 or 31 of 255."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Precision for one system in one light."""
+    """The detector's precision with one system at one light level."""
 
     system: str
     light: str
@@ -57,14 +57,14 @@ class Score:
 
 @dataclass(frozen=True)
 class DownstreamReport:
-    """Everything that was measured.
+    """All results.
 
     Attributes:
-        detector: name of its file.
-        convention: in which it is asked.
-        pictures, objects: that were scored; of classes that the detector knows.
-        lights: the columns.
-        scores: one for each system and light.
+        detector: name of the detector's file.
+        convention: the detector's convention for inputs and outputs, such as YOLOv8's.
+        pictures, objects: numbers scored; only objects of classes that the detector knows count.
+        lights: light levels, in the order of the table's columns.
+        scores: one for each system and light level.
     """
 
     detector: str
@@ -75,19 +75,19 @@ class DownstreamReport:
     scores: tuple[Score, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """The report in types that JSON can represent."""
         return asdict(self)
 
     def of(self, system: str, light: str) -> Precision:
-        """One score.
+        """The precision of one system at one light level.
 
         Raises:
-            KeyError: it was not measured.
+            KeyError: if it was not measured.
         """
         return {(score.system, score.light): score.precision for score in self.scores}[system, light]
 
     def table(self) -> str:
-        """Markdown, a row a system: mAP .50:.95 and mAP .50 in per cent for every light."""
+        """A Markdown table with a row per system: mAP .50:.95 and mAP .50 in per cent for every light level."""
         columns = [f"{light}, {kind}" for light in self.lights for kind in ("mAP .50:.95", "mAP .50")]
         rows = []
         for system in dict.fromkeys(score.system for score in self.scores):
@@ -106,19 +106,19 @@ async def measure(
 ) -> DownstreamReport:
     """Score a detector on pictures before and after every system.
 
-    It alone runs on the event loop's thread: nobody else uses the loop meanwhile.
+    The detector blocks the event loop, which nothing else uses meanwhile.
 
     Args:
-        detector: that looks for the pictures' classes.
-        name: of the detector.
-        pictures: labelled.
-        systems: name -> uint8 [H, W, 3] RGB to the same shape.
-        levels: how the pictures are darkened; empty: they are dark already.
-        on_picture: called with the number of pictures that are done.
+        detector: a detector for the pictures' classes.
+        name: the detector's name in the report.
+        pictures: labelled pictures.
+        systems: name -> function from uint8 [H, W, 3] RGB to the same shape.
+        levels: name -> how the pictures are darkened; empty if they are already dark.
+        on_picture: called with the number of pictures done so far.
 
     Raises:
-        ValueError: the pictures hold nothing that the detector knows.
-        NightliftError: a picture cannot be enhanced.
+        ValueError: if the pictures contain no object that the detector knows.
+        NightliftError: if a picture cannot be enhanced.
     """
     lights = tuple(levels) or (AS_TAKEN,)
     names = ([ORIGINAL] if levels else []) + [UNENHANCED, PLAIN_METHOD, *systems]
@@ -149,5 +149,5 @@ async def measure(
 
 
 def darkened(photo: Pixels, name: str, level: Darkening) -> Pixels:
-    """A photograph at a level, uint8 [H, W, 3]: always the same for a file of this name, in whatever set it is."""
+    """A darkened photograph, uint8 [H, W, 3]. The noise depends only on the file's name and the level."""
     return darken(photo, level, np.random.default_rng([zlib.crc32(name.encode()), round(1e6 * level.gain[0])]))

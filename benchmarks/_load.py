@@ -1,7 +1,7 @@
-"""A lean HTTP client that loads a server: blocking sockets in threads, kept alive, answers read and dropped.
+"""A minimal HTTP load generator: blocking keep-alive sockets in threads; answers are read and discarded.
 
-Closed loop: every connection sends its next request when it has its answer. Open loop: requests have times of
-arrival, and a latency counts from there, also where no connection was free to send it (no coordinated omission).
+Closed loop: each connection sends its next request when it has its answer. Open loop: requests have arrival times,
+and latencies count from them, even if no connection was free to send the request (no coordinated omission).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 BUFFER = 1 << 18
-TIMEOUT = 120.0  # seconds that an answer may take
+TIMEOUT = 120.0  # seconds to wait for an answer
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
 class LoadError(RuntimeError):
-    """The server's answer was no picture; the message has its beginning."""
+    """The server did not answer with a picture; the message quotes the beginning of the answer."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a picture is sent and how: complete HTTP requests, one for each picture of the load, sent in turn."""
+    """A port of 127.0.0.1, and complete HTTP requests, one for each picture, that are sent in turn."""
 
     port: int
     requests: tuple[bytes, ...]
@@ -37,7 +37,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Answered:
-    """One answer; times are of `time.perf_counter()`, `arrived` is when the request was due."""
+    """One answer. Times are those of `time.perf_counter()`; `arrived` is when the request was due."""
 
     picture: int
     arrived: float
@@ -45,19 +45,19 @@ class Answered:
 
     @property
     def latency(self) -> float:
-        """Seconds from when it was due."""
+        """Seconds from when the request was due to the complete answer."""
         return self.done - self.arrived
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load gave.
+    """The result of a load test.
 
     Attributes:
-        answers: by the time they were complete.
-        seconds: how long it was measured.
-        concurrency: requests under way at once, at most.
-        client_share: of one core, what this client took.
+        answers: in the order in which they were complete.
+        seconds: duration of the measurement.
+        concurrency: most requests in flight at once.
+        client_share: CPU time of this client divided by elapsed time.
     """
 
     answers: tuple[Answered, ...]
@@ -67,32 +67,32 @@ class LoadReport:
 
     @property
     def throughput(self) -> float:
-        """Answers a second, see `steady_rate`."""
+        """Answers per second, see `steady_rate`."""
         return steady_rate([answer.done for answer in self.answers], self.concurrency, self.seconds)
 
     @property
     def latencies(self) -> list[float]:
-        """Seconds of each answer."""
+        """Latency of each answer in seconds."""
         return [answer.latency for answer in self.answers]
 
 
 def steady_rate(done: Sequence[float], concurrency: int, seconds: float) -> float:
-    """Events a second of a closed loop, its filling left out.
+    """Events per second of a closed loop in its steady state.
 
-    Workers that began together may end together: counted from the `concurrency`th event on, such clumps of events
-    count as often as the gaps between them.
+    Workers that start together may also finish together, so that events come in bursts. By counting from the
+    `concurrency`th event on, as many bursts are counted as pauses between them.
 
     Args:
-        done: when each event was, in order; of any clock.
-        concurrency: how many are under way at once.
-        seconds: how long the loop ran, for loops too short for the rest.
+        done: times of the events in seconds, in order, of any clock.
+        concurrency: number of workers.
+        seconds: duration of the loop; used if there are too few events to leave out the first.
     """
     counted = len(done) - concurrency
     return counted / (done[-1] - done[concurrency - 1]) if counted > 0 else len(done) / seconds
 
 
 def post(port: int, path: str, body: bytes, content_type: str = "image/jpeg") -> bytes:
-    """A request to be sent as it is."""
+    """A complete HTTP request with the body as it is."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {content_type}\r\n"
         f"Accept: */*\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -101,7 +101,7 @@ def post(port: int, path: str, body: bytes, content_type: str = "image/jpeg") ->
 
 
 def form(port: int, path: str, body: bytes, name: str) -> bytes:
-    """A request with the picture as a file in a multipart form."""
+    """A complete HTTP request with the picture as the file `name` of a multipart form."""
     edge = "nightlift-benchmark-7d1f"
     part = f'--{edge}\r\nContent-Disposition: form-data; name="{name}"; filename="photo.jpg"\r\n'
     content = f"{part}Content-Type: image/jpeg\r\n\r\n".encode() + body + f"\r\n--{edge}--\r\n".encode()
@@ -109,7 +109,7 @@ def form(port: int, path: str, body: bytes, name: str) -> bytes:
 
 
 def send_once(target: Target, picture: int = 0) -> bytes:
-    """The body of the answer to one request.
+    """Send one request; returns the body of the answer.
 
     Raises:
         LoadError: if the answer is not 200.
@@ -120,7 +120,7 @@ def send_once(target: Target, picture: int = 0) -> bytes:
 
 @contextmanager
 def one_at_a_time(target: Target) -> Iterator[Callable[[], float]]:
-    """A function that sends the first picture on a connection kept alive, and gives the seconds of its answer."""
+    """A function that sends the first picture on a keep-alive connection, and returns its latency in seconds."""
     with _Connection(target.port) as connection:
 
         def send() -> float:
@@ -133,9 +133,9 @@ def one_at_a_time(target: Target) -> Iterator[Callable[[], float]]:
 
 
 def closed_loop(target: Target, concurrency: int, seconds: float, time_limit: float = TIMEOUT) -> LoadReport:
-    """Keep `concurrency` requests under way for so long; those not answered by then do not count.
+    """Keep `concurrency` requests in flight for `seconds`; those not answered by then do not count.
 
-    They are still waited for, `time_limit` seconds at most, so that the server is idle when the next loop begins.
+    Their answers are awaited for at most `time_limit` seconds, so that the server is idle when the next loop begins.
 
     Raises:
         LoadError: if an answer is not 200.
@@ -154,7 +154,7 @@ def closed_loop(target: Target, concurrency: int, seconds: float, time_limit: fl
 
 
 def open_loop(target: Target, rate: float, seconds: float, connections: int = 64, seed: int = 0) -> LoadReport:
-    """Poisson arrivals of `rate` a second for so long; every one of them is waited for.
+    """Poisson arrivals at `rate` per second for `seconds`; all their answers are awaited.
 
     Raises:
         LoadError: if an answer is not 200.
@@ -211,7 +211,7 @@ class _Shared:
                     connection.ask(target.requests[picture])
                     self.answers.append(Answered(picture, arrival, time.perf_counter()))
         except TimeoutError as error:
-            if end is None:  # else the time is over, and what a server has not finished counts as not done
+            if end is None:  # in a closed loop, requests without an answer simply do not count
                 self.errors.append(error)
         except Exception as error:
             self.errors.append(error)
@@ -222,9 +222,9 @@ class _Shared:
 
 
 class _Connection:
-    """One connection that is kept alive, and opened again where the server closes it.
+    """A keep-alive connection that is opened again if the server closes it.
 
-    Raises TimeoutError where an answer takes longer than `TIMEOUT`, or until after `end`.
+    `ask` raises TimeoutError if an answer takes longer than `TIMEOUT`, or is not complete by `end`.
     """
 
     def __init__(self, port: int, end: float | None = None) -> None:
@@ -241,7 +241,7 @@ class _Connection:
         self._close()
 
     def ask(self, request: bytes, keep: bool = False) -> bytes:
-        """Send a request and read its answer; gives the body if it is to be kept, else nothing."""
+        """Send a request and read the answer; returns the body if `keep`, otherwise b""."""
         if self._socket is None:
             self._socket = socket.create_connection(self._address, TIMEOUT)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -287,5 +287,5 @@ class _Connection:
 
 
 def requests_of(bodies: Sequence[bytes], port: int, path: str) -> Target:
-    """A target that takes each picture as the body, as it is."""
+    """A target that takes each picture as the body of a request."""
     return Target(port, tuple(post(port, path, body) for body in bodies))

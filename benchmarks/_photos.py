@@ -1,4 +1,4 @@
-"""Photos of mixed sizes for loads, and how far two pictures are from each other."""
+"""Photos of mixed sizes for load tests, and the PSNR of two pictures."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Pixels = NDArray[np.uint8]
 
 
 def mixed(folders: Sequence[Path] = (), seed: int = 0) -> list[bytes]:
-    """JPEGs of 0.2 to 12 megapixels, 2.9 on average, always the same: sizes are spread evenly over their logarithm.
+    """The same 40 JPEGs every time, of 0.2 to 12 megapixels, 2.9 on average, evenly spaced on a logarithmic scale.
 
     Args:
-        folders: photos to resize; where there are none, scikit-image's samples, darkened.
-        seed: of which photo gets which size.
+        folders: folders of photos to resize; if empty, scikit-image's samples are used, darkened.
+        seed: for the assignment of sizes to photos.
 
     Raises:
-        FileNotFoundError: if the folders have no photos.
+        FileNotFoundError: if the folders contain no photos.
     """
     random = np.random.default_rng(seed)
     sizes = np.exp(np.linspace(np.log(SMALLEST), np.log(LARGEST), COUNT))
@@ -46,26 +46,26 @@ def mixed(folders: Sequence[Path] = (), seed: int = 0) -> list[bytes]:
 
 
 def jpeg_of(pixels: Pixels) -> bytes:
-    """A file of quality 90."""
+    """A JPEG of quality 90, 4:2:0, from uint8 [H, W, 3]."""
     return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=90, colorsubsampling="420"))
 
 
 def pixels_of(file: bytes) -> Pixels:
-    """UINT8 [H, W, 3]."""
+    """A JPEG decoded to uint8 [H, W, 3]."""
     return np.asarray(simplejpeg.decode_jpeg(file))
 
 
 def psnr(one: Pixels, other: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB of two pictures of one size."""
+    """Peak signal-to-noise ratio in dB of two uint8 pictures of the same shape; infinite if they are equal."""
     error = float(np.mean((one.astype(np.float32) - other.astype(np.float32)) ** 2))
     return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
 def pairs(folder: Path) -> list[tuple[Pixels, Pixels]]:
-    """(dark, reference) pictures of a folder with `low` and `high`, by their equal names.
+    """(dark, reference) pictures, uint8 [H, W, 3], of a folder with the folders `low` and `high`; their names match.
 
     Raises:
-        FileNotFoundError: if there are none.
+        FileNotFoundError: if there are none, or a reference is missing.
     """
     found = [(_read(low), _read(folder / "high" / low.name)) for low in sorted((folder / "low").glob("*.png"))]
     if not found:

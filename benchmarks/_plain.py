@@ -1,7 +1,7 @@
-"""The bar: the same pictures through the same network in one process, in a plain loop over the cores.
+"""The baseline for the service: the same pictures through the same network, in a plain loop in one process.
 
-Nothing of the service but its codec and, for guided rendering, its functions of pixels: no queue, no HTTP, no
-event loop. Each worker thread takes a picture, and finishes it before it takes the next.
+It uses the service's codec and rendering functions, but no queue, HTTP or event loop. Each worker thread finishes
+one picture before it starts the next.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TRIAL_TURNS = 3
 
 @dataclass(frozen=True)
 class Layout:
-    """How a plain loop uses the cores: so many workers, each with so many threads inside the network."""
+    """How a plain loop uses the cores: number of workers, and of threads for each one's network."""
 
     workers: int
     threads: int
@@ -37,13 +37,13 @@ class Layout:
 
 
 class PlainLoop:
-    """Decode, network and encode for one kind of picture.
+    """Decode, run the network and encode, for one picture.
 
     Args:
         repository: the model repository.
         model: name of an ONNX model in it.
         file: a JPEG.
-        detail: `whole`, or `guided` with the service's own rendering and default options.
+        detail: `whole` or `guided`, with the service's rendering and default options.
     """
 
     def __init__(self, repository: Path, model: str, file: bytes, detail: Detail) -> None:
@@ -58,14 +58,14 @@ class PlainLoop:
         self._sessions: dict[tuple[int, bool], ort.InferenceSession] = {}
 
     def layouts(self) -> list[Layout]:
-        """Those worth trying on this machine."""
+        """The layouts worth trying on this machine."""
         cores = available_cores()
         shared = [Layout(workers, 1) for workers in (cores, cores + 1, 2 * cores)]
         wide = [Layout(1, cores), Layout(1, cores, spinning=True), Layout(2, cores)]
         return list(dict.fromkeys([*shared, *wide]))
 
     def best(self) -> tuple[Layout, list[tuple[Layout, float]]]:
-        """The layout with the highest median throughput, and that of each."""
+        """The layout with the highest median throughput, and the throughput of each in pictures per second."""
         layouts = self.layouts()
         seen: dict[Layout, list[float]] = {layout: [] for layout in layouts}
         for layout in layouts:
@@ -77,7 +77,7 @@ class PlainLoop:
         return max(measured, key=lambda pair: pair[1])[0], measured
 
     def throughput(self, layout: Layout, seconds: float) -> float:
-        """Pictures a second, see `steady_rate`."""
+        """Pictures per second, see `steady_rate`."""
         session = self._session(layout)
         done: list[float] = []
         end = time.perf_counter() + seconds
@@ -95,7 +95,7 @@ class PlainLoop:
         return steady_rate(sorted(moment for moment in done if moment <= end), layout.workers, seconds)
 
     def lone(self, layout: Layout) -> float:
-        """Seconds that one picture takes when nothing else runs."""
+        """Seconds for one picture when nothing else runs."""
         session = self._session(layout)
         started = time.perf_counter()
         self._one(session)

@@ -1,4 +1,4 @@
-"""Curves of measurements side by side, as a small SVG without dependencies."""
+"""Line charts side by side as a small SVG, without a plotting library."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Curve = Sequence[tuple[float, float]]
 
 
 def plot(panels: Mapping[str, Mapping[str, Curve]], across: str) -> str:
-    """Panels from left to right, each with its curves over the same quantity.
+    """An SVG with one chart per panel, from left to right.
 
     Args:
-        panels: title to curves, a curve's name to its points; the points' first numbers are spread evenly.
-        across: what they are, below each panel.
+        panels: title -> name of a curve -> its points (x, y). Distinct values of x are spaced evenly.
+        across: label of the x axis.
     """
     body = "\n".join(
         f'  <g transform="translate({number * WIDTH},0)">\n{_panel(title, curves, across)}\n  </g>'

@@ -1,4 +1,4 @@
-"""The M/D/c queue: Poisson arrivals, service times that are all the same, c servers, first come, first served."""
+"""The M/D/c queue: Poisson arrivals, constant service times, c servers, first come, first served."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 WARM_UP = 0.05
-"""Share of the simulated requests, from the empty beginning, that is not counted."""
+"""Fraction of the simulated requests that is discarded, because the queue is empty at first."""
 
 
 def simulate(load: float, servers: int, requests: int = 200_000, seed: int = 0) -> NDArray[np.float64]:
-    """Times from arrival to departure, in multiples of one service time, of an M/D/c queue.
+    """Simulated times from arrival to departure in an M/D/c queue, in units of the service time: float64 [N].
 
     Args:
-        load: arrivals a service time for each server, above 0 and below 1.
-        servers: c.
-        requests: how many arrivals to simulate.
-        seed: of the arrivals.
+        load: utilisation of each server, above 0 and below 1.
+        servers: number of servers, c.
+        requests: number of arrivals to simulate.
+        seed: for the arrivals.
 
     Raises:
-        ValueError: if the load is none that the servers can bear.
+        ValueError: if the load is out of range.
     """
     if not 0 < load < 1:
         raise ValueError(f"a load of {load:g} has no steady state; it must be above 0 and below 1")

@@ -1,4 +1,4 @@
-"""Copies of a served model with another configuration, for measurements of what the configuration changes."""
+"""Copies of a model with a changed configuration, to measure the effect of the change."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ MODEL = "zero_dce_improved"
 def variant(
     repository: Path, folder: Path, *, instances: int = 1, threads: int = 0, batch: int = 0, delay: float = 0.0
 ) -> Path:
-    """A repository in `folder` with `MODEL` alone, changed; gives `folder`.
+    """Make a repository in `folder` that contains only `MODEL`, with a changed configuration; returns `folder`.
 
     Args:
-        repository: where the model is.
+        repository: the repository to copy the model from.
         folder: a new folder.
-        instances: copies of the model that run side by side.
-        threads: threads inside one pass; 0 leaves them to the service.
-        batch: most pictures in a pass; 0 leaves batching as it is, off on a CPU.
-        delay: seconds that a batch waits for company in sight.
+        instances: number of concurrent instances of the model.
+        threads: threads per inference pass; with 0 the service chooses.
+        batch: most pictures per batch; 0 leaves batching as it is, which is off on a CPU.
+        delay: seconds that a batch waits for requests that are about to arrive.
 
     Raises:
-        ValueError: if the configuration has not the fields that are changed.
+        ValueError: if the configuration lacks a field that is to be changed.
     """
     shutil.copytree(repository / MODEL, folder / MODEL)
     file = folder / MODEL / "config.pbtxt"

@@ -1,4 +1,4 @@
-"""Servers as processes of their own, on free ports of 127.0.0.1, ended with everything that they started."""
+"""Runs servers as separate processes on free ports of 127.0.0.1, and ends them with all their child processes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from benchmarks._tables import ROOT
 
 
 class ServerError(RuntimeError):
-    """A server did not start; the message has the end of what it wrote."""
+    """A server did not start; the message contains the last lines of its output."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port of 127.0.0.1 that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def end_with_servers() -> None:
-    """Let SIGTERM end this process as Ctrl-C does, so that no server outlives it."""
+    """Make SIGTERM raise SystemExit in this process, so that `running` ends its servers."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
@@ -36,17 +36,17 @@ def end_with_servers() -> None:
 def running(
     command: Sequence[str], environment: Mapping[str, str], port: int, *, path: str = "/", time_limit: float = 90.0
 ) -> Iterator[int]:
-    """Run a server in a process group of its own until the block ends; gives its process id.
+    """Run a server in its own process group until the block ends; yields its process id.
 
     Args:
-        command: what to run.
-        environment: variables beside this process's own.
-        port: where it will listen.
-        path: what answers 200 to a GET once it is ready.
-        time_limit: seconds that it may take to get there.
+        command: program and arguments.
+        environment: variables in addition to those of this process.
+        port: where the server will listen.
+        path: path that answers a GET with 200 once the server is ready.
+        time_limit: seconds to wait until it is ready.
 
     Raises:
-        ServerError: if it ends, or does not get ready.
+        ServerError: if the server ends, or is not ready in time.
     """
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         process = subprocess.Popen(
@@ -61,7 +61,7 @@ def running(
 
 @contextmanager
 def nightlift(**settings: object) -> Iterator[int]:
-    """`nightlift serve` with the models at hand and these settings; gives its HTTP port."""
+    """Run `nightlift serve` with `zero_dce_improved` and the given settings; yields its HTTP port."""
     port = free_port()
     model = {"models": "zero_dce_improved", "default_model": "zero_dce_improved"}
     chosen = {"port": port, "grpc_port": 0, "log_level": "warning", **model, **settings}
@@ -74,11 +74,11 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, time_lim
     end = time.monotonic() + time_limit
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise ServerError(f"it ended with {process.returncode}:\n{_tail(log)}")
+            raise ServerError(f"the server ended with {process.returncode}:\n{_tail(log)}")
         if _answers(port, path):
             return
         time.sleep(0.1)
-    raise ServerError(f"it was not ready within {time_limit:g} s:\n{_tail(log)}")
+    raise ServerError(f"the server was not ready within {time_limit:g} s:\n{_tail(log)}")
 
 
 def _answers(port: int, path: str) -> bool:
@@ -91,7 +91,7 @@ def _answers(port: int, path: str) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, and after a while make the whole group."""
+    """Ask the server to end; after 8 seconds, kill its process group."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""How other programs show a picture: Pillow, and libvips by its command line where that is installed."""
+"""How other programs decode a picture: Pillow, and libvips by its command line if that is installed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 @dataclass(frozen=True)
 class Shown:
-    """What a program shows of a file.
+    """A file as decoded by a program.
 
     Attributes:
-        rgb: sRGB, upright, float32 [H, W, 3], 0 to 255; transparent places as they are stored.
-        alpha: [H, W], 0 to 255, or None.
-        bits: depth that it gives, 8 or 16.
-        profile, exif, xmp, iptc: whether there is such a block.
-        density: pixels an inch across, or None.
+        rgb: upright sRGB picture, float32 [H, W, 3], 0 to 255; colours of transparent pixels as stored.
+        alpha: float32 [H, W], 0 to 255, or None.
+        bits: bit depth of the decoded picture, 8 or 16.
+        profile, exif, xmp, iptc: whether the file has such a block.
+        density: horizontal print resolution in pixels per inch, or None.
     """
 
     rgb: NDArray[np.float32]
@@ -42,7 +42,7 @@ class Shown:
 
 
 def by_pillow(data: bytes) -> Shown | None:
-    """The first frame as Pillow shows it; None where it does not. It has 16 bits for grey alone."""
+    """The first frame as decoded by Pillow; None if it cannot. Pillow has 16 bits only for grey pictures."""
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
         if image.format in ("WMF", "EPS", "PDF", "SVG"):
@@ -60,7 +60,7 @@ def by_pillow(data: bytes) -> Shown | None:
             iptc=iptc,
             density=_density(info),
         )
-    except Exception:  # whatever a broken file makes of it
+    except Exception:  # broken files make Pillow raise all kinds of errors
         return None
 
 
@@ -73,7 +73,7 @@ def _pixels(image: Image.Image, profile: bytes | None) -> tuple[NDArray[np.float
     if image.mode not in ("RGB", "L", "CMYK"):
         image = image.convert("L" if image.mode in ("LA", "La", "1") else "RGB")
     if profile:
-        with suppress(ImageCms.PyCMSError):  # a profile of another kind of picture
+        with suppress(ImageCms.PyCMSError):  # the profile is for another colour model
             shown = ImageCms.profileToProfile(
                 *(image, io.BytesIO(profile), _SRGB),
                 renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
@@ -90,14 +90,14 @@ def _density(info: dict[Any, Any]) -> float | None:
 
 
 def vips_is_installed() -> bool:
-    """Whether libvips' command line can be called."""
+    """Whether the command `vips` is available."""
     return shutil.which("vips") is not None
 
 
 def by_vips(path: Path) -> Shown | None:
-    """The first frame as libvips shows it, in sRGB; None where it does not.
+    """The first frame as decoded by libvips, in sRGB; None if it cannot.
 
-    Its print resolution is left out: 72 pixels an inch stand for none.
+    `density` is always None, because libvips reports 72 pixels per inch for files without a print resolution.
     """
     with tempfile.TemporaryDirectory() as folder:
         upright, shown = Path(folder) / "upright.v", Path(folder) / "shown.png"
@@ -106,7 +106,7 @@ def by_vips(path: Path) -> Shown | None:
         fields = _fields(upright)
         depth = 16 if fields.get("format") == "ushort" else 8
         transform = ("icc_transform", upright, shown, "srgb", "--embedded", "--depth", str(depth))
-        if not (_vips(*transform) or _vips("copy", upright, shown)):  # no profile, and nothing to transform
+        if not (_vips(*transform) or _vips("copy", upright, shown)):  # icc_transform fails without a profile
             return None
         planes = _read_png(shown.read_bytes())
     planes = planes.astype(np.float32) / (257 if planes.dtype == np.uint16 else 1)

@@ -1,4 +1,4 @@
-"""Medians, percentiles and bootstrap intervals of what was measured in pairs."""
+"""Medians with bootstrap intervals, ratios of paired measurements, and percentiles."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A median with the ends of its 95 % interval."""
+    """A median with its 95 % confidence interval."""
 
     median: float
     low: float
     high: float
 
     def reaches(self, bar: float) -> bool:
-        """Whether a bar to be met from below is met: the interval's upper end is at or above it."""
+        """Whether the upper end of the interval is at or above `bar`."""
         return self.high >= bar
 
     def __format__(self, spec: str) -> str:
@@ -28,7 +28,7 @@ class Interval:
 
 
 def bootstrap_median(samples: Sequence[float], seed: int = 0) -> Interval:
-    """The median of `samples`, and the percentile bootstrap's 95 % interval of it (Efron 1979).
+    """The median of `samples` with its 95 % interval by the percentile bootstrap (Efron 1979).
 
     Raises:
         ValueError: if there are no samples.
@@ -42,15 +42,15 @@ def bootstrap_median(samples: Sequence[float], seed: int = 0) -> Interval:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-    """The median of the ratios of pairs measured in turns, with its interval.
+    """The median of the ratios of paired measurements, with its 95 % interval.
 
     Raises:
-        ValueError: if there are not as many of the one as of the other, or none.
+        ValueError: if the lengths differ, or there are no measurements.
     """
     return bootstrap_median([one / other for one, other in zip(ours, theirs, strict=True)])
 
 
 def percentile(samples: ArrayLike, share: float) -> float:
-    """The value that `share` per cent of the samples do not exceed; NaN of none."""
+    """The percentile `share` (0 to 100) of the samples, linearly interpolated; NaN if there are none."""
     values = np.asarray(samples, float)
     return float(np.percentile(values, share)) if values.size else float("nan")

@@ -1,4 +1,4 @@
-"""Markdown tables with the facts of the machine, and putting them into a document."""
+"""Markdown tables, a description of the machine, and replacing a section of a document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; columns whose every cell begins with a digit are set to the right.
+    """A Markdown table; columns in which every cell begins with a number are aligned to the right.
 
     Raises:
         ValueError: if a row has more or fewer cells than there are columns.
@@ -34,7 +34,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def machine(packages: Mapping[str, str] | None = None) -> str:
-    """One sentence: processor, cores, memory, versions, revision and day; `packages` adds name: version."""
+    """One sentence: processor, cores, versions, git revision and date; `packages` adds versions by name."""
     named = {"Python": platform.python_version(), "ONNX Runtime": ort.__version__, **(packages or {})}
     versions = ", ".join(f"{name} {version}" for name, version in named.items())
     day = datetime.now(UTC).date().isoformat()
@@ -42,10 +42,10 @@ def machine(packages: Mapping[str, str] | None = None) -> str:
 
 
 def write_section(document: Path, name: str, text: str) -> None:
-    """Replace what stands between `<!-- measured: NAME -->` and `<!-- end -->` in a document.
+    """Replace the text between `<!-- measured: NAME -->` and `<!-- end -->` in a document.
 
     Raises:
-        ValueError: if the document has no such place, or several.
+        ValueError: if the document has no such section, or several.
     """
     place = re.compile(rf"(<!-- measured: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
     before = document.read_text(encoding="utf-8")

@@ -2,10 +2,10 @@
 
     python -m benchmarks.downstream data/objects --detector detector.onnx --into docs/downstream.md
 
-Well-lit photographs with boxes (`training.datasets.boxes`) are darkened by a model of a sensor to three levels;
-ExDark's (`training.datasets.exdark`) are dark of themselves. Mean average precision of the detector is reported
-before darkening, in the dark, after a stretch without a network, and after every served model, through the service's
-own pipeline in this process. Nothing depends on the machine's speed.
+Well-lit photographs with boxes (`training.datasets.boxes`) are darkened to three levels by a sensor model; those of
+ExDark (`training.datasets.exdark`) were taken in the dark. The detector's mean average precision is reported for the
+originals, for the dark pictures, and for the dark pictures enhanced by a method without a network and by every served
+model, through the service's pipeline in this process. The results do not depend on the machine's speed.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from training.evaluation.detection import Detector
 Pixels = NDArray[np.uint8]
 
 WAYS: Mapping[str, Mapping[str, Any]] = {"": {}}
-"""Ways to ask each model, by what a row's name says of them: parameters of `POST /enhance`."""
+"""Parameters of `POST /enhance` to use with each model, by the text that the row's name shows for them."""
 
 PURE: Mapping[str, Any] = {"protect": 0.0, "gate": False}
-"""The network's effect alone, as in every evaluation."""
+"""Parameters for the network's result without protection of highlights and gate, as in every evaluation."""
 
 
 async def enhance(runtime: Runtime, options: EnhanceOptions, picture: Pixels) -> Pixels:
-    """What the service makes of a picture, uint8 [H, W, 3] RGB -> the same shape.
+    """A picture, uint8 [H, W, 3] RGB, enhanced by the service; same shape.
 
     Raises:
-        NightliftError: it cannot be enhanced.
+        NightliftError: if it cannot be enhanced.
     """
     _, file = cv2.imencode(".png", picture[..., ::-1], (cv2.IMWRITE_PNG_COMPRESSION, 1))
     answer = await runtime.enhance(file.tobytes(), options)
@@ -65,21 +65,21 @@ async def run(
     limit: int | None = None,
     ways: Mapping[str, Mapping[str, Any]] = WAYS,
 ) -> DownstreamReport:
-    """Measure on a runtime of its own; `models` empty takes every served model that takes pictures.
+    """Measure with a new runtime.
 
     Args:
-        settings: of the service; its threads are the detector's too.
+        settings: settings of the service; `cpu_threads` also applies to the detector.
         data: labelled pictures, in either layout.
-        detector: ONNX file.
-        models: names in the repository.
+        detector: ONNX file of the detector.
+        models: names of models; if empty, all served models that take pictures.
         detail: as in `POST /enhance`.
-        split: of ExDark.
-        limit: at most so many pictures, spread over the set.
+        split: split of ExDark.
+        limit: most pictures to use, evenly spread over the set.
         ways: see `WAYS`.
 
     Raises:
-        FileNotFoundError, ValueError: the data, the detector or a model is missing or not what it should be.
-        NightliftError: a picture cannot be enhanced.
+        FileNotFoundError, ValueError: if the data, the detector or a model is missing or invalid.
+        NightliftError: if a picture cannot be enhanced.
     """
     asked = Detector(detector, settings.cpu_threads, classes_of(data))
     pictures = read_labelled(data, split)
@@ -104,7 +104,7 @@ async def run(
 
 
 def note(report: DownstreamReport, detail: Detail) -> str:
-    """What stands below the table."""
+    """The text below the table."""
     return (
         f"In per cent. Pictures: {report.pictures}; objects of classes that the detector knows: {report.objects}; "
         f"{report.detector}, in {report.convention}'s convention; detail={detail}, strength 1, no protection, "
@@ -118,21 +118,21 @@ def _say(number: int) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
+    """The parser of the command line."""
     words = argparse.ArgumentParser(prog="python -m benchmarks.downstream", description=__doc__.splitlines()[0])
-    words.add_argument("data", type=Path, help="folder with images/ and boxes.csv, or ExDark's")
-    words.add_argument("--detector", type=Path, required=True, help="ONNX file as YOLOv8 or YOLOX exports it")
-    words.add_argument("--models", default="", help="comma-separated; all that are served if absent")
+    words.add_argument("data", type=Path, help="folder with images/ and boxes.csv, or the folder of ExDark")
+    words.add_argument("--detector", type=Path, required=True, help="ONNX file as exported by YOLOv8 or YOLOX")
+    words.add_argument("--models", default="", help="names, comma-separated; default: all served models")
     words.add_argument("--detail", type=Detail, choices=list(Detail), default=Detail.AUTO, help="as in POST /enhance")
-    words.add_argument("--split", choices=("train", "val", "test"), default="test", help="of ExDark")
-    words.add_argument("--limit", type=int, help="at most so many pictures, spread over the set")
-    words.add_argument("--json", type=Path, help="file for all figures, those of each class among them")
-    words.add_argument("--into", type=Path, help="document to put the table into; it is printed in any case")
+    words.add_argument("--split", choices=("train", "val", "test"), default="test", help="split of ExDark")
+    words.add_argument("--limit", type=int, help="most pictures to use, evenly spread over the set")
+    words.add_argument("--json", type=Path, help="write all results, including those of each class, to this file")
+    words.add_argument("--into", type=Path, help="also write the table into this document")
     return words
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See the module; the exit code is 2 if something is missing or cannot be read."""
+    """Run the benchmark; returns the exit code, 2 if something is missing or cannot be read."""
     args = parser().parse_args(arguments)
     models = [name.strip() for name in args.models.split(",") if name.strip()]
     if args.limit is not None and args.limit < 1:

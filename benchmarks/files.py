@@ -1,11 +1,11 @@
-"""A folder of any files through a service at strength 0, beside what Pillow and libvips show of them.
+"""Send any files through a service at strength 0, and compare the answers with what Pillow and libvips decode.
 
     python -m benchmarks.files FOLDER --server http://localhost:8000
 
-Every file is asked for twice: in its own format, for what a client would get, and as TIFF, whose pixels lose nothing.
-A row says whether the answer has the same size (upright), colours (mean difference in 8-bit code values of sRGB),
-alpha, depth, profile, metadata and print resolution as what the other two show; what differs is named. Files that
-nobody shows are counted, and so are those that others show and the service refuses.
+Every file is sent twice: for an answer in its own format, as a client would get it, and for a lossless TIFF. Size
+(upright), colours (mean difference in 8-bit sRGB code values), alpha, bit depth, profile, metadata and print
+resolution are compared; a table names the differences. Files that the service refuses are counted separately,
+depending on whether Pillow or libvips can decode them.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ import numpy as np
 from benchmarks._shown import Shown, by_pillow, by_vips, vips_is_installed
 
 MAX_DIFFERENCE = 3.0
-"""Mean difference of colours up to which they count as the same: two decoders of JPEG differ by less than one."""
+"""Largest mean difference of colours that counts as equal. Two JPEG decoders differ by less than 1."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one file.
+    """The result for one file.
 
     Attributes:
-        name: its path below the folder.
-        status: of the answer, and the problem where there is one.
-        shown: who else shows it.
-        differences: what the answer has otherwise than they.
-        pillow, vips: mean differences of colours, or None.
+        name: path below the folder.
+        status: HTTP status of the answer, followed by the problem if there is one.
+        shown: names of the other programs that can decode the file.
+        differences: in what the answer differs from them.
+        pillow, vips: mean difference of colours from each, or None.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """What to count it as."""
+        """The category under which the file is counted."""
         if self.status != "200":
             return "refused, and others show it" if self.shown else "refused, and nobody shows it"
         return "differs" if self.differences else "the same"
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """See the module; the exit code is 1 where an answer was a 5xx or none."""
+    """Run the comparison; returns the exit code, 1 if the service failed (5xx) or did not answer."""
     arguments = parser().parse_args(words)
     if not vips_is_installed():
-        print("libvips is not installed (libvips-tools): compared with Pillow alone", file=sys.stderr)
+        print("libvips is not installed (libvips-tools); comparing with Pillow only", file=sys.stderr)
     headers = {"Authorization": f"Bearer {arguments.api_key}"} if arguments.api_key else {}
     rows = []
     print("| file | answer | Pillow | libvips | differences |\n|---|---|---|---|---|")
@@ -74,19 +74,19 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments."""
+    """The parser of the command line."""
     arguments = argparse.ArgumentParser(
         prog="python -m benchmarks.files", description=(__doc__ or "").splitlines()[0]
     )
-    arguments.add_argument("folder", type=Path, help="of files of whatever kind")
-    arguments.add_argument("--server", default="http://localhost:8000", help="URL of a service")
-    arguments.add_argument("--api-key", help="where it wants one")
-    arguments.add_argument("--all", action="store_true", help="print files that are the same, too")
+    arguments.add_argument("folder", type=Path, help="folder of files of any kind")
+    arguments.add_argument("--server", default="http://localhost:8000", help="URL of the service")
+    arguments.add_argument("--api-key", help="API key, if the service requires one")
+    arguments.add_argument("--all", action="store_true", help="also print files without differences")
     return arguments
 
 
 def compare(client: httpx.Client, path: Path, name: str) -> Row:
-    """Send a file, and lay the answers beside what others show."""
+    """Send a file, and compare the answers with what Pillow and libvips decode."""
     data = path.read_bytes()
     others = {"Pillow": by_pillow(data), "libvips": by_vips(path) if vips_is_installed() else None}
     shown = tuple(who for who, what in others.items() if what is not None)
@@ -100,7 +100,7 @@ def compare(client: httpx.Client, path: Path, name: str) -> Row:
         worse = own if own.status_code != 200 else exact
         detail = worse.json().get("detail", "") if "json" in worse.headers.get("content-type", "") else ""
         return Row(name, f"{worse.status_code} {detail[:90]}", shown, (), None, None)
-    answer, lossless = by_pillow(own.content), by_vips_or_pillow(exact.content)
+    answer, lossless = by_pillow(own.content), read_tiff(exact.content)
     differences: dict[str, None] = {}
     colours: dict[str, float | None] = {}
     for who, other in others.items():
@@ -111,8 +111,8 @@ def compare(client: httpx.Client, path: Path, name: str) -> Row:
     return Row(name, "200", shown, tuple(differences), colours["Pillow"], colours["libvips"])
 
 
-def by_vips_or_pillow(tiff: bytes) -> Shown | None:
-    """What an answer in TIFF holds: OpenCV reads it with all its bits."""
+def read_tiff(tiff: bytes) -> Shown | None:
+    """A TIFF as decoded by Pillow, with the bit depth found by OpenCV, because Pillow reduces colours to 8 bits."""
     import cv2
 
     planes = cv2.imdecode(np.frombuffer(tiff, np.uint8), cv2.IMREAD_UNCHANGED)

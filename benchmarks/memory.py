@@ -1,9 +1,9 @@
-"""`python -m benchmarks.memory`: what a service's process takes of memory, by the kernel's own accounts. Linux only.
+"""`python -m benchmarks.memory`: the resident memory of a service, as accounted by the kernel. Linux only.
 
-One request: a fresh `nightlift serve` is asked to enhance one large JPEG, or one of the files given by `--files`,
-guided; its resident memory is read before, at its peak (the kernel keeps the maximum, which is reset before the
-request; where children help, all are looked at every few milliseconds) and after. Plateau: one service gets thousands
-of requests of hundreds of different sizes, and must not go on growing.
+One request: a fresh `nightlift serve` enhances one large JPEG, or one of the files given by `--files`, guided. Its
+resident memory is read before and after, and at its peak: the kernel records the peak of the main process, and
+sampling every few milliseconds finds that of all processes together. Plateau: one service gets thousands of requests
+for pictures of hundreds of sizes; its memory must stop growing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CLIENTS = 2
 
 @dataclass(frozen=True)
 class OneRequest:
-    """Resident bytes of a process around one request for a picture of `pixels`."""
+    """Resident memory before, during and after one request, and the size of its file, in bytes; sides in pixels."""
 
     width: int
     height: int
@@ -50,24 +50,24 @@ class OneRequest:
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Peak above idle for each pixel of the picture."""
+        """Bytes of the peak above idle, per pixel of the picture."""
         return (self.peak - self.before) / (self.width * self.height)
 
 
 class Service:
-    """One running service, and the kernel's accounts of its memory."""
+    """A running service and its memory."""
 
     def __init__(self, process: int, url: str) -> None:
         self._process = process
         self._client = httpx.Client(base_url=url, timeout=120)
 
     def enhance(self, file: bytes, format: str | None = None) -> bytes:
-        """Enhance one picture, guided; the answer, in its own format where none is given."""
+        """Enhance one picture, guided; returns the enhanced file, by default in the format of the original."""
         options = {"detail": "guided"} | ({"format": format} if format else {})
         return self._client.post("/enhance", params=options, content=file).raise_for_status().content
 
     def resident(self, name: str = "VmRSS") -> int:
-        """Bytes resident now, or with VmHWM the most since `reset`."""
+        """Resident bytes of the main process: now (VmRSS), or the peak since `reset` (VmHWM)."""
         status = Path(f"/proc/{self._process}/status").read_text()
         found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
         assert found is not None
@@ -75,7 +75,7 @@ class Service:
 
     @contextmanager
     def watched(self) -> Iterator[list[int]]:
-        """The most bytes that the process and its children had together while the block ran, in the list after it."""
+        """A list whose item, after the block, is the peak resident bytes of the process and its children."""
         peaks = [0]
         ended = threading.Event()
 
@@ -93,24 +93,24 @@ class Service:
             peaks[0] = max(peaks[0], self.resident("VmHWM"))
 
     def reset(self) -> None:
-        """Let the kernel measure the peak from now on."""
+        """Make the kernel record the peak from now on."""
         Path(f"/proc/{self._process}/clear_refs").write_text("5")
 
 
 def _resident_with_children(process: int) -> int:
-    """Bytes resident of a process and all below it."""
+    """Resident bytes of a process and all its descendants."""
     try:
         resident = int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096
         tasks = Path(f"/proc/{process}/task").iterdir()
         children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except (OSError, IndexError):
-        return 0  # it has ended
+        return 0  # the process has ended
     return resident + sum(map(_resident_with_children, children))
 
 
 @contextmanager
 def serving(model: str) -> Iterator[Service]:
-    """A fresh service on a free port, with this model alone."""
+    """A new service on a free port that serves only this model."""
     port = free_port()
     settings = {"port": port, "grpc_port": 0, "models": model, "default_model": model, "log_level": "warning"}
     environment = {f"NIGHTLIFT_{name.upper()}": str(value) for name, value in settings.items()}
@@ -120,12 +120,12 @@ def serving(model: str) -> Iterator[Service]:
 
 
 def one_request(model: str, width: int, height: int) -> OneRequest:
-    """Resident memory of a fresh service around its first large request."""
+    """Resident memory of a new service and its children around its first request, a JPEG of this size in pixels."""
     return one_file(model, simplejpeg.encode_jpeg(night_scene(width, height), quality=90, colorsubsampling="420"))
 
 
 def one_file(model: str, file: bytes, format: str | None = None) -> OneRequest:
-    """Resident memory of a fresh service, and its children, around its first large request."""
+    """Resident memory of a new service and its children around its first request."""
     with serving(model) as service:
         before = service.resident()
         service.reset()
@@ -139,7 +139,7 @@ def one_file(model: str, file: bytes, format: str | None = None) -> OneRequest:
 
 
 def plateau(model: str, requests: int, sizes: int, every: int) -> Iterator[tuple[int, int]]:
-    """(requests served, resident bytes) after every `every` requests, of pictures of `sizes` different sizes."""
+    """(requests served, resident bytes) after every `every` requests, for pictures of `sizes` different sizes."""
     random = np.random.default_rng(0)
     sides = random.integers(MIN_SIDE, MAX_SIDE, (sizes, 2))
     scene = night_scene(MAX_SIDE, MAX_SIDE)
@@ -155,15 +155,15 @@ def plateau(model: str, requests: int, sizes: int, every: int) -> Iterator[tuple
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and print tables."""
+    """Measure, and print tables in Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.add_argument("--model", default="zero_dce_improved")
-    parser.add_argument("--requests", type=int, default=2000, help="of the plateau; 0 leaves it out")
-    parser.add_argument("--sizes", type=int, default=300, help="different sizes of pictures among them")
-    parser.add_argument("--every", type=int, default=250, help="how often the plateau is looked at")
-    parser.add_argument("--no-large", action="store_true", help="leave out the single large requests")
-    parser.add_argument("--files", type=Path, nargs="+", default=[], help="measure these, and nothing else")
-    parser.add_argument("--format", help="of the answers to --files")
+    parser.add_argument("--requests", type=int, default=2000, help="requests for the plateau; 0 skips it")
+    parser.add_argument("--sizes", type=int, default=300, help="number of different picture sizes for the plateau")
+    parser.add_argument("--every", type=int, default=250, help="requests between two readings of the plateau")
+    parser.add_argument("--no-large", action="store_true", help="skip the single large requests")
+    parser.add_argument("--files", type=Path, nargs="+", default=[], help="measure only these files, one by one")
+    parser.add_argument("--format", help="format of the answers to --files")
     wishes = parser.parse_args(arguments)
     if wishes.files:
         print("| file | its size, MB | before, MB | peak, MB | after, MB | peak above idle, bytes a pixel |")

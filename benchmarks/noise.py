@@ -1,11 +1,12 @@
-"""What models make of noise and of texture in the dark parts of large photos: `python -m benchmarks.noise PHOTOS`.
+"""How much noise and texture models keep in the dark parts of photos: `python -m benchmarks.noise PHOTOS`.
 
     python -m benchmarks.noise data/large --models nightlift,zero_dce_improved
 
-In blocks of 16x16 pixels whose mean is from 2 to 60 of 255, what is finer than 5x5 pixels is told from detail, which
-is coarser. The flattest tenth of the blocks, by detail, shows noise, the liveliest tenth texture with noise. All are
-given as shares of what plain gain would make of the input, after its mean in the block: 1 keeps all, 0 nothing. A
-model that keeps little detail is milky; one that keeps as much noise as texture brightens without a thought.
+Dark blocks of 16x16 pixels, with a mean from 2 to 60 of 255, are divided into fine structure, below 5x5 pixels, and
+coarser detail. The tenth of the blocks with the least detail shows noise, the tenth with the most shows texture and
+noise. Results are fractions of what plain gain would produce: everything is divided by the block's mean, so 1 keeps
+all and 0 removes all. A model that keeps little detail looks hazy; one that keeps as much noise as texture does not
+denoise.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ BLOCK = 16
 """Side of a block in pixels."""
 
 MIN_COUNT = 10
-"""Dark blocks without which there is nothing to measure."""
+"""Fewest dark blocks for a result."""
 
 FINE = 5
-"""What differs from the mean of so many pixels squared is noise or fine texture."""
+"""Side in pixels of the box whose mean separates detail from noise and fine texture."""
 
 DARK = (2.0, 60.0)
-"""Mean code values between which a block is dark, and not black."""
+"""Range of the mean code value of a dark block; lower means are black."""
 
 LUMINANCE = np.array(BT601, np.float32)
 
@@ -46,7 +47,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Kept:
-    """What one photo keeps with one model, as shares of plain gain: medians over the blocks."""
+    """What one model keeps of one photo, as fractions of plain gain: medians over blocks."""
 
     noise: float
     colour_noise: float
@@ -55,10 +56,10 @@ class Kept:
 
 
 def kept(source: NDArray[np.uint8], result: NDArray[np.uint8]) -> Kept:
-    """Compare a dark photo and its enhanced version, uint8 [H, W, 3] both.
+    """Compare a dark photo with its enhanced version, both uint8 [H, W, 3].
 
     Raises:
-        ValueError: if the photo has next to no dark blocks.
+        ValueError: if the photo has fewer than `MIN_COUNT` dark blocks.
     """
     before, after = (picture.astype(np.float32) for picture in (source, result))
     level = _blocks(_light(before)).mean(axis=-1)
@@ -78,7 +79,7 @@ def kept(source: NDArray[np.uint8], result: NDArray[np.uint8]) -> Kept:
 
 
 def _fine(picture: Floats) -> tuple[Floats, Floats]:
-    """Deviation of what is fine in luminance, and in colour, of each block, as shares of its mean luminance."""
+    """Standard deviation of fine luminance and fine colour in each block, divided by its mean luminance: [blocks]."""
     light = _light(picture)
     colour = picture[..., 0] - picture[..., 2]
     mean = np.maximum(_blocks(light).mean(axis=-1), 1.0)
@@ -88,7 +89,7 @@ def _fine(picture: Floats) -> tuple[Floats, Floats]:
 
 
 def _detail(picture: Floats) -> Floats:
-    """Deviation of what is coarser than noise within each block, as a share of its mean luminance."""
+    """Standard deviation of coarser structure in each block, divided by its mean luminance: [blocks]."""
     blocks = _blocks(_mean(_light(picture)))
     return np.asarray(blocks.std(axis=-1) / np.maximum(blocks.mean(axis=-1), 1e-6))
 
@@ -102,14 +103,14 @@ def _mean(plane: Floats) -> Floats:
 
 
 def _blocks(plane: Floats) -> Floats:
-    """[H, W] -> [blocks, pixels of a block]; what does not fill a block is left out."""
+    """[H, W] -> [blocks, pixels of a block]; the right and bottom rests that do not fill a block are dropped."""
     rows, columns = (side // BLOCK for side in plane.shape)
     cut = plane[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
     return np.ascontiguousarray(cut.swapaxes(1, 2)).reshape(rows * columns, BLOCK * BLOCK)
 
 
 async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str]) -> str:
-    """A table in Markdown: a row a photo and model, and the medians of each model.
+    """A Markdown table with a row for each photo and model, and the medians of each model.
 
     Raises:
         NightliftError: if a photo cannot be enhanced.
@@ -140,10 +141,10 @@ def _row(model: str, photo: str, values: Kept) -> str:
 
 
 def main() -> int:
-    """See the module; the exit code is 2 if there is nothing to measure."""
+    """Run the benchmark; returns the exit code, 2 if there are no photos."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.noise", description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path, help="folder of photos, as the camera made them")
-    parser.add_argument("--models", default="nightlift,zero_dce_improved,exdnet", help="comma-separated")
+    parser.add_argument("photos", type=Path, help="folder of photos straight from the camera")
+    parser.add_argument("--models", default="nightlift,zero_dce_improved,exdnet", help="names, comma-separated")
     arguments = parser.parse_args()
     photos = sorted(path for path in arguments.photos.glob("*") if is_picture(path))
     if not photos:

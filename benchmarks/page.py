@@ -1,9 +1,9 @@
-"""The web page on a slow line: bytes and seconds to the first preview, and how near it comes to the finished file.
+"""The web page on a slow connection: bytes and seconds to the first preview, and how close it is to the final result.
 
     python -m benchmarks.page photos/*.jpg
 
-Chromium opens the page of a service over a line of 10 Mbit/s down and 3 Mbit/s up, by its own throttling, adds a
-photo, and waits until its preview is painted. What is painted is then compared with the finished file, made as small.
+Chromium, throttled to 10 Mbit/s down and 3 Mbit/s up, opens the page of a service, adds a photo, and waits until its
+preview is painted. The painted pixels are then compared with the finished file, shrunk to the same size.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-quic", "--force-color-profile=srgb", "--enable-unsafe-swiftshader"]
 WINDOW: ViewportSize = {"width": 1440, "height": 900}
 DOWN, UP = 10e6 / 8, 3e6 / 8
-"""Bytes a second."""
+"""Download and upload speed in bytes per second."""
 LATENCY = 30
-"""Milliseconds that are added to every answer."""
+"""Added latency of each answer in milliseconds."""
 LOOK_BLUR = 8.0
-"""Deviation in pixels of the blur that leaves the look of a photo, and takes its grain."""
+"""Standard deviation in pixels of the blur that removes grain but keeps brightness and colour."""
 
 PAINTED = """async () => {
   document.querySelector("#position").value = 0;
@@ -51,15 +51,15 @@ PAINTED = """async () => {
 
 @dataclass(frozen=True)
 class Line:
-    """One photo.
+    """The result for one photo.
 
     Attributes:
-        name: of its file.
-        megapixels, kilobytes: of the photo.
-        sent, received: kilobytes of the preview's request and answer.
+        name: name of the photo's file.
+        megapixels, kilobytes: size of the photo and of its file.
+        sent, received: size of the preview's request and answer in kilobytes.
         seconds: from choosing the file to the painted preview.
-        difference, look, most: codes of 255 between the painted preview and the finished file: the mean of all
-            pixels; the mean and the largest once both are blurred.
+        difference, look, most: absolute differences of code values (0 to 255) between the painted preview and the
+            finished file: the mean over all pixels; the mean and the maximum after both have been blurred.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Line:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See the module."""
+    """Run the benchmark, and print a table in Markdown; returns the exit code, 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
     parser.add_argument("photos", nargs="+", type=Path)
     wanted = parser.parse_args(arguments)
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(browser: Browser, url: str, path: Path) -> Line:
-    """One photo, in a window of its own."""
+    """Measure one photo, in a new browser context."""
     context = browser.new_context(viewport=WINDOW, reduced_motion="reduce", service_workers="block")
     page = context.new_page()
     page.goto(url)
@@ -147,7 +147,7 @@ def _decoded(data: bytes) -> NDArray[np.uint8]:
 
 
 def _differences(canvas: NDArray[np.uint8], finished: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """See `Line`; the photo fills as much of the canvas as it can, and lies in its middle."""
+    """(difference, look, most), see `Line`. On the canvas, the photo is centred, and as large as fits."""
     height, width = finished.shape[:2]
     rows, columns = canvas.shape[:2]
     scale = min(columns / width, rows / height)

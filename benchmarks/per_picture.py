@@ -1,11 +1,10 @@
-"""How long each photo of a folder takes with each model: `python -m benchmarks.per_picture PHOTOS`.
+"""The time that each photo of a folder takes with each model: `python -m benchmarks.per_picture PHOTOS`.
 
     python -m benchmarks.per_picture data/LIME --models zero_dce,zero_dce_improved --detail whole --out speed.md
 
-Every photo goes through the service's own pipeline in this process, file to file, as behind `POST /enhance`. The
-models take turns on each photo, so that what else the machine does falls on all of them; medians are reported, and
-how many times as fast as the first model each of the others is. Bare times are worth little elsewhere; the ratios
-hold.
+Every photo goes through the service's pipeline in this process, file to file, as for `POST /enhance`. The models take
+turns on each photo, so that other load on the machine affects them alike. Medians are reported, and how many times as
+fast as the first model each model is. Times depend on the machine; the ratios are more comparable.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Line:
-    """One photo.
+    """The result for one photo.
 
     Attributes:
-        name, width, height: of the photo, upright.
-        bytes: of its file.
-        seconds: model -> (all of the request, its pass through the network), medians.
-        detail: model -> how it was rendered.
+        name, width, height: name, and size in pixels when upright.
+        bytes: size of the file.
+        seconds: model -> median seconds of (the whole request, the network).
+        detail: model -> how the photo was rendered.
     """
 
     name: str
@@ -51,7 +50,7 @@ class Line:
 async def measure(
     runtime: Runtime, photos: Sequence[Path], models: Sequence[str], detail: Detail, rounds: int
 ) -> list[Line]:
-    """Measure every photo with every model, `rounds` times in turns after one round to warm up.
+    """Measure every photo with every model, `rounds` times after one round of warm-up.
 
     Raises:
         NightliftError: if a photo cannot be enhanced.
@@ -84,11 +83,11 @@ async def _measure_one(runtime: Runtime, photo: Path, models: Sequence[str], det
 
 
 def to_markdown(lines: Sequence[Line], sizes: Mapping[str, int]) -> str:
-    """The table: a row a photo, a column a model, and below the means, the ratios and the models' sizes.
+    """A Markdown table with a row per photo and a column per model, then means, ratios and file sizes of the models.
 
     Args:
-        lines: what was measured.
-        sizes: model -> bytes of its file; the first one is what the others are compared with.
+        lines: results of `measure`.
+        sizes: model -> size of its file in bytes; the others are compared with the first model.
     """
     models = list(sizes)
     first = models[0]
@@ -115,10 +114,10 @@ def to_markdown(lines: Sequence[Line], sizes: Mapping[str, int]) -> str:
 
 
 async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str], detail: Detail, rounds: int) -> str:
-    """`measure` on a runtime of its own, as Markdown; `models` empty takes every model of pictures that is loaded.
+    """Run `measure` with a new runtime; returns Markdown. Empty `models` means all loaded models that take pictures.
 
     Raises:
-        ValueError: if a model is not there, or cannot be served.
+        ValueError: if a model does not exist or cannot be served.
     """
     there = ModelRepository(settings.model_repository).names()
     if missing := [name for name in models if name not in there]:
@@ -141,20 +140,20 @@ async def run(settings: Settings, photos: Sequence[Path], models: Sequence[str],
 
 
 def find_photos(folder: Path) -> list[Path]:
-    """The pictures directly in a folder, 2.png before 10.png."""
+    """The pictures of a folder, without its subfolders, in numerical order of their names."""
     return sorted((path for path in folder.glob("*") if is_picture(path)), key=_in_order)
 
 
 def main() -> int:
-    """See the module; the exit code is 2 if there is nothing to measure."""
+    """Run the benchmark; returns the exit code, 2 if there are no photos."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.per_picture", description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="folder of photos")
-    parser.add_argument("--models", default="", help="comma-separated, the first to compare with; all if absent")
+    parser.add_argument("--models", default="", help="comma-separated, the first is the baseline; default: all")
     parser.add_argument(
         "--detail", type=Detail, choices=list(Detail), default=Detail.AUTO, help="as in POST /enhance"
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each model on each photo")
-    parser.add_argument("--out", type=Path, help="Markdown file to write; the terminal if absent")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="measurements of each model on each photo")
+    parser.add_argument("--out", type=Path, help="Markdown file to write; default: print to the terminal")
     arguments = parser.parse_args()
     photos = find_photos(arguments.photos)
     if not photos:
@@ -170,7 +169,7 @@ def main() -> int:
 
 
 def _in_order(path: Path) -> tuple[int, str]:
-    """2.png before 10.png."""
+    """Sort key that puts 2.png before 10.png."""
     return (int(path.stem) if path.stem.isdecimal() else 0, path.name)
 
 

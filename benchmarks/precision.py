@@ -1,8 +1,8 @@
-"""`python -m benchmarks.precision`: whether a served network would be better off with 8 or 16 bits, on this CPU.
+"""`python -m benchmarks.precision`: whether served networks should run with 8 or 16 bits on this CPU.
 
-Each model runs in float32, in float16, and with its convolutions in INT8 (static QDQ, calibrated on training pictures
-at the proxy's size). All take turns on a proxy; scores are those of guided rendering on LOL's eval15. A variant is
-worth serving if it loses at most 0.1 dB and is at least 1.3 times as fast.
+Each model runs in float32, in float16, and with INT8 convolutions (static QDQ, calibrated with training pictures at
+the proxy's size). The variants take turns on one proxy; scores are those of guided rendering on LOL's eval15. A
+variant is worth serving if it loses at most 0.1 dB and is at least 1.3 times as fast.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Run = Callable[[Inputs], NDArray[Any]]
 
 
 class Proxies(CalibrationDataReader):
-    """What the network sees of the training pictures, one by one."""
+    """The network's inputs for the training pictures, one at a time."""
 
     def __init__(self, pictures: Sequence[Pixels], traits: ModelTraits) -> None:
         self._inputs = (dict(guided(picture, traits).inputs()[0]) for picture in pictures)
@@ -50,7 +50,7 @@ class Proxies(CalibrationDataReader):
 
 
 def guided(picture: Pixels, traits: ModelTraits) -> Prepared:
-    """What guided rendering makes of a picture before the network."""
+    """A picture, uint8 [H, W, 3], prepared for the network by guided rendering."""
     height, width = picture.shape[:2]
     return prepare(Picture(picture, PictureFormat.PNG), plan(width, height, 8, traits, GUIDED))
 
@@ -58,7 +58,7 @@ def guided(picture: Pixels, traits: ModelTraits) -> Prepared:
 def variants(
     source: Path, traits: ModelTraits, pictures: Sequence[Pixels], folder: Path
 ) -> Iterator[tuple[str, Path]]:
-    """(name, file) of each precision."""
+    """(name, ONNX file) of each precision; new files are written to `folder`."""
     yield "float32", source
     half = folder / "half.onnx"
     model = convert_float_to_float16(onnx.load(source), keep_io_types=True, disable_shape_infer=True)
@@ -83,7 +83,7 @@ def variants(
 
 
 def opened(file: Path, threads: int, output: str) -> Run:
-    """A model as the service runs it for guided rendering."""
+    """A function that runs a model with the service's session options."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.enable_mem_pattern = False
@@ -95,7 +95,7 @@ def opened(file: Path, threads: int, output: str) -> Run:
 
 
 def in_turns(runs: Sequence[Run], inputs: Inputs, rounds: int) -> list[float]:
-    """Median seconds of each."""
+    """Median seconds of each run, in turns after one round of warm-up."""
     times: list[list[float]] = [[] for _ in runs]
     for turn in range(rounds + 1):
         for run, taken in zip(runs, times, strict=True):
@@ -107,7 +107,7 @@ def in_turns(runs: Sequence[Run], inputs: Inputs, rounds: int) -> list[float]:
 
 
 def enhanced(run: Run, picture: Pixels, traits: ModelTraits) -> Pixels:
-    """What guided rendering makes of a picture by a network."""
+    """A picture, uint8 [H, W, 3], enhanced by guided rendering with a network; same shape."""
     prepared = guided(picture, traits)
     return finish(prepared, [run(inputs)[0] for inputs in prepared.inputs()], GUIDED).picture.pixels
 
@@ -115,7 +115,7 @@ def enhanced(run: Run, picture: Pixels, traits: ModelTraits) -> Pixels:
 def measure(
     name: str, repository: ModelRepository, training: Sequence[Pixels], pairs: Sequence[Pair], wishes: Any
 ) -> list[str]:
-    """The rows of a model."""
+    """The table rows of a model. `wishes` are the parsed arguments."""
     traits = repository.servable(name)[-1].config.traits
     source = repository.servable(traits.map_model or name)[-1].path
     first = guided(pairs[0][0], traits).inputs()[0]
@@ -126,7 +126,7 @@ def measure(
             try:
                 run = opened(file, wishes.threads, AFFINE if traits.map_layout else ENHANCED)
                 run(first)
-            except Exception as error:  # ONNX Runtime's own kind, which differs by what an operator lacks
+            except Exception as error:  # ONNX Runtime has several error types, without a common base class
                 rows.append(f"| `{name}` | {variant} | does not run: {str(error).rpartition(':')[2].strip()} | | | |")
             else:
                 runs.append(run)
@@ -147,14 +147,14 @@ def measure(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and print a table."""
+    """Measure, and print a table in Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.precision", description=__doc__)
-    parser.add_argument("models", nargs="+", help="names in the repository")
+    parser.add_argument("models", nargs="+", help="names of models in the repository")
     parser.add_argument("--data", type=Path, required=True, help="folder of LOLv1")
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--calibration", type=int, default=32, help="training pictures to calibrate on")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=0, help="threads in a pass; 0 takes one a core")
+    parser.add_argument("--threads", type=int, default=0, help="threads per inference pass; 0 means one per core")
     wishes = parser.parse_args(arguments)
     training = find_samples("lolv1", wishes.data, "train")
     step = max(1, len(training) // wishes.calibration)

@@ -1,13 +1,13 @@
-"""Our weights beside what the networks' authors publish: `python -m benchmarks.published --photos data/LIME`.
+"""Our weights compared with the authors' published results: `python -m benchmarks.published --photos data/LIME`.
 
-Four tables, each about a claim of theirs:
+Four tables, each about one of the authors' claims:
 
-- files: the improved Zero-DCE in a third of the original's file (97 kB against 312);
-- time: and in 66 to 90 % of its time, on the first nine of LIME's photos (`benchmarks.per_picture`);
-- scores: PSNR and SSIM of every served network on LOLv1's eval15, beside all that is reported of it;
-- naturalness: DRBN's second stage before its first by NIQE, where both are served.
+- files: the file of the improved Zero-DCE is a third of the original's (97 kB instead of 312);
+- time: it takes 66 to 90 % of the original's time on the first nine photos of LIME (`benchmarks.per_picture`);
+- scores: PSNR and SSIM of every served network on LOLv1's eval15, with the published values;
+- naturalness: DRBN's second stage has a better NIQE than its first, if both are served.
 
-Without --photos, what needs no measuring: files and scores.
+Without --photos, only files and scores are shown, which need no measurement.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from training.evaluation import evaluate
 ORIGINAL_AND_IMPROVED = ("zero_dce", "zero_dce_improved")
 STAGES = ("drbn", "drbn_perceptual")
 PHOTOS = 9
-"""Photos of LIME that the improved network's README times."""
+"""Number of LIME's photos that are timed in the README of the improved network."""
 
 DETAILS = ("whole", "guided")
 
 
 def file_sizes(repository: ModelRepository, names: Sequence[str] = ORIGINAL_AND_IMPROVED) -> str:
-    """What the files of models weigh, their share of the first's, and what is reported of the last.
+    """A table of file sizes, also as a fraction of the first model's, and the published results of the last model.
 
     Raises:
-        ValueError: a model is not there.
+        ValueError: if a model does not exist.
     """
     versions = [_latest(repository, name) for name in names]
     rows = []
@@ -57,7 +57,7 @@ def file_sizes(repository: ModelRepository, names: Sequence[str] = ORIGINAL_AND_
 
 
 def scores(repository: ModelRepository) -> str:
-    """PSNR and SSIM of every model that takes pictures and has scores, beside what is reported of its network."""
+    """PSNR and SSIM of every model that takes pictures and has scores, with the published results of its network."""
     rows = []
     for name in repository.names():
         version = _latest(repository, name)
@@ -67,11 +67,11 @@ def scores(repository: ModelRepository) -> str:
 
 
 def naturalness(repository: Path, photos: Path, names: Sequence[str] = STAGES) -> str:
-    """NIQE of models on a folder of photos without references, or a sentence that says which of them is missing.
+    """NIQE of models on a folder of photos without references, or a sentence about which models are missing.
 
     Raises:
-        FileNotFoundError: NIQE's parameters are not installed.
-        ValueError: a photo has a side under 192 pixels.
+        FileNotFoundError: if NIQE's parameters are not installed.
+        ValueError: if a photo has a side of less than 192 pixels.
     """
     there = ModelRepository(repository).names()
     if missing := [name for name in names if name not in there]:
@@ -92,7 +92,7 @@ def _latest(repository: ModelRepository, name: str) -> ModelVersion:
 
 
 def _measured(version: ModelVersion) -> list[str]:
-    """The scores of each way of rendering, as the version's record has them."""
+    """The recorded scores of a model version for each kind of rendering."""
     record = read_record(version.path.parent)
     known_as = record.manifest.get("scored_as", version.name)
     rows = {row["detail"]: row for row in record.scores.get("rows", ()) if row["name"] == known_as}
@@ -113,8 +113,8 @@ def run(settings: Settings, photos: Path | None, detail: Detail = Detail.WHOLE, 
     """All tables, as Markdown.
 
     Raises:
-        FileNotFoundError, ValueError: a model or photos are missing.
-        NightliftError: a photo cannot be enhanced.
+        FileNotFoundError, ValueError: if a model or photos are missing.
+        NightliftError: if a photo cannot be enhanced.
     """
     repository = ModelRepository(settings.model_repository)
     parts = {"Files": file_sizes(repository)}
@@ -130,12 +130,12 @@ def run(settings: Settings, photos: Path | None, detail: Detail = Detail.WHOLE, 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See the module; the exit code is 2 if something is missing."""
+    """Run the benchmark; returns the exit code, 2 if something is missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.published", description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, help="folder of dark photos, LIME's for figures to compare")
-    parser.add_argument("--detail", type=Detail, choices=list(Detail), default=Detail.WHOLE, help="of the times")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each model on each photo")
-    parser.add_argument("--out", type=Path, help="Markdown file to write; the terminal if absent")
+    parser.add_argument("--photos", type=Path, help="folder of dark photos; LIME's are comparable with the authors'")
+    parser.add_argument("--detail", type=Detail, choices=list(Detail), default=Detail.WHOLE, help="for the times")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="measurements of each model on each photo")
+    parser.add_argument("--out", type=Path, help="Markdown file to write; default: print to the terminal")
     args = parser.parse_args(arguments)
     try:
         text = run(Settings(), args.photos, args.detail, max(1, args.rounds))

@@ -1,12 +1,12 @@
-"""What restoration costs beside a bare pass over the same pixels: `python -m benchmarks.restoration PHOTOS`.
+"""The time of restoration (denoising) compared with the network alone: `python -m benchmarks.restoration PHOTOS`.
 
     python -m benchmarks.restoration data/large --sides 600,2000,4000 --rounds 5
 
-Every photo is shrunk to each long side, made noisy, and sent through the service's own pipeline in this process with
-`denoise=0` and with `denoise=1`. The difference is what restoration costs. In turns with it the restorer's file
-runs in a bare session of ONNX Runtime, with as many threads, over the whole picture's pixels in tiles without a halo.
-Reported are medians, seconds a megapixel, and how many times the bare pass restoration takes; a machine that does
-something else beside it, or throttles, makes the seconds larger but hardly the ratio.
+Every photo is shrunk to each long side, made noisy, and sent through the service's pipeline in this process with
+`denoise=0` and with `denoise=1`. The difference is the time of restoration. In turn with these, the restorer's file
+runs in a plain session of ONNX Runtime (the bare pass) with the same number of threads, over the whole picture in
+tiles without halos. Reported are medians, in seconds per megapixel, and the ratio of restoration to the bare pass.
+The ratio depends much less than the seconds on other load and on throttling.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ ROUNDS = 5
 SIDES = (600, 2000)
 
 TILE = 512
-"""Side of the bare session's tiles: what a tile of the service is without its halo."""
+"""Side in pixels of the bare pass's tiles: that of the service's tiles without their halo."""
 
 GRAIN = 8.0
-"""Deviation of the noise that is added to photos, in code values."""
+"""Standard deviation of the noise that is added to photos, in code values from 0 to 255."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One photo at one size.
+    """The result for one photo at one size.
 
     Attributes:
-        name, width, height: of the photo.
-        without, with_it: seconds of a request with `denoise=0` and with `denoise=1`, medians.
-        bare: seconds of the bare session, median.
+        name, width, height: name, and size in pixels.
+        without, with_it: median seconds of a request with `denoise=0` and with `denoise=1`.
+        bare: median seconds of the bare pass.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Line:
 
     @property
     def megapixels(self) -> float:
-        """Of the photo."""
+        """Size of the photo in megapixels."""
         return self.width * self.height / 1e6
 
     @property
@@ -71,12 +71,12 @@ class Line:
 
     @property
     def ratio(self) -> float:
-        """Restoration in the service to the bare pass."""
+        """Time of restoration in the service divided by that of the bare pass."""
         return self.restoration / self.bare
 
 
 def noisy(photo: Path, side: int) -> NDArray[np.uint8]:
-    """A photo shrunk to a long side of at most `side`, with noise: uint8 [H, W, 3]."""
+    """A photo with added noise, shrunk to a long side of at most `side` pixels: uint8 [H, W, 3]."""
     with Image.open(photo) as opened:
         image = opened.convert("RGB")
     image.thumbnail((side, side))
@@ -86,7 +86,7 @@ def noisy(photo: Path, side: int) -> NDArray[np.uint8]:
 
 
 def bare_pass(session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]) -> float:
-    """Seconds of a session over a picture, uint8 [H, W, 3], as its own answer; cutting tiles is not counted."""
+    """Seconds that a session takes for the tiles of a picture, uint8 [H, W, 3], not counting the time to cut them."""
     height, width = (side - side % RESTORER_MULTIPLE for side in pixels.shape[:2])
     tiles = [
         np.ascontiguousarray(pixels[None, top : min(top + TILE, height), left : min(left + TILE, width)])
@@ -100,10 +100,10 @@ def bare_pass(session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]) 
 
 
 async def measure(runtime: Runtime, photos: Sequence[Path], sides: Sequence[int], rounds: int) -> list[Line]:
-    """Measure every photo at every size, `rounds` times in turns after one round to warm up.
+    """Measure every photo at every size, `rounds` times after one round of warm-up.
 
     Raises:
-        ValueError: if the service has no restorer, or one that is no ONNX file.
+        ValueError: if the service has no restorer that is an ONNX file, or restores a photo at reduced size.
         NightliftError: if a photo cannot be enhanced.
     """
     restorer = runtime.find_restorer()
@@ -125,7 +125,7 @@ async def _measure_one(
 ) -> Line:
     file = BytesIO()
     Image.fromarray(pixels).save(file, "jpeg", quality=95)
-    # A picture that is bright already would be left alone.
+    # With the gate, well-lit photos would not be enhanced.
     without, with_it = (EnhanceOptions(denoise=denoise, gate=False) for denoise in (0, 1))
     times: dict[str, list[float]] = {"without": [], "with_it": [], "bare": []}
     for turn in range(rounds + 1):
@@ -150,7 +150,7 @@ async def _request(runtime: Runtime, data: bytes, options: EnhanceOptions) -> fl
 
 
 def to_markdown(lines: Sequence[Line]) -> str:
-    """The table: a row a photo and size, and the medians of what does not depend on the size."""
+    """A Markdown table with a row per photo and size, and the medians of the values per megapixel and the ratio."""
     rows = [
         ["photo", "pixels", "without, ms", "with, ms", "restoration, s/MP", "bare pass, s/MP", "times the bare pass"],
         ["---", "---", *["---:"] * 5],
@@ -178,7 +178,7 @@ def to_markdown(lines: Sequence[Line]) -> str:
 
 
 async def run(settings: Settings, photos: Sequence[Path], sides: Sequence[int], rounds: int) -> str:
-    """`measure` on a runtime of its own, as Markdown; without a bound on what is restored where none is set."""
+    """Run `measure` with a new runtime; returns Markdown. By default, photos of all sizes are restored in full."""
     wanted = settings.model_copy(update={"models": (settings.default_model,), "required_models": ()})
     if wanted.max_restored_pixels is None:
         wanted = wanted.model_copy(update={"max_restored_pixels": wanted.max_pixels})
@@ -188,11 +188,11 @@ async def run(settings: Settings, photos: Sequence[Path], sides: Sequence[int], 
 
 
 def main() -> int:
-    """See the module; the exit code is 2 if there is nothing to measure."""
+    """Run the benchmark; returns the exit code, 2 if there are no photos or no restorer."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.restoration", description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="folder of photos")
     parser.add_argument("--sides", default=",".join(map(str, SIDES)), help="long sides in pixels, comma-separated")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each photo and size")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="measurements of each photo and size")
     arguments = parser.parse_args()
     photos = sorted(path for path in arguments.photos.glob("*") if is_picture(path))
     if not photos:

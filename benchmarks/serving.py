@@ -1,13 +1,14 @@
-"""The service over HTTP beside a plain loop in process: `python -m benchmarks.serving`, a part at a time by `--only`.
+"""The service over HTTP compared with a plain loop in one process: `python -m benchmarks.serving`.
 
-    whole     throughput with 600x400 JPEGs at full size, against the best plain loop
-    guided    the same with 12 megapixels through a proxy
-    alone     one request at a time
-    open      Poisson arrivals at half of saturation, against an M/D/c queue
-    batching  throughput and tails with batches on and off, over the concurrency, as a table and a picture
-    threads   threads inside a pass against passes side by side
+    whole     throughput with 600x400 JPEGs, rendered at full resolution, compared with the best plain loop
+    guided    the same with 12 megapixels, rendered through a small copy
+    alone     latency with one request at a time
+    open      latency with Poisson arrivals at half of saturation, compared with an M/D/c queue
+    batching  throughput and tail latency by concurrency, with batching on and off, as a table and a chart
+    threads   threads within an inference pass compared with concurrent passes
 
-Contenders take turns, and ratios are of the same turn. Each part takes two to four minutes. Nothing else should run.
+Alternatives take turns, and ratios are those of the same turn. Each part takes two to four minutes on an otherwise
+idle machine; `--only` selects parts.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ PICTURE = ROOT / "docs" / "images" / "batching.svg"
 
 
 def against_plain(detail: str, turns: int, seconds: float) -> str:
-    """Throughput at concurrency 8, in both placements, each turn beside the plain loop."""
+    """Throughput at concurrency 8, with the engine in both placements, compared with the plain loop."""
     file = jpeg(*SIZES[detail])
     plain = PlainLoop(Settings().model_repository, MODEL, file, Detail(detail))
     best, tried = plain.best()
@@ -91,12 +92,12 @@ def against_plain(detail: str, turns: int, seconds: float) -> str:
 
 
 def alone(turns: int, _: float) -> str:
-    """One request at a time, beside the quickest way to do the same in process."""
+    """Latency with one request at a time, compared with the fastest plain loop."""
     rows = []
     for detail, size in SIZES.items():
         file = jpeg(*size)
         plain = PlainLoop(Settings().model_repository, MODEL, file, Detail(detail))
-        # Threads that spin when their pass is over would take the next contender's core.
+        # No layout with spinning: its idle threads would take CPU time from the service in the next turn.
         layouts = [Layout(1, available_cores()), Layout(1, 1)]
         quickest = min(layouts, key=lambda layout: median(plain.lone(layout) for _ in range(9)))
         with both_placements(file, detail) as targets, ExitStack() as stack:
@@ -125,7 +126,7 @@ def alone(turns: int, _: float) -> str:
 
 @contextmanager
 def both_placements(file: bytes, detail: str) -> Iterator[dict[str, Target]]:
-    """The service with its engine in process and in a child process, both warm."""
+    """Targets of two services, warmed up: with the engine in process and in a child process."""
     with ExitStack() as stack:
         targets = {
             name: target(stack.enter_context(nightlift(engine_isolation=isolation)), file, detail)
@@ -137,7 +138,7 @@ def both_placements(file: bytes, detail: str) -> Iterator[dict[str, Target]]:
 
 
 def open_arrivals(turns: int, seconds: float) -> str:
-    """Tails at half of saturation, beside queues with deterministic service of the same capacity."""
+    """Tail latency at half of saturation, compared with queues of the same capacity and constant service time."""
     file = jpeg(*SIZES["whole"])
     rows = []
     length = 8 * seconds
@@ -191,14 +192,13 @@ def open_arrivals(turns: int, seconds: float) -> str:
 
 
 def batching(turns: int, seconds: float) -> str:
-    """Batches on and off, with photos that meet the network through a proxy, where passes are smallest."""
+    """Batching on and off, with guided rendering, where inference passes are smallest."""
     file = jpeg(*SIZES["whole"])
     choices: dict[str, dict[str, float]] = {"off (default)": {}, "on, up to 8": {"batch": 8, "delay": 0.005}}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         targets = {}
         for number, (name, changes) in enumerate(choices.items()):
             root = variant(Settings().model_repository, Path(folder) / str(number), **changes)  # type: ignore[arg-type]
-            # All that is sent is to wait: a refusal would end the measurement.
             port = stack.enter_context(nightlift(model_repository=root))
             targets[name] = target(port, file, "guided")
             closed_loop(targets[name], CONCURRENCY, 2)
@@ -242,7 +242,7 @@ def batching(turns: int, seconds: float) -> str:
 
 
 def threads(turns: int, seconds: float) -> str:
-    """Threads inside a pass against passes side by side, through the whole service."""
+    """Threads within an inference pass compared with concurrent passes, through the whole service."""
     cores = available_cores()
     choices: dict[str, dict[str, int]] = {
         "as the load asks (default)": {},
@@ -282,12 +282,12 @@ def threads(turns: int, seconds: float) -> str:
 
 
 def jpeg(width: int, height: int) -> bytes:
-    """The night scene as a file of quality 90."""
+    """The night scene as a JPEG of quality 90; sides in pixels."""
     return bytes(simplejpeg.encode_jpeg(night_scene(width, height), quality=90, colorsubsampling="420"))
 
 
 def target(port: int, file: bytes, detail: str) -> Target:
-    """One picture for `POST /enhance`."""
+    """A target that sends one picture to `POST /enhance`."""
     return requests_of([file], port, f"/enhance?detail={detail}")
 
 
@@ -302,19 +302,19 @@ PARTS: dict[str, Callable[[int, float], str]] = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command's words."""
+    """The parser of the command line."""
     words = argparse.ArgumentParser(
         prog="python -m benchmarks.serving", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    words.add_argument("--only", choices=PARTS, action="append", help="a part, may be repeated; all if absent")
-    words.add_argument("--turns", type=int, default=7, help="turns of each contender")
-    words.add_argument("--seconds", type=float, default=5.0, help="seconds of a turn")
-    words.add_argument("--into", type=Path, help="document with places for the tables; else they are printed")
+    words.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated; default: all parts")
+    words.add_argument("--turns", type=int, default=7, help="measurements of each alternative")
+    words.add_argument("--seconds", type=float, default=5.0, help="seconds per measurement")
+    words.add_argument("--into", type=Path, help="also write the tables into this document, between its markers")
     return words
 
 
 def main() -> None:
-    """Measure the parts asked for, and print or write their tables."""
+    """Measure the selected parts, and print or write their tables."""
     given = parser().parse_args()
     end_with_servers()
     for name in given.only or PARTS:

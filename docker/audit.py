@@ -2,8 +2,8 @@
 
     python docker/audit.py path/to/pip-audit        (`make audit` installs that)
 
-Reads docker/requirements.txt. Exits with 1 if a licence is not on the list below, or a vulnerability is known; a
-vulnerability database that cannot be reached is reported, but is not a failure.
+Reads docker/requirements.txt. Exits with 1 if a licence is not allowed, or a vulnerability is known. If the
+vulnerability database cannot be reached, this is reported, but is not a failure.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ UNKNOWN = "not found on PyPI"
 
 
 def pinned() -> dict[str, str]:
-    """Name -> version of every package of the image."""
+    """Name -> version of every package in the image."""
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     pairs = (line.split(";")[0].split("--hash")[0].strip(" \\").split("==") for line in lines if "==" in line)
     return {name.strip(): version.strip() for name, version in pairs}
 
 
 def licence(name: str) -> str:
-    """The licence in a package's metadata, in short; empty if there is none."""
+    """The licence as stated in an installed package's metadata; empty if there is none.
+
+    Raises:
+        PackageNotFoundError: if the package is not installed here.
+    """
     about = metadata(name)
     if expression := about.get("License-Expression"):
         return expression
@@ -54,7 +58,7 @@ def check_licences(packages: dict[str, str]) -> bool:
         try:
             said = licence(name)
         except PackageNotFoundError:
-            print(f"{name} {version}: not installed here, so its licence is not known")
+            print(f"{name} {version}: not installed here, so its licence is unknown")
             continue
         allowed = bool(PERMISSIVE.search(said)) and not COPYLEFT.search(said)
         remark = "" if allowed else f"  <- {ALLOWED_COPYLEFT.get(name, 'NOT ON THE LIST')}"
@@ -64,13 +68,13 @@ def check_licences(packages: dict[str, str]) -> bool:
 
 
 def check_vulnerabilities(pip_audit: str) -> bool:
-    """Ask pip-audit; returns whether no vulnerability is known."""
+    """Run pip-audit; returns False if a vulnerability is known."""
     command = [pip_audit, "--requirement", str(REQUIREMENTS), "--no-deps", "--disable-pip"]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     said = outcome.stdout + outcome.stderr
     print(said)
     if any(word in said for word in UNREACHABLE) or said.count(UNKNOWN) >= len(pinned()):
-        print("vulnerabilities: NOT CHECKED, the database cannot be reached from here")
+        print("vulnerabilities: NOT CHECKED, because the database cannot be reached from here")
         return True
     return outcome.returncode == 0
 

@@ -1,7 +1,7 @@
-"""Exit with 0 if the service in this container is ready. Settings are the service's own; only the standard library.
+"""Exit with 0 if the service in this container is ready. Uses the service's settings and only the standard library.
 
-The certificate is not verified: it is made for the service's public name, and this asks 127.0.0.1. Where clients must
-show a certificate, `NIGHTLIFT_CLIENT_CERTIFICATE` is the PEM file of one, with its key.
+The certificate is not verified: it is issued for the public name of the service, not for 127.0.0.1. If clients must
+present a certificate, `NIGHTLIFT_CLIENT_CERTIFICATE` is a PEM file with one and its key.
 """
 
 import os

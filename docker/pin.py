@@ -1,7 +1,7 @@
-"""Write docker/requirements*.txt: packages that the images install and are built with, pinned to the tested versions.
+"""Write docker/requirements*.txt: the packages for the images and for building them, pinned to the tested versions.
 
-Run it after `make test`: `.venv/bin/python docker/pin.py`. `uv`, which must be installed (`pip install uv`), gets the
-files' hashes from the package index; with hashes in the list, pip installs nothing without one.
+Run it after `make test`: `.venv/bin/python docker/pin.py`. It needs `uv` (`pip install uv`), which gets the hashes of
+the files from the package index. Since the lists have hashes, pip refuses files without one.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
 HEADERS = {
-    "requirements.txt": "What the images install: the extra `tracing` with everything below it",
-    "requirements-build.txt": "What builds the package, kernels and all, and is no part of the images",
-    "requirements-export.txt": "What makes TorchScript models while an image is built, beside the rest and torch",
+    "requirements.txt": "Packages of the images: the service with the extra `tracing`, and all dependencies",
+    "requirements-build.txt": "Packages that build the wheel with its kernels; they are not part of the images",
+    "requirements-export.txt": "Further packages that export TorchScript models during a build, besides torch",
 }
 
 
 def closure(roots: list[Requirement]) -> set[str]:
-    """The names of `roots` and of all their dependencies on the image's Python."""
+    """The names of `roots` and of all their dependencies on the images' version of Python."""
     environment = {**default_environment(), **IMAGE_PYTHON}
     seen: set[tuple[str, str]] = set()
     todo = [(root.name, extra) for root in roots for extra in ("", *root.extras)]
@@ -43,7 +43,7 @@ def closure(roots: list[Requirement]) -> set[str]:
 
 
 def pinned() -> dict[str, str]:
-    """The files' contents by name."""
+    """The contents of the files, without hashes, by file name."""
     described = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, build = described["project"], described["build-system"]["requires"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["tracing"]]
@@ -57,7 +57,7 @@ def pinned() -> dict[str, str]:
         "requirements-export.txt": _tested(exporter),
     }
     return {
-        name: f"# {HEADERS[name]}, pinned. Written by docker/pin.py.\n" + "".join(f"{line}\n" for line in lines)
+        name: f"# {HEADERS[name]}. Pinned by docker/pin.py.\n" + "".join(f"{line}\n" for line in lines)
         for name, lines in contents.items()
     }
 
@@ -67,7 +67,7 @@ def _tested(packages: set[str]) -> list[str]:
 
 
 def _built_with(requirement: Requirement) -> str:
-    """The version: build dependencies are pinned in pyproject.toml, all others as installed here."""
+    """A pinned requirement: the version in pyproject.toml if that is exact, otherwise the one installed here."""
     pinned = str(requirement.specifier).startswith("==")
     return str(requirement) if pinned else f"{requirement.name}=={metadata.version(requirement.name)}"
 

@@ -1,8 +1,8 @@
-"""Write the digests of all base images into the files that name them: `python docker/pin_images.py`.
+"""Write the digests of all base images into the files that name the images: `python docker/pin_images.py`.
 
-A tag may be moved to another image, a digest may not. Digests come from the registries, by `docker buildx
-imagetools`; the tags stay, so that the next run finds newer images of the same version. `pin.py` writes
-`docker/requirements*.txt`.
+A tag can be moved to another image, a digest cannot. The digests come from the registries, by `docker buildx
+imagetools`. The tags are kept, so that the next run finds newer images of the same version. For Python packages, see
+`pin.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILES = ("docker-compose.yml", "docker/Dockerfile", "docker/Dockerfile.cuda")
 IMAGE = re.compile(
     r"(?P<before>\$\{\w+_IMAGE:-|^ARG \w+_IMAGE=)(?P<name>[^\s@}]+)(?:@(?P<digest>sha256:[0-9a-f]{64}))?", re.M
 )
-"""An image that a variable may replace, with its default."""
+"""The default image of a variable, with its digest if it has one."""
 
 
 def images(text: str) -> dict[str, str | None]:
@@ -29,22 +29,23 @@ def images(text: str) -> dict[str, str | None]:
 
 
 def pinned(text: str, resolve: Callable[[str], str]) -> str:
-    """The file with the digest of every image as it is now."""
+    """The text of a file with every image pinned to its current digest, which `resolve` finds by name and tag."""
     return IMAGE.sub(lambda match: f"{match['before']}{match['name']}@{resolve(match['name'])}", text)
 
 
 def newest_digest(name: str) -> str:
-    """The digest that the registry has for this name and tag.
+    """The current digest of an image name and tag in its registry.
 
     Raises:
-        subprocess.CalledProcessError: if it cannot be reached, or has no such image.
+        OSError: if docker cannot be run.
+        subprocess.CalledProcessError: if the registry cannot be reached, or has no such image.
     """
     command = ["docker", "buildx", "imagetools", "inspect", name, "--format", "{{json .Manifest}}"]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["digest"]
 
 
 def main() -> int:
-    """See the module; ends with 1 if an image could not be found."""
+    """Pin the images of all files; returns the exit code, 1 if an image cannot be found."""
     for file in FILES:
         path = ROOT / file
         try:

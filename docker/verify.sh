@@ -1,33 +1,33 @@
 #!/usr/bin/env bash
 # Tests the real deployment: builds the image, starts the default profile, enhances photos, checks that Prometheus counts
 # them, stops the service under traffic, and checks that its alert reaches Alertmanager; then tests the profiles `scale`,
-# with one front end killed under traffic, and `triton`. One command: docker/verify.sh
-# It skips with a reason if no Docker engine runs, and skips parts whose images can be neither found nor pulled.
-# With BUILD=0 it uses the existing image nightlift:local. Triton runs without a GPU.
+# with one front end killed under traffic, and `triton`, without a GPU. Run it as docker/verify.sh
+# It is skipped, with a reason, if no Docker engine is running; parts whose images cannot be found or pulled are left out.
+# With BUILD=0 it uses the existing image nightlift:local.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 skip() { printf 'skipped: %s\n' "$*"; exit 0; }
-until_true() { # seconds, what, command...
+until_true() { # seconds, message on failure, command...
     local end=$((SECONDS + $1)) what=$2; shift 2
     until "$@" >/dev/null 2>&1; do ((SECONDS < end)) || fail "$what"; sleep 1; done
 }
 present() { docker image inspect "$1" >/dev/null 2>&1 || timeout 300 docker pull --quiet "$1" >/dev/null 2>&1; }
 
 command -v docker >/dev/null || skip "no docker command"
-docker info >/dev/null 2>&1 || skip "no Docker engine answers"
+docker info >/dev/null 2>&1 || skip "no Docker engine is running"
 if docker compose version >/dev/null 2>&1; then compose=(docker compose); else compose=(docker-compose); fi
 "${compose[@]}" version >/dev/null 2>&1 || skip "no docker compose"
-present "${PYTHON_IMAGE:-python:3.12-slim}" || skip "python:3.12-slim is not here and cannot be pulled"
+present "${PYTHON_IMAGE:-python:3.12-slim}" || skip "python:3.12-slim is not present and cannot be pulled"
 
 compose+=(-f docker-compose.yml -f docker/triton-on-cpu.yml --profile scale --profile triton)
 here=" nightlift nightlift-replica nightlift-triton"
 for service in prometheus alertmanager grafana proxy triton; do
     image=$("${compose[@]}" config --format json | python3 -c "import json, sys
 print(json.load(sys.stdin)['services']['$service']['image'])")
-    if present "$image"; then here+=" $service "; else echo "not exercised: $service ($image cannot be had)"; fi
+    if present "$image"; then here+=" $service "; else echo "not tested: $service ($image cannot be pulled)"; fi
 done
 has() { [[ "$here " == *" $1 "* ]]; }
 services=(nightlift)
@@ -59,7 +59,7 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as files:
         entry.size = file.tell()
         file.seek(0)
         files.addfile(entry, file)' | tar -x -C "$work"
-enhanced() { # URL, file: whether it comes back at least half as bright again
+enhanced() { # URL, file: whether the answer is at least 1.5 times as bright
     curl -fsS -D "$work/headers" --data-binary @"$2" "$1/enhance" -o "$work/bright" || return 1
     awk -F': ' 'tolower($1) == "nightlift-luminance-before" {b = $2} tolower($1) == "nightlift-luminance-after" {a = $2}
         END {exit !(a > 1.5 * b)}' "$work/headers"
@@ -68,17 +68,17 @@ for photo in "$work"/dark.*; do enhanced "$service" "$photo" || fail "$photo is 
 grep -i '^nightlift-' "$work/headers"
 
 if has prometheus; then
-    say "Prometheus sees the service and what it did"
+    say "Prometheus scrapes the service and counts its pictures"
     query() { curl -fsS --get "$prometheus/api/v1/query" --data-urlencode "query=$1" | grep -q '"value":\[[^]]*"[1-9]'; }
     until_true 60 "the target is not up" query 'up{job="nightlift"}'
-    until_true 60 "the metrics do not move" query 'sum(nightlift_pictures_total)'
+    until_true 60 "no pictures are counted" query 'sum(nightlift_pictures_total)'
 fi
 
-say "stopping under traffic loses nothing"
-# `patient` clients send photos as long as the probe says ready, like a load balancer. `stubborn` ones never check, and
-# open a new connection for every photo to Docker's port, which accepts connections even when no service listens: what
-# they send after the service has closed is lost by their own fault. A line is: time of connection, status, curl's exit
-# code.
+say "stopping under traffic loses no requests"
+# `patient` clients send photos as long as the readiness probe succeeds, like a load balancer. `stubborn` ones never check,
+# and open a new connection for every photo to Docker's port, which accepts connections even when no service listens, so
+# requests that they send after the service has closed are expected to fail. A line has the start time, the seconds until
+# connected, the status and curl's exit code.
 send() {
     local start; start=$(date +%s.%N)
     curl -s -o /dev/null -w "$start %{time_connect} %{http_code} %{exitcode}\n" --data-binary @"$work/dark.jpeg" \
@@ -91,7 +91,7 @@ sleep 3
 "${compose[@]}" stop nightlift
 touch "$work/stopped"
 wait
-# By the service's own clock: Docker's log timestamps are later, on a busy machine by a tenth of a second.
+# The time in the service's own log: Docker's timestamps are up to a tenth of a second later on a busy machine.
 closed=$("${compose[@]}" logs --no-log-prefix nightlift | grep -F 'closed: no new connection' | tail -1 \
     | python3 -c 'import json, sys; print(json.loads(sys.stdin.read())["time"])')
 closed=$(date -d "$closed" +%s.%N)
@@ -107,7 +107,7 @@ exit_code=$(docker inspect "$("${compose[@]}" ps --all --quiet nightlift)" --for
 [ "$exit_code" = 0 ] || fail "the service ended with $exit_code"
 
 if has prometheus && has alertmanager; then
-    say "the alert of a service that is gone reaches Alertmanager"
+    say "the alert for a stopped service reaches Alertmanager"
     arrived() { curl -fsS "$alertmanager/api/v2/alerts" | grep -q NightliftDown; }
     until_true 240 "no alert arrived" arrived
 fi
@@ -117,7 +117,7 @@ if has proxy; then
     say "several front ends, one killed under traffic"
     proxy=http://127.0.0.1:${PROXY_PORT:-8080}
     "${compose[@]}" up --detach --wait --no-build nightlift-replica proxy
-    enhanced "$proxy" "$work/dark.jpeg" || fail "no photo comes back through the proxy"
+    enhanced "$proxy" "$work/dark.jpeg" || fail "no enhanced photo comes back through the proxy"
     rm -f "$work/stopped"
     for client in 1 2 3; do
         while [ ! -e "$work/stopped" ]; do
@@ -141,14 +141,14 @@ print("a front end answered", sum(map(float, re.findall(r"^nightlift_pictures_to
 fi
 
 if has triton; then
-    say "a front end over Triton"
+    say "a front end that uses Triton"
     "${compose[@]}" up --detach --wait --no-build triton nightlift-triton
     for _ in 1 2 3 4 5; do
-        enhanced http://127.0.0.1:8020 "$work/dark.jpeg" || fail "no photo comes back by way of Triton"
+        enhanced http://127.0.0.1:8020 "$work/dark.jpeg" || fail "no enhanced photo comes back from Triton"
     done
     curl -fsS http://127.0.0.1:18002/metrics | grep '^nv_inference_request_success' | grep -v ' 0$'
     if has prometheus; then
         until_true 60 "Triton is not scraped" query 'sum(nv_inference_request_success{job="triton"})'
     fi
 fi
-say "everything holds: $here"
+say "all passed: $here"

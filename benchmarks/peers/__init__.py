@@ -1,1 +1,1 @@
-"""Other servers with the same network and codec, each in an environment of its own: `python -m benchmarks.peers`."""
+"""Comparison with other model servers that run the same network and codec: `python -m benchmarks.peers`."""

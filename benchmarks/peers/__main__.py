@@ -1,12 +1,12 @@
-"""The service beside other servers with the same network, codec, pictures and machine.
+"""The service compared with other model servers (peers) that have the same network, codec, pictures and machine.
 
-    arrange  tries each peer's arrangements of threads, processes and batches, and keeps the best
-    equal    600x400 JPEGs: every peer whole, the service whole and guided, in turns
-    mixed    photos of 0.2 to 12 megapixels: every peer whole, and shrunk and enlarged; the service by default
-    quality  what guided and shrunk pictures are worth, against whole ones and against references
+    arrange  tries each peer with several numbers of threads, processes and batches, and keeps the fastest
+    equal    600x400 JPEGs: peers at full resolution, the service at full resolution and guided, in turns
+    mixed    photos of 0.2 to 12 megapixels: peers at full resolution, and shrunk and enlarged; the service by default
+    quality  PSNR of guided and of shrunk and enlarged pictures, relative to full resolution and to references
 
-Each peer is installed into an environment of its own below `--environments`. What is measured is kept there as JSON,
-so that peers can be measured one at a time by `--peers`; tables have every peer measured so far.
+Each peer is installed into its own environment below `--environments`. Results are kept there as JSON, so that peers
+can be measured one at a time with `--peers`; the tables contain every peer measured so far.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from benchmarks.serving import CONCURRENCY, jpeg
 from service.settings import Settings, available_cores
 
 SERVICE = "Nightlift"
-AS_PEERS = "protect=0&gate=false"  # the network's effect alone, as the peers answer it
-MIXED_AT_ONCE = 4
-SERVED_SECONDS = 6.0  # the service and shrunk pictures need less time than whole ones for the same certainty
+AS_PEERS = "protect=0&gate=false"  # the plain result of the network, which the peers return
+MIXED_AT_ONCE = 4  # concurrent requests with mixed sizes
+SERVED_SECONDS = 6.0  # enough for the service and for shrunk pictures, which are faster than full resolution
 Notes = dict[str, dict[str, Any]]
 
 
 class Contest:
-    """What all parts share: where peers live, what was measured, and the options of this run."""
+    """What all parts share: the environments of the peers, the results so far, and the options of this run."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.environments: Path = given.environments.resolve()
@@ -55,26 +55,26 @@ class Contest:
         self.environments.mkdir(parents=True, exist_ok=True)
 
     def note(self, part: str, name: str, measured: dict[str, Any]) -> None:
-        """Keep what was measured of one peer."""
+        """Store the results of one peer."""
         self.notes.setdefault(part, {})[name] = measured
         self._file.write_text(json.dumps(self.notes, indent=1))
 
     def arrangement(self, peer: Peer) -> Arrangement:
-        """The best one found by `arrange`, or one thread a pass."""
+        """The best arrangement found by `arrange`; without one, a worker per core with one thread each."""
         found = self.notes.get("arrange", {}).get(peer.name)
         return Arrangement(**found["best"]) if found else Arrangement(available_cores(), 1)
 
     def facts(self) -> str:
-        """The machine and every peer's version."""
+        """A sentence about the machine and the version of every installed peer."""
         return machine({peer.name: peer.version(self.environments) for peer in PEERS if self.installed(peer)})
 
     def installed(self, peer: Peer) -> bool:
-        """Whether its environment is there."""
+        """Whether the peer's environment exists."""
         return (self.environments / peer.package / "bin" / "python").is_file()
 
 
 def arrange(contest: Contest) -> str:
-    """Throughput of every arrangement of every peer, at concurrency 8 on 600x400."""
+    """Throughput of every arrangement of every peer with 600x400 JPEGs at concurrency 8."""
     file = jpeg(600, 400)
     for peer in contest.peers:
         seen: list[tuple[Arrangement, float]] = []
@@ -98,7 +98,7 @@ def arrange(contest: Contest) -> str:
 
 
 def equal(contest: Contest) -> str:
-    """Equal sizes, whole; and what the service gives by guided rendering of the same load."""
+    """Pictures of equal size at full resolution; the service also with guided rendering."""
     file = jpeg(600, 400)
     for peer in contest.peers:
         with ExitStack() as stack:
@@ -164,7 +164,7 @@ def equal(contest: Contest) -> str:
 
 
 def mixed_sizes(contest: Contest) -> str:
-    """Photos of mixed sizes: what each did in its window."""
+    """Photos of mixed sizes: how many each server completes in its time window."""
     files = mixed(contest.photos)
     pixels = [pixels_of(file).shape[0] * pixels_of(file).shape[1] / 1e6 for file in files]
     alone = Arrangement(1, available_cores())
@@ -209,20 +209,20 @@ def mixed_sizes(contest: Contest) -> str:
 
 
 def done_of(report: LoadReport, pixels: Sequence[float]) -> dict[str, float]:
-    """Photos and megapixels a second that were complete within the window."""
+    """Photos and megapixels per second completed within the time window; `pixels`: megapixels of each photo."""
     done = sum(pixels[answer.picture] for answer in report.answers)
     return {"count": len(report.answers), "seconds": report.seconds, "pixels_rate": done / report.seconds}
 
 
 def said(done: dict[str, Any]) -> tuple[str, str]:
-    """Cells: photos in how many seconds, and megapixels a second."""
+    """Two table cells: photos per number of seconds, and megapixels per second."""
     if "error" in done:
         return done["error"], ""
     return f"{done['count']} in {done['seconds']:.0f} s", f"{done['pixels_rate']:.2f}"
 
 
 def quality(contest: Contest) -> str:
-    """Guided and shrunk pictures against whole ones, and all of them against references where they are at hand."""
+    """PSNR of guided and shrunk pictures relative to full resolution, and of all relative to references, if given."""
     peer = next(peer for peer in PEERS if contest.installed(peer))
     small = [file for file in mixed(contest.photos) if pixels_of(file).size <= 3 * 1.5e6]
     found = pairs(contest.references) if contest.references else []
@@ -247,15 +247,15 @@ def quality(contest: Contest) -> str:
 
 
 def served(port: int, file: bytes, detail: str) -> Any:
-    """What the service answers, decoded."""
+    """The service's answer, decoded: uint8 [H, W, 3]."""
     return pixels_of(send_once(requests_of([file], port, f"/enhance?detail={detail}&{AS_PEERS}")))
 
 
 def checked(target: Target) -> Target:
-    """A target that answers pictures.
+    """Check that a target answers with a picture; returns the target.
 
     Raises:
-        LoadError, ValueError: if it does not.
+        LoadError, ValueError: if the answer is not a picture, or is black.
     """
     if not is_picture(send_once(target)):
         raise ValueError("the answer is black")
@@ -271,26 +271,26 @@ PARTS: dict[str, Callable[[Contest], str]] = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command's words."""
+    """The parser of the command line."""
     words = argparse.ArgumentParser(
         prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    words.add_argument("--environments", type=Path, required=True, help="folder of the peers' environments")
-    words.add_argument("--only", choices=PARTS, action="append", help="a part, may be repeated; all if absent")
-    words.add_argument("--peers", choices=[peer.package for peer in PEERS], action="append", help="all if absent")
-    words.add_argument("--turns", type=int, default=7, help="turns of each contender")
-    words.add_argument("--seconds", type=float, default=5.0, help="seconds of a turn, or of a whole mixed window")
+    words.add_argument("--environments", type=Path, required=True, help="folder for the peers' environments")
+    words.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated; default: all parts")
+    words.add_argument("--peers", choices=[peer.package for peer in PEERS], action="append", help="default: all")
+    words.add_argument("--turns", type=int, default=7, help="measurements of each alternative")
+    words.add_argument("--seconds", type=float, default=5.0, help="seconds per measurement at full resolution")
     words.add_argument(
-        "--photos", type=Path, action="append", default=[], help="folder for mixed sizes; scikit-image's if absent"
+        "--photos", type=Path, action="append", default=[], help="folder of photos; default: scikit-image's samples"
     )
     words.add_argument("--references", type=Path, help="folder with low and high, such as LOLv1/eval15")
-    words.add_argument("--install", action="store_true", help="only install")
-    words.add_argument("--into", type=Path, help="document with places for the tables; else they are printed")
+    words.add_argument("--install", action="store_true", help="install the peers, and measure nothing")
+    words.add_argument("--into", type=Path, help="also write the tables into this document, between its markers")
     return words
 
 
 def main() -> None:
-    """Install what is missing, measure the parts asked for, and print or write their tables."""
+    """Install missing peers, measure the selected parts, and print or write their tables."""
     given = parser().parse_args()
     end_with_servers()
     contest = Contest(given)

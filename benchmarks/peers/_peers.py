@@ -1,4 +1,4 @@
-"""Who is compared: how each is installed, started and asked."""
+"""The servers compared: how each is installed and started, and how requests to it look."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSIONS = "import sys; from importlib.metadata import version; print(version(sy
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How a peer uses the cores: processes or threads side by side, threads in a pass, photos in a batch."""
+    """How a peer uses the cores: workers (processes or threads), threads per inference pass, and batch size."""
 
     workers: int
     threads: int
@@ -37,16 +37,16 @@ class Arrangement:
 
 @dataclass(frozen=True)
 class Peer:
-    """One server.
+    """A model server.
 
     Attributes:
-        name: as it calls itself.
-        package: the distribution that brings it, whose version is reported.
-        requirements: what pip installs beside runtime and codec.
-        command: a program of the environment and its words; `{port}` is the port, `{here}` the folder of servers.
-        ready: path that answers 200 once it is ready.
-        field: form field that takes the photo, where it cannot be the body.
-        batches: whether its own batching can be turned on for such requests.
+        name: display name.
+        package: name of the distribution on PyPI, whose version is reported.
+        requirements: what pip installs in addition to ONNX Runtime and the codec.
+        command: program of the environment and its arguments; `{port}` is the port, `{here}` the folder `servers`.
+        ready: path that answers 200 once the server is ready.
+        field: form field for the photo, if it cannot be the body of the request.
+        batches: whether the server's batching works for such requests.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Peer:
     batches: bool = False
 
     def install(self, environments: Path) -> None:
-        """Make its environment, unless it is there.
+        """Create the peer's environment, unless it exists.
 
         Raises:
-            subprocess.CalledProcessError: if pip cannot; its output goes to the terminal.
+            subprocess.CalledProcessError: if pip fails; its output goes to the terminal.
         """
         folder = environments / self.package
         if not (folder / "bin" / "python").is_file():
@@ -70,7 +70,7 @@ class Peer:
             subprocess.run([*pip, *self.requirements, *CODEC], check=True)
 
     def version(self, environments: Path) -> str:
-        """The version installed."""
+        """The installed version."""
         python = str(environments / self.package / "bin" / "python")
         asked = subprocess.run([python, "-c", VERSIONS, self.package], capture_output=True, text=True, check=True)
         return asked.stdout.strip()
@@ -79,10 +79,10 @@ class Peer:
     def serving(
         self, environments: Path, model: Path, arrangement: Arrangement, mode: str = "whole"
     ) -> Iterator[int]:
-        """Run it; gives its port.
+        """Run the server; yields its port. `mode` is `whole` (full resolution) or `shrunk`, see `photo_network`.
 
         Raises:
-            ServerError: if it does not start.
+            ServerError: if the server does not start.
         """
         port = free_port()
         programs = environments / self.package / "bin"
@@ -105,7 +105,7 @@ class Peer:
             yield port
 
     def target(self, port: int, files: Sequence[bytes]) -> Target:
-        """The photos as requests that it understands."""
+        """A target with the JPEG files as requests for this server."""
         if self.field is None:
             return Target(port, tuple(post(port, "/enhance", file) for file in files))
         return Target(port, tuple(form(port, "/enhance", file, self.field) for file in files))
@@ -128,13 +128,13 @@ PEERS = (
 
 
 def arrangements(peer: Peer, cores: int) -> list[Arrangement]:
-    """Those worth trying."""
+    """The arrangements to try."""
     found = [Arrangement(cores, 1), Arrangement(1, cores)]
     return [*found, Arrangement(1, cores, 4)] if peer.batches else found
 
 
 def is_picture(answer: bytes) -> bool:
-    """Whether an answer can be decoded, and is not black."""
+    """Whether a JPEG is not black. Raises ValueError if it cannot be decoded."""
     return bool(np.mean(simplejpeg.decode_jpeg(answer)) > 0)
 
 

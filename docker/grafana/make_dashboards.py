@@ -1,6 +1,6 @@
 """Write the Grafana dashboards: `python docker/grafana/make_dashboards.py`.
 
-A panel is a line here and forty in Grafana's JSON; the JSON is kept beside this file, for Grafana to read.
+A panel takes a few lines here, and forty in the generated JSON in `dashboards/`, which Grafana reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 8, 7  # three panels a row of Grafana's 24 columns
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its queries by legend, a Grafana unit, and its type."""
+    """A panel: its unit in Grafana's notation, its queries by legend, and its visualisation."""
 
     title: str
     unit: str
@@ -30,12 +30,12 @@ class Panel:
 
 
 def rate(metric: str, labels: str = HERE) -> str:
-    """The rate of a counter."""
+    """The rate of a counter, in PromQL, as everything below."""
     return f"rate({metric}{{{labels}}}[{RANGE}])"
 
 
 def total(metric: str, by: str, labels: str = HERE) -> str:
-    """The rate of a counter, by a label."""
+    """The rate of a counter, summed by labels."""
     return f"sum by ({by}) ({rate(metric, labels)})"
 
 
@@ -45,7 +45,7 @@ def share(part: str, whole: str, by: str, labels: str) -> str:
 
 
 def or_none(query: str) -> str:
-    """A query of a counter that has no series before its first event."""
+    """A query that gives 0 if there are no series, as for counters before their first event."""
     return f"{query} or vector(0)"
 
 
@@ -78,7 +78,7 @@ SERVICE = {
         Panel("Version", "short", {"{{version}}": f"count by (version) (nightlift_build_info{{{HERE}}})"}, "stat"),
     ],
     "Requests": [
-        Panel("Requests by class", "reqps", {"{{code_class}}": total(REQUESTS + "_count", "code_class")}),
+        Panel("Requests by status class", "reqps", {"{{code_class}}": total(REQUESTS + "_count", "code_class")}),
         Panel(
             "Error ratio of enhancement and inference requests",
             "percentunit",
@@ -197,7 +197,7 @@ MODELS = {
     ],
     "Devices (NVIDIA only)": [
         Panel(
-            "Use",
+            "Utilisation",
             "percentunit",
             {"{{instance}} {{device}}": f"nightlift_device_utilization_ratio{{{HERE}}} or vector(0)"},
         ),
@@ -255,7 +255,7 @@ TRITON = {
         ),
     ],
     "Device": [
-        Panel("Use", "percentunit", {"{{gpu_uuid}}": "nv_gpu_utilization"}),
+        Panel("Utilisation", "percentunit", {"{{gpu_uuid}}": "nv_gpu_utilization"}),
         Panel("Memory", "percentunit", {"{{gpu_uuid}}": "nv_gpu_memory_used_bytes / nv_gpu_memory_total_bytes"}),
         Panel("Power", "watt", {"{{gpu_uuid}}": "nv_gpu_power_usage"}),
     ],
@@ -263,7 +263,7 @@ TRITON = {
 
 
 def variable(name: str, query: str) -> dict[str, Any]:
-    """A variable at the top of a dashboard; by default everything."""
+    """A dashboard variable, with all values selected by default."""
     return {
         "name": name,
         "type": "query",
@@ -278,7 +278,7 @@ def variable(name: str, query: str) -> dict[str, Any]:
 
 
 def dashboard(uid: str, title: str, rows: dict[str, list[Panel]], variables: list[dict[str, Any]]) -> dict[str, Any]:
-    """A whole dashboard in Grafana's JSON."""
+    """A dashboard in Grafana's JSON model; `rows` maps titles to panels."""
     panels: list[dict[str, Any]] = []
     y = 0
     for row, members in rows.items():
@@ -338,7 +338,7 @@ def _panel(number: int, panel: Panel, position: dict[str, int]) -> dict[str, Any
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Every dashboard by its file's name."""
+    """All dashboards by file name."""
     job = variable("job", "label_values(nightlift_build_info, job)")
     model = variable("model", 'label_values(nightlift_model_ready{job=~"$job"}, model)')
     of_triton = variable("model", "label_values(nv_inference_request_success, model)")

@@ -26,7 +26,7 @@ SCRAPES = 6
 QUIET = {
     "Error ratio of enhancement and inference requests",
     "Clients that disconnected, by stage",
-    "Use",
+    "Utilisation",
     "Memory",
     "Faults and restarts",
 }

@@ -1,6 +1,6 @@
-"""BentoML: a service whose API takes a photo and gives one, in threads of its own; worker processes gave less.
+"""BentoML: a service whose API takes and returns a photo, with threads; worker processes were slower.
 
-Its batches are left off: with lists of files, 1.4.39 fails where it puts the answers together (`KeyError: 'root'`).
+Batching is off: with lists of files, 1.4.39 fails when it combines the answers (`KeyError: 'root'`).
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from photo_network import WORKERS, PhotoNetwork
 
 @bentoml.service(name="enhance", workers=1, threads=WORKERS, traffic={"timeout": 600}, metrics={"enabled": False})
 class Enhance:
-    """The photo as the field `photo` of a form; BentoML hands it over as a file."""
+    """Takes the photo as the form field `photo`, which BentoML passes on as a file."""
 
     def __init__(self) -> None:
         self.network = PhotoNetwork()

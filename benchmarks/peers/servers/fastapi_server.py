@@ -1,4 +1,4 @@
-"""Plain FastAPI and ONNX Runtime: one process, the work in a pool of threads, which the runtime's passes release."""
+"""Plain FastAPI and ONNX Runtime: one process with a thread pool; codec and inference release Python's GIL."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ threads = ThreadPoolExecutor(WORKERS)
 
 @app.get("/health")
 async def health() -> dict[str, str]:
-    """Ready."""
+    """The readiness check."""
     return {"status": "ok"}
 
 

@@ -1,4 +1,4 @@
-"""LitServe: worker processes behind its HTTP process; photos are decoded, run and encoded in the workers."""
+"""LitServe: worker processes behind an HTTP process; the workers decode, run the network and encode."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from photo_network import BATCH, PORT, WORKERS, PhotoNetwork, decode, encode
 
 
 class Enhance(litserve.LitAPI):
-    """The photo as the body."""
+    """Takes the photo as the body of the request."""
 
     def setup(self, device: str) -> None:
         """Called once in each worker."""
@@ -19,15 +19,15 @@ class Enhance(litserve.LitAPI):
         return decode(request)
 
     def batch(self, inputs: list[Any]) -> list[Any]:
-        """Photos stay apart until it is known whether their sizes are equal."""
+        """Keep photos as a list, because their sizes may differ; `run_many` stacks them if they are equal."""
         return list(inputs)
 
     def unbatch(self, output: list[Any]) -> list[Any]:
-        """The same."""
+        """Return the list of results as it is."""
         return output
 
     def predict(self, x: Any) -> Any:
-        """One photo, or a list of them where batching is on."""
+        """Enhance one photo, or a list of photos if batching is on."""
         return self.network.run_many(x) if isinstance(x, list) else self.network.run_one(x)
 
     def encode_response(self, output: Any) -> Response:

@@ -1,6 +1,6 @@
-"""MLServer: a runtime with a handler for JPEG, as its documentation has it for payloads of one's own.
+"""MLServer: a runtime with a custom handler for JPEG, as its documentation recommends for custom payloads.
 
-Handlers run in the server's process, and are not given to its batcher; the passes run in a pool of threads.
+Handlers run in the server's process and bypass its batching; inference runs in a thread pool.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from photo_network import WORKERS, PhotoNetwork
 
 
 class Enhance(MLModel):
-    """The photo as the body."""
+    """Takes the photo as the body of the request."""
 
     async def load(self) -> bool:
         """Called once."""

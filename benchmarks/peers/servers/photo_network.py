@@ -1,7 +1,8 @@
-"""What every peer runs: a JPEG, the network, a JPEG. It imports nothing of ours: peers have their own environments.
+"""What every peer runs: decode a JPEG, run the network, encode a JPEG.
 
-Settings come from the environment: PEER_MODEL, PEER_THREADS inside a pass, PEER_WORKERS side by side, PEER_BATCH, and
-PEER_MODE, `whole` or `shrunk`: the naive wrapper that shrinks a photo, runs the network, and enlarges the answer.
+It does not import our packages, because peers have their own environments. Environment variables: PEER_MODEL,
+PEER_PORT, PEER_WORKERS, PEER_THREADS per inference pass, PEER_BATCH, and PEER_MODE: `whole` for full resolution, or
+`shrunk` for the naive wrapper that shrinks a photo, runs the network, and enlarges the result.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Pixels = NDArray[np.uint8]
 
 
 class PhotoNetwork:
-    """One session, which several threads may use at once; the same options as the service's."""
+    """An ONNX Runtime session with the service's options; it is thread-safe."""
 
     def __init__(self) -> None:
         options = ort.SessionOptions()
@@ -40,15 +41,15 @@ class PhotoNetwork:
         self.run(np.zeros((1, 400, 600, 3), np.uint8))
 
     def run(self, batch: Pixels) -> Pixels:
-        """UINT8 [N, H, W, 3] to the same."""
+        """Run the network: uint8 [N, H, W, 3] to the same shape."""
         return np.asarray(self._session.run(["enhanced"], {"image": batch})[0])
 
     def enhance(self, photo: bytes) -> bytes:
-        """A JPEG to a JPEG."""
+        """Enhance a JPEG; returns a JPEG."""
         return encode(self.run_one(decode(photo)))
 
     def run_one(self, pixels: Pixels) -> Pixels:
-        """UINT8 [H, W, 3] to the same, whole or shrunk."""
+        """Enhance one photo, uint8 [H, W, 3], according to PEER_MODE; same shape."""
         if not SHRUNK:
             return self.run(pixels[None])[0]
         height, width = pixels.shape[:2]
@@ -61,17 +62,17 @@ class PhotoNetwork:
         return np.asarray(answer, np.uint8)
 
     def run_many(self, photos: Sequence[Pixels]) -> list[Pixels]:
-        """As `run_one`, photos of equal size in one pass."""
+        """Like `run_one` for several photos; in one pass if all have the same size."""
         if SHRUNK or len({photo.shape for photo in photos}) > 1:
             return [self.run_one(photo) for photo in photos]
         return list(self.run(np.stack(photos)))
 
 
 def decode(photo: bytes) -> Pixels:
-    """A JPEG to UINT8 [H, W, 3]."""
+    """A JPEG decoded to uint8 [H, W, 3]."""
     return np.asarray(simplejpeg.decode_jpeg(photo))
 
 
 def encode(pixels: Pixels) -> bytes:
-    """UINT8 [H, W, 3] to a JPEG."""
+    """uint8 [H, W, 3] as a JPEG of quality 90, 4:2:0."""
     return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorsubsampling="420"))

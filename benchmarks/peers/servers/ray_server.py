@@ -1,4 +1,4 @@
-"""Ray Serve: replicas behind its HTTP proxy, each with one photo at a time."""
+"""Ray Serve: replicas behind an HTTP proxy; each replica processes one photo, or one batch, at a time."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 @serve.deployment(num_replicas=WORKERS, max_ongoing_requests=16, ray_actor_options={"num_cpus": 0.5})
 class Enhance:
-    """The photo as the body."""
+    """Takes the photo as the body of the request."""
 
     def __init__(self) -> None:
         self.network = PhotoNetwork()
@@ -22,7 +22,7 @@ class Enhance:
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.005)
     async def run(self, photos: list[Any]) -> list[Any]:
-        """Photos of equal size share a pass."""
+        """Enhance a batch; photos of the same size share an inference pass."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, self.network.run_many, photos)
 
     async def __call__(self, request: Request) -> Response:

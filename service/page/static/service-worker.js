@@ -1,5 +1,5 @@
-// Keeps the page's own files, so that it opens without a connection. It answers for these files and for nothing else:
-// photos, answers and the list of models never pass through it. What the server has comes first.
+// Caches the page's own files, so that it opens without a connection. It handles these files and no other requests:
+// photos, answers and the list of models never pass through it. The server's version is used if it can be reached.
 
 const CACHE = "nightlift-page";
 const PAGE = "./";
@@ -72,12 +72,12 @@ addEventListener("fetch", (event) => {
   if (request.method === "GET" && URLS.has(url)) event.respondWith(fresh(request, url));
 });
 
-/** The server's file, kept for the next time; the kept one where the server cannot be reached. */
+/** The server's file, which is also cached; the cached file if the server cannot be reached. */
 async function fresh(request, url) {
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(url, response.clone());
+    if (response.ok) await cache.put(url, response.clone()).catch(() => {}); // storage may be full
     return response;
   } catch (error) {
     const kept = await cache.match(url);

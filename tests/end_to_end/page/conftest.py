@@ -1,4 +1,4 @@
-"""Debian's chromium on the page of a real service with two models of two versions."""
+"""Fixtures: Debian's chromium on the page of a real service that has two models with two versions each."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ ARGUMENTS = [
     "--force-color-profile=srgb",
     "--enable-unsafe-swiftshader",  # WebGL without a GPU
 ]
-TIMEOUT = 60_000  # milliseconds: the machine may be busy with other things
+TIMEOUT = 60_000  # milliseconds; long, because the machine may be busy with other work
 DESKTOP = {"width": 1440, "height": 1000}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service with `brighten` and `glow`, versions 1 (twice the light) and 2 (three times); `mapper` takes no
-    pictures."""
+    """A service with the models `brighten` and `glow`, whose versions 1 and 2 brighten two and three times, and with
+    `mapper`, which does not take pictures."""
     folder = tmp_path_factory.mktemp("site")
     repository = make_repository(folder / "models", ("brighten", "glow"), versions=(1, 2))
     make_tensor_model(repository, "mapper")
@@ -41,7 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser a module: Playwright keeps an event loop running, which other modules' tests could not bear."""
+    """One browser per module: Playwright keeps an event loop running, which would disturb other modules' tests."""
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}")
     expect.set_options(timeout=TIMEOUT)
@@ -53,8 +53,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, site: Server) -> Iterator[Page]:
-    """The page, open in a desktop window. It may ask nobody but the service, and must keep its console clean."""
-    # Requests that a service worker answers are seen by no test; it has tests of its own.
+    """The page in a desktop window. The test fails if it contacts other servers, or writes errors to the console."""
+    # Playwright does not see requests that a service worker answers; the service worker has its own tests.
     context = browser.new_context(
         viewport=DESKTOP, reduced_motion="reduce", color_scheme="dark", service_workers="block"
     )
@@ -68,18 +68,18 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
     wait_ready(page)
     yield page
     context.close()
-    # An answer with an error status is noted in the console whatever the page makes of it.
+    # Chromium logs answers with an error status even if the page handles them.
     assert [text for text in complaints if not text.startswith("Failed to load resource")] == []
 
 
 @pytest.fixture
 def visitor(page: Page, site: Server) -> Visitor:
-    """Somebody who uses the page."""
+    """A user of the page."""
     return Visitor(page, site.url)
 
 
 def wait_ready(page: Page) -> None:
-    """Wait until the page knows the models and the photos of an earlier visit."""
+    """Wait until the page has the list of models, and has restored the photos of an earlier visit."""
     page.locator("select[name=model] option").first.wait_for(state="attached")
     page.locator("body[data-ready]").wait_for()
 

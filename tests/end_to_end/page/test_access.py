@@ -1,4 +1,4 @@
-"""Usable by everybody, on every screen, and strict about where anything comes from."""
+"""Accessibility (axe-core, keyboard, touch), small screens, and the Content Security Policy."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_all_kept_models_side_by_side_fit_on_a_phone(browser: Browser, tmp_path:
         context.close()
     lefts = {round(box["x"]) for box in boxes if box}
     rows = sorted({round(box["y"]) for box in boxes if box})
-    # The first card is the original.
+    # Plus one card for the original.
     assert (len(lefts), len(rows)) == (2, math.ceil((1 + len(MANY)) / 2))
     assert all(box and box["width"] >= 150 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
     assert rows[-1] - rows[0] < PHONE["height"], "the first and the last row are seen together"
@@ -141,14 +141,14 @@ def test_the_policy_stops_what_was_smuggled_in(browser: Browser, site: Server) -
 
 
 def check(page: Page) -> None:
-    """axe-core finds no violation, of any severity."""
+    """Assert that axe-core finds no violation of any severity."""
     found = Axe().run(page).response["violations"]
     report = [f"{issue['impact']} {issue['id']}: {[node['html'] for node in issue['nodes']]}" for issue in found]
     assert report == []
 
 
 def check_targets(page: Page) -> None:
-    """What is to be tapped is at least 24 CSS pixels wide and high (WCAG 2.2, 2.5.8)."""
+    """Assert that all controls are at least 24 CSS pixels wide and high (WCAG 2.2, 2.5.8)."""
     for element in page.locator("button:visible, select:visible, label.button:visible, summary:visible").all():
         box = element.bounding_box()
         assert box is not None
@@ -156,7 +156,7 @@ def check_targets(page: Page) -> None:
 
 
 def pinch(page: Page, start: float, end: float) -> None:
-    """Two fingers on the stage, moved from `start` to `end` CSS pixels apart."""
+    """Pinch on the stage with two fingers, from a distance of `start` to one of `end` CSS pixels."""
     box = page.locator("#stage").bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

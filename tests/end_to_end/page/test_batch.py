@@ -1,4 +1,4 @@
-"""Many photos: enhanced in the background, each with its own settings, undone and redone, there after a reload."""
+"""Several photos: background enhancement, settings for each, undo and redo, and restoring them after a reload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JPEG = encoded(dark_scene("chelsea", (120, 180)), "jpeg", quality=90)
 
 
 def thumbnail(page: Page, index: int) -> np.ndarray:
-    """What a small picture shows, uint8 [160, 160, 3]."""
+    """The pixels of a thumbnail, uint8 [160, 160, 3]."""
     canvas = page.locator("#film canvas").nth(index)
     data = canvas.evaluate("(canvas) => canvas.toDataURL().split(',')[1]")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
@@ -36,7 +36,7 @@ def test_photos_are_enhanced_in_the_background_and_shown_as_they_become(visitor:
     expect(page.get_by_role("button", name="0.png", exact=True)).to_have_accessible_description("enhancing")
     expect(page.locator("#queue")).to_have_text("0 of 5")
     dark = thumbnail(page, 3).mean()
-    page.get_by_role("button", name="3.png", exact=True).click()  # who looks at it does not wait for the others
+    page.get_by_role("button", name="3.png", exact=True).click()  # the chosen photo does not wait for the others
     expect(page.locator("#film li:nth-child(4)")).to_have_attribute("data-state", "working")
     is_open = True
     for route in held:
@@ -44,11 +44,11 @@ def test_photos_are_enhanced_in_the_background_and_shown_as_they_become(visitor:
     visitor.wait_all()
     expect(page.locator("#film [data-state=done]")).to_have_count(4)
     expect(page.locator("#film [data-state=failed]")).to_have_count(1)
-    expect(page.locator("#problem")).to_be_hidden()  # it is not about the photo that is looked at
+    expect(page.locator("#problem")).to_be_hidden()  # the photo that failed is not the chosen one
     assert thumbnail(page, 1).mean() > 1.3 * dark
     page.get_by_role("button", name="broken.png", exact=True).click()
     expect(page.locator("#problem")).to_contain_text("This photo cannot be read")
-    assert len(visitor.requests) == 5  # the browser could not say what is wrong with the broken one
+    assert len(visitor.requests) == 5  # the broken file is sent, too, because the browser cannot tell what is wrong
 
 
 def test_settings_belong_to_each_photo_and_can_be_undone(visitor: Visitor, page: Page) -> None:
@@ -65,7 +65,7 @@ def test_settings_belong_to_each_photo_and_can_be_undone(visitor: Visitor, page:
     page.get_by_role("button", name="Apply to all").click()
     page.get_by_role("button", name="three.png", exact=True).click()
     expect(strength).to_have_value("30")
-    undo.click()  # for all of them
+    undo.click()  # of "Apply to all", for all photos
     expect(strength).to_have_value("100")
     redo.click()
     expect(strength).to_have_value("30")
@@ -162,7 +162,7 @@ def test_a_photo_is_copied_and_shared(visitor: Visitor, page: Page) -> None:
     copied = np.asarray(Image.open(io.BytesIO(base64.b64decode(page.evaluate(read)))).convert("RGB"))
     assert difference(copied, visitor.service(PNG)) == 0
     page.get_by_role("button", name="Share").click()
-    expect(page.locator("#message")).to_contain_text("tap Share once more")
+    expect(page.locator("#message")).to_contain_text("Tap Share again")
     page.get_by_role("button", name="Share").click()
     expect(page.locator("#message")).to_have_text("Shared.")
     assert page.evaluate("shared") == ["one-bright.png"] * 2

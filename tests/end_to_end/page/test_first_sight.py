@@ -1,4 +1,4 @@
-"""What a visitor sees first: results that move by themselves once, and where photos go."""
+"""The welcome screen: the animated samples, and what it says about privacy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_results_move_by_themselves_once_and_then_by_hand(browser: Browser, site
     while not places or places[-1] != 50 or max(places) < 90:
         places.append(float(slider.input_value()))
         page.wait_for_timeout(50)
-        assert len(places) < 400, "it stays somewhere else"
+        assert len(places) < 400, "the divider does not come to rest in the middle"
         if len(places) > 20 and places[-1] == places[-20] == 50:
             break
     assert min(places) < 25
@@ -45,11 +45,11 @@ def test_the_page_says_what_it_does_and_where_photos_go(visitor: Visitor, page: 
     expect(page.locator(".promise")).to_be_in_viewport()
     expect(page.locator(".showcase").first).to_be_in_viewport(ratio=1)
     expect(page.get_by_text("The server keeps no photos.")).to_be_visible()
-    assert page.locator(".showcase input").first.input_value() == "50"  # no motion for those who want none
+    assert page.locator(".showcase input").first.input_value() == "50"  # no animation with reduced motion
     page.locator(".drop").hover()
     expect(page.locator(".drop")).to_have_css("border-color", "rgb(255, 212, 121)")  # the accent
     page.route("**/street.jpg", lambda route: route.fulfill(status=404))
-    page.get_by_role("link", name="Try this one").first.click()
+    page.get_by_role("link", name="Try this photo").first.click()
     expect(page.locator("#problem")).to_be_visible()
     expect(page.locator("#film li")).to_have_count(0)
     page.unroute("**/street.jpg")
@@ -65,7 +65,7 @@ def test_the_shown_results_are_the_service_s_own(tmp_path: Path) -> None:
         after = decoded((SAMPLES / f"{name}-after.webp").read_bytes())
         assert after.shape == before.shape
         assert after.mean() > 1.1 * before.mean()
-        # Another default model may come; then it is time for `python -m docs.make_samples`.
+        # If this fails after the default model has changed, run `python -m docs.make_samples`.
         assert np.abs(after.astype(int) - decoded(made[f"{name}-after.webp"].read_bytes())).mean() < 4
     assert sum(path.stat().st_size for path in SAMPLES.iterdir()) < MOST_BYTES
     credits_text = (SAMPLES / "CREDITS.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The page of a service that asks for API keys: it asks its visitor, once, and says so if the key is no good."""
+"""The page of a service that requires API keys: it asks for a key once, and reports a wrong one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service that asks for keys."""
+    """A service that requires API keys."""
     folder = tmp_path_factory.mktemp("closed")
     with serving(make_repository(folder / "models"), folder, default_model="brighten", keys_file=keys) as server:
         yield server
@@ -39,7 +39,7 @@ def site(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 
 @pytest.fixture
 def page(browser: Browser, site: Server) -> Iterator[Page]:
-    """A tab that has just been opened; nothing may be amiss but refusals."""
+    """A new tab. The test fails if there are script errors or violations of the Content Security Policy."""
     context = browser.new_context(viewport=DESKTOP)
     context.set_default_timeout(TIMEOUT)
     page = context.new_page()
@@ -57,9 +57,9 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
 
 
 def give(page: Page, key: str) -> None:
-    """Answer the dialog."""
-    page.get_by_role("textbox", name="Key").fill(key)
-    page.get_by_role("button", name="Use it in this tab").click()
+    """Enter a key into the dialog."""
+    page.get_by_role("textbox", name="API key").fill(key)
+    page.get_by_role("button", name="Use in this tab").click()
 
 
 def test_a_key_opens_the_page_for_this_tab(page: Page, site: Server, keys: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_key_opens_the_page_for_this_tab(page: Page, site: Server, keys: Path)
     page.reload()
     expect(page.locator("select[name=model] option")).to_have_count(1)
     expect(dialog).to_be_hidden()
-    page.get_by_role("link", name="Models").click()  # which knows the key of this tab
+    page.get_by_role("link", name="Models").click()  # it uses the key of this tab
     expect(page.locator("#list li")).to_have_count(1)
 
 
@@ -133,10 +133,10 @@ def test_who_has_no_key_can_close_the_dialog_and_try_later(page: Page, site: Ser
 
 
 def await_key(site: Server, key: str, status: int = 200) -> None:
-    """Wait until the service has read its changed file."""
+    """Wait until the service has read its changed keys file, so that `key` gets this status."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         if httpx.get(f"{site.url}/models", headers={"Authorization": f"Bearer {key}"}).status_code == status:
             return
         time.sleep(0.05)
-    raise AssertionError("the service did not read its keys again")
+    raise AssertionError("the service did not reload its keys")

@@ -1,4 +1,4 @@
-"""One inference, then everything in the browser: what the page shows is what the service answers."""
+"""After one inference, the page grades in the browser; what it shows must match the service's answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.end_to_end.page.visitor import Visitor, difference
 from tests.pictures import dark_scene, encoded, letterboxed, scene
 
 TOLERANCE = 2
-"""In codes of 255: the page's promise."""
+"""Largest difference from the service's answer, in code values (0 to 255), that docs/page.md promises."""
 
 NO_WEBGL = """
   const { getContext } = HTMLCanvasElement.prototype;
@@ -126,7 +126,7 @@ def test_the_photo_comes_back_after_the_gpu_was_lost(visitor: Visitor, page: Pag
 
 
 def lose_gpu(page: Page) -> None:
-    """Take the GPU's memory away, and give it back."""
+    """Make the canvas lose its WebGL context, and restore it."""
     page.evaluate("""async () => {
       const canvas = document.querySelector("#canvas");
       const lost = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");

@@ -1,4 +1,4 @@
-"""Words and ways of looking: presets, the original at a touch, side by side, keys that work anywhere."""
+"""Presets, the original, side by side, keyboard shortcuts, descriptions of models, and the layout on phones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_presets_are_named_settings(visitor: Visitor, page: Page) -> None:
     assert len(visitor.requests) == 1
     for word in ("Exposure", "Shadows", "Protect highlights", "Strength"):
         expect(page.get_by_role("slider", name=word)).to_be_visible()
-    expect(page.locator("#gated")).to_be_hidden()  # until somebody unfolds the technical details
+    expect(page.locator("#gated")).to_be_hidden()  # the technical details are closed at first
 
 
 def test_the_original_is_seen_while_a_key_or_the_photo_is_held(visitor: Visitor, page: Page) -> None:
@@ -78,7 +78,7 @@ def test_keys_work_anywhere_and_can_be_turned_off(visitor: Visitor, page: Page) 
     page.locator("h1").click()
     page.keyboard.press("n")
     expect(page.get_by_role("button", name="two.png", exact=True)).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#zoom")).not_to_have_text(of_one)  # it is shown whole once it has been decoded
+    expect(page.locator("#zoom")).not_to_have_text(of_one)  # the other photo is fitted once it has been decoded
     page.keyboard.press("1")
     assert visitor.zoom == 100
     page.locator("[name=strength]").focus()
@@ -87,7 +87,7 @@ def test_keys_work_anywhere_and_can_be_turned_off(visitor: Visitor, page: Page) 
     page.keyboard.press("+")
     assert visitor.zoom == 150
     page.keyboard.press("?")
-    dialog = page.get_by_role("dialog", name="Keys")
+    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
     expect(dialog).to_be_visible()
     page.get_by_role("checkbox", name="Enable single-key shortcuts").uncheck()
     dialog.get_by_role("button", name="Close").click()
@@ -140,7 +140,7 @@ def test_on_a_phone_photo_and_download_stay_while_sliders_move(browser: Browser,
         assert slider is not None
         assert stage is not None
         assert files is not None
-        assert stage["y"] + stage["height"] <= slider["y"], "the slider is seen below the photo"
+        assert stage["y"] + stage["height"] <= slider["y"], "the photo covers the slider"
         assert slider["y"] + slider["height"] <= files["y"]
     height = page.locator("#stage").bounding_box()
     assert height is not None

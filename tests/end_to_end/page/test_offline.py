@@ -1,4 +1,4 @@
-"""Installed and without a connection: the page's own files are kept, and nothing else is."""
+"""The page without a connection: the service worker caches the page's own files, and nothing else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_is_loaded_can_be_used_without_a_connection(browser: Browser, site:
     visitor = Visitor(page, site.url)
     visitor.add(("one.png", PNG))
     visitor.set(strength=60)
-    page.reload()  # so that the worker has answered for all of the page
+    page.reload()  # so that all requests of the page pass through the service worker
     wait_ready(page)
     visitor.wait()
     context.set_offline(True)

@@ -1,4 +1,4 @@
-"""Previews of screen size: what is sent and received when, what of it is exact, and what is never sent at all."""
+"""Previews at screen size: what is sent and received, which previews are exact, and which files are never sent."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_large_photo_is_sent_small_and_whole_only_for_its_file(
     answer = visitor.answer(LARGE, strength=0.7)
     seen = visitor.seen(700, 700)
     full = decoded(answer)
-    # Where the photo's middle comes to lie may be some pixels off.
+    # The position of the photo's middle on the canvas may differ by some pixels.
     places = [(450 + down, 850 + across) for down in range(-4, 5) for across in range(-4, 5)]
     nearest = min(difference(seen, full[row : row + 700, column : column + 700]) for row, column in places)
     assert nearest <= 1, "what is zoomed into is the file itself"
@@ -119,8 +119,8 @@ def test_the_way_there_is_told_in_bytes(visitor: Visitor, page: Page) -> None:
         ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This is a vector drawing, not a photo"),
         ("nothing.jpg", b"", "This file is empty"),
         ("long.png", encoded(np.zeros((20, 400, 3), np.uint8)), "at most 8 times the short one"),
-        ("many.png", encoded(np.zeros((2300, 2300, 3), np.uint8)), "This server takes up to 5 megapixels"),
-        ("huge.bmp", b"BM" + bytes(MAX_BODY_BYTES), "This server takes up to 6.0 MB"),
+        ("many.png", encoded(np.zeros((2300, 2300, 3), np.uint8)), "This server accepts up to 5 megapixels"),
+        ("huge.bmp", b"BM" + bytes(MAX_BODY_BYTES), "This server accepts up to 6.0 MB"),
     ],
 )
 def test_what_cannot_be_enhanced_is_said_before_anything_is_sent(

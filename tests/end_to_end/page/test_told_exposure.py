@@ -1,4 +1,4 @@
-"""Exposure with a model that takes it: the slider acts at once, and what it is left at is the model's own."""
+"""A model that takes the exposure: the slider acts at once by a curve, then the model's own result follows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.told_models import make_told_models
 
 DARK = encoded(dark_scene("coffee", (300, 401)))
 LESS_DARK = encoded(scene("chelsea", (300, 401)) // 2)
-"""Of such a photo the gate lets only a part be changed."""
+"""A photo for which the gate reduces the enhancement."""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service whose one model for pictures takes the exposure."""
+    """A service whose only model for pictures takes the exposure."""
     folder = tmp_path_factory.mktemp("site")
     repository = make_told_models(folder / "models")
     with serving(repository, folder, default_model="told", required_models="told") as server:
@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def slide(page: Page, value: float) -> None:
-    """Hold the slider of the exposure somewhere, and do not let go."""
+    """Move the exposure slider without releasing it."""
     page.locator("#exposure").evaluate(
         "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input', { bubbles: true })); }",
         value,
@@ -48,7 +48,7 @@ def test_it_acts_at_once_and_ends_as_the_service_has_it(visitor: Visitor, page: 
         visitor.set(exposure=exposure)
         visitor.wait()
         assert difference(visitor.seen(300, 401), visitor.service(data, exposure=exposure)) <= TOLERANCE
-    assert len(visitor.requests) == 3  # the last was there already
+    assert len(visitor.requests) == 3  # the last answer was cached
     visitor.set(strength=60, shadows=50, exposure=0.5)
     visitor.wait()
     answer = visitor.service(data, strength=0.6, shadows=0.5, exposure=0.5)

@@ -1,4 +1,4 @@
-"""Photos go in and come out: many at once, by every way in, with zoom, comparison and downloads."""
+"""Adding photos in every way, zoom, the comparison of models, downloads, and error messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_dropped_and_pasted_photos_queue_up(visitor: Visitor, page: Page) -> Non
     expect(page.get_by_role("button", name="three.png", exact=True)).to_be_focused()
     visitor.add(("notes.txt", b"no picture"), more=True)
     page.get_by_role("button", name="Remove three.png").click()
-    expect(page.get_by_role("alert")).to_be_visible()  # it is not of the photo that was removed
+    expect(page.get_by_role("alert")).to_be_visible()  # it is about the other photo
     for name in ("one.png", "notes.txt"):
         page.get_by_role("button", name=f"Remove {name}").click()
     expect(page.locator("#welcome")).to_be_visible()
@@ -98,7 +98,7 @@ def test_all_models_side_by_side_follow_the_light(visitor: Visitor, page: Page) 
     expect(cards).to_have_count(5)
     expect(cards.first).to_have_text("Original")
     expect(page.locator("#cards button[data-done]")).to_have_count(4)
-    assert len(visitor.requests) == 4  # one of the four was there already
+    assert len(visitor.requests) == 4  # one of the four answers was cached
     bright = [mean_of(page, index) for index in range(4)]
     assert bright[1] > 1.1 * bright[0], "version 2 gives more light than version 1"
     visitor.set(strength=0)
@@ -112,7 +112,7 @@ def test_all_models_side_by_side_follow_the_light(visitor: Visitor, page: Page) 
     expect(page.locator("#cards button[data-done]")).to_have_count(4)
     visitor.wait()
     assert mean_of(page, 0) > 1.1 * bright[0], "the cards follow the gamma, too"
-    assert len(visitor.requests) == 8  # that of the large picture is that of its card
+    assert len(visitor.requests) == 8  # the large picture and its card share a request
     visitor.add(("two.png", PNG), more=True)
     expect(page.locator("#cards button[data-done]")).to_have_count(4)
     page.get_by_role("button", name="Hide comparison").click()
@@ -162,7 +162,7 @@ def test_models_are_offered_as_they_come(visitor: Visitor, page: Page) -> None:
     alert = page.locator("#problem")
     options = page.locator("select[name=model] option")
     expect(page.locator("#offline")).to_be_visible()
-    expect(options).to_have_count(4)  # as they were at the last visit
+    expect(options).to_have_count(4)  # the list of the last visit
     page.evaluate("localStorage.removeItem('nightlift-models')")
     page.reload()
     expect(alert).to_contain_text("cannot be reached")
@@ -183,7 +183,7 @@ def test_light_time_and_facts_are_told(visitor: Visitor, page: Page) -> None:
     before, after = page.locator("#light").inner_text().split(" → ")
     weights = np.array([0.2126, 0.7152, 0.0722])
     for told, pixels in ((before, DARK), (after, visitor.service(PNG))):
-        assert abs(float(told.removesuffix(" %")) - 100 * (pixels @ weights).mean() / 255) < 1
+        assert abs(float(told.removesuffix("%")) - 100 * (pixels @ weights).mean() / 255) < 1
     assert before in str(page.locator("#histogram").get_attribute("aria-label"))
     assert len(str(page.locator("#histogram .after").get_attribute("d"))) > 500
     stages = [item.split()[0] for item in page.locator("#timing li").all_inner_texts()]
@@ -274,13 +274,13 @@ def test_a_lost_connection_is_explained_and_can_be_tried_again(visitor: Visitor,
     page.context.set_offline(True)
     visitor.add(("two.png", PNG), more=True)
     expect(alert).to_contain_text("cannot be reached")
-    page.context.set_offline(False)  # and nobody has to press anything
+    page.context.set_offline(False)  # the page tries again by itself
     expect(page.locator("#message")).to_contain_text("Enhanced")
     expect(alert).to_be_hidden()
 
 
 def mean_of(page: Page, card: int) -> float:
-    """Mean of what a card of the comparison shows."""
+    """The mean code value of a card of the comparison."""
     data = page.locator("#cards button canvas").nth(card).evaluate("(canvas) => canvas.toDataURL().split(',')[1]")
     return float(np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).mean())
 
@@ -293,7 +293,7 @@ SCRIPTS = (
 
 
 def test_names_of_files_are_text_wherever_they_are_shown(visitor: Visitor, page: Page) -> None:
-    """In the list, on buttons and in messages; a script in a name is neither run nor made an element."""
+    """In the list, on buttons and in messages; markup in a name must neither run nor become an element."""
     visitor.send("drop", *((name, PNG) for name in SCRIPTS[:2]))
     visitor.add((SCRIPTS[2], b"no picture"), more=True)
     for name in SCRIPTS:

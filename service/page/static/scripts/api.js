@@ -1,11 +1,11 @@
-// The service's HTTP interface as the page uses it: the list of models, and POST /enhance.
+// The parts of the service's HTTP API that the page uses: the list of models and POST /enhance.
 
 const RETRIES = 3;
 const KEY = "nightlift-api-key";
 
 /**
- * What went wrong (RFC 9457): a short title, a sentence of detail, the HTTP status (0: no answer), and the problem type's
- * last part. `isOurs`: it was this page that found it.
+ * An error in the form of RFC 9457: a short title, a sentence of detail, the HTTP status (0: no answer) and, as `slug`,
+ * the last part of the problem type. `isOurs`: the page found the problem, so the texts are already written for users.
  */
 export class Problem extends Error {
   constructor(status, { title = "The request failed", detail = "", type = "" } = {}, isOurs = false) {
@@ -14,19 +14,22 @@ export class Problem extends Error {
   }
 }
 
-/** Keep an API key for this tab, for services that ask for one. */
+/** Keep an API key until this tab is closed. */
 export function useKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-/** A file of the page as a Blob. */
+/** Fetch one of the page's own files as a Blob. Throws a Problem. */
 export async function getFile(path) {
   const response = await fetchOrExplain(path, {});
   if (!response.ok) throw await problemOf(response.status, await response.blob());
   return response.blob();
 }
 
-/** {default, limits, models: [{name, version, family, state, ready, reason, takes_pictures, ...}]}, as it is given. */
+/**
+ * The answer to GET /models: {default, limits, models: [{name, version, family, state, ready, reason, ...}]}. Throws a
+ * Problem.
+ */
 export async function listModels() {
   const response = await fetchOrExplain("models", { headers: credentials() });
   if (!response.ok) throw await problemOf(response.status, await response.blob());
@@ -34,12 +37,12 @@ export async function listModels() {
 }
 
 /**
- * Enhance one photo.
+ * Enhance one photo. Throws a Problem, or the reason of `signal` if that aborts.
  *
- * `options` has the names of the query's parameters; undefined and empty ones are left to the service. `onprogress` is
- * called with {phase, done, total}: the phase is "upload", "work" or "download", the others are bytes. Answers
- * {blob, report}, the report with the model, how it was rendered, the gate (0 to 1), the photo's size {width, height},
- * mean luminance before and after (0 to 1), and milliseconds by stage and in all.
+ * `options` are the query parameters; the service chooses those that are undefined or empty. `onprogress` is called
+ * with {phase, done, total}, where the phase is "upload", "work" or "download", and the other two are bytes. Returns
+ * {blob, report}: the enhanced photo, and the model, how it was rendered, the gate (0 to 1), the size of the photo
+ * {width, height} in pixels, its mean luminance before and after (0 to 1), and milliseconds by stage and in total.
  */
 export async function enhance(file, options, { signal, onprogress = () => {} } = {}) {
   const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== "");
@@ -49,7 +52,7 @@ export async function enhance(file, options, { signal, onprogress = () => {} } =
   return { blob: request.response, report: readReport(request, performance.now() - started) };
 }
 
-/** A busy service says when to come back; that is no matter to bother a person with, unless it happens again. */
+/** A busy service says when to try again. The user hears of it only after several attempts. */
 async function untilTaken(send, signal) {
   for (let attempt = 0; ; attempt++) {
     const request = await send();
@@ -61,7 +64,7 @@ async function untilTaken(send, signal) {
   }
 }
 
-/** XMLHttpRequest, because fetch does not tell how much of an upload is done. */
+/** Uses XMLHttpRequest, because fetch does not report the progress of an upload. */
 function post(path, body, signal, onprogress) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
@@ -79,7 +82,7 @@ function post(path, body, signal, onprogress) {
     request.onprogress = ({ loaded, total }) => onprogress({ phase: "download", done: loaded, total });
     request.onload = () => end(resolve, request);
     request.onerror = () => end(reject, unreachable());
-    request.onabort = () => end(reject, signal?.reason ?? new DOMException("Given up", "AbortError"));
+    request.onabort = () => end(reject, signal?.reason ?? new DOMException("Aborted", "AbortError"));
     signal?.addEventListener("abort", abort);
     request.send(body);
   });
@@ -94,7 +97,7 @@ async function fetchOrExplain(path, request) {
 }
 
 function unreachable() {
-  const detail = "The server cannot be reached. Check your connection, and whether the server is running.";
+  const detail = "The server cannot be reached. Check your connection and that the server is running.";
   return new Problem(0, { title: "No connection", detail }, true);
 }
 

@@ -1,5 +1,5 @@
-// The page's main script: photos are added, the network's result for a small copy is fetched once, and all grading happens
-// here; the photo itself is sent only when its finished file is wanted.
+// The page's main script; it connects the parts. For each photo, the network's result for a small copy is fetched once,
+// and the adjustments are made in the browser. The photo itself is sent only for its finished file.
 
 import { getFile, Problem } from "./api.js";
 import { CARD_SIDE, Comparison } from "./comparison.js";
@@ -24,7 +24,7 @@ import { Stage } from "./stage.js";
 import { Thumbnails } from "./thumbnails.js";
 import { Viewer } from "./viewer.js";
 
-const PREVIEW_SIDES = [1024, 2048]; // pixels: the smallest and the largest, between them that of the screen
+const PREVIEW_SIDES = [1024, 2048]; // smallest and largest long side of previews in pixels; between them, the screen's
 
 const $ = (id) => document.getElementById(id);
 const dots = Math.round(Math.max(screen.width, screen.height) * devicePixelRatio);
@@ -103,11 +103,11 @@ library.history.onchange = () => {
 
 queue.onprogress = (photo, progress) => photo === library.chosen && stage.progress(progress);
 
-/** Show what there is of the chosen photo. */
+/** Show as much of the chosen photo as is available. */
 function look(photo) {
   if (photo && photo.state !== FAILED) {
     if (problems.subject !== photo) problems.hide();
-    if (photo.state !== DONE) stage.busy("Enhancing …");
+    if (photo.state !== DONE) stage.busy("Enhancing…");
   }
   stage.show(photo?.state === FAILED && photo.answer === null ? null : photo);
   if (photo?.state === FAILED) fail(photo);
@@ -119,7 +119,7 @@ function fail(photo) {
   tell(photo.error, { subject: photo, name: photo.name, again: () => queue.add(photo, photo === library.chosen) });
 }
 
-/** Say what went wrong; for a missing key, ask for one. */
+/** Show an error, unless it is about a photo that is not on display; ask for a key if one is missing. */
 function tell(error, { again = null, subject = null, name = "" } = {}) {
   if (error.status === 401) keys.ask(error.message, subject ?? again, again);
   if (subject === library.chosen || !library.photos.includes(subject)) problems.show(error, { again, subject, name });
@@ -158,19 +158,19 @@ controls.onoutput = () => stage.grade();
 comparison.onchoose = (model) => controls.choose(model);
 $("apply").addEventListener("click", () => {
   library.set(library.photos, library.chosen.settings);
-  stage.done(`These settings are used for all ${library.photos.length} photos.`);
+  stage.done(`Settings applied to all ${library.photos.length} photos.`);
 });
 $("undo").addEventListener("click", () => library.history.undo());
 $("redo").addEventListener("click", () => library.history.redo());
 
-// Ways in
+// Adding photos
 
 function add(photos, wereMore) {
   library.add(photos);
   tellQueue();
   files.allow();
   if (wereMore) {
-    const detail = `The first ${photos.length} were added. Add the others once these are done.`;
+    const detail = `The first ${photos.length} were added. Add the others when these are done.`;
     problems.show(new Problem(413, { title: "Too many photos at once", detail }, true));
   }
 }
@@ -268,7 +268,7 @@ previews.wholePixels = (model) => controls.wholePixels(model);
 previews.takesExposure = (model) => controls.takesExposure(model);
 keys.onkey = () => {
   problems.hide();
-  offer.ask(); // which was given up where somebody did without a key
+  offer.ask(); // it stops asking when a key is missing
   library.retry(({ error }) => error.status === 401);
 };
 window.addEventListener("online", () => {
@@ -276,12 +276,12 @@ window.addEventListener("online", () => {
   library.retry(({ error }) => error.status === 0);
 });
 session.onfull = () => {
-  const detail = "This browser has no more storage for them. They stay until the page is closed or reloaded.";
-  problems.show(new Problem(507, { title: "Photos will not be kept for a reload", detail }, true));
+  const detail = "This browser has run out of storage. Your photos stay here until you close or reload the page.";
+  problems.show(new Problem(507, { title: "Photos will not survive a reload", detail }, true));
 };
 
 $("insecure").hidden = isSecureContext;
-navigator.serviceWorker?.register("service-worker.js").catch(() => {}); // without it the page needs a connection
+navigator.serviceWorker?.register("service-worker.js").catch(() => {}); // without it, the page only works online
 offer.ask();
 if (await session.open()) await library.restore();
 tellQueue();

@@ -1,33 +1,33 @@
-// One photo through every model, side by side with the original; the cards follow the sliders as the large picture does.
+// One photo enhanced by every model, next to the original. The cards follow the sliders as the large picture does.
 
 import { gradePixels, grading, SEEN_SIDE } from "./grading.js";
 import { decode, sample, small } from "./pixels.js";
 import { duration } from "./timing.js";
 
 export const CARD_SIDE = 640; // pixels
-const AT_ONCE = 2; // requests, so that the service stays free for others
+const AT_ONCE = 2; // concurrent requests, few so that others are served, too
 
 export class Comparison {
-  /** Called with a model's value in the select when its card was chosen. */
+  /** Called with a model's value in the <select> when its card is clicked. */
   onchoose = () => {};
 
   #cards = [];
   #controller = null;
 
   /**
-   * `grid` is the element that it fills; `before(photo, signal)` gives a file of the photo as it came, and
-   * `answer(photo, model, signal)` asks for {blob, report}.
+   * `grid` is the element to fill; `before(photo, signal)` resolves to the original as a file, and
+   * `answer(photo, model, signal)` to {blob, report} of a model.
    */
   constructor(grid, { before, answer }) {
     Object.assign(this, { grid, before, answer });
   }
 
-  /** How many models are compared. */
+  /** Number of models compared. */
   get size() {
     return this.#cards.length;
   }
 
-  /** Show `photo` through `models`, [{value, label, sentence}]. */
+  /** Show `photo` as each of `models` enhances it, [{value, label, sentence}]. */
   async run(photo, models) {
     this.stop();
     this.settings = photo.settings;
@@ -36,7 +36,7 @@ export class Comparison {
     this.#cards = models.map((model) => this.#card(model));
     this.grid.replaceChildren(original.element, ...this.#cards.map(({ element }) => element));
     const before = this.#original(photo, signal);
-    // Where it fails, each card says so; where it comes late, the cards are another photo's.
+    // If this fails, each card shows the error. If it comes too late, the cards belong to another photo by now.
     before.then(({ pixels }) => {
       if (signal.aborted) return;
       put(original.canvas, pixels);
@@ -51,20 +51,20 @@ export class Comparison {
     await Promise.all(Array.from({ length: AT_ONCE }, work));
   }
 
-  /** Forget the cards, and requests that are under way. */
+  /** Remove the cards, and abort the requests for them. */
   stop() {
     this.#controller?.abort();
     this.#cards = [];
     this.grid.replaceChildren();
   }
 
-  /** Follow the settings of the photo. */
+  /** Grade the cards by new settings of the photo. */
   grade(settings) {
     this.settings = settings;
     for (const card of this.#cards) this.#paint(card);
   }
 
-  /** Say which model the large picture shows. */
+  /** Mark the model that the large picture shows. */
   mark(value) {
     for (const { model, box } of this.#cards) box.setAttribute("aria-pressed", model.value === value);
   }
@@ -79,7 +79,9 @@ export class Comparison {
 
   async #original(photo, signal) {
     const { bitmap } = await decode(await this.before(photo, signal), CARD_SIDE);
-    return { pixels: sample(bitmap, CARD_SIDE), seen: small(bitmap, SEEN_SIDE) };
+    const original = { pixels: sample(bitmap, CARD_SIDE), seen: small(bitmap, SEEN_SIDE) };
+    bitmap.close();
+    return original;
   }
 
   async #fill(card, photo, before, signal) {
@@ -88,6 +90,7 @@ export class Comparison {
       const x = await before;
       const { bitmap } = await decode(blob, CARD_SIDE);
       const y = { pixels: sample(bitmap, CARD_SIDE, x.pixels), seen: small(bitmap, SEEN_SIDE, x.seen) };
+      bitmap.close();
       Object.assign(card, { pixels: [x.pixels, y.pixels], seen: { x: x.seen, y: y.seen }, report });
       const network = report.stages.find(({ name }) => name === "infer");
       card.note.textContent = network ? `network ${duration(network.milliseconds)}` : "";

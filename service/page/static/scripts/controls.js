@@ -1,4 +1,4 @@
-// The panel: presets, sliders, model and the rest of a photo's settings, and how files are written.
+// The settings panel: presets, sliders, model and the other settings of a photo, and the format of finished files.
 
 import { recall, remember } from "./memory.js";
 import { described } from "./models.js";
@@ -7,17 +7,17 @@ import { DEFAULTS, PRESETS, presetOf, SLIDERS, withPreset } from "./settings.js"
 const LOSSLESS = ["png", "tiff"];
 
 export class Controls {
-  /** Called with settings while a slider moves, and once with the settings that it, or something else, came to. */
+  /** `oninput` is called with the settings while a slider moves; `onchange` once, when a change is complete. */
   oninput = (settings) => {};
   onchange = (settings) => {};
-  /** Called when format or quality changed. */
+  /** Called when the format or quality changes. */
   onoutput = () => {};
-  /** The models that are ready: {value, label, sentence, variant, isDefault, wholePixels, takesExposure}. */
+  /** The models that can be chosen: {value, label, sentence, variant, isDefault, wholePixels, takesExposure}. */
   models = [];
 
   #settings = { ...DEFAULTS };
 
-  /** `form` has places for `sliders`, `experts` and `presets`, and the other controls. */
+  /** Sliders go into the elements `sliders` and `experts`, buttons into `presets`; `form` has the other controls. */
   constructor(form, { sliders, experts, presets, sentence }) {
     Object.assign(this, { form, elements: form.elements, sentence });
     for (const slider of SLIDERS) (slider.isExpert ? experts : sliders).append(this.#slider(slider));
@@ -40,7 +40,7 @@ export class Controls {
     this.show(this.#settings);
   }
 
-  /** Offer models as `listModels` gives them; those that are not ready, or take no photos, are left out. */
+  /** Offer models as returned by `listModels`, except those that are not ready or do not take photos. */
   offer({ default: preferred, models }) {
     const ready = models.filter(({ ready, takes_pictures }) => ready && takes_pictures);
     const versions = (name) => ready.filter((model) => model.name === name).length;
@@ -58,39 +58,39 @@ export class Controls {
         takesExposure: model.takes_exposure ?? false,
       };
     });
-    // The default model answers with its latest version, which is listed last.
+    // The default model uses its latest version, which is listed last.
     this.first = this.models.findLast(({ isDefault }) => isDefault) ?? this.models[0];
     const options = this.models.map(({ label, value }) => new Option(label, value, value === this.first?.value));
     this.elements.model.replaceChildren(...options);
     this.show(this.#settings);
   }
 
-  /** One model a family and version: variants of one network in other file formats look the same. */
+  /** One model per family and version: the same network in different file formats gives the same picture. */
   get distinctModels() {
     return [...new Map(this.models.toReversed().map((model) => [model.variant, model])).values()].reverse();
   }
 
-  /** Whether a model, as settings name it, is offered. */
+  /** Whether a model, as named in settings, can be chosen. */
   has(model) {
     return model === "" || this.models.some(({ value }) => value === model);
   }
 
-  /** How settings name a model of the list: the default one is "". */
+  /** The name that settings have for a model of the list: "" for the default. */
   named(value) {
     return value === this.first?.value ? "" : value;
   }
 
-  /** The largest photo in pixels that a model, by the name that requests have for it, sees whole. */
+  /** The most pixels that a model, as named in requests, processes at full resolution; 0 if unknown. */
   wholePixels(name) {
     return this.#called(name)?.wholePixels ?? 0;
   }
 
-  /** Whether a model, by the name that requests have for it, is told the exposure. */
+  /** Whether a model, as named in requests, has the exposure as an input. */
   takesExposure(name) {
     return this.#called(name)?.takesExposure ?? false;
   }
 
-  /** {format, quality} of files. */
+  /** {format, quality} of finished files; format "" keeps that of the original. */
   get output() {
     return { format: this.elements.format.value, quality: Number(this.elements.quality.value) };
   }
@@ -121,7 +121,7 @@ export class Controls {
     const range = { id: name, name, type: "range", min, max, step, value };
     const input = Object.assign(document.createElement("input"), range);
     output.setAttribute("for", name);
-    row.htmlFor = name; // else it would be the output's label, which comes first
+    row.htmlFor = name; // otherwise it would label the output, which comes first
     title.append(`${label} `, output);
     row.append(title, input);
     if (isLive) input.addEventListener("input", () => this.oninput(this.#read()));

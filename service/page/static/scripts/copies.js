@@ -1,22 +1,23 @@
-// Small copies of photos, of screen size: what is shown before the enhancement, and what is sent for a preview.
+// Copies of photos at screen size: they are shown as the original, and sent to the service for previews.
 //
-// A photo that the browser decodes is shrunk here, and only the copy is sent: a few hundred kilobytes, whatever the
-// photo has. A photo of up to AS_IT_IS bytes is sent as it is, and the service shrinks its answer: that costs no more,
-// and the preview is exact. One that the browser cannot decode (TIFF, HEIC, raw) is sent first for a copy of it.
+// If the browser can decode a photo, it is shrunk here, and only the copy is sent: a few hundred kilobytes, however
+// large the photo. A file of up to AS_IT_IS bytes is sent unchanged, and the service shrinks the result: this costs no
+// more, and the preview is exact. If the browser cannot decode a photo (TIFF, HEIC, raw), the service makes the copy.
 
 import { enhance, Problem } from "./api.js";
 import { decode, encode } from "./pixels.js";
 
 const AS_IT_IS = 1e6; // bytes
-const COPY_BYTES = 8e5; // which take two seconds at 3 Mbit/s
-const QUALITIES = [0.97, 0.94, 0.9, 0.85]; // the first whose copy fits: what is dark must not be lost in it
-const SHOWN_QUALITY = 0.92; // of a copy that is shown, but not sent
-const DECODED_QUALITY = 97;
+const COPY_BYTES = 8e5; // upload takes two seconds at 3 Mbit/s
+const QUALITIES = [0.97, 0.94, 0.9, 0.85]; // the first that fits is used: compression would destroy shadow detail
+const SHOWN_QUALITY = 0.92; // of copies that are shown but not sent
+const DECODED_QUALITY = 97; // of copies made by the service
 const WITHOUT_ALPHA = ["image/jpeg"];
 
 /**
- * A copy of a photo: {blob, size, sent, isWhole}: a file that the browser decodes, with a long side of at most `side`;
- * the photo's size in pixels; the file to send for a preview; and whether that is the photo itself.
+ * Make a copy of a photo with a long side of at most `side` pixels. Returns {blob, size, sent, isWhole}: a file that
+ * the browser can decode, the photo's size {width, height} in pixels, the file to send for a preview, and whether that
+ * is the photo itself. Throws a Problem.
  */
 export async function makeCopy(file, side, { signal, onprogress, limits, byService = false }) {
   const local = byService ? null : await shrunk(file, side, signal);
@@ -30,7 +31,7 @@ export async function makeCopy(file, side, { signal, onprogress, limits, byServi
   return { blob, size: report.size, sent: isLight ? file : blob, isWhole: isLight };
 }
 
-/** A copy in the browser; null where it cannot decode the file. */
+/** A copy made by the browser; null if it cannot decode the file. */
 async function shrunk(file, side, signal) {
   let decoded;
   try {
@@ -58,15 +59,15 @@ async function lightest(bitmap, type) {
   return blob;
 }
 
-/** What the service refuses whatever the model is said before anything is sent. */
+/** Refuse, before anything is sent, sizes that the service accepts with no model. */
 function checkSize({ width, height }, { max_pixels, min_side, max_aspect_ratio }) {
   const shape = `This photo has ${width} × ${height} pixels.`;
   const refuse = (detail) => {
     throw new Problem(422, { title: "This photo cannot be enhanced here", detail }, true);
   };
   const most = (max_pixels / 1e6).toFixed(0);
-  if (width * height > max_pixels) refuse(`${shape} This server takes up to ${most} megapixels.`);
-  if (Math.min(width, height) < min_side) refuse(`${shape} Each side needs at least ${min_side}.`);
+  if (width * height > max_pixels) refuse(`${shape} This server accepts up to ${most} megapixels.`);
+  if (Math.min(width, height) < min_side) refuse(`${shape} Each side must have at least ${min_side}.`);
   const isLong = Math.max(width, height) > max_aspect_ratio * Math.min(width, height);
-  if (isLong) refuse(`${shape} The long side may have at most ${max_aspect_ratio} times the short one.`);
+  if (isLong) refuse(`${shape} The long side may be at most ${max_aspect_ratio} times the short one.`);
 }

@@ -1,4 +1,4 @@
-// The interactive API documentation. In a file of its own, so that the page needs no inline script.
+// The interactive API documentation. A separate file, because the Content Security Policy forbids inline scripts.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);

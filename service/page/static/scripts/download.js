@@ -1,4 +1,4 @@
-// Finished photos as files, one or many in a .zip, to the clipboard, or to another app.
+// Saves finished photos as a file or a .zip, copies them to the clipboard, or shares them with other apps.
 
 import { zip } from "./zip.js";
 
@@ -19,9 +19,9 @@ export function save(file) {
 }
 
 /**
- * Finish photos one after the other, by `finish(photo)`, and hand them over in one .zip. `onprogress` is called with
- * the number done. Answers [{photo, error}] for those that failed; they do not stop the others. Throws where a key is
- * asked for, which all would fail for, and where there is too much for one .zip.
+ * Finish photos one after the other, with `finish(photo)`, and save them as one .zip. `onprogress` is called with the
+ * number done so far. Returns [{photo, error}] for those that failed, which do not stop the others. Throws a Problem if
+ * a key is missing, since all would fail then, and a RangeError if the files are too much for one .zip.
  */
 export async function saveAll(photos, finish, onprogress) {
   const files = [];
@@ -40,14 +40,14 @@ export async function saveAll(photos, finish, onprogress) {
   return failures;
 }
 
-/** Whether this browser, on this connection, lets pages write pictures to the clipboard. */
+/** Whether this page may write pictures to the clipboard; browsers allow it over HTTPS only. */
 export function canCopy() {
   return Boolean(navigator.clipboard?.write) && typeof ClipboardItem !== "undefined";
 }
 
-/** Put a finished photo on the clipboard; as PNG, which is what all programs take. */
+/** Put a finished photo on the clipboard, as PNG, which all programs accept. `finishing` is a promise of {blob}. */
 export function copy(finishing) {
-  // A promise, so that the click still counts when the file is there.
+  // The promise is passed on because write() must be called right after the click, before the file is ready.
   return navigator.clipboard.write([new ClipboardItem({ "image/png": finishing.then(({ blob }) => asPng(blob)) })]);
 }
 
@@ -59,13 +59,13 @@ async function asPng(blob) {
   return canvas.convertToBlob({ type: "image/png" });
 }
 
-/** Whether this device can hand files to other apps. */
+/** Whether this device can share files with other apps. */
 export function canShare() {
   const probe = new File([new Uint8Array(1)], "photo.jpg", { type: JPEG });
   return Boolean(navigator.canShare?.({ files: [probe] }));
 }
 
-/** Hand a file to another app; answers whether it was. Throws a NotAllowedError where the click is too long ago. */
+/** Share a file; returns false if the user cancels. Throws a NotAllowedError if the click was too long ago. */
 export async function share(file) {
   try {
     await navigator.share({ files: [file] });

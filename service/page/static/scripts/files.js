@@ -1,4 +1,4 @@
-// The buttons that make finished files: download one or all, copy, share.
+// The buttons for finished files: download one or all, copy, share.
 
 import { Problem } from "./api.js";
 import { asFile, canCopy, canShare, copy, save, saveAll, share } from "./download.js";
@@ -8,7 +8,7 @@ import { finished } from "./settings.js";
 export class FileButtons {
   #isBusy = false;
 
-  /** The parts of the page by their names; `at` gives elements by their ids, `tell` says what went wrong. */
+  /** `at(id)` returns an element, `tell(error, options)` shows an error; the others are the parts of the page. */
   constructor({ at, library, stage, finals, controls, problems, tell }) {
     Object.assign(this, { at, library, stage, finals, controls, problems, tell });
     at("download").addEventListener("click", () => this.#make(() => this.#download()));
@@ -19,7 +19,7 @@ export class FileButtons {
     at("share").hidden = !canShare();
   }
 
-  /** Allow what can be done now. */
+  /** Enable and show the buttons that can be used now. */
   allow() {
     const { chosen, photos } = this.library;
     const isReady = !this.#isBusy && chosen?.state === DONE;
@@ -28,12 +28,12 @@ export class FileButtons {
     this.at("download-all").hidden = this.at("apply").hidden = photos.length < 2;
   }
 
-  /** Do `work`, one at a time; it answers what to say then. */
+  /** Run `work` with all buttons disabled; it resolves to the message to show afterwards. */
   async #make(work) {
     this.#isBusy = true;
     this.allow();
     this.problems.settle(null);
-    this.stage.busy("Making the file …");
+    this.stage.busy("Preparing the file…");
     try {
       this.stage.done(await work());
     } catch (error) {
@@ -60,7 +60,7 @@ export class FileButtons {
   async #downloadAll() {
     const photos = [...this.library.photos]; // some may be removed meanwhile
     const total = photos.length;
-    const tellCount = (count) => this.stage.busy(`Making file ${count + 1} of ${total} …`, count / total);
+    const tellCount = (count) => this.stage.busy(`Preparing file ${count + 1} of ${total}…`, count / total);
     const failures = await saveAll(photos, (photo) => this.#finish(photo), tellCount);
     if (failures.length > 0) {
       const each = failures.map(({ photo, error }) => `${photo.name}: ${error.message}`).join(" · ");
@@ -80,8 +80,8 @@ export class FileButtons {
     try {
       return (await share(file)) ? "Shared." : "";
     } catch (error) {
-      // The browser wants a fresh tap, for which the file is ready now.
-      if (error.name === "NotAllowedError") return "The file is ready: tap Share once more.";
+      // The browser requires a recent tap. The finished file is kept, so a second tap succeeds.
+      if (error.name === "NotAllowedError") return "The file is ready. Tap Share again.";
       throw error;
     }
   }

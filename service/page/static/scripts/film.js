@@ -1,22 +1,22 @@
-// The strip of small pictures: what was added, what has become of each, and which one is looked at.
+// The filmstrip: a thumbnail of each photo with its state; the one on display is marked.
 
 import { DONE, FAILED, WORKING } from "./photo.js";
 
 const STATES = { [WORKING]: "enhancing", [DONE]: "enhanced", [FAILED]: "failed" };
 
 export class Film {
-  /** Called with the photo that was chosen, or that is to be removed. */
+  /** Called with the photo that the user chooses, or wants to remove. */
   onchoose = () => {};
   onremove = () => {};
 
   #items = new Map();
 
-  /** `list` is the <ul> that it fills, `thumbnails` makes the pictures. */
+  /** `list` is the <ul> to fill, `thumbnails` are those of `Thumbnails`. */
   constructor(list, thumbnails) {
     Object.assign(this, { list, thumbnails });
   }
 
-  /** Add a photo, before `next` or at the end. */
+  /** Add a photo before `next`, or at the end. */
   add(photo, next = null) {
     const item = document.createElement("li");
     const { name } = photo;

@@ -1,5 +1,5 @@
-// Finished files: enhanced by the service at full size with all options, so that format, depth, colour profile and
-// metadata are kept as it keeps them. The last ones are kept: what zooming in has fetched is what is downloaded.
+// Finished files, made by the service at full size with all options: it preserves bit depth, colour profile and
+// metadata. The latest are cached, so that a file fetched for zooming in is not fetched again for the download.
 
 import { enhance } from "./api.js";
 import { Sharing } from "./sharing.js";
@@ -10,7 +10,7 @@ export class Finals {
   #kept = new Map();
   #sharing = new Sharing();
 
-  /** {blob, report} of a photo with `options`, those of the query. */
+  /** {blob, report} of a photo, as `enhance` returns them for `options`. */
   async get(photo, options, { signal, onprogress } = {}) {
     const key = `${photo.id} ${JSON.stringify(options)}`;
     const known = this.#kept.get(key);

@@ -1,11 +1,11 @@
-// What happens after the network, as service/rendering/_grade.py defines it, for the browser: exposure, shadows,
-// strength, the gate for bright pictures and the protection of lamps change the picture here, without a request.
+// Grading, the adjustments after the network, in the browser, as service/rendering/_grade.py defines them: exposure,
+// shadows, strength, the gate for well-lit photos and the protection of highlights need no request.
 //
 //     target = T(F * (x + gate * (y - x)))
 //     out = x + blend * (1 - protect * s(l)) * (target - x),    s(l) = c / sqrt((1 - l)^2 + c^2)
 //
-// x is the photo, y the network's answer at strength 1, protect 0, gate off; l the luminance of x; all from 0 to 1. T is
-// the curve of the exposure (service/rendering/_exposure.py), F the factor of the shadows (`shadows.js`).
+// x is the photo, y the network's answer at strength 1, protect 0 and gate off, l the luminance of x; all are from 0 to
+// 1. T is the exposure curve (service/rendering/_exposure.py), F the factor of the shadows (`shadows.js`).
 
 import { MIDDLE_GREY, shadowField } from "./shadows.js";
 
@@ -16,16 +16,17 @@ const STEEPEST = 2;
 const CURVE_STEPS = 1 << 14;
 export const LUMINANCE = [0.2126, 0.7152, 0.0722];
 
-/** Long side in pixels of the small pictures that shadows are judged by. */
+/** Long side in pixels of the small pictures from which the shadow factors are computed. */
 export const SEEN_SIDE = 256;
 
-/** What the photo itself is, and what the answer itself is: a file that is finished already. */
+/** Numbers for `gradePixels` that show the photo itself, and those that show the answer itself, a finished file. */
 export const UNCHANGED = { blend: 0, protect: 0, gate: 1, gain: 1, field: null };
 export const FINISHED = { blend: 1, protect: 0, gate: 1, gain: 1, field: null };
 
 /**
- * The numbers that the formula needs: of a photo's settings, what the service `measured` ({gate}, and the exposure that
- * the model was `told`, which is in its answer already), and `seen`, the photo and its answer as `small` gives them, {x, y}.
+ * The numbers that the formula needs, {blend, protect, gate, gain, field}, from a photo's settings, the service's
+ * report `measured` ({gate}, and `told`, the exposure that the model has already applied), and `seen`, the photo and
+ * its answer as returned by `small`, {x, y}.
  */
 export function grading({ strength, protect, gate, exposure, shadows }, measured, seen) {
   const through = gate ? measured.gate : 1;
@@ -35,12 +36,12 @@ export function grading({ strength, protect, gate, exposure, shadows }, measured
   return { blend: strength, protect, gate: through, gain: 2 ** left, field };
 }
 
-/** The place of a picture within the photo, where it is all of it. */
+/** The `area` of a picture that shows the whole photo. */
 const ALL = { left: 0, top: 0, width: 1, height: 1 };
 
 /**
- * Grade pixels: ImageData of x and y in, and out, all of one size (`result` may be one of them). They lie at `area` of the
- * photo, in shares of its sides.
+ * Grade pixels. x, y and `result` are ImageData of the same size; `result` may be one of the others. `area` is the part
+ * of the photo that they show, {left, top, width, height} as fractions of its sides.
  */
 export function gradePixels(x, y, { blend, protect, gate, gain, field }, result, area = ALL) {
   const [red, green, blue] = LUMINANCE.map((weight) => weight / 255);
@@ -68,7 +69,7 @@ export function gradePixels(x, y, { blend, protect, gate, gain, field }, result,
   }
 }
 
-/** The exposure's curve over code values from 0 to 1. */
+/** The exposure curve, sampled at sRGB code values from 0 to 1. */
 function curveTable(gain) {
   const power = shoulder(gain);
   return Float32Array.from({ length: CURVE_STEPS }, (_, index) => {
@@ -79,12 +80,12 @@ function curveTable(gain) {
   });
 }
 
-/** How hard highlights bend. */
+/** The exponent of the highlight roll-off. */
 function shoulder(gain) {
   return gain > 1 ? SHOULDERS.brighter : SHOULDERS.darker;
 }
 
-/** A function of a pixel's index and its brightest channel (0 to 1): the factor of shadows there. */
+/** A function of a pixel's index and its brightest channel (0 to 1) that returns the shadow factor of the pixel. */
 function sampler({ width, height, values, most }, area, columns, rows) {
   const line = (count, start, length, size) =>
     Array.from({ length: count }, (_, index) => {
@@ -113,15 +114,15 @@ function limited(factor, brightest, most) {
   return Math.min(Math.max(factor, lower), upper);
 }
 
-/** Names of the shader's uniforms, and their values for numbers of `grading`; `most` is 0 where there are no shadows. */
+/** The names of the shader's uniforms, and their values for numbers of `grading`; without a field, `most` is 0. */
 export const GRADE_UNIFORMS = ["blend", "protect", "gate", "gain", "most"];
 export function uniforms({ field, ...numbers }) {
   return { ...numbers, most: field?.most ?? 0 };
 }
 
 /**
- * The same for a fragment shader: `vec3 grade(vec3 x, vec3 y, vec2 place)`, the place in the photo from 0 to 1. The
- * texture `field` holds slopes and offsets.
+ * The same as `gradePixels` for a fragment shader: `vec3 grade(vec3 x, vec3 y, vec2 place)`, with the place in the
+ * photo from 0 to 1. The texture `field` holds slopes and offsets.
  */
 export const GRADE_SHADER = `
   uniform float blend, protect, gate, gain, most;

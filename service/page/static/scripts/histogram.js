@@ -1,4 +1,4 @@
-// How light is spread over the photo, before and after: two curves over the luminance of code values.
+// Luminance histograms of the photo before and after, drawn as two curves.
 
 import { LUMINANCE, gradePixels } from "./grading.js";
 import { sample } from "./pixels.js";
@@ -7,7 +7,7 @@ const SAMPLE_SIDE = 400;
 const BINS = 128;
 
 export class Histogram {
-  /** `before` and `after` are SVG paths in a box of BINS x 1, `svg` is around them. */
+  /** `svg` contains two paths, with the classes `before` and `after`. */
   constructor(svg) {
     this.svg = svg;
     this.paths = ["before", "after"].map((name) => svg.querySelector(`.${name}`));
@@ -23,7 +23,7 @@ export class Histogram {
     this.after = sample(bitmap, SAMPLE_SIDE, this.before);
   }
 
-  /** Draw; `grading` as for `gradePixels`. Answers the mean luminance before and after, 0 to 1. */
+  /** Draw, with `grading` as for `gradePixels`. Returns the mean luminance {before, after}, each from 0 to 1. */
   draw(grading) {
     const graded = new ImageData(this.before.width, this.before.height);
     gradePixels(this.before, this.after ?? this.before, grading, graded);
@@ -31,16 +31,17 @@ export class Histogram {
     const highest = Math.max(...spreads.flatMap(({ counts }) => [...counts.subarray(1, BINS - 1)]), 1);
     spreads.forEach(({ counts }, which) => this.paths[which].setAttribute("d", outline(counts, highest)));
     const [dark, bright] = spreads.map(({ mean }) => mean);
-    this.svg.setAttribute("aria-label", `Histogram. Mean light: ${percent(dark)} before, ${percent(bright)} after`);
+    const label = `Histogram. Mean brightness: ${percent(dark)} before, ${percent(bright)} after`;
+    this.svg.setAttribute("aria-label", label);
     return { before: dark, after: bright };
   }
 }
 
 export function percent(share) {
-  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 }
 
-/** {counts, mean} of the luminance of RGBA bytes. */
+/** {counts, mean} of the luminance of RGBA bytes; the mean is from 0 to 1. */
 function spread(pixels) {
   const counts = new Float32Array(BINS);
   let sum = 0;
@@ -52,7 +53,7 @@ function spread(pixels) {
   return { counts, mean: sum / (pixels.length / 4) / 255 };
 }
 
-/** Square roots, so that the few bright places of a dark photo are seen; black and white may run over the top. */
+/** Square roots make the few bright pixels of a dark photo visible. The bins of black and white may be cut off. */
 function outline(counts, highest) {
   const points = [...counts].map((count, bin) => `${bin},${(1 - Math.min(1, Math.sqrt(count / highest))).toFixed(4)}`);
   return `M0,1L${points.join("L")}L${BINS - 1},1Z`;

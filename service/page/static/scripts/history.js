@@ -1,9 +1,9 @@
-// Undo and redo: a list of changes, each {undo, redo}, two functions.
+// Undo and redo. A change is {undo, redo}, two functions.
 
 const KEPT = 200;
 
 export class History {
-  /** Called when something can, or can no longer, be undone or redone. */
+  /** Called when `canUndo` or `canRedo` may have changed. */
   onchange = () => {};
 
   #done = [];
@@ -17,7 +17,7 @@ export class History {
     return this.#undone.length > 0;
   }
 
-  /** Remember a change that has been made. */
+  /** Record a change that has been made. */
   add(change) {
     this.#done.push(change);
     if (this.#done.length > KEPT) this.#done.shift();

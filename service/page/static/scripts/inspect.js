@@ -1,10 +1,10 @@
-// What a file is, by its first bytes, as far as that is needed to say in plain words that it is no photo.
+// Recognises common files that are not photos by their first bytes, so that the page can say so before sending them.
 
 import { Problem } from "./api.js";
 
 const HEAD_BYTES = 512;
 
-/** Kinds that are often mistaken for photos: [what it is, its first bytes, and where they stand]. */
+/** Kinds of files that people add by mistake: [name, signature, offset of the signature]. */
 const OTHERS = [
   ["a PDF document", "%PDF", 0],
   ["an archive or an office document", "PK\x03\x04", 0],
@@ -13,21 +13,21 @@ const OTHERS = [
   ["an archive", "Rar!", 0],
   ["a video", "\x1aE\xdf\xa3", 0],
   ["a video", "AVI ", 8],
-  ["a sound recording", "WAVE", 8],
-  ["a sound recording", "ID3", 0],
-  ["a sound recording", "OggS", 0],
-  ["a sound recording", "fLaC", 0],
+  ["an audio file", "WAVE", 8],
+  ["an audio file", "ID3", 0],
+  ["an audio file", "OggS", 0],
+  ["an audio file", "fLaC", 0],
   ["a Photoshop document", "8BPS", 0],
   ["a program", "MZ", 0],
   ["a program", "\x7fELF", 0],
 ];
-/** Brands of the ISO base media format that are pictures; all others are videos or sound. */
+/** Brands of the ISO base media file format that are pictures; all others are video or audio. */
 const PICTURE_BRANDS = ["avif", "avis", "heic", "heix", "heim", "heis", "hevc", "mif1", "msf1", "crx "];
 /** First bytes of camera raw; every TIFF may be one. */
 const RAW = ["II*\0", "MM\0*", "FUJIFILMCCD-RAW", "IIRO", "IIRS", "MMOR", "IIU\0", "\0MRM", "FOVb"];
 const MARKUP = /^\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(svg|!doctype svg)/is;
 
-/** Throw a Problem if a file is known not to be a photo, or is larger than `limits` allow. */
+/** Throw a Problem if a file cannot be read, is known not to be a photo, or is larger than `limits` allow. */
 export async function checkFile(file, { max_body_bytes, max_raw_body_bytes }) {
   const bytes = new Uint8Array(await read(file.slice(0, HEAD_BYTES)));
   const kind = file.size === 0 ? "empty" : kindOf(bytes);
@@ -38,7 +38,7 @@ export async function checkFile(file, { max_body_bytes, max_raw_body_bytes }) {
   }
   const largest = mayBeRaw(bytes) ? max_raw_body_bytes : max_body_bytes;
   if (file.size > largest) {
-    const detail = `It has ${megabytes(file.size)}. This server takes up to ${megabytes(largest)}.`;
+    const detail = `It is ${megabytes(file.size)}. This server accepts up to ${megabytes(largest)}.`;
     throw new Problem(413, { title: "This file is too large", detail }, true);
   }
 }
@@ -66,7 +66,7 @@ function mayBeRaw(bytes) {
   return RAW.some((mark) => head.startsWith(mark)) || head.startsWith("ftypcrx ", 4);
 }
 
-/** Text has no control characters but line ends, tabs and the like, and is UTF-8 (or its beginning is). */
+/** Text is valid UTF-8, perhaps cut off at the end, and has no control characters but white space and escape. */
 function isText(bytes) {
   if (bytes.some((byte) => byte < 32 && ![9, 10, 12, 13, 27].includes(byte))) return false;
   try {

@@ -1,9 +1,9 @@
-// How photos come in: chosen, dropped anywhere on the page (folders too), pasted, or taken with a phone's camera.
+// Photos can be chosen, dropped anywhere on the page (folders, too), pasted, or taken with a phone's camera.
 
-const MOST = 500; // photos at once
+const MOST = 500; // photos added at once
 const PHOTOS = /\.(jpe?g|jpe|png|webp|avif|hei[cf]|tiff?|bmp|gif|dng|cr[23]|nef|arw|raf|rw2|orf|mpo)$/i;
 
-/** Call `take(files, wereMore)` with every list of files that comes in; `inputs` are file inputs. */
+/** Call `take(files, wereMore)` with each list of files, cut to MOST, that the user adds. `inputs` are file inputs. */
 export function watchForFiles(inputs, take) {
   const give = (files) => files.length > 0 && take(files.slice(0, MOST), files.length > MOST);
   for (const input of inputs) {
@@ -28,9 +28,9 @@ export function watchForFiles(inputs, take) {
   });
 }
 
-/** Files as they were dropped; of folders, what looks like a photo, by name. */
+/** The files that were dropped. Those in folders are filtered by their names, and sorted. */
 async function droppedFiles(transfer) {
-  // Entries can be asked for only before the first await.
+  // The entries are no longer available after the first await.
   const entries = [...(transfer?.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some(({ isDirectory }) => isDirectory)) return [...(transfer?.files ?? [])];
   const files = [];
@@ -44,7 +44,7 @@ async function droppedFiles(transfer) {
 async function inFolder(folder) {
   const reader = folder.createReader();
   const entries = [];
-  // A reader gives some at a time, and an empty list at the end.
+  // A reader returns some entries at a time, and an empty list at the end.
   for (let some = null; some?.length !== 0 && entries.length <= MOST; entries.push(...some)) {
     some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
   }

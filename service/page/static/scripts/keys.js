@@ -1,11 +1,11 @@
-// The dialog that asks for an API key, once for everything that waits for one.
+// The dialog for the API key. It opens once, however many requests need a key.
 
 import { useKey } from "./api.js";
 
-const KEY_CHARACTERS = /^[!-~]+$/; // what a header can carry
+const KEY_CHARACTERS = /^[!-~]+$/; // printable ASCII, which HTTP headers can carry
 
 export class KeyDialog {
-  /** Called when a key was given, after which everything that waited is done. */
+  /** Called when a key has been entered, before everything that waited for it is repeated. */
   onkey = () => {};
 
   #wasTried = false;
@@ -21,7 +21,7 @@ export class KeyDialog {
     });
   }
 
-  /** Ask, and then do `again`, once for every `subject`. */
+  /** Ask for a key, then call `again`; only once per `subject`. `reason` is shown if an earlier key was refused. */
   ask(reason, subject, again) {
     this.#waiting.set(subject, again);
     this.problem.textContent = this.#wasTried ? reason : "";
@@ -32,7 +32,7 @@ export class KeyDialog {
     event.preventDefault();
     const key = this.input.value.trim();
     if (!KEY_CHARACTERS.test(key)) {
-      this.problem.textContent = "A key has only unaccented letters, digits and punctuation, and no spaces.";
+      this.problem.textContent = "A key contains only unaccented letters, digits and punctuation, without spaces.";
       return this.input.focus();
     }
     useKey(key);

@@ -1,15 +1,15 @@
-// The photos of this session: added, chosen, set, removed, undone, and kept for a reload.
+// The photos of this session: adding, choosing, adjusting and removing them, undo, and restoring them after a reload.
 
 import { History } from "./history.js";
 import { DONE, FAILED, Photo } from "./photo.js";
 import { same } from "./settings.js";
 
 export class Library {
-  /** Called with the photo that is chosen now, or null when there is none. */
+  /** Called with the photo that has been chosen, or null if there are no photos. */
   onchoose = () => {};
-  /** Called with a photo whose state changed. */
+  /** Called with a photo whose state has changed. */
   onstate = () => {};
-  /** Called with a photo whose settings changed; `asks`: its answer has to be requested again. */
+  /** Called with a photo whose settings have changed; `asks`: a new answer has been requested. */
   onsettings = (photo, asks) => {};
 
   photos = [];
@@ -39,7 +39,7 @@ export class Library {
     if (photos.length > 0) this.choose(photos[0]);
   }
 
-  /** The photos of an earlier visit. */
+  /** Restore the photos of an earlier visit. */
   async restore() {
     for (const { file, name, copy = null, answer = null, byService = false, ...record } of await this.session.all()) {
       const photo = new Photo(file, record);
@@ -61,25 +61,25 @@ export class Library {
     this.onchoose(photo);
   }
 
-  /** The photo `step` places further on. */
+  /** Choose the photo `step` places further on, if there is one. */
   next(step) {
     const index = this.photos.indexOf(this.chosen) + step;
     if (this.photos[index]) this.choose(this.photos[index]);
   }
 
-  /** Try again what failed, and for which `is` holds. */
+  /** Retry failed photos for which `is(photo)` is true. */
   retry(is) {
     const failed = this.photos.filter((photo) => photo.state === FAILED && is(photo));
     for (const photo of failed) this.queue.add(photo, photo === this.chosen);
   }
 
-  /** Follow a slider: the settings are not final yet. */
+  /** Use settings while a slider moves, without recording them for undo. */
   preview(settings) {
     this.chosen.settings = settings;
     this.onsettings(this.chosen, false);
   }
 
-  /** Give photos settings, all at once or none: one step to undo. */
+  /** Set the settings of photos, as one step for undo. */
   set(photos, settings) {
     const changes = photos
       .map((photo) => ({ photo, before: this.#committed.get(photo), after: settings }))
@@ -107,7 +107,7 @@ export class Library {
     });
   }
 
-  /** Forget everything, for good. */
+  /** Remove all photos and the history. This cannot be undone. */
   async clear() {
     this.queue.clear();
     for (const photo of this.photos) {
@@ -134,7 +134,7 @@ export class Library {
     this.film.remove(photo);
     this.session.forget(photo);
     const next = this.photos[Math.min(index, this.photos.length - 1)] ?? null;
-    this.film.focus(next); // it was on the button that is gone
+    this.film.focus(next); // the focused button was removed
     if (photo === this.chosen) this.choose(next);
   }
 

@@ -1,6 +1,6 @@
-// Small things that the browser remembers, where it lets the page: preferences, and the last list of models.
+// Preferences and the last list of models, kept in localStorage if the browser allows it.
 
-/** What was remembered under a name, or null. */
+/** The value stored under a name, or null. */
 export function recall(name) {
   try {
     return JSON.parse(localStorage.getItem(`nightlift-${name}`));
@@ -13,6 +13,6 @@ export function remember(name, value) {
   try {
     localStorage.setItem(`nightlift-${name}`, JSON.stringify(value));
   } catch {
-    // Forgotten, then: storage is full, or not allowed.
+    // Storage is full or not allowed; the page works without it.
   }
 }

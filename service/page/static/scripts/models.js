@@ -1,4 +1,4 @@
-// A display name and a sentence for each known family of models.
+// A display name and a description for each known model.
 
 const FAMILIES = {
   nightlift: ["Nightlift", "Natural contrast and colour, with less noise. A good first choice."],
@@ -11,7 +11,7 @@ const FAMILIES = {
   ded_net: ["DED-Net", "Clean and bright, a little hazy: for noisy night photos. Slower."],
 };
 
-/** {title, sentence} of a model as `GET /models` lists it; its own name if it is unknown here. */
+/** {title, sentence} for a model as listed by `GET /models`; an unknown model is shown under its own name. */
 export function described({ name, family }) {
   const known = FAMILIES[name];
   if (known) return { title: known[0], sentence: known[1] };

@@ -1,4 +1,4 @@
-// The page about models: what each is good for, how good it is, and on what terms.
+// The page about models: what each one is good for, its quality, and its licence.
 
 import { listModels } from "./api.js";
 import { described } from "./models.js";
@@ -14,10 +14,10 @@ try {
   message.textContent = `${models.length} models`;
 } catch (error) {
   message.textContent =
-    error.status === 401 ? "This service requires an API key. Enter it on the first page, in this tab." : error.message;
+    error.status === 401 ? "This service requires an API key. Enter it on the main page in this tab." : error.message;
 }
 
-/** The default first, and what is not ready last. */
+/** The default comes first, models that are not ready last. */
 function rank({ name, ready }, preferred) {
   return name === preferred ? 0 : ready ? 1 : 2;
 }

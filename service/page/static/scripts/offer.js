@@ -1,15 +1,15 @@
-// The list of models, asked for again and again while some of them are still being loaded.
+// The list of models. It is requested repeatedly while the service is still loading some of them.
 
 import { listModels } from "./api.js";
 import { recall, remember } from "./memory.js";
 
 const POLL_MILLISECONDS = 1000;
-const UNCHANGED_POLLS = 3; // after which a model that is not being loaded is not waited for
+const UNCHANGED_POLLS = 3; // identical lists, after which polling stops unless a model is loading
 
 export class Offer {
-  /** Called with a list that changed. */
+  /** Called with a new list if it differs from the last one. */
   onlist = () => {};
-  /** Called with an error where there is no list at all, and when it has passed. */
+  /** `onproblem` is called with an error if there is no list yet or access is refused, `onsettled` after a success. */
   onproblem = (error) => {};
   onsettled = () => {};
 
@@ -31,19 +31,19 @@ export class Offer {
       if (this.#isFinal(list)) return;
     } catch (error) {
       if (error.status === 401 || error.status === 403) return this.onproblem(error);
-      // The rest of the list is no matter to bother a person with.
+      // With a list, the page can be used; it will be updated when the server answers again.
       if (!this.#text) this.onproblem(error);
     }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.ask(), POLL_MILLISECONDS);
   }
 
-  /** The list of the last visit, for a page that is opened without a connection; null if there is none. */
+  /** The list of the last visit, for use without a connection; null if there is none. */
   get last() {
     return recall("models");
   }
 
-  /** Whether no more models are to be expected: those without a reason may be next, or may not be wanted at all. */
+  /** Whether the list is complete. A model without a reason may still be loaded, or may not be meant to be. */
   #isFinal({ models }) {
     if (!models.some(({ ready }) => ready)) return false;
     if (models.every(({ ready, reason }) => ready || reason)) return true;

@@ -1,5 +1,5 @@
-// Paints the visible part of a photo without WebGL: scaled by the browser, graded in JavaScript, some 20 ms for a
-// million dots. `painter_webgl.js` has the same interface.
+// Paints the visible part of a photo without WebGL: scaled by the browser and graded in JavaScript, which takes about
+// 20 ms per million canvas pixels. `painter_webgl.js` has the same interface.
 
 import { gradePixels, UNCHANGED } from "./grading.js";
 
@@ -29,7 +29,7 @@ export class CanvasPainter {
     this.#part({ ...view, left: view.left + shift }, grading ?? UNCHANGED, Math.max(0, Math.round(divider)), width);
   }
 
-  /** Paint the columns [first, last) of the canvas: the photo as it came, or its answer where it is graded. */
+  /** Paint the columns [first, last) of the canvas: the original if `grading` is null, else the graded answer. */
   #part(view, grading, first, last) {
     const left = Math.max(first, Math.floor(view.left));
     const top = Math.max(0, Math.floor(view.top));

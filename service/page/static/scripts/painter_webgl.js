@@ -1,5 +1,5 @@
-// Paints the visible part of a photo with WebGL 2: grading a frame costs the GPU one pass over the canvas, whatever
-// the photo's size. `painter_canvas.js` has the same interface.
+// Paints the visible part of a photo with WebGL 2. Grading a frame takes the GPU one pass over the canvas, whatever the
+// size of the photo. `painter_canvas.js` has the same interface.
 
 import { GRADE_SHADER, GRADE_UNIFORMS, UNCHANGED, uniforms } from "./grading.js";
 
@@ -35,7 +35,7 @@ const FRAGMENTS = `#version 300 es
 const UNIFORMS = ["photoSize", "corner", "canvasHeight", "scale", "divider", "shift", "levels", ...GRADE_UNIFORMS];
 
 export class WebGLPainter {
-  /** Throws an Error where there is no WebGL 2. */
+  /** Throws an Error if WebGL 2 is not available. */
   constructor(canvas) {
     const gl = canvas.getContext("webgl2", { antialias: false, depth: false });
     if (!gl) throw new Error("no WebGL 2");
@@ -44,7 +44,7 @@ export class WebGLPainter {
     this.prepare();
   }
 
-  /** Make what lives on the GPU; again after the context was lost. */
+  /** Create the program and the textures. Call this again when a lost context has been restored. */
   prepare() {
     const { gl } = this;
     const program = link(gl);
@@ -68,14 +68,14 @@ export class WebGLPainter {
     }
   }
 
-  /** Take the photo, a bitmap that is this painter's to close from now on. */
+  /** Load the photo, an ImageBitmap, and close it. */
   loadBefore(bitmap) {
     this.widths = [bitmap.width, this.widths?.[1] ?? 1];
     this.#upload(this.gl.TEXTURE0, bitmap);
     bitmap.close();
   }
 
-  /** Take the network's answer, a bitmap likewise. */
+  /** Load the network's answer, an ImageBitmap, and close it. */
   loadAfter(bitmap) {
     this.widths[1] = bitmap.width;
     this.#upload(this.gl.TEXTURE1, bitmap);
@@ -83,8 +83,9 @@ export class WebGLPainter {
   }
 
   /**
-   * Paint. `view` is {photo, scale, left, top}: the photo's size, and where it lies in dots of the canvas; `grading` as
-   * for `gradePixels`, null for none; from the column `divider` on the answer is seen, moved to the right by `shift`.
+   * Paint. The view is {photo, scale, left, top}: the size of the photo, its scale, and its position in canvas pixels.
+   * `grading` is as for `gradePixels`, or null to show the original. The answer is shown from the column `divider` on,
+   * moved to the right by `shift` canvas pixels.
    */
   paint({ photo, scale, left, top }, grading, { divider, shift }) {
     const { gl, uniform } = this;
@@ -96,7 +97,7 @@ export class WebGLPainter {
     gl.uniform1f(uniform.scale, scale);
     gl.uniform1f(uniform.divider, divider);
     gl.uniform1f(uniform.shift, shift);
-    // Of bitmaps that are smaller than the photo a dot of the canvas covers fewer pixels.
+    // Canvas pixels per bitmap pixel; a bitmap may be smaller than the photo.
     const dots = this.widths.map((pixels) => (scale * photo.width) / pixels);
     gl.uniform2f(uniform.levels, ...dots.map((dot) => -Math.log2(dot)));
     const numbers = uniforms(grading ?? UNCHANGED);
@@ -104,7 +105,7 @@ export class WebGLPainter {
     if (grading?.field && grading.field !== this.field) this.#uploadField(grading.field);
     dots.forEach((dot, unit) => {
       gl.activeTexture(gl.TEXTURE0 + unit);
-      // Who zooms in beyond the photo's pixels wants to see them.
+      // Zoomed in beyond actual size, individual pixels are to be visible.
       const magnify = scale >= 2 && dot === scale ? gl.NEAREST : gl.LINEAR;
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, magnify);
     });

@@ -1,8 +1,8 @@
-// A photo of this session: its file, its settings, and what has become of it.
+// A photo of this session: its file, its settings and its state.
 
 import { DEFAULTS } from "./settings.js";
 
-/** What may be said of a photo: it waits, is under way, is enhanced, or cannot be. */
+/** The states of a photo. */
 export const WAITING = "waiting";
 export const WORKING = "working";
 export const DONE = "done";
@@ -10,12 +10,12 @@ export const FAILED = "failed";
 
 export class Photo {
   state = WAITING;
-  /** The network's answer as `Previews` gives it, and what went wrong. */
+  /** The network's answer as returned by `Previews.get`, and the error if there was one. */
   answer = null;
   error = null;
-  /** The copy that `Previews` made. */
+  /** The copy at screen size, see `makeCopy`. */
   copy = null;
-  /** Whether the browser's decoding does not do, so that the service's copy is shown. */
+  /** Whether the service has to make the copy, because the browser decodes the file wrongly. */
   byService = false;
 
   constructor(file, { id = newId(), settings = { ...DEFAULTS }, added = Date.now() } = {}) {
@@ -24,7 +24,7 @@ export class Photo {
   }
 }
 
-/** Not crypto.randomUUID, which pages without HTTPS do not have. */
+/** crypto.randomUUID is available over HTTPS only. */
 function newId() {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join("-");
 }

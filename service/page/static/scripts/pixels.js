@@ -1,11 +1,11 @@
-// Files to bitmaps and back, and bitmaps to samples of their pixels.
+// Conversion of files to bitmaps and back, and of bitmaps to smaller arrays of pixels.
 
-const MOST_PIXELS = 36e6; // two of these and their small copies fill 400 MB of the GPU
+const MOST_PIXELS = 36e6; // two such bitmaps and their mipmaps take 400 MB of GPU memory
 
 /**
- * The pixels of a file, upright and in sRGB: {bitmap, size}, with the size in pixels of the file. A picture with a side
- * longer than `longestSide`, or more than MOST_PIXELS, comes as a smaller bitmap. Throws where the browser cannot
- * decode it.
+ * Decode a file: {bitmap, size}, an upright sRGB ImageBitmap that the caller has to close, and the size {width, height}
+ * of the picture in the file. The bitmap is smaller if a side is longer than `longestSide` or there are more than
+ * MOST_PIXELS. Throws a DOMException if the browser cannot decode the file.
  */
 export async function decode(blob, longestSide) {
   const bitmap = await createImageBitmap(blob, { premultiplyAlpha: "none" });
@@ -14,7 +14,7 @@ export async function decode(blob, longestSide) {
   return { bitmap: scale < 1 ? await shrink(bitmap, scale) : bitmap, size: { width, height } };
 }
 
-/** A bitmap as a file of `type` and `quality` (0 to 1), or of another type where the browser cannot write that one. */
+/** A bitmap as a Blob of `type` and `quality` (0 to 1), or as PNG if the browser cannot encode that type. */
 export function encode(bitmap, type, quality) {
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
@@ -22,22 +22,22 @@ export function encode(bitmap, type, quality) {
 }
 
 /**
- * ImageData of every so many-th pixel of a bitmap, so that the long side has at most `side`; of exactly the size of
- * `like`, another ImageData, where that is given. Pixels are picked: a histogram of averages would be too narrow.
+ * A bitmap as ImageData with a long side of at most `side` pixels, or with the size of `like`, another ImageData.
+ * Pixels are picked, not averaged, because a histogram of averages would be too narrow.
  */
 export function sample(bitmap, side, like = null) {
   return drawn(bitmap, like ?? fittingSize(bitmap, side));
 }
 
 /**
- * The same, with every pixel the mean of those that it stands for, as the service shrinks photos: {width, height, data},
- * Float32Array [height * width * 4], code values.
+ * The same with averaged pixels, as the service shrinks photos: {width, height, data}, where data is a Float32Array
+ * [height * width * 4] of RGBA code values from 0 to 255.
  */
 export function small(bitmap, side, like = null) {
   return areaMeans(drawn(bitmap, bitmap), like ?? fittingSize(bitmap, side));
 }
 
-/** Area means of ImageData on a grid of {width, height}, no larger than it. */
+/** ImageData averaged over the areas of a grid of {width, height}, which must not be larger. */
 export function areaMeans({ width, height, data }, size) {
   const rows = new Float32Array(size.width * height * 4);
   for (let row = 0; row < height; row++) {

@@ -1,18 +1,18 @@
-// What the network makes of a photo, at screen size; kept, so that going back to a photo or a model asks for nothing.
+// The network's answers at screen size. They are cached, so that returning to a photo or a model needs no request.
 
 import { enhance } from "./api.js";
 import { makeCopy } from "./copies.js";
 import { inference } from "./settings.js";
 import { Sharing } from "./sharing.js";
 
-const KEPT = 200; // answers of some hundred kilobytes
-const LOSSLESS_PIXELS = 5e5; // up to which the answer comes as PNG
+const KEPT = 200; // answers, each of some hundred kilobytes
+const LOSSLESS_PIXELS = 5e5; // most pixels of an answer for it to be requested as PNG
 
-/** The network's answer and nothing else; the page does the rest. */
+/** Options for the network's plain answer; the page does the grading. */
 const NETWORK_ONLY = { strength: 1, protect: 0, gate: false };
 
 export class Previews {
-  /** The limits of the service, and the largest number of pixels that a model, by its name, sees whole. */
+  /** The limits of the service. */
   limits = {
     max_body_bytes: Infinity,
     max_raw_body_bytes: Infinity,
@@ -20,20 +20,21 @@ export class Previews {
     min_side: 1,
     max_aspect_ratio: Infinity,
   };
+  /** The most pixels that a model, by its name, processes at full resolution. */
   wholePixels = () => 0;
-  /** Whether a model, by its name, is told the exposure: its answer depends on it. */
+  /** Whether a model, by its name, has the exposure as an input, so that its answer depends on it. */
   takesExposure = () => false;
 
   #answers = new Map();
   #small = new Map();
   #sharing = new Sharing();
 
-  /** `side`: longest side in pixels of previews. */
+  /** `side`: long side of previews in pixels. */
   constructor(side) {
     this.side = side;
   }
 
-  /** A photo's copy, as `makeCopy` gives it; of `smaller` pixels a side where that is enough. */
+  /** A photo's copy, as returned by `makeCopy`; `smaller` is its long side in pixels. */
   async copy(photo, { signal, onprogress, smaller = this.side } = {}) {
     const make = (shared) => this.#copy(photo, shared, onprogress);
     const copy = photo.copy ?? (await this.#sharing.run(`${photo.id} copy`, make, signal));
@@ -46,8 +47,8 @@ export class Previews {
   }
 
   /**
-   * The options that a photo's answer depends on, for `get`. As in the service, a model that takes the exposure gets it
-   * times the gate, which is known once the photo has had an answer.
+   * The options on which a photo's answer depends, for `get`. A model that takes the exposure gets it multiplied by the
+   * gate, as in the service. The gate is known only after the photo's first answer.
    */
   wanted(photo, settings = photo.settings, model = settings.model) {
     const asked = inference(settings, model);
@@ -56,7 +57,10 @@ export class Previews {
     return { ...asked, exposure: Math.round(1e4 * settings.exposure * share) / 1e4 };
   }
 
-  /** {blob, report} of a photo; `told` in the report is the exposure that the model got. `wanted` is what that method returns. */
+  /**
+   * {blob, report} of a photo. `told` in the report is the exposure that the model was given. `wanted` are options as
+   * returned by the method of that name.
+   */
   async get(photo, wanted, { signal, onprogress, smaller = this.side } = {}) {
     const copy = await this.copy(photo, { signal, onprogress, smaller });
     const key = answerKey(photo, wanted, copy, smaller);
@@ -67,9 +71,9 @@ export class Previews {
     return answer;
   }
 
-  /** Keep an answer, as one that an earlier visit had. */
+  /** Add an answer to the cache, such as one from an earlier visit. */
   keep(key, answer) {
-    this.#answers.delete(key); // the newest is the last
+    this.#answers.delete(key); // so that it moves to the end: the first one is evicted
     this.#answers.set(key, answer);
     if (this.#answers.size > KEPT) this.#answers.delete(this.#answers.keys().next().value);
   }
@@ -79,7 +83,7 @@ export class Previews {
     return answerKey(photo, this.wanted(photo), photo.copy, this.side);
   }
 
-  /** Forget a photo. */
+  /** Remove a photo's copies and answers from the cache. */
   forget(photo) {
     for (const map of [this.#answers, this.#small]) {
       for (const key of map.keys()) if (key.startsWith(photo.id)) map.delete(key);
@@ -94,13 +98,13 @@ export class Previews {
 
   async #ask(photo, copy, wanted, { signal, onprogress, smaller }) {
     const { width, height } = copy.size;
-    // Who wants the network to see every pixel, or tiles, gets nothing else for a preview.
+    // For these settings, the network must process the photo at full resolution even for a preview.
     const needsAll = ["whole", "tiles"].includes(wanted.detail) && Math.max(width, height) > smaller;
     const file = needsAll ? photo.file : copy.sent;
     const isPhoto = needsAll || copy.isWhole;
     let { detail } = wanted;
     if (!isPhoto && detail === "auto") {
-      // The decision that the service will make for the photo itself.
+      // The decision that the service will make for the photo at full size.
       detail = width * height <= this.wholePixels(wanted.model) ? "whole" : "guided";
     }
     const scale = Math.min(1, smaller / Math.max(width, height));

@@ -1,9 +1,9 @@
-// The box that says what went wrong: in plain words, until it is dismissed or has passed.
+// The error box. It stays open until it is dismissed or the problem is solved.
 
 import { explain } from "./explain.js";
 
 export class ProblemBox {
-  /** What it says is about this, whatever it is; null: about nothing in particular. */
+  /** What the shown error is about, usually a photo; null for errors about nothing in particular. */
   subject = null;
 
   #again = null;
@@ -24,7 +24,7 @@ export class ProblemBox {
     return !this.box.hidden;
   }
 
-  /** Say what went wrong with `name`, if that is given; `again` is offered where it can help. */
+  /** Show an error; `name` is that of the photo, if any. A button for `again` is offered if a retry may help. */
   show(error, { again = null, subject = null, name = "" } = {}) {
     const { title, detail, canRetry } = explain(error);
     this.subject = subject;
@@ -42,7 +42,7 @@ export class ProblemBox {
     this.#again = null;
   }
 
-  /** Hide it if it is about `subject`. */
+  /** Hide the box if it is about `subject`. */
   settle(subject) {
     if (this.isOpen && this.subject === subject) this.hide();
   }

@@ -1,25 +1,25 @@
-// Photos waiting for their previews: a few at a time, the one that is looked at before the others.
+// The queue of photos that need a preview. A few are processed at a time, the chosen one first.
 
 import { checkFile } from "./inspect.js";
 import { DONE, FAILED, WAITING, WORKING } from "./photo.js";
 
-const AT_ONCE = 2; // requests, so that the service stays free for others
+const AT_ONCE = 2; // concurrent requests, few so that others are served, too
 
 export class Queue {
-  /** Called with a photo whose state changed. */
+  /** Called with a photo whose state has changed. */
   onchange = () => {};
-  /** Called with a photo and its progress, as `enhance` tells it. */
+  /** Called with a photo and its progress, as reported by `enhance`. */
   onprogress = () => {};
 
   #photos = [];
   #working = new Map();
 
-  /** `previews` are those of `Previews`. */
+  /** `previews` is a `Previews`. */
   constructor(previews) {
     this.previews = previews;
   }
 
-  /** Make a photo's preview for its settings; `first`: before all others. What was under way for it is given up. */
+  /** Request a photo's preview with its current settings; `first`: before all others. An earlier request is aborted. */
   add(photo, first = false) {
     this.#drop(photo);
     photo.state = WAITING;
@@ -30,7 +30,7 @@ export class Queue {
     this.#work();
   }
 
-  /** Take a waiting photo before all others. */
+  /** Move a waiting photo to the front. */
   hurry(photo) {
     const index = this.#photos.indexOf(photo);
     if (index < 0) return;
@@ -57,7 +57,7 @@ export class Queue {
     if (index >= 0) this.#photos.splice(index, 1);
   }
 
-  /** One more than usual for the photo that is looked at: it does not wait for a batch. */
+  /** Start requests. The photo `urgent`, which is on display, may exceed the limit by one, so that it need not wait. */
   #work(urgent = null) {
     while (this.#photos.length > 0) {
       const extra = this.#photos[0] === urgent ? 1 : 0;
@@ -78,7 +78,7 @@ export class Queue {
       signal.throwIfAborted();
       Object.assign(photo, { answer, state: DONE });
     } catch (error) {
-      if (signal.aborted) return; // by `remove`, which has taken it out
+      if (signal.aborted) return; // by `#drop` or `clear`, which have removed it from #working
       Object.assign(photo, { error, state: FAILED });
     }
     this.#working.delete(photo);
@@ -92,12 +92,12 @@ export class Queue {
     let answer = await this.previews.get(photo, wanted, handlers);
     const { size, isWhole } = photo.copy;
     if (isWhole && !photo.byService && answer.report.size.width !== size.width) {
-      // The browser turned the photo otherwise than the service did, whose word counts.
+      // The browser has oriented the photo differently from the service, whose result is the one that is downloaded.
       this.previews.forget(photo);
       Object.assign(photo, { copy: null, byService: true });
       answer = await this.previews.get(photo, wanted, handlers);
     }
-    // The first answer tells the photo's gate, on which the exposure to ask for depends.
+    // The first answer reports the photo's gate, on which the exposure for the model depends.
     return this.previews.get(photo, this.previews.wanted({ ...photo, answer }), handlers);
   }
 }

@@ -1,6 +1,6 @@
-// What a reload must not lose: photos, their settings and previews, in this browser's IndexedDB, until they are
-// cleared. In three stores, so that a slider's move writes no photo again. Where there is no IndexedDB (private windows of some
-// browsers), or it is full, the page works as well, and forgets.
+// Keeps photos, their settings and previews in IndexedDB, so that they survive a reload, until they are cleared. There
+// are three stores, so that moving a slider does not write the photo again. If IndexedDB is full or not available (as
+// in private windows of some browsers), the page works without it.
 
 const NAME = "nightlift";
 const FILES = "files"; // {id, file, name, added}
@@ -9,13 +9,13 @@ const SETTINGS = "settings"; // {id, settings}
 const STORES = [FILES, PREVIEWS, SETTINGS];
 
 export class Session {
-  /** Called once when something could not be kept. */
+  /** Called the first time that something cannot be stored. */
   onfull = () => {};
 
   #database = null;
   #isFull = false;
 
-  /** Open it; answers whether there is one. */
+  /** Open the database; returns whether it is available. */
   async open() {
     try {
       const request = indexedDB.open(NAME, 1);
@@ -29,7 +29,7 @@ export class Session {
     return this.#database !== null;
   }
 
-  /** What was kept, a record a photo: {id, file, name, added, byService, copy, answer, settings}, the oldest first. */
+  /** One record per photo, oldest first: {id, file, name, added, byService, copy, answer, settings}. */
   async all() {
     if (!this.#database) return [];
     const transaction = this.#database.transaction(STORES, "readonly");
@@ -42,7 +42,7 @@ export class Session {
     return joined.sort((one, other) => one.added - other.added);
   }
 
-  /** Keep a photo that was added, with its settings. */
+  /** Store a photo's file and settings. */
   async keepPhoto(photo) {
     const { id, file, name, added } = photo;
     await this.#write([FILES], (store) => store(FILES).put({ id, file, name, added }));
@@ -79,12 +79,12 @@ export class Session {
   }
 }
 
-/** A copy without the photo itself, which is kept already. */
+/** A photo's copy without the original file, which is stored separately. */
 function packed({ blob, sent, size, isWhole }, file) {
   return { blob: blob === file ? null : blob, size, isWhole, isSent: sent !== file };
 }
 
-/** The copy again. */
+/** The inverse of `packed`. */
 function unpacked(copy, file) {
   if (!copy) return null;
   const blob = copy.blob ?? file;

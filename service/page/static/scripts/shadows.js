@@ -1,7 +1,7 @@
-// Factors that lift dark places alone, as service/rendering/_shadows.py defines them, for pictures in sRGB.
+// Factors that brighten or darken only the shadows of sRGB pictures, as service/rendering/_shadows.py defines them.
 //
-// A place of the code value v gets the factor f(v), smoothed along the picture by a guided filter; what remains of it is
-// a slope and an offset for every place of a small picture, which `grading.js` stretches over the large one.
+// A pixel with the code value v gets the factor f(v). A guided filter smooths the factors of a small picture but keeps
+// edges; its result is a slope and an offset for each pixel, which `grading.js` interpolates over the large picture.
 
 const STOPS = 1.5;
 const RISE = [0, 0.08];
@@ -11,9 +11,9 @@ const WINDOW = 1 / 16;
 const FLAT = 0.015 ** 2;
 
 /**
- * {width, height, values, most}: slopes and offsets in turn, Float32Array [height * width * 2], and the factor of what is
- * changed most. `x` and `y` are the photo and the network's answer as `small` gives them, of one size; `gate` is
- * what is let through, 0 to 1, and `shadows` the setting, -1 to 1.
+ * {width, height, values, most}: slopes and offsets, interleaved in a Float32Array [height * width * 2], and the factor
+ * that is furthest from 1. `x` and `y` are the photo and the network's answer as returned by `small`, of the same size;
+ * `gate` is the share of the enhancement, from 0 to 1, and `shadows` the setting, from -1 to 1.
  */
 export function shadowField(x, y, gate, shadows) {
   const { width, height } = x;
@@ -54,13 +54,13 @@ function extreme(shadows) {
   return result;
 }
 
-/** 0 up to the start, 1 from the end on, smooth between. */
+/** Smoothstep: 0 up to the start, 1 from the end on. */
 function step(value, [start, end]) {
   const part = Math.min(1, Math.max(0, (value - start) / (end - start)));
   return part * part * (3 - 2 * part);
 }
 
-/** Means over windows of 2 * radius + 1 a side; beyond its borders the picture is mirrored. */
+/** Means over square windows with sides of 2 * radius + 1; the picture is mirrored at its borders. */
 function boxMean(values, width, height, radius) {
   const across = new Float32Array(values.length);
   const result = new Float32Array(values.length);

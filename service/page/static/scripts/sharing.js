@@ -1,9 +1,10 @@
-// Work that several wait for: what is under way already is not begun again, and goes on until the last gives up.
+// Shares asynchronous work among callers: work under the same key runs only once at a time, and is aborted when all
+// callers have given up.
 
 export class Sharing {
   #pending = new Map();
 
-  /** The result of `start(signal)`, which is called unless it is under way for the same `key`. */
+  /** The result of `start(signal)`, which is called unless work for the same `key` is running. `signal` gives up. */
   async run(key, start, signal) {
     let work = this.#pending.get(key);
     if (!work) {

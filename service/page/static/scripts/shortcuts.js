@@ -1,14 +1,14 @@
-// Keys that work anywhere on the page, except where something is typed or chosen with them.
+// Keyboard shortcuts. They work anywhere on the page, except in controls that need the keys themselves and in dialogs.
 
 import { recall, remember } from "./memory.js";
 
 const TYPING = "input:not([type=range], [type=checkbox], [type=radio], [type=file]), select, textarea, dialog *";
 
 export class Shortcuts {
-  /** Called with true when the key for the original is pressed, with false when it is let go. */
+  /** Called with true when the key for the original is pressed, and with false when it is released. */
   onoriginal = () => {};
 
-  /** `keys`: {key: action}; `commands`: the same for keys together with Ctrl or Command. */
+  /** `keys`: {key: action}; `commands`: the same for keys pressed together with Ctrl or Command. */
   constructor(keys, commands) {
     Object.assign(this, { keys, commands });
     document.addEventListener("keydown", (event) => this.#press(event));
@@ -16,7 +16,7 @@ export class Shortcuts {
     window.addEventListener("blur", () => this.onoriginal(false));
   }
 
-  /** Whether single keys do something: who speaks to a computer may want them off (WCAG 2.1.4). */
+  /** Whether single-key shortcuts are on. Users of speech input must be able to turn them off (WCAG 2.1.4). */
   get areOn() {
     return recall("shortcuts") !== false;
   }
@@ -30,7 +30,7 @@ export class Shortcuts {
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (event.ctrlKey || event.metaKey) return this.#do(this.commands[event.shiftKey ? `Shift+${key}` : key], event);
     if (!this.areOn) return;
-    // Arrow keys belong to sliders, and to what is focused; with Shift they move the photo.
+    // Arrow keys alone are left to the focused control; with Shift they move the photo.
     if (key.startsWith("Arrow")) return event.shiftKey && this.#do(this.keys[`Shift+${key}`], event);
     if (key === "o" && !event.repeat) return this.onoriginal(true);
     this.#do(this.keys[key], event);

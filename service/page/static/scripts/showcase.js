@@ -1,15 +1,15 @@
-// A photo before and after on the first page: a divider that moves by itself once, and then by whoever likes to.
+// The samples on the welcome screen: a photo before and after, with a divider that moves once by itself, then by hand.
 
 const SECONDS = 3.2;
 const DELAY = 500; // milliseconds
-/** [time from 0 to 1, place of the divider in percent]. */
+/** Key frames: [time from 0 to 1, position of the divider in percent]. */
 const PATH = [
   [0, 96],
   [0.45, 12],
   [1, 50],
 ];
 
-/** `figure` holds two pictures, one over the other, and a range input from 0 to 100. */
+/** Set up a `figure` that has two pictures, one on top of the other, and a range input from 0 to 100. */
 export function showBeforeAndAfter(figure) {
   const slider = figure.querySelector("input");
   const follow = () => figure.style.setProperty("--place", `${slider.value}%`);

@@ -1,4 +1,4 @@
-// The stage: the chosen photo's preview, its full detail when zoomed in, and the messages about it.
+// The stage shows the chosen photo's preview, its full detail when zoomed in, and messages about it.
 
 import { enhance } from "./api.js";
 import { FINISHED, grading, SEEN_SIDE } from "./grading.js";
@@ -10,10 +10,10 @@ import { duration, showTiming } from "./timing.js";
 
 const FULL_DETAIL_DELAY = 500; // milliseconds after the last change of zoom or settings
 const VIEWED = ["jpeg", "webp", "avif"];
-const FOR_VIEWING = { format: "webp", quality: 92 }; // of what would be large, or what browsers cannot show
+const FOR_VIEWING = { format: "webp", quality: 92 }; // instead of formats that are large, or that browsers cannot show
 
 export class Stage {
-  /** Called with an error, and what to do about it. */
+  /** Called with an error, and a function that tries again, if there is one. */
   onproblem = (error, again) => {};
 
   #photo = null;
@@ -26,11 +26,11 @@ export class Stage {
   #timer = 0;
   #controller = null;
 
-  /** `at` gives elements by their ids; previews have `side` pixels; `output()` gives format and quality of files. */
+  /** `at(id)` returns an element, `output()` the format and quality of files; `side` is the long side of previews. */
   constructor({ at, viewer, histogram, finals, side, output }) {
     Object.assign(this, { at, viewer, histogram, finals, side, output });
     viewer.onzoom = (scale) => {
-      at("zoom").value = `${Math.round(100 * scale)} %`;
+      at("zoom").value = `${Math.round(100 * scale)}%`;
       this.#scale = scale;
       this.#wantDetail();
     };
@@ -40,12 +40,12 @@ export class Stage {
     };
   }
 
-  /** Whether the chosen photo is there to be looked at. */
+  /** Whether a photo is shown. */
   get hasPhoto() {
     return this.#photo !== null;
   }
 
-  /** Show a photo: its answer if there is one, else what there is of it. */
+  /** Show a photo, with its answer if there is one; without a copy of it, show nothing. */
   async show(photo) {
     const turn = ++this.#shown;
     this.#forgetDetail();
@@ -55,7 +55,7 @@ export class Stage {
     try {
       if (this.#before !== photo.copy) {
         const { bitmap } = await decode(photo.copy.blob, this.viewer.longestSide);
-        if (turn !== this.#shown) return;
+        if (turn !== this.#shown) return bitmap.close();
         this.#photo = photo;
         this.#before = photo.copy;
         this.#empty(null);
@@ -72,7 +72,7 @@ export class Stage {
     }
   }
 
-  /** Follow the settings of the photo: no request, no waiting, except for detail that only the service has. */
+  /** Apply the settings of the photo. Only full detail has to be requested again. */
   grade() {
     const photo = this.#photo;
     if (!photo?.answer || !this.#seen?.y) return;
@@ -96,12 +96,12 @@ export class Stage {
     this.at("message").textContent = text;
   }
 
-  /** Say how far a request is. */
+  /** Show the progress of a request, as reported by `enhance`. */
   progress({ phase, done, total }) {
     if (phase === "upload" && done < total) {
       return this.busy(`Uploading ${megabytes(done)} of ${megabytes(total)} MB`, done / total);
     }
-    this.busy(phase === "download" ? "Receiving …" : "Enhancing …");
+    this.busy(phase === "download" ? "Receiving…" : "Enhancing…");
   }
 
   async #showAnswer(turn) {
@@ -115,7 +115,7 @@ export class Stage {
     const light = this.#followLight();
     this.#describe(report);
     const change = `${percent(light.before)} before, ${percent(light.after)} after`;
-    this.done(`Enhanced in ${duration(report.elapsed)}. Mean light ${change}.`);
+    this.done(`Enhanced in ${duration(report.elapsed)}. Mean brightness: ${change}.`);
     this.#wantDetail();
   }
 
@@ -127,7 +127,7 @@ export class Stage {
     return light;
   }
 
-  /** Nothing to show of the chosen photo, and why: then the one before it must not seem to be it. */
+  /** Show nothing, `why` being "waiting" or "failed", so that the previous photo does not seem to be the chosen one. */
   #empty(why) {
     const bench = document.querySelector(".bench");
     if (why === null) return delete bench.dataset.empty;
@@ -136,7 +136,7 @@ export class Stage {
     this.viewer.clear();
   }
 
-  /** Ask for the full detail, a moment later, where the preview has less than is looked at. */
+  /** Request full detail after a short delay, if the photo is shown larger than the preview. */
   #wantDetail() {
     clearTimeout(this.#timer);
     const photo = this.#photo;
@@ -149,12 +149,12 @@ export class Stage {
     }
   }
 
-  /** The finished file, which is what is downloaded, and the photo at full size. */
+  /** Load the finished file, the same as for the download, and the original at full size. */
   async #loadDetail(photo) {
     const controller = (this.#controller = new AbortController());
     const { signal } = controller;
     const onprogress = (progress) => signal.aborted || this.progress(progress);
-    this.busy("Loading full detail …");
+    this.busy("Loading full detail…");
     const options = finished(photo.settings, viewable(photo, this.output()));
     const { blob, report } = await this.finals.get(photo, options, { signal, onprogress });
     const before = await this.#original(photo, { signal, onprogress });
@@ -199,12 +199,12 @@ export class Stage {
     this.at("size").textContent = `${width} × ${height}, ${((width * height) / 1e6).toFixed(1)} MP`;
     this.at("answered").textContent = model.replace("/", ", version ");
     this.at("rendered").textContent = detail;
-    this.at("gated").textContent = gate > 0.995 ? "dark: full enhancement" : `well lit: ${percent(gate)} of it`;
+    this.at("gated").textContent = gate > 0.995 ? "dark, fully enhanced" : `well lit, ${percent(gate)} enhanced`;
     showTiming(this.at("timing"), report);
   }
 }
 
-/** How a file is written that is to be looked at: as it will be downloaded, unless that is lossless. */
+/** The format in which a file is requested for viewing: that of the download, unless it is lossless. */
 function viewable(photo, output) {
   const format = output.format || photo.file.type.split("/")[1];
   return VIEWED.includes(format) ? output : FOR_VIEWING;

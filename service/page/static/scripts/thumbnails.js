@@ -1,4 +1,4 @@
-// Small pictures of photos as they look now: the copy before, the answer after, graded like the large picture.
+// Thumbnails of photos: the original until there is an answer, then the answer, graded like the large picture.
 
 import { gradePixels, grading } from "./grading.js";
 import { DONE, FAILED, WAITING } from "./photo.js";
@@ -10,18 +10,18 @@ export class Thumbnails {
   #canvases = new Map();
   #last = Promise.resolve();
 
-  /** A canvas that shows a photo as it came, as soon as the browser can. */
+  /** A canvas for a photo; the original is drawn as soon as the browser has decoded it. */
   add(photo) {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = SIDE;
     this.#canvases.set(photo, canvas);
-    // Of those that are being enhanced there will soon be a small copy.
+    // Photos that are being enhanced will soon have a copy, which is faster to decode.
     const file = photo.copy?.blob ?? photo.file;
     this.#inTurn(photo, async () => photo.state === WAITING && this.#load(photo, "before", file));
     return canvas;
   }
 
-  /** Follow a photo whose state or settings changed. */
+  /** Update the thumbnail of a photo whose state has changed. */
   update(photo) {
     if (photo.state === DONE) {
       this.#inTurn(photo, async () => {
@@ -33,7 +33,7 @@ export class Thumbnails {
     } else this.#paint(photo);
   }
 
-  /** Follow a photo's settings, at once. */
+  /** Update the thumbnail of a photo whose settings have changed. */
   grade(photo) {
     this.#paint(photo);
   }
@@ -43,11 +43,11 @@ export class Thumbnails {
     this.#pixels.delete(photo);
   }
 
-  /** One after the other: decoding a hundred photos at once would fill the memory. */
+  /** Photos are decoded one after the other: a hundred at once would take too much memory. */
   #inTurn(photo, work) {
     this.#last = this.#last.then(async () => {
       if (!this.#canvases.has(photo)) return;
-      await work().catch(() => {}); // what cannot be decoded here keeps an empty frame; its name is on the button
+      await work().catch(() => {}); // if the browser cannot decode the photo, the frame stays empty
       this.#paint(photo);
     });
   }

@@ -1,4 +1,4 @@
-// Where the time went: a bar a stage, from Server-Timing, and what is left is the way there and back.
+// Bars for the time of each stage, from the header Server-Timing. The rest of the elapsed time is the transfer.
 
 const MEANING = {
   read: "Receive",
@@ -9,7 +9,7 @@ const MEANING = {
   encode: "Encode",
 };
 
-/** Fill `list` (<ol>) from a report of `enhance`. */
+/** Fill `list`, an <ol>, from a report of `enhance`. */
 export function showTiming(list, { stages, elapsed }) {
   const inside = stages.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
   const rows = stages.map(({ name, milliseconds }) => [MEANING[name] ?? name, milliseconds]);

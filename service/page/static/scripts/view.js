@@ -1,5 +1,5 @@
-// Where a photo lies on the canvas: pure geometry. A view is {scale, left, top}: canvas dots per photo pixel, and the
-// place of the photo's corner in dots. `photo` and `room` are {width, height}, of the photo and of the canvas.
+// The geometry of zoom and pan. A view is {scale, left, top}: canvas pixels per photo pixel, and the position of the
+// photo's top left corner in canvas pixels. `photo` and `room` are {width, height}, of the photo and of the canvas.
 
 const LARGEST_SCALE = 32;
 
@@ -8,7 +8,7 @@ export function fitted(photo, room) {
   return settled({ scale: fittingScale(photo, room), left: 0, top: 0 }, photo, room);
 }
 
-/** `view` enlarged by `factor`; what lies under `point` (in dots) stays there. */
+/** `view` enlarged by `factor` around `point`, {x, y} in canvas pixels. */
 export function zoomed(view, factor, point, photo, room) {
   const smallest = Math.min(1, fittingScale(photo, room));
   const scale = Math.min(LARGEST_SCALE, Math.max(smallest, view.scale * factor));
@@ -18,12 +18,12 @@ export function zoomed(view, factor, point, photo, room) {
   return settled({ scale, left, top }, photo, room);
 }
 
-/** `view` moved by (x, y) dots. */
+/** `view` moved by (x, y) canvas pixels. */
 export function moved(view, x, y, photo, room) {
   return settled({ ...view, left: view.left + x, top: view.top + y }, photo, room);
 }
 
-/** Whether the photo reaches beyond the canvas, so that there is something to move. */
+/** Whether the photo is larger than the canvas, so that it can be moved. */
 export function exceeds(view, photo, room) {
   return photo.width * view.scale > room.width + 1 || photo.height * view.scale > room.height + 1;
 }
@@ -37,7 +37,7 @@ function fittingScale(photo, room) {
   return Math.min(room.width / photo.width, room.height / photo.height);
 }
 
-/** Centred where there is room to spare, at the edge where there is none; on whole dots, so that 100 % is exact. */
+/** Centre the photo where it is smaller than the canvas, else leave no gap. Whole pixels keep 100 % zoom sharp. */
 function settled({ scale, left, top }, photo, room) {
   return {
     scale,

@@ -1,20 +1,20 @@
-// The photo before and after: zoom, pan, a divider to slide or the two side by side, by mouse, touch and keyboard.
+// Shows the photo before and after, with a divider or side by side; zoom and pan by mouse, touch and keyboard.
 
 import { CanvasPainter } from "./painter_canvas.js";
 import { WebGLPainter } from "./painter_webgl.js";
 import { covered, exceeds, fitted, moved, zoomed } from "./view.js";
 
-const GRIP = 24; // CSS pixels to either side of the divider within which it is grabbed
-const SLOP = 6; // CSS pixels that a finger may move and still rest
-const HOLD_MILLISECONDS = 300; // after which a resting finger asks for the original
+const GRIP = 24; // CSS pixels on either side of the divider within which it can be grabbed
+const SLOP = 6; // CSS pixels that a pointer may move and still count as resting
+const HOLD_MILLISECONDS = 300; // after which a resting pointer shows the original
 const ZOOM_STEP = 1.5;
 const PAN_STEP = 80;
 const REVEAL_MILLISECONDS = 700;
 
 export class Viewer {
-  /** Called with the zoom (canvas dots per photo pixel) when it changed. */
+  /** Called with the scale (canvas pixels per photo pixel) when the view has changed. */
   onzoom = () => {};
-  /** Called when the GPU lost the photo, and it has to be shown again. */
+  /** Called when the WebGL context was lost and restored, so that the photo has to be shown again. */
   onlost = () => {};
 
   #photo = null;
@@ -27,7 +27,7 @@ export class Viewer {
   #press = null;
   #frame = 0;
 
-  /** `stage` is the box, `canvas` fills it, `divider` is the line over it, `slider` the range input 0 to 100. */
+  /** `canvas` fills the element `stage`; `divider` is the line on top, `slider` its range input from 0 to 100. */
   constructor({ stage, canvas, divider, slider }) {
     Object.assign(this, { stage, canvas, divider, slider });
     this.painter = makePainter(canvas);
@@ -47,7 +47,7 @@ export class Viewer {
     });
   }
 
-  /** Longest side in pixels of the bitmaps that it can show. */
+  /** Long side in pixels of the largest bitmaps that can be shown. */
   get longestSide() {
     return this.painter.longestSide;
   }
@@ -58,8 +58,8 @@ export class Viewer {
   }
 
   /**
-   * Show a photo of `size` pixels as it came: a bitmap, of that size or smaller, that is the viewer's from now on. The
-   * zoom stays where it is the same photo, in more pixels.
+   * Show the original of a photo of `size` {width, height}, as an ImageBitmap of that size or smaller, which the viewer
+   * will close. `isSame`: it is the same photo at another resolution, so zoom and answer are kept.
    */
   showBefore(bitmap, size, isSame = false) {
     this.painter.loadBefore(bitmap);
@@ -71,7 +71,7 @@ export class Viewer {
     this.#resize();
   }
 
-  /** Show the network's answer to that photo, a bitmap likewise, graded as `gradePixels` has it. */
+  /** Show the network's answer to that photo, also an ImageBitmap, with `grading` as for `gradePixels`. */
   showAfter(bitmap, grading) {
     this.painter.loadAfter(bitmap);
     this.grade(grading);
@@ -83,19 +83,19 @@ export class Viewer {
     this.#repaint();
   }
 
-  /** Nothing to show. */
+  /** Show nothing; the canvas is hidden by the stage. */
   clear() {
     this.#photo = null;
   }
 
-  /** Show before and after beside each other, instead of on both sides of the divider. */
+  /** Show before and after side by side instead of with a divider. */
   set sideBySide(wanted) {
     this.#isSideBySide = wanted;
     this.stage.classList.toggle("side-by-side", wanted);
     this.#resize();
   }
 
-  /** Show the original alone for a while. */
+  /** Show only the original. */
   set showsOriginal(wanted) {
     if (this.#showsOriginal === wanted) return;
     this.#showsOriginal = wanted;
@@ -103,7 +103,7 @@ export class Viewer {
     this.#repaint();
   }
 
-  /** Draw the divider from the right edge to the middle: light comes into the photo. */
+  /** Move the divider from the right edge to the middle, so that the photo lights up. */
   reveal() {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     const started = performance.now();
@@ -121,7 +121,7 @@ export class Viewer {
     this.#resize();
   }
 
-  /** One photo pixel on one dot of the screen. */
+  /** Show one photo pixel per screen pixel. */
   actualSize() {
     if (this.#photo) this.#zoom(1 / this.#view.scale, this.#middle());
   }
@@ -134,12 +134,12 @@ export class Viewer {
     this.#zoom(1 / ZOOM_STEP, this.#middle());
   }
 
-  /** Move the photo by so many steps. */
+  /** Move the photo by (x, y) steps. */
   step(x, y) {
     if (this.#photo) this.#pan(x * PAN_STEP * devicePixelRatio, y * PAN_STEP * devicePixelRatio);
   }
 
-  /** The dots that a photo has for itself: half of the canvas where two stand side by side. */
+  /** The canvas pixels available to one photo: half of the canvas when two are side by side. */
   #room() {
     const { width, height } = this.canvas;
     return { width: this.#isSideBySide ? Math.floor(width / 2) : width, height };
@@ -150,7 +150,7 @@ export class Viewer {
     return { x: width / 2, y: height / 2 };
   }
 
-  /** The place of a pointer in dots of the canvas, within the half that a photo has for itself. */
+  /** The position of a pointer in canvas pixels, within its half of the canvas when two photos are side by side. */
   #point(event) {
     const box = this.canvas.getBoundingClientRect();
     const dots = this.canvas.width / box.width;
@@ -203,7 +203,7 @@ export class Viewer {
     this.#repaint();
   }
 
-  /** However much changes between two frames of the screen, it is painted once. */
+  /** Paint in the next animation frame, once for all changes until then. */
   #repaint() {
     if (this.#photo) this.#frame ||= requestAnimationFrame(() => this.#paint());
   }
@@ -219,7 +219,7 @@ export class Viewer {
     for (const [name, dots] of Object.entries(place)) {
       this.stage.style.setProperty(`--${name}`, `${dots / devicePixelRatio}px`);
     }
-    this.slider.setAttribute("aria-valuetext", `${Math.round(this.slider.value)} % before`);
+    this.slider.setAttribute("aria-valuetext", `${Math.round(this.slider.value)}% before`);
   }
 
   #grab(event) {
@@ -236,7 +236,7 @@ export class Viewer {
       this.#press.isHeld = true;
       this.showsOriginal = true;
     };
-    // On the divider one waits to see where it goes; elsewhere a resting finger asks for the original.
+    // A pointer that rests on the divider is about to drag it; elsewhere it shows the original.
     const timer = isNear && slides ? 0 : setTimeout(hold, HOLD_MILLISECONDS);
     this.#press = { point, slides, timer, isHeld: false, hasMoved: false };
   }

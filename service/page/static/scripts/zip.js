@@ -1,5 +1,5 @@
-// Several files as one .zip, stored without compression, which encoded pictures would not profit from.
-// Format: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.16 (its end).
+// Writes files into one .zip, without compression, which would not make encoded pictures smaller.
+// Format: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.16 (end record).
 
 const LOCAL_HEADER = 0x04034b50;
 const CENTRAL_HEADER = 0x02014b50;
@@ -7,14 +7,14 @@ const END = 0x06054b50;
 const VERSION = 20;
 const UTF8_NAMES = 0x0800;
 const LARGEST = 0xffffffff;
-const TOO_MUCH = "This is more than the 4 GB that one .zip file holds. Remove some photos, or download one by one.";
+const TOO_MUCH = "These files exceed the 4 GB limit of a .zip file. Remove some photos, or download them one by one.";
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, value) => {
   for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
   return value;
 });
 
-/** A Blob of [{name, blob}], whose names are made distinct. Throws a RangeError beyond 4 GB or 65535 files. */
+/** [{name, blob}] as a .zip Blob; names are made distinct. Throws a RangeError beyond 4 GB or 65535 files. */
 export async function zip(files) {
   const parts = [];
   const directory = [];
@@ -35,7 +35,7 @@ export async function zip(files) {
   return new Blob([...parts, ...directory, end], { type: "application/zip" });
 }
 
-/** Little-endian numbers of 4 (I) and 2 (H) bytes, one a letter. */
+/** Pack numbers as little-endian integers of 4 (I) or 2 (H) bytes, one for each letter of `layout`. */
 function fields(layout, ...values) {
   const view = new DataView(new ArrayBuffer([...layout].reduce((sum, kind) => sum + (kind === "I" ? 4 : 2), 0)));
   let position = 0;
@@ -53,7 +53,7 @@ async function crc32(blob) {
   return ~crc >>> 0;
 }
 
-/** Time and date as MS-DOS counted them. */
+/** [time, date] in the format of MS-DOS. */
 function timestamp(now) {
   const time = (now.getHours() << 11) | (now.getMinutes() << 5) | (now.getSeconds() >> 1);
   const date = ((now.getFullYear() - 1980) << 9) | ((now.getMonth() + 1) << 5) | now.getDate();
