@@ -2,6 +2,7 @@
 
 const RETRIES = 3;
 const KEY = "nightlift-api-key";
+let apiKey = storedKey();
 
 /**
  * An error in the form of RFC 9457: a short title, a sentence of detail, the HTTP status (0: no answer) and, as `slug`,
@@ -16,7 +17,20 @@ export class Problem extends Error {
 
 /** Keep an API key until this tab is closed. */
 export function useKey(key) {
-  sessionStorage.setItem(KEY, key);
+  apiKey = key;
+  try {
+    sessionStorage.setItem(KEY, key);
+  } catch {
+    // The browser allows no storage: the key is kept until the page is left.
+  }
+}
+
+function storedKey() {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
 }
 
 /** Fetch one of the page's own files as a Blob. Throws a Problem. */
@@ -110,8 +124,7 @@ async function problemOf(status, blob) {
 }
 
 function credentials() {
-  const key = sessionStorage.getItem(KEY);
-  return key ? { Authorization: `Bearer ${key}` } : {};
+  return apiKey ? { Authorization: `Bearer ${apiKey}` } : {};
 }
 
 function pause(milliseconds, signal) {

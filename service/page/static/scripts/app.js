@@ -25,6 +25,7 @@ import { Thumbnails } from "./thumbnails.js";
 import { Viewer } from "./viewer.js";
 
 const PREVIEW_SIDES = [1024, 2048]; // smallest and largest long side of previews in pixels; between them, the screen's
+const LIST_MILLISECONDS = 1000; // to wait for the list of models before photos are restored
 
 const $ = (id) => document.getElementById(id);
 const dots = Math.round(Math.max(screen.width, screen.height) * devicePixelRatio);
@@ -88,12 +89,20 @@ library.onstate = (photo) => {
   else if (photo.state === FAILED && photo.error.status === 401) fail(photo);
 };
 
-library.onsettings = (photo, asks) => {
+library.onsettings = (photo, asks, previous) => {
   thumbnails.grade(photo);
   if (photo !== library.chosen) return;
   controls.show(photo.settings);
   if (!asks) stage.grade();
+  const answers = [previous, photo.settings].map((settings) => JSON.stringify(inference(settings, "")));
+  if (answers[0] !== answers[1]) return compare();
   comparison.grade(photo.settings);
+  comparison.mark(photo.settings.model || controls.first?.value);
+};
+
+stage.onproblem = (error, again = null) => {
+  stage.done("");
+  tell(error, { again, subject: library.chosen });
 };
 
 library.history.onchange = () => {
@@ -145,15 +154,7 @@ function compare() {
 // Settings
 
 controls.oninput = (settings) => library.chosen && library.preview(settings);
-controls.onchange = (settings) => {
-  const photo = library.chosen;
-  if (!photo) return;
-  const { model: oldModel, ...old } = inference(photo.settings);
-  library.set([photo], settings);
-  const { model, ...now } = inference(settings);
-  if (JSON.stringify(old) !== JSON.stringify(now)) compare();
-  else comparison.mark(settings.model || controls.first?.value);
-};
+controls.onchange = (settings) => library.chosen && library.set([library.chosen], settings);
 controls.onoutput = () => stage.grade();
 comparison.onchoose = (model) => controls.choose(model);
 $("apply").addEventListener("click", () => {
@@ -184,7 +185,7 @@ async function trySample(link) {
   }
 }
 
-watchForFiles(document.querySelectorAll("input[type=file]"), add);
+watchForFiles(document.querySelectorAll("input[type=file]"), add, (problem) => problems.show(problem));
 for (const link of document.querySelectorAll("a[data-sample]")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
@@ -246,8 +247,10 @@ $("open-help").addEventListener("click", () => $("help").showModal());
 offer.onlist = (list) => {
   controls.offer(list);
   previews.limits = { ...previews.limits, ...list.limits };
+  const loading = list.models.filter(({ state }) => state === "LOADING").map(({ name }) => name);
   for (const photo of library.photos) {
-    if (!controls.has(photo.settings.model)) library.set([photo], { ...photo.settings, model: "" });
+    const { model } = photo.settings;
+    if (!controls.has(model) && !loading.includes(model.split("/")[0])) library.correct(photo, { model: "" });
   }
   $("compare").hidden = controls.distinctModels.length < 2;
   if (library.chosen) controls.show(library.chosen.settings);
@@ -271,6 +274,7 @@ keys.onkey = () => {
   offer.ask(); // it stops asking when a key is missing
   library.retry(({ error }) => error.status === 401);
 };
+problems.onleave = () => (library.chosen ? $("position") : $("file")).focus();
 window.addEventListener("online", () => {
   offer.ask();
   library.retry(({ error }) => error.status === 0);
@@ -282,7 +286,8 @@ session.onfull = () => {
 
 $("insecure").hidden = isSecureContext;
 navigator.serviceWorker?.register("service-worker.js").catch(() => {}); // without it, the page only works online
-offer.ask();
+// Whether an answer is still the one that is wanted depends on what its model takes.
+await Promise.race([offer.ask(), new Promise((resolve) => setTimeout(resolve, LIST_MILLISECONDS))]);
 if (await session.open()) await library.restore();
 tellQueue();
 document.body.dataset.ready = "";

@@ -166,6 +166,7 @@ export class Controls {
 
   #output(name, text) {
     this.form.querySelector(`output[for="${name}"]`).value = text;
+    this.elements[name].ariaValueText = text;
   }
 
   #keepOutput() {

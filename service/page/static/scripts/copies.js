@@ -12,7 +12,7 @@ const COPY_BYTES = 8e5; // upload takes two seconds at 3 Mbit/s
 const QUALITIES = [0.97, 0.94, 0.9, 0.85]; // the first that fits is used: compression would destroy shadow detail
 const SHOWN_QUALITY = 0.92; // of copies that are shown but not sent
 const DECODED_QUALITY = 97; // of copies made by the service
-const WITHOUT_ALPHA = ["image/jpeg"];
+const WITH_ALPHA = ["image/png", "image/webp", "image/avif", "image/gif"]; // types that may have it
 
 /**
  * Make a copy of a photo with a long side of at most `side` pixels. Returns {blob, size, sent, isWhole}: a file that
@@ -40,21 +40,25 @@ async function shrunk(file, side, signal) {
     return null;
   }
   const { bitmap, size } = decoded;
-  signal?.throwIfAborted();
+  if (signal?.aborted) {
+    bitmap.close();
+    throw signal.reason;
+  }
   const isSmall = bitmap.width === size.width && bitmap.height === size.height;
   const isLight = file.size <= AS_IT_IS;
-  const type = WITHOUT_ALPHA.includes(file.type) ? file.type : "image/webp";
+  const type = WITH_ALPHA.includes(file.type) ? "image/webp" : "image/jpeg";
   const written = () => (isLight ? encode(bitmap, type, SHOWN_QUALITY) : lightest(bitmap, type));
   const blob = isSmall && isLight ? file : await written();
   bitmap.close();
   return { blob, size, sent: isLight ? file : blob, isWhole: isLight };
 }
 
+/** The best quality that fits into COPY_BYTES. Browsers that cannot write WebP give PNG, whatever the quality. */
 async function lightest(bitmap, type) {
   let blob = null;
   for (const quality of QUALITIES) {
     blob = await encode(bitmap, type, quality);
-    if (blob.size <= COPY_BYTES) break;
+    if (blob.size <= COPY_BYTES || blob.type !== type) break;
   }
   return blob;
 }

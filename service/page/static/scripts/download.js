@@ -46,9 +46,15 @@ export function canCopy() {
 }
 
 /** Put a finished photo on the clipboard, as PNG, which all programs accept. `finishing` is a promise of {blob}. */
-export function copy(finishing) {
-  // The promise is passed on because write() must be called right after the click, before the file is ready.
-  return navigator.clipboard.write([new ClipboardItem({ "image/png": finishing.then(({ blob }) => asPng(blob)) })]);
+export async function copy(finishing) {
+  try {
+    // The promise is passed on because write() must be called right after the click, before the file is ready.
+    const png = finishing.then(({ blob }) => asPng(blob));
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
+  } catch (error) {
+    await finishing; // if that failed, its error says more than the clipboard's
+    throw error;
+  }
 }
 
 async function asPng(blob) {

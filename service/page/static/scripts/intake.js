@@ -1,15 +1,22 @@
 // Photos can be chosen, dropped anywhere on the page (folders, too), pasted, or taken with a phone's camera.
 
+import { Problem } from "./api.js";
+
 const MOST = 500; // photos added at once
 const PHOTOS = /\.(jpe?g|jpe|png|webp|avif|hei[cf]|tiff?|bmp|gif|dng|cr[23]|nef|arw|raf|rw2|orf|mpo)$/i;
 
-/** Call `take(files, wereMore)` with each list of files, cut to MOST, that the user adds. `inputs` are file inputs. */
-export function watchForFiles(inputs, take) {
+/**
+ * Call `take(files, wereMore)` with each list of files, cut to MOST, that the user adds, and `refuse` with a Problem if
+ * there are no photos, or they cannot be read. `inputs` are file inputs.
+ */
+export function watchForFiles(inputs, take, refuse) {
   const give = (files) => files.length > 0 && take(files.slice(0, MOST), files.length > MOST);
   for (const input of inputs) {
     input.addEventListener("change", () => {
       const files = [...input.files];
-      give(input.webkitdirectory ? files.filter(isPhoto).sort(byPath) : files);
+      const photos = input.webkitdirectory ? files.filter(isPhoto).sort(byPath) : files;
+      if (files.length > 0 && photos.length === 0) refuse(noPhotos());
+      give(photos);
       input.value = ""; // so that the same file can be chosen again
     });
   }
@@ -24,11 +31,15 @@ export function watchForFiles(inputs, take) {
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
     document.body.classList.remove("over");
-    give(await droppedFiles(event.dataTransfer));
+    try {
+      give(await droppedFiles(event.dataTransfer));
+    } catch (error) {
+      refuse(error instanceof Problem ? error : unreadable());
+    }
   });
 }
 
-/** The files that were dropped. Those in folders are filtered by their names, and sorted. */
+/** The files that were dropped. Those in folders are filtered by their names, and sorted. Throws a Problem or an error. */
 async function droppedFiles(transfer) {
   // The entries are no longer available after the first await.
   const entries = [...(transfer?.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -38,7 +49,18 @@ async function droppedFiles(transfer) {
     if (entry.isDirectory) files.push(...(await inFolder(entry)));
     else files.push(await fileOf(entry));
   }
+  if (files.length === 0) throw noPhotos();
   return files;
+}
+
+function noPhotos() {
+  const detail = "Photos are recognised by the ending of their names, such as .jpg, .png, .heic or .dng.";
+  return new Problem(415, { title: "There are no photos in this folder", detail }, true);
+}
+
+function unreadable() {
+  const detail = "It may have been moved or removed, or the browser may not open it. Choose the photos themselves.";
+  return new Problem(400, { title: "This folder cannot be read", detail }, true);
 }
 
 async function inFolder(folder) {

@@ -5,7 +5,7 @@ import { useKey } from "./api.js";
 const KEY_CHARACTERS = /^[!-~]+$/; // printable ASCII, which HTTP headers can carry
 
 export class KeyDialog {
-  /** Called when a key has been entered, before everything that waited for it is repeated. */
+  /** Called when a key has been entered. What waited for it has been repeated by then. */
   onkey = () => {};
 
   #wasTried = false;
@@ -40,7 +40,7 @@ export class KeyDialog {
     this.dialog.close();
     const todo = [...this.#waiting.values()];
     this.#waiting.clear();
-    this.onkey();
     for (const again of todo) again();
+    this.onkey();
   }
 }

@@ -9,8 +9,8 @@ export class Library {
   onchoose = () => {};
   /** Called with a photo whose state has changed. */
   onstate = () => {};
-  /** Called with a photo whose settings have changed; `asks`: a new answer has been requested. */
-  onsettings = (photo, asks) => {};
+  /** Called with a photo whose settings have changed from `previous`; `asks`: a new answer has been requested. */
+  onsettings = (photo, asks, previous) => {};
 
   photos = [];
   chosen = null;
@@ -23,7 +23,7 @@ export class Library {
     film.onremove = (photo) => this.remove(photo);
     queue.onchange = (photo) => {
       film.update(photo);
-      if (photo.state === DONE) session.keepPreview(photo);
+      if (photo.state === DONE) this.#keepPreview(photo);
       this.onstate(photo);
     };
   }
@@ -41,12 +41,14 @@ export class Library {
 
   /** Restore the photos of an earlier visit. */
   async restore() {
-    for (const { file, name, copy = null, answer = null, byService = false, ...record } of await this.session.all()) {
+    for (const record of await this.session.all()) {
+      const { file, name, copy = null, answer = null, byService = false, key = "" } = record;
       const photo = new Photo(file, record);
       Object.assign(photo, { name, copy, answer, byService });
       this.#insert(photo);
-      if (answer && photo.copy) {
-        this.previews.keep(this.previews.key(photo), answer);
+      // The page may have been left before a change of settings was answered.
+      if (answer && photo.copy && key === this.previews.key(photo)) {
+        this.previews.keep(key, answer);
         photo.state = DONE;
         this.film.update(photo);
       } else this.queue.add(photo);
@@ -76,7 +78,12 @@ export class Library {
   /** Use settings while a slider moves, without recording them for undo. */
   preview(settings) {
     this.chosen.settings = settings;
-    this.onsettings(this.chosen, false);
+    this.onsettings(this.chosen, false, this.#committed.get(this.chosen));
+  }
+
+  /** Change settings of a photo that cannot stay, without recording it for undo. */
+  correct(photo, changes) {
+    this.#commit(photo, { ...photo.settings, ...changes });
   }
 
   /** Set the settings of photos, as one step for undo. */
@@ -99,7 +106,7 @@ export class Library {
       undo: () => {
         this.#insert(photo, this.photos[index] ?? null);
         this.session.keepPhoto(photo);
-        if (photo.state === DONE) this.session.keepPreview(photo);
+        if (photo.state === DONE) this.#keepPreview(photo);
         else this.queue.add(photo);
         this.choose(photo);
       },
@@ -138,13 +145,18 @@ export class Library {
     if (photo === this.chosen) this.choose(next);
   }
 
+  #keepPreview(photo) {
+    this.session.keepPreview(photo, this.previews.key(photo));
+  }
+
   #commit(photo, settings) {
-    const [before, after] = [this.#committed.get(photo), settings].map((one) => this.previews.wanted(photo, one));
+    const previous = this.#committed.get(photo);
+    const [before, after] = [previous, settings].map((one) => this.previews.wanted(photo, one));
     const asks = JSON.stringify(before) !== JSON.stringify(after);
     this.#committed.set(photo, settings);
     photo.settings = settings;
     if (asks) this.queue.add(photo, photo === this.chosen);
-    this.onsettings(photo, asks);
+    this.onsettings(photo, asks, previous);
     this.session.keepSettings(photo);
   }
 }

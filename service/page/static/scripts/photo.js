@@ -18,8 +18,8 @@ export class Photo {
   /** Whether the service has to make the copy, because the browser decodes the file wrongly. */
   byService = false;
 
-  constructor(file, { id = newId(), settings = { ...DEFAULTS }, added = Date.now() } = {}) {
-    Object.assign(this, { id, file, settings, added });
+  constructor(file, { id = newId(), settings = {}, added = Date.now() } = {}) {
+    Object.assign(this, { id, file, settings: { ...DEFAULTS, ...settings }, added });
     this.name = file.name || `Photo of ${new Date(added).toLocaleTimeString()}`;
   }
 }

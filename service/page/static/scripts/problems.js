@@ -3,6 +3,8 @@
 import { explain } from "./explain.js";
 
 export class ProblemBox {
+  /** Called when the box is hidden while it has the keyboard focus, which has to go elsewhere. */
+  onleave = () => {};
   /** What the shown error is about, usually a photo; null for errors about nothing in particular. */
   subject = null;
 
@@ -37,9 +39,11 @@ export class ProblemBox {
   }
 
   hide() {
+    const hadFocus = this.box.contains(document.activeElement);
     this.box.hidden = true;
     this.subject = null;
     this.#again = null;
+    if (hadFocus) this.onleave();
   }
 
   /** Hide the box if it is about `subject`. */

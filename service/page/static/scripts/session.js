@@ -4,7 +4,7 @@
 
 const NAME = "nightlift";
 const FILES = "files"; // {id, file, name, added}
-const PREVIEWS = "previews"; // {id, byService, copy, answer}
+const PREVIEWS = "previews"; // {id, byService, copy, answer, key}
 const SETTINGS = "settings"; // {id, settings}
 const STORES = [FILES, PREVIEWS, SETTINGS];
 
@@ -29,11 +29,16 @@ export class Session {
     return this.#database !== null;
   }
 
-  /** One record per photo, oldest first: {id, file, name, added, byService, copy, answer, settings}. */
+  /** One record per photo, oldest first: {id, file, name, added, byService, copy, answer, key, settings}. */
   async all() {
     if (!this.#database) return [];
     const transaction = this.#database.transaction(STORES, "readonly");
-    const lists = await Promise.all(STORES.map((store) => settled(transaction.objectStore(store).getAll())));
+    let lists;
+    try {
+      lists = await Promise.all(STORES.map((store) => settled(transaction.objectStore(store).getAll())));
+    } catch {
+      return []; // the browser cannot read its own files, as after a disk failure
+    }
     const [files, previews, settings] = lists.map((records) => new Map(records.map((record) => [record.id, record])));
     const joined = [...files.values()].map((record) => {
       const { copy, ...preview } = previews.get(record.id) ?? {};
@@ -49,8 +54,10 @@ export class Session {
     await this.keepSettings(photo);
   }
 
-  async keepPreview({ id, file, byService, copy, answer }) {
-    await this.#write([PREVIEWS], (store) => store(PREVIEWS).put({ id, byService, copy: packed(copy, file), answer }));
+  /** Store a photo's copy and answer; `key` is that of the answer in the cache of previews. */
+  async keepPreview({ id, file, byService, copy, answer }, key) {
+    const record = { id, byService, copy: packed(copy, file), answer, key };
+    await this.#write([PREVIEWS], (store) => store(PREVIEWS).put(record));
   }
 
   async keepSettings({ id, settings }) {

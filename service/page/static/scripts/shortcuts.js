@@ -2,7 +2,7 @@
 
 import { recall, remember } from "./memory.js";
 
-const TYPING = "input:not([type=range], [type=checkbox], [type=radio], [type=file]), select, textarea, dialog *";
+const TYPING = "input:not([type=range], [type=checkbox], [type=radio], [type=file]), select, textarea";
 
 export class Shortcuts {
   /** Called with true when the key for the original is pressed, and with false when it is released. */
@@ -26,7 +26,7 @@ export class Shortcuts {
   }
 
   #press(event) {
-    if (event.altKey || event.target.closest(TYPING)) return;
+    if (event.altKey || event.target.closest(TYPING) || document.querySelector("dialog[open]")) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (event.ctrlKey || event.metaKey) return this.#do(this.commands[event.shiftKey ? `Shift+${key}` : key], event);
     if (!this.areOn) return;

@@ -23,6 +23,7 @@ export class Stage {
   #seen = null;
   #shown = 0;
   #isFull = false;
+  #isReturning = false; // from full detail to the preview, which is being decoded
   #timer = 0;
   #controller = null;
 
@@ -56,6 +57,7 @@ export class Stage {
       if (this.#before !== photo.copy) {
         const { bitmap } = await decode(photo.copy.blob, this.viewer.longestSide);
         if (turn !== this.#shown) return bitmap.close();
+        this.#forgetDetail(); // of the previous photo
         this.#photo = photo;
         this.#before = photo.copy;
         this.#empty(null);
@@ -76,15 +78,29 @@ export class Stage {
   grade() {
     const photo = this.#photo;
     if (!photo?.answer || !this.#seen?.y) return;
-    if (this.#isFull) {
-      this.#forgetDetail();
-      this.#showAnswer(this.#shown).catch(() => {});
-    } else this.#followLight();
+    const [wasFull, wasLoading] = [this.#isFull, this.#controller !== null];
+    this.#forgetDetail();
+    if (wasFull) this.#returnToPreview();
+    else if (!this.#isReturning) this.#followLight();
+    if (wasLoading) this.done("");
     this.#wantDetail();
+  }
+
+  /** Show the preview again; the settings are applied once it has been decoded. */
+  async #returnToPreview() {
+    this.#isReturning = true;
+    try {
+      await this.#showAnswer(this.#shown);
+    } catch (error) {
+      this.onproblem(error);
+    } finally {
+      this.#isReturning = false;
+    }
   }
 
   busy(text, progress = null) {
     this.at("stage").setAttribute("aria-busy", "true");
+    this.at("message").ariaLive = progress === null ? "polite" : "off"; // numbers that change are not read out
     this.at("message").textContent = text;
     const bar = this.at("progress");
     if (progress === null) bar.removeAttribute("value");
@@ -93,6 +109,7 @@ export class Stage {
 
   done(text) {
     this.at("stage").setAttribute("aria-busy", "false");
+    this.at("message").ariaLive = "polite";
     this.at("message").textContent = text;
   }
 
@@ -144,8 +161,7 @@ export class Stage {
     const { size } = photo.copy;
     const limit = Math.min(1, this.side / Math.max(size.width, size.height));
     if (limit < 1 && this.#scale > 1.05 * limit) {
-      const load = () => this.#loadDetail(photo).catch((error) => this.#noDetail(error));
-      this.#timer = setTimeout(load, FULL_DETAIL_DELAY);
+      this.#timer = setTimeout(() => this.#loadDetail(photo), FULL_DETAIL_DELAY);
     }
   }
 
@@ -154,17 +170,26 @@ export class Stage {
     const controller = (this.#controller = new AbortController());
     const { signal } = controller;
     const onprogress = (progress) => signal.aborted || this.progress(progress);
+    const bitmaps = [];
     this.busy("Loading full detail…");
-    const options = finished(photo.settings, viewable(photo, this.output()));
-    const { blob, report } = await this.finals.get(photo, options, { signal, onprogress });
-    const before = await this.#original(photo, { signal, onprogress });
-    const { bitmap } = await decode(blob, this.viewer.longestSide);
-    signal.throwIfAborted();
-    this.#controller = null;
-    this.#isFull = true;
-    this.viewer.showBefore(before, report.size, true);
-    this.viewer.showAfter(bitmap, FINISHED);
-    this.done("Full detail, as it will be downloaded.");
+    try {
+      const options = finished(photo.settings, viewable(photo, this.output()));
+      const { blob, report } = await this.finals.get(photo, options, { signal, onprogress });
+      bitmaps.push(await this.#original(photo, { signal, onprogress }));
+      bitmaps.push((await decode(blob, this.viewer.longestSide)).bitmap);
+      signal.throwIfAborted();
+      const [before, after] = bitmaps.splice(0);
+      this.#controller = null;
+      this.#isFull = true;
+      this.viewer.showBefore(before, report.size, true);
+      this.viewer.showAfter(after, FINISHED);
+      this.done("Full detail, as it will be downloaded.");
+    } catch (error) {
+      for (const bitmap of bitmaps) bitmap.close();
+      if (signal.aborted) return;
+      this.#controller = null;
+      this.onproblem(error, () => this.#wantDetail());
+    }
   }
 
   async #original(photo, handlers) {
@@ -178,13 +203,6 @@ export class Stage {
     }
     const { blob } = await enhance(photo.file, { strength: 0, format: "webp", quality: 95 }, handlers);
     return (await decode(blob, side)).bitmap;
-  }
-
-  #noDetail(error) {
-    if (error.name === "AbortError") return;
-    this.#controller = null;
-    this.done("");
-    this.onproblem(error, () => this.#wantDetail());
   }
 
   #forgetDetail() {

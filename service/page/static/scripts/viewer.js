@@ -86,6 +86,8 @@ export class Viewer {
   /** Show nothing; the canvas is hidden by the stage. */
   clear() {
     this.#photo = null;
+    this.#pointers.clear();
+    this.#endPress();
   }
 
   /** Show before and after side by side instead of with a divider. */
