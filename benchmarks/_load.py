@@ -55,12 +55,14 @@ class LoadReport:
 
     Attributes:
         answers: in the order in which they were complete.
+        late: those of a closed loop that were complete after its end, which do not count in the throughput.
         seconds: duration of the measurement.
         concurrency: most requests in flight at once.
         client_share: CPU time of this client divided by elapsed time.
     """
 
     answers: tuple[Answered, ...]
+    late: tuple[Answered, ...]
     seconds: float
     concurrency: int
     client_share: float
@@ -72,8 +74,8 @@ class LoadReport:
 
     @property
     def latencies(self) -> list[float]:
-        """Latency of each answer in seconds."""
-        return [answer.latency for answer in self.answers]
+        """Latency of each answer in seconds, with the late ones: without them, the slowest would be missing."""
+        return [answer.latency for answer in (*self.answers, *self.late)]
 
 
 def steady_rate(done: Sequence[float], concurrency: int, seconds: float) -> float:
@@ -190,8 +192,10 @@ def _load(
     lasted = time.perf_counter() - began
     if shared.errors:
         raise shared.errors[0]
-    answers = sorted((one for one in shared.answers if end is None or one.done <= end), key=lambda one: one.done)
-    return LoadReport(tuple(answers), seconds, connections, (time.process_time() - used) / lasted)
+    answers = sorted(shared.answers, key=lambda one: one.done)
+    in_time = len(answers) if end is None else sum(one.done <= end for one in answers)
+    share = (time.process_time() - used) / lasted
+    return LoadReport(tuple(answers[:in_time]), tuple(answers[in_time:]), seconds, connections, share)
 
 
 @dataclass

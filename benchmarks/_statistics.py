@@ -19,9 +19,13 @@ class Interval:
     low: float
     high: float
 
-    def reaches(self, bar: float) -> bool:
-        """Whether the upper end of the interval is at or above `bar`."""
-        return self.high >= bar
+    def at_least(self, bar: float) -> str:
+        """For a table: whether the value is at or above `bar`; open if `bar` lies within the interval."""
+        return "yes" if self.low >= bar else "**no**" if self.high < bar else "open"
+
+    def at_most(self, bar: float) -> str:
+        """The same for at or below `bar`."""
+        return "yes" if self.high <= bar else "**no**" if self.low > bar else "open"
 
     def __format__(self, spec: str) -> str:
         return f"{self.median:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
@@ -29,6 +33,8 @@ class Interval:
 
 def bootstrap_median(samples: Sequence[float], seed: int = 0) -> Interval:
     """The median of `samples` with its 95 % interval by the percentile bootstrap (Efron 1979).
+
+    With fewer than some ten samples the interval is a little too narrow.
 
     Raises:
         ValueError: if there are no samples.

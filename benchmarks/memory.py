@@ -66,10 +66,14 @@ class Service:
         options = {"detail": "guided"} | ({"format": format} if format else {})
         return self._client.post("/enhance", params=options, content=file).raise_for_status().content
 
-    def resident(self, name: str = "VmRSS") -> int:
-        """Resident bytes of the main process: now (VmRSS), or the peak since `reset` (VmHWM)."""
+    def resident(self) -> int:
+        """Resident bytes of the process and its children now."""
+        return _resident_with_children(self._process)
+
+    def _peak(self) -> int:
+        """Largest number of resident bytes of the main process since `reset`."""
         status = Path(f"/proc/{self._process}/status").read_text()
-        found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
         assert found is not None
         return 1024 * int(found[1])
 
@@ -90,7 +94,7 @@ class Service:
         finally:
             ended.set()
             looking.join()
-            peaks[0] = max(peaks[0], self.resident("VmHWM"))
+            peaks[0] = max(peaks[0], self._peak())
 
     def reset(self) -> None:
         """Make the kernel record the peak from now on."""

@@ -131,6 +131,8 @@ def measure(
             else:
                 runs.append(run)
                 names.append(variant)
+        if not names or names[0] != "float32":
+            raise SystemExit(f"{name} does not run in float32, with which the others are compared")
         times = in_turns(runs, first, wishes.rounds)
         best = 0.0
         for variant, run, seconds in zip(names, runs, times, strict=True):

@@ -111,6 +111,8 @@ async def measure(runtime: Runtime, photos: Sequence[Path], sides: Sequence[int]
         raise ValueError("the repository has no restorer in ONNX; NIGHTLIFT_RESTORER names it")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = runtime.settings.cpu_threads or available_cores()
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as the service runs it
     session = onnxruntime.InferenceSession(restorer.source.path, options, providers=["CPUExecutionProvider"])
     lines = []
     for photo in photos:

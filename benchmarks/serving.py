@@ -68,7 +68,7 @@ def against_plain(detail: str, turns: int, seconds: float) -> str:
                 f"{median(loop):.2f}",
                 f"{median(rates):.2f}",
                 f"{ratio:.3f}",
-                "yes" if ratio.reaches(BARS[detail]) else "**no**",
+                ratio.at_least(BARS[detail]),
                 f"{1000 * tail:.0f}",
                 f"{100 * max(report.client_share for report in served[name]):.1f} %",
             )
@@ -117,7 +117,7 @@ def alone(turns: int, _: float) -> str:
                     f"{1000 * median(mine):.1f}",
                     f"{1000 * median(waited[name]):.1f}",
                     f"{ratio:.3f}",
-                    "yes" if ratio.low <= LONE_BAR else "**no**",
+                    ratio.at_most(LONE_BAR),
                 )
             )
     columns = ("picture", "engine", "in a plain loop, ms", "HTTP, ms", "HTTP / plain (95 %)", "within 5 %")

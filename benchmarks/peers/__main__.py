@@ -136,14 +136,14 @@ def equal(contest: Contest) -> str:
                 f"{median(peer['rates']):.2f}",
                 f"{median(whole['rates']):.2f}",
                 f"{ratio:.3f}",
-                "yes" if ratio.reaches(1) else "**no**",
+                ratio.at_least(1),
                 f"{1000 * peer['p99']:.0f}",
                 f"{1000 * whole['p99']:.0f}",
                 f"{tail:.2f}",
-                "yes" if tail.low <= 1 else "**no**",
+                tail.at_most(1),
                 f"{median(guided['rates']):.1f}",
                 f"{faster:.2f}",
-                "yes" if faster.reaches(3) else "**no**",
+                faster.at_least(3),
             )
         )
     columns = (

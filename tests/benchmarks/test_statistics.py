@@ -24,9 +24,14 @@ def test_the_interval_holds_the_median_and_narrows_with_more_samples() -> None:
 def test_equal_samples_leave_no_doubt() -> None:
     interval = bootstrap_median([2.0] * 7)
     assert (interval.low, interval.median, interval.high) == (2.0, 2.0, 2.0)
-    assert interval.reaches(2.0)
-    assert not interval.reaches(2.01)
+    assert (interval.at_least(2.0), interval.at_least(2.01)) == ("yes", "**no**")
+    assert (interval.at_most(2.0), interval.at_most(1.99)) == ("yes", "**no**")
     assert f"{interval:.1f}" == "2.0 (2.0 to 2.0)"
+
+
+def test_a_bar_within_the_interval_leaves_the_question_open() -> None:
+    interval = bootstrap_median([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert interval.at_least(3.0) == interval.at_most(3.0) == "open"
 
 
 def test_ratios_are_of_the_same_turn() -> None:
