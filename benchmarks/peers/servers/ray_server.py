@@ -37,7 +37,9 @@ class Enhance:
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=max(2, WORKERS), include_dashboard=False, logging_level="warning", object_store_memory=512 << 20)
+    ray.init(
+        num_cpus=max(2, WORKERS), include_dashboard=False, logging_level="warning", object_store_memory=512 << 20
+    )
     serve.start(http_options={"host": "127.0.0.1", "port": PORT})
     serve.run(Enhance.bind(), route_prefix="/enhance")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
