@@ -120,6 +120,30 @@ def test_a_reload_keeps_the_session_until_it_is_cleared(visitor: Visitor, page: 
     assert page.evaluate(count) == 0
 
 
+def test_an_answer_to_earlier_settings_is_not_restored_as_that_to_the_last_ones(visitor: Visitor, page: Page) -> None:
+    visitor.add(("one.png", PNG))
+    page.route("**/enhance?*", lambda route: None)  # never answered
+    visitor.set(gamma=0.5)
+    page.wait_for_timeout(300)
+    page.unroute("**/enhance?*")
+    page.reload()
+    wait_ready(page)
+    expect(page.locator("#film li")).to_have_count(1)
+    visitor.wait_all()
+    visitor.divide(0)
+    assert difference(visitor.seen(120, 180), visitor.service(PNG, gamma=0.5)) <= 2
+
+
+def test_a_folder_without_photos_is_told_as_such(visitor: Visitor, page: Page, tmp_path: Path) -> None:
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "notes.txt").write_text("no photo")
+    client = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(tmp_path / "papers")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        client.send("Input.dispatchDragEvent", {"type": kind, "x": 100, "y": 100, "data": data})
+    expect(page.locator("#problem")).to_contain_text("There are no photos in this folder")
+
+
 def test_folders_are_dropped_and_chosen(visitor: Visitor, page: Page, tmp_path: Path) -> None:
     folder = tmp_path / "holiday"
     (folder / "day 2").mkdir(parents=True)

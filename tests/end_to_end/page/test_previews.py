@@ -141,6 +141,19 @@ def test_what_may_be_camera_raw_is_sent_for_it_may_be_larger(visitor: Visitor, p
     assert visitor.requests
 
 
+def test_full_detail_that_cannot_be_had_is_told_and_can_be_asked_for_again(visitor: Visitor, page: Page) -> None:
+    visitor.add(("large.jpg", LARGE))
+    problem = {"type": "/problems/engine-failed", "title": "x", "detail": "the model failed", "status": 500}
+    page.route("**/enhance?*", lambda route: route.fulfill(status=500, json=problem))
+    page.locator("#actual").click()
+    expect(page.locator("#problem")).to_be_visible()
+    visitor.wait()
+    page.unroute("**/enhance?*")
+    page.get_by_role("button", name="Dismiss").click()
+    visitor.set(strength=60)
+    expect(page.locator("#message")).to_contain_text("Full detail")
+
+
 def test_try_again_is_offered_where_it_can_help(visitor: Visitor, page: Page) -> None:
     problem = {"type": "/problems/deadline-exceeded", "title": "Too late", "detail": "the time ran out"}
     answers = [
