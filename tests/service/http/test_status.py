@@ -14,7 +14,7 @@ from service.http import create_app
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import dark_scene, encoded
-from tests.service.http.conftest import MAX_BODY_BYTES, TOLD
+from tests.service.http.conftest import MAX_BODY_BYTES, MAX_RAW_BODY_BYTES, TOLD
 
 SHIPPED = "zero_dce_improved"
 
@@ -31,7 +31,7 @@ def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
     assert listing["default"] == "brighten"
     limits = {
         "max_body_bytes": MAX_BODY_BYTES,
-        "max_raw_body_bytes": 128 << 20,
+        "max_raw_body_bytes": MAX_RAW_BODY_BYTES,
         "max_pixels": 4_000_000,
         "min_side": 16,
         "max_aspect_ratio": 8,
