@@ -71,7 +71,7 @@ def judge_wanted(expose: Expose, pairs: Iterable[tuple[Pixels, Pixels]]) -> Want
 
 def _bisect(expose: Expose, dark: Pixels, brightness: float) -> tuple[float, Pixels]:
     """The exposure in stops that gives a result of this brightness, or the end of the range that comes closest."""
-    low, high = EXPOSURE_RANGE
+    low, high = map(float, EXPOSURE_RANGE)
     for _ in range(ROUNDS):
         middle = 0.5 * (low + high)
         result = expose(dark, middle)
