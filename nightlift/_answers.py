@@ -41,6 +41,8 @@ class Enhanced:
         denoise: noise reduction as requested: `auto`, or 0 to 1.
         denoise_scale: size at which noise was removed, relative to the picture's: 1, 0.5 or 0.25; 0: not at all.
         restored: share of the picture from which noise was removed, 0 to 1.
+        source_size: width and height of the upright photo in pixels.
+        dropped: parts of the file that the answer lacks: `frames`, `gain-map`.
 
     Example:
         answer = client.enhance("photo.jpg")
@@ -61,6 +63,8 @@ class Enhanced:
     denoise: float | Literal["auto"] = 0.0
     denoise_scale: float = 0.0
     restored: float = 0.0
+    source_size: tuple[int, int] = (0, 0)
+    dropped: tuple[str, ...] = ()
 
     @property
     def image(self) -> PIL.Image.Image:

@@ -59,6 +59,8 @@ def enhance(picture: PictureLike, **options: Unpack[Options]) -> Enhanced:
         denoise=answer.denoise,
         denoise_scale=answer.denoise_scale,
         restored=answer.restored,
+        source_size=(answer.source_width, answer.source_height),
+        dropped=tuple(answer.dropped),
     )
 
 

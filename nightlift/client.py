@@ -298,6 +298,7 @@ def _enhanced(response: httpx.Response) -> Enhanced:
     headers = response.headers
     model, _, version = headers["nightlift-model"].rpartition("/")
     wished, _, scale = headers.get("nightlift-denoise", "0; scale=0").partition("; scale=")
+    width, _, height = headers.get("nightlift-source-size", "0x0").partition("x")
     stages = (stage.strip().partition(";dur=") for stage in headers["server-timing"].split(","))
     return Enhanced(
         data=response.content,
@@ -313,4 +314,6 @@ def _enhanced(response: httpx.Response) -> Enhanced:
         denoise="auto" if wished == "auto" else float(wished),
         denoise_scale=float(scale),
         restored=float(headers.get("nightlift-restored", "0")),
+        source_size=(int(width), int(height)),
+        dropped=tuple(filter(None, headers.get("nightlift-dropped", "").split(", "))),
     )

@@ -84,4 +84,5 @@ def _report(picture: Enhanced) -> dict[str, Parameter]:
         "denoise": picture.denoise if isinstance(picture.denoise, str) else f"{picture.denoise:g}",
         "denoise_scale": picture.denoise_scale,
         "restored": picture.restored,
+        **({"dropped": ", ".join(picture.dropped)} if picture.dropped else {}),
     }

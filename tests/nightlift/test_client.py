@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from nightlift.client import AsyncClient, Client, ServiceError
 from tests.pictures import dark_scene, decoded, encoded
@@ -35,6 +37,16 @@ def test_bytes_and_paths_give_the_same_picture(server: Server, tmp_path: Path) -
     assert (answer.model, answer.version, answer.media_type) == ("brighten", 1, "image/png")
     assert answer.luminance_after > answer.luminance_before
     assert set(answer.timings) == {"read", "decode", "queue", "infer", "render", "encode"}
+
+
+def test_what_became_of_the_file_is_told(server: Server) -> None:
+    frames = [Image.new("RGB", (96, 64), (level, level, level)) for level in (30, 60)]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
+    with Client(server.url) as client:
+        answer = client.enhance(file.getvalue(), max_side=48)
+        assert (answer.source_size, answer.dropped) == ((96, 64), ("frames",))
+        assert client.enhance(encoded(dark_scene(size=(64, 96)))).dropped == ()
 
 
 def test_asynchronous_client_answers_many_at_once(server: Server, tmp_path: Path) -> None:

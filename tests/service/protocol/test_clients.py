@@ -186,6 +186,7 @@ def test_the_answer_reports_on_its_picture(client: Client) -> None:
         report = {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in parameters.items()}
     assert (report["format"], report["width"], report["height"], report["detail"]) == ("jpeg", 40, 30, "whole")
     assert (report["source_width"], report["source_height"]) == (80, 60)
+    assert "dropped" not in report
     assert report["luminance_after"] > report["luminance_before"]
     assert 0 <= report["gate"] <= 1
 
