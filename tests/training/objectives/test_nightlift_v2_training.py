@@ -16,7 +16,7 @@ from training import train
 from training.networks import create
 from training.networks.nightlift_v2 import GAMMA, NightliftV2, brightness
 from training.objectives import create_objective
-from training.objectives.nightlift_v2 import NightliftV2Training, exposed, joined
+from training.objectives.nightlift_v2 import NightliftV2Training, exposed
 from training.recipe import Recipe, load_recipe
 
 TERMS = {"l1", "matched", "dissimilarity", "hue", "guess", "white", "black"}
@@ -49,22 +49,6 @@ def test_an_exposure_is_so_many_stops_in_the_dark_and_leaves_black_and_white() -
         assert torch.log2(light).mean().item() == pytest.approx(stops, abs=0.01)
         assert exposed(torch.ones(1, 3, 4, 4), torch.tensor(stops)).min().item() == pytest.approx(1, abs=1e-5)
         assert exposed(torch.zeros(1, 3, 4, 4), torch.tensor(stops)).max().item() < 1e-4
-
-
-def test_joined_pictures_and_references_are_cut_at_the_same_place() -> None:
-    low = torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 3, 40, 60).contiguous()
-    torch.manual_seed(0)
-    axes = set()
-    for _ in range(12):
-        dark, bright = joined(low, 10 * low)
-        torch.testing.assert_close(bright, 10 * dark)
-        for number in range(3):
-            own, other = dark[number] == number, dark[number] == (number - 1) % 3
-            assert (own | other).all()
-            assert 0.2 < own.float().mean() < 0.8
-            assert own[:, 0, 0].all()
-        axes.add("down" if bool((dark[0, 0, :, 0] == dark[0, 0, 0, 0]).all()) else "across")
-    assert axes == {"down", "across"}
 
 
 @pytest.mark.parametrize("kind", ["scenes", "black", "white"])
