@@ -66,4 +66,4 @@ def test_all_data_of_the_house_network_is_known() -> None:
     manifest = training(layouts) | {"data": {name: {"folder": f"data/{name}"} for name in folders.values()}}
     titles = [data.title.split(",")[0] for data in data_sets(manifest)]
     assert titles[:2] == ["SICE part 1", "LOLv1"]
-    assert [title.split()[0] for title in titles[2:]] == ["Exposure", "COCO"]
+    assert [title.split()[0] for title in titles[2:]] == ["Exposure", "COCO", "Freely"]
