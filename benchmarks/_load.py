@@ -135,7 +135,7 @@ def one_at_a_time(target: Target) -> Iterator[Callable[[], float]]:
 
 
 def closed_loop(target: Target, concurrency: int, seconds: float, time_limit: float = TIMEOUT) -> LoadReport:
-    """Keep `concurrency` requests in flight for `seconds`; those not answered by then do not count.
+    """Keep `concurrency` requests in flight for `seconds`; later answers count in latencies, not in the throughput.
 
     Their answers are awaited for at most `time_limit` seconds, so that the server is idle when the next loop begins.
 
@@ -215,7 +215,7 @@ class _Shared:
                     connection.ask(target.requests[picture])
                     self.answers.append(Answered(picture, arrival, time.perf_counter()))
         except TimeoutError as error:
-            if end is None:  # in a closed loop, requests without an answer simply do not count
+            if end is None:  # in a closed loop, requests without an answer do not count at all
                 self.errors.append(error)
         except Exception as error:
             self.errors.append(error)

@@ -11,6 +11,8 @@ from nightlift._commands._flags import Rendering
 from nightlift.client import Options
 from service.enhancement import EnhanceOptions
 from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
+from service.pictures import may_be_raw
+from service.pictures._codecs._raw_kinds import _SIGNATURES, _TIFF
 from service.rendering import RenderOptions
 
 PAGE = Path(__file__).resolve().parents[2] / "service/page/static"
@@ -58,3 +60,11 @@ def test_the_client_and_the_command_line_have_the_options_of_the_service() -> No
         assert getattr(flags, name) == EnhanceOptions.model_fields[name].default
     for name in ("strength", "protect", "gate", "gamma", "exposure", "shadows", "detail"):
         assert getattr(RenderOptions(), name) == EnhanceOptions.model_fields[name].default
+
+
+def test_the_page_takes_for_raw_what_the_service_does() -> None:
+    (marks,) = re.findall(r"const RAW = (\[.*\]);", (PAGE / "scripts/inspect.js").read_text(encoding="utf-8"))
+    told = re.findall(r'"([^"]*)"', marks)
+    for mark in (one.replace("\\0", "\0").encode() for one in told):
+        assert may_be_raw(mark.ljust(16, b"\1"))
+    assert len(told) == len({*_SIGNATURES, *_TIFF})

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets import Sample, find_samples, read_picture
+from training.evaluation._command import exit_code
 
 SHRUNK = (150, 100)
 """Width and height that pictures are shrunk to, in pixels."""
@@ -146,13 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="folder of pairs")
     parser.add_argument("--layout", default="lolv1", help="its layout (default: lolv1)")
     args = parser.parse_args(arguments)
-    try:
+
+    def measure() -> None:
         train, test = (find_samples(args.layout, args.data, split) for split in ("train", "test"))
         print(judge_exposure(train, test).table())
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(measure)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ prints a table, a row a model, at the service's default settings:
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from training.datasets import find_samples, list_pictures, read_picture
 from training.datasets._relighting import Relighting, relight
 from training.datasets.brackets import sequences
 from training.datasets.fuse import BRIGHTEST, exposure_fusion
+from training.evaluation._command import exit_code, model_parser
 from training.evaluation._models import open_model
 from training.losses.fidelity import match_brightness
 from training.objectives import paired_scores
@@ -186,25 +186,22 @@ def _mean(values: Sequence[float]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = model_parser(__doc__)
     parser.add_argument("models", nargs="+", help="names in the repository, or checkpoints")
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     for name in ("brackets", "objects", "photos", "unpaired"):
         parser.add_argument(f"--{name}", type=Path)
-    parser.add_argument("--threads", type=int)
     args = parser.parse_args(arguments)
     folders = {name: getattr(args, name) for name in ("brackets", "objects", "photos", "unpaired")}
-    print(HEADING)
-    try:
+
+    def measure() -> None:
+        print(HEADING)
         if folders["brackets"]:
             print(f"| input | {judge_light(lambda photo: photo, **folders).row} |", flush=True)
         for name in args.models:
             model = open_model(name, args.repository, threads=args.threads)
             print(f"| `{model.name}` | {judge_light(model.served, **folders).row} |", flush=True)
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(measure)
 
 
 if __name__ == "__main__":

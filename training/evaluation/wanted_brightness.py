@@ -8,7 +8,6 @@ table compares the scores of that result with those of the automatic one, scaled
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from service.limits import EXPOSURE_RANGE
 from service.rendering import RenderOptions
 from training.datasets import find_samples, read_picture
+from training.evaluation._command import exit_code, model_parser
 from training.evaluation._metrics import LUMINANCE, match_mean, psnr, ssim
 from training.evaluation._models import EvaluatedModel, open_model
 
@@ -89,24 +89,21 @@ def _with_exposure(model: EvaluatedModel) -> Expose:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = model_parser(__doc__)
     parser.add_argument("data", type=Path, help="folder of pairs")
     parser.add_argument("models", nargs="+", help="names in the repository, or checkpoints")
     parser.add_argument("--layout", default="lolv1", help="layout of the pairs (default: lolv1)")
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
-    parser.add_argument("--threads", type=int)
     args = parser.parse_args(arguments)
-    try:
+
+    def measure() -> None:
         samples = find_samples(args.layout, args.data, "test")
         pairs = [(read_picture(sample.files["low"]), read_picture(sample.files["high"])) for sample in samples]
         print(HEADING)
         for name in args.models:
             model = open_model(name, args.repository, threads=args.threads)
             print(f"| `{model.name}` | {judge_wanted(_with_exposure(model), pairs).row} |", flush=True)
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(measure)
 
 
 if __name__ == "__main__":
