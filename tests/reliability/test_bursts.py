@@ -94,9 +94,9 @@ def test_beyond_what_can_be_answered_in_time_it_refuses_and_says_when_to_come(se
     counted = statuses(replies)
     assert set(counted) <= {200, 503, 504}, counted
     assert counted[200] >= 5
-    assert counted[504] <= 3  # what is expected is no promise where the machine has other work
+    assert counted[504] < counted[503]  # an expected time is no promise where the machine has other work
     refused = [reply for reply in replies if reply.status == 503]
-    assert max(reply.seconds for reply in refused) < 1
+    assert max(reply.seconds for reply in refused) < 2  # the time that they asked for
     assert b"the answer would take about" in refused[0].body
 
 

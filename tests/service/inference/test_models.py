@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from service.errors import Draining, ModelNotFound, ModelNotReady
-from service.inference import ENHANCED, IMAGE, Models, ModelState, Tensors, any_thread_runs
+from service.inference import ENHANCED, IMAGE, Models, ModelState, Tensors
 from service.inference._in_process import InProcessEngine
 from service.repository import ConfigError, ModelRepository
 from service.settings import Settings
@@ -301,11 +302,16 @@ async def test_a_model_that_makes_its_own_maps_is_refused(tmp_path: Path) -> Non
 
 
 async def test_an_engine_is_closed_if_the_service_stops_while_it_is_timed(tmp_path: Path) -> None:
+    others = set(threading.enumerate())  # a test before this one may have left a pass that hangs
+
+    def runs() -> bool:
+        return any(thread.name.startswith("runner-") for thread in set(threading.enumerate()) - others)
+
     async with models_of(make_repository(tmp_path, ("slow",), slow=1.0)) as models:
         loading = asyncio.create_task(models.load("slow"))
-        await eventually(lambda: any_thread_runs() and not loading.done())
+        await eventually(lambda: runs() and not loading.done())
         await asyncio.sleep(0.3)
         loading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await loading
-        await eventually(lambda: not any_thread_runs(), 10)
+        await eventually(lambda: not runs())
