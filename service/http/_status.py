@@ -56,7 +56,8 @@ async def metrics(request: Request) -> Response:
 async def models(request: Request) -> dict[str, Any]:
     """Families, variants, versions, what each runs on, licence note, measured scores, and the limits on photos.
 
-    A model that takes no pictures is called with its own tensors, below `/v2`.
+    A model that takes no pictures is called with its own tensors, below `/v2`. `restorer` is the one that removes noise
+    from results, for the option `denoise`; null if there is none.
     """
     runtime: Runtime = request.app.state.runtime
     loaded = {(model.name, model.version): model for model in runtime.models.loaded()}
@@ -73,7 +74,13 @@ async def models(request: Request) -> dict[str, Any]:
         if model := loaded.get((status.name, status.version)):
             entry.update(_describe(model))
         entries.append(entry)
-    return {"default": runtime.settings.default_model, "limits": _limits(runtime), "models": entries}
+    usable = {entry["name"] for entry in entries if entry["state"] in (ModelState.READY, ModelState.LOADING)}
+    return {
+        "default": runtime.settings.default_model,
+        "restorer": runtime.settings.restorer if runtime.settings.restorer in usable else None,
+        "limits": _limits(runtime),
+        "models": entries,
+    }
 
 
 @router.get("/problems/{slug}", summary="What a problem type means", include_in_schema=False)

@@ -32,6 +32,8 @@ def test_presets_are_named_settings(visitor: Visitor, page: Page) -> None:
     assert len(visitor.requests) == 1
     for word in ("Exposure", "Shadows", "Protect highlights", "Strength"):
         expect(page.get_by_role("slider", name=word)).to_be_visible()
+    expect(page.locator("[name=denoise]")).to_be_hidden()  # there is no model for it
+    expect(page.locator("#presets button", has_text="Denoise")).to_be_hidden()
     expect(page.locator("#gated")).to_be_hidden()  # the technical details are closed at first
 
 

@@ -55,8 +55,8 @@ export async function listModels() {
  *
  * `options` are the query parameters; the service chooses those that are undefined or empty. `onprogress` is called
  * with {phase, done, total}, where the phase is "upload", "work" or "download", and the other two are bytes. Returns
- * {blob, report}: the enhanced photo, and the model, how it was rendered, the gate (0 to 1), the size of the photo
- * {width, height} in pixels, its mean luminance before and after (0 to 1), and milliseconds by stage and in total.
+ * {blob, report}: the enhanced photo, and the model, how it was rendered, the gate (0 to 1), the share of the photo
+ * from which noise was removed (0 to 1), the size of the photo {width, height} in pixels, its mean luminance before and after (0 to 1), and milliseconds by stage and in total.
  */
 export async function enhance(file, options, { signal, onprogress = () => {} } = {}) {
   const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== "");
@@ -144,6 +144,7 @@ function readReport(request, elapsed) {
     model: request.getResponseHeader("nightlift-model"),
     detail: request.getResponseHeader("nightlift-detail"),
     gate: number("nightlift-gate"),
+    restored: number("nightlift-restored"),
     size: { width, height },
     before: number("nightlift-luminance-before"),
     after: number("nightlift-luminance-after"),

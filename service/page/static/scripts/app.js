@@ -248,10 +248,12 @@ offer.onlist = (list) => {
   controls.offer(list);
   previews.limits = { ...previews.limits, ...list.limits };
   const loading = list.models.filter(({ state }) => state === "LOADING").map(({ name }) => name);
-  for (const photo of library.photos) {
-    const { model } = photo.settings;
-    if (!controls.has(model) && !loading.includes(model.split("/")[0])) library.correct(photo, { model: "" });
-  }
+  library.usable = ({ model, denoise, ...settings }) => ({
+    ...settings,
+    model: controls.has(model) || loading.includes(model.split("/")[0]) ? model : "",
+    denoise: list.restorer ? denoise : "auto",
+  });
+  library.correct();
   $("compare").hidden = controls.distinctModels.length < 2;
   if (library.chosen) controls.show(library.chosen.settings);
   if (comparison.size < controls.distinctModels.length) compare();

@@ -15,6 +15,8 @@ export class Controls {
   /** The models that can be chosen: {value, label, sentence, variant, isDefault, wholePixels, takesExposure}. */
   models = [];
 
+  #autos = new Map(); // buttons, by the name of their slider
+  #optional = []; // {element, needs}
   #settings = { ...DEFAULTS };
 
   /** Sliders go into the elements `sliders` and `experts`, buttons into `presets`; `form` has the other controls. */
@@ -41,7 +43,8 @@ export class Controls {
   }
 
   /** Offer models as returned by `listModels`, except those that are not ready or do not take photos. */
-  offer({ default: preferred, models }) {
+  offer({ default: preferred, models, ...offered }) {
+    for (const { element, needs } of this.#optional) element.hidden = !offered[needs];
     const ready = models.filter(({ ready, takes_pictures }) => ready && takes_pictures);
     const versions = (name) => ready.filter((model) => model.name === name).length;
     this.models = ready.map((model) => {
@@ -98,7 +101,11 @@ export class Controls {
   /** Show settings. */
   show(settings) {
     this.#settings = settings;
-    for (const { name, scale } of SLIDERS) this.elements[name].value = Math.round(settings[name] * scale * 1e6) / 1e6;
+    for (const { name, scale, value, hasAuto } of SLIDERS) {
+      const isAuto = settings[name] === "auto";
+      if (hasAuto) this.#autos.get(name).ariaPressed = isAuto;
+      this.elements[name].value = isAuto ? value : Math.round(settings[name] * scale * 1e6) / 1e6;
+    }
     this.elements.model.value = settings.model || (this.first?.value ?? "");
     this.elements.detail.value = settings.detail;
     this.elements.gate.checked = settings.gate;
@@ -114,7 +121,7 @@ export class Controls {
     return name ? this.models.find(({ value }) => value.split("/")[0] === name) : this.first;
   }
 
-  #slider({ name, label, min, max, step, value, isLive }) {
+  #slider({ name, label, min, max, step, value, isLive, hasAuto, needs }) {
     const row = document.createElement("label");
     const title = document.createElement("span");
     const output = Object.assign(document.createElement("output"), { ariaHidden: "true" });
@@ -125,12 +132,42 @@ export class Controls {
     title.append(`${label} `, output);
     row.append(title, input);
     if (isLive) input.addEventListener("input", () => this.oninput(this.#read()));
-    input.addEventListener("change", () => this.#change());
-    input.addEventListener("dblclick", () => {
-      input.value = value;
+    if (!hasAuto) {
+      input.addEventListener("change", () => this.#change());
+      input.addEventListener("dblclick", () => {
+        input.value = value;
+        this.#change();
+      });
+      return row;
+    }
+    const group = Object.assign(document.createElement("div"), { className: "with-auto" });
+    group.append(row, this.#auto(input, value));
+    if (needs) this.#hideWithout(needs, group);
+    return group;
+  }
+
+  /** The button that leaves a slider's value to the service; moving the slider releases it. */
+  #auto(input, value) {
+    const attributes = { type: "button", className: "button", textContent: "Auto", ariaPressed: "true" };
+    const button = Object.assign(document.createElement("button"), attributes);
+    const choose = (isAuto) => {
+      button.ariaPressed = isAuto;
+      if (isAuto) input.value = value;
       this.#change();
-    });
-    return row;
+    };
+    this.#autos.set(input.name, button);
+    button.setAttribute("aria-label", `Auto ${input.name}`);
+    button.addEventListener("click", () => choose(button.ariaPressed !== "true"));
+    input.addEventListener("input", () => (button.ariaPressed = "false"));
+    input.addEventListener("change", () => choose(false));
+    input.addEventListener("dblclick", () => choose(true));
+    return button;
+  }
+
+  /** Hide an element as long as the service does not offer what it needs. */
+  #hideWithout(needs, element) {
+    element.hidden = true;
+    this.#optional.push({ element, needs });
   }
 
   #preset(preset) {
@@ -139,6 +176,7 @@ export class Controls {
       this.show(withPreset(this.#settings, preset));
       this.onchange(this.#settings);
     });
+    if (preset.needs) this.#hideWithout(preset.needs, button);
     return button;
   }
 
@@ -150,12 +188,18 @@ export class Controls {
 
   #read() {
     const { model, detail, gate } = this.elements;
-    const sliders = SLIDERS.map(({ name, scale }) => [name, Number(this.elements[name].value) / scale]);
+    const sliders = SLIDERS.map(({ name, scale }) => {
+      const isAuto = this.#autos.get(name)?.ariaPressed === "true";
+      return [name, isAuto ? "auto" : Number(this.elements[name].value) / scale];
+    });
     return { model: this.named(model.value), detail: detail.value, gate: gate.checked, ...Object.fromEntries(sliders) };
   }
 
   #describe() {
-    for (const { name, text } of SLIDERS) this.#output(name, text(this.elements[name].value));
+    for (const { name, text } of SLIDERS) {
+      const isAuto = this.#autos.get(name)?.ariaPressed === "true";
+      this.#output(name, isAuto ? "auto" : text(this.elements[name].value));
+    }
     this.#output("quality", this.elements.quality.value);
     this.elements.quality.disabled = LOSSLESS.includes(this.elements.format.value);
     const preset = presetOf(this.#read());

@@ -11,6 +11,8 @@ export class Library {
   onstate = () => {};
   /** Called with a photo whose settings have changed from `previous`; `asks`: a new answer has been requested. */
   onsettings = (photo, asks, previous) => {};
+  /** Returns settings without what the service does not offer. */
+  usable = (settings) => settings;
 
   photos = [];
   chosen = null;
@@ -44,6 +46,7 @@ export class Library {
     for (const record of await this.session.all()) {
       const { file, name, copy = null, answer = null, byService = false, key = "" } = record;
       const photo = new Photo(file, record);
+      photo.settings = this.usable(photo.settings);
       Object.assign(photo, { name, copy, answer, byService });
       this.#insert(photo);
       // The page may have been left before a change of settings was answered.
@@ -81,9 +84,12 @@ export class Library {
     this.onsettings(this.chosen, false, this.#committed.get(this.chosen));
   }
 
-  /** Change settings of a photo that cannot stay, without recording it for undo. */
-  correct(photo, changes) {
-    this.#commit(photo, { ...photo.settings, ...changes });
+  /** Change settings that the service no longer offers, without recording it for undo. */
+  correct() {
+    for (const photo of this.photos) {
+      const settings = this.usable(photo.settings);
+      if (!same(settings, photo.settings)) this.#commit(photo, settings);
+    }
   }
 
   /** Set the settings of photos, as one step for undo. */

@@ -10,10 +10,12 @@ const SHARE = { min: 0, max: 100, step: 1, scale: 100, isLive: true, text: perce
 /**
  * The sliders in their order on the page. `scale`: value of the slider for a parameter of 1. `isLive`: the page applies
  * the change itself while the slider moves; the others need a request. `isExpert`: it is under "More settings".
+ * `hasAuto`: the service can choose the value, which is then "auto", the default. `needs`: what the service must offer.
  */
 export const SLIDERS = [
   { name: "exposure", label: "Exposure", min: -2, max: 2, step: 0.05, value: 0, scale: 1, isLive: true, text: stops },
   { name: "shadows", label: "Shadows", min: -100, max: 100, step: 1, value: 0, scale: 100, isLive: true, text: signed },
+  { name: "denoise", label: "Denoise", ...SHARE, isLive: false, value: 50, hasAuto: true, needs: "restorer" },
   { name: "protect", label: "Protect highlights", ...SHARE, value: 50 },
   { name: "strength", label: "Strength", ...SHARE, value: 100 },
   { name: "gamma", label: "Gamma", min: 0.3, max: 3, step: 0.05, value: 1, scale: 1, isExpert: true, text: plain },
@@ -24,14 +26,15 @@ export const DEFAULTS = Object.freeze({
   model: "",
   detail: "auto",
   gate: true,
-  ...Object.fromEntries(SLIDERS.map(({ name, value, scale }) => [name, value / scale])),
+  ...Object.fromEntries(SLIDERS.map(({ name, value, scale, hasAuto }) => [name, hasAuto ? "auto" : value / scale])),
 });
 
-/** Named values of sliders; the others take their defaults. */
+/** Named values of sliders; the others take their defaults. `needs` as for sliders. */
 export const PRESETS = [
   { name: "Natural", values: {} },
   { name: "Lift shadows", values: { exposure: 0.3, shadows: 0.8 } },
   { name: "Night", values: { exposure: -0.5, protect: 0.8 } },
+  { name: "Denoise", values: { denoise: 1 }, needs: "restorer" },
 ];
 
 /** Settings with a preset applied; model and detail are kept. */

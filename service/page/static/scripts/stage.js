@@ -212,12 +212,13 @@ export class Stage {
     this.#isFull = false;
   }
 
-  #describe({ model, detail, gate, ...report }) {
+  #describe({ model, detail, gate, restored = 0, ...report }) {
     const { width, height } = this.#photo.copy.size;
     this.at("size").textContent = `${width} × ${height}, ${((width * height) / 1e6).toFixed(1)} MP`;
     this.at("answered").textContent = model.replace("/", ", version ");
     this.at("rendered").textContent = detail;
     this.at("gated").textContent = gate > 0.995 ? "dark, fully enhanced" : `well lit, ${percent(gate)} enhanced`;
+    this.at("denoised").textContent = restored > 0 ? `removed from ${percent(restored)} of the photo` : "not changed";
     showTiming(this.at("timing"), report);
   }
 }
