@@ -56,8 +56,8 @@ async def metrics(request: Request) -> Response:
 async def models(request: Request) -> dict[str, Any]:
     """Families, variants, versions, what each runs on, licence note, measured scores, and the limits on photos.
 
-    A model that takes no pictures is called with its own tensors, below `/v2`. `restorer` is the one that removes noise
-    from results, for the option `denoise`; null if there is none.
+    A model that takes no pictures is called with its own tensors, below `/v2`. `restorer` is the one that removes
+    noise from results, for the option `denoise`; null if there is none.
     """
     runtime: Runtime = request.app.state.runtime
     loaded = {(model.name, model.version): model for model in runtime.models.loaded()}
