@@ -1,12 +1,12 @@
-"""A network that takes the noise out of an enhanced photo, at full size.
+"""A network that removes noise from an enhanced photo, at full size.
 
-A colour map makes a photo bright, and its noise with it. This network sees the bright answer of any model, the dark
-photo that it was made from, and how much brighter the answer is: where noise has been amplified, and by how much, can
-be read from the two. It predicts what to add to the answer.
+A colour map amplifies the noise of a dark photo. This network gets the enhanced photo from any model, the dark photo,
+and the ratio of their local brightness, which tells where noise was amplified and how much. It predicts a correction
+that is added to the enhanced photo.
 
-A residual U-net in the manner of its time (Ronneberger et al., "U-Net", MICCAI 2015; He et al., "Deep Residual
-Learning", CVPR 2016), at a half, a quarter and an eighth of the picture's size, which it reaches by folding 2 x 2
-pixels into features (Shi et al., "Real-Time Single Image and Video Super-Resolution", CVPR 2016).
+It is a residual U-net (Ronneberger et al., "U-Net", MICCAI 2015; He et al., "Deep Residual Learning", CVPR 2016) at a
+half, a quarter and an eighth of the picture's size. The first step folds 2 x 2 pixels into features (Shi et al.,
+"Real-Time Single Image and Video Super-Resolution", CVPR 2016).
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ NEIGHBOURHOOD = 9
 
 @register(SPEC)
 class Restorer(nn.Module):
-    """float [N, 6, H, W] in [0, 1], an answer and the photo that it was made of -> [N, 3, H, W], which may leave it.
+    """float [N, 6, H, W] in [0, 1], an answer and the photo that it was made from -> [N, 3, H, W].
 
-    Sides are multiples of 8. The receptive field reaches further than the halo of 32 pixels; what lies beyond counts
-    for nothing that can be seen (tests compare tiles with the whole).
+    The result may lie slightly outside [0, 1]. Sides are multiples of 8. The receptive field is larger than the halo
+    of 32 pixels, but pixels further away have no visible effect (tests compare tiles with the whole picture).
 
     Args:
         widths: features at a half, a quarter and an eighth of the picture's size.
@@ -73,7 +73,7 @@ class Restorer(nn.Module):
         return answer + self.correction(answer, dark).to(answer.dtype)
 
     def correction(self, answer: Tensor, dark: Tensor) -> Tensor:
-        """What is added to an answer: [N, 3, H, W] twice -> the same shape, in the type in which it is computed."""
+        """The correction to add to an answer: [N, 3, H, W] twice -> the same shape, in the computing type."""
         seen = torch.cat([answer, spread(dark), local_gain(answer, dark)], dim=1)
         fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
         middle = self.middle(F.relu(self.to_quarter(fine)))
@@ -84,7 +84,7 @@ class Restorer(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions around which the features pass unchanged: [N, features, H, W], the same again."""
+    """Two 3x3 convolutions with a skip connection: [N, features, H, W] -> the same shape."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -98,20 +98,20 @@ class Residual(nn.Module):
 
 
 def spread(dark: Tensor, scale: float = LOG_SCALE) -> Tensor:
-    """Dark code values told apart: the logarithm of 1 + `scale` times them, over 4."""
+    """log(1 + `scale` x) / 4, which separates dark code values."""
     return torch.log1p(scale * dark) / 4.0
 
 
 def local_gain(answer: Tensor, dark: Tensor) -> Tensor:
-    """How much brighter an answer is than the photo around a pixel, [N, 3, H, W] twice -> [N, 1, H, W].
+    """How much brighter an answer is than the photo near each pixel, [N, 3, H, W] twice -> [N, 1, H, W].
 
-    The logarithm of the ratio of the means over 9 x 9 pixels, over 4.
+    A quarter of the logarithm of the ratio of their means over 9 x 9 pixels.
     """
     return torch.log((_local_mean(answer) + 1 / 255) / (_local_mean(dark) + 1 / 255)) / 4.0
 
 
 def _local_mean(picture: Tensor, side: int = NEIGHBOURHOOD) -> Tensor:
-    """Mean grey of `side` x `side` pixels, those beyond the border not counted: [N, 3, H, W] -> [N, 1, H, W]."""
+    """Mean grey of `side` x `side` pixels within the picture: [N, 3, H, W] -> [N, 1, H, W]."""
     grey = picture.mean(dim=1, keepdim=True)
     return F.avg_pool2d(grey, side, stride=1, padding=side // 2, count_include_pad=False)
 

@@ -1,8 +1,8 @@
-"""Training a network that takes the noise out of an enhanced photo.
+"""Training a network that removes noise from an enhanced photo.
 
-Two streams. Of a room, the reference is a photo of its own: it may be brighter or darker than the answer, and so
-most of the weight is on the difference at equal brightness. Of a darkened photo, the reference is what the same
-model's map makes of it without noise: brightness and colour are to stay.
+There are two streams. The reference of a room is another photo, which may be brighter or darker than the answer, so
+most of the loss is taken at equal brightness. The reference of a darkened photo is the same photo without noise,
+enhanced with the same map: the network must keep brightness and colour.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from training.objectives._paired_scores import paired_scores
 
 
 class Triple(BaseModel):
-    """Three fields of the batch that show one scene.
+    """Three fields of the batch that show the same scene.
 
     Attributes:
-        answer: the bright, noisy picture's name in the batch.
-        dark: that of the photo that it was made from.
-        reference: that of the picture without noise.
-        weight: of their losses.
-        matched: share of the difference's weight that is taken at equal brightness.
+        answer: name of the enhanced, noisy picture in the batch.
+        dark: name of the photo that it was made from.
+        reference: name of the picture without noise.
+        weight: weight of their losses.
+        matched: share of the difference that is taken at equal brightness, 0 to 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,8 +45,8 @@ class RestorerSettings(Settings):
     """Weights of the losses.
 
     Attributes:
-        triples: what is compared; the first is validated.
-        dissimilarity: of 1 - SSIM; that of the difference is 1.
+        triples: the pictures to compare; the first triple is used for validation.
+        dissimilarity: weight of 1 - SSIM, relative to the difference.
     """
 
     triples: tuple[Triple, ...] = Field(min_length=1)
@@ -55,7 +55,7 @@ class RestorerSettings(Settings):
 
 @register_objective("restorer", RestorerSettings)
 class RestorerTraining(Objective):
-    """Trains a network of the answer and the photo, [N, 6, H, W]."""
+    """Trains a network whose input is an answer and its dark photo, [N, 6, H, W]."""
 
     def __init__(self, network: nn.Module, settings: RestorerSettings, resources: Mapping[str, Path]) -> None:
         super().__init__(network)
