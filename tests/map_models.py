@@ -31,7 +31,7 @@ def lively_network(**options: object) -> NightliftV2:
         for module in (part for label, part in network.named_modules() if label.endswith(name)):
             assert isinstance(module, nn.Linear)
             nn.init.normal_(module.weight, 0.0, 0.2)
-    nn.init.constant_(network.guess[2].bias, 0.4)  # type: ignore[arg-type]
+    nn.init.constant_(network.guess[4].bias, 0.4)  # type: ignore[arg-type]
     return network.eval()
 
 

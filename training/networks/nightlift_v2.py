@@ -4,7 +4,7 @@ As the first (`training.networks.nightlift`) it sees a picture small and predict
 the picture is rendered at full size. Three things are new.
 
 - **Brightness is an input.** How bright a reference is, its photographer chose, and the dark photo does not tell. So
-  the network is told the brightness that is wanted, and guesses it where nobody says.
+  the network is told the brightness that is wanted, and estimates it from a few statistics where nobody says.
 - **Evidence.** What lies within a pixel of the proxy is averaged away: whether it is texture to be lifted or the flat
   nothing of a night sky, and how noisy it is. Three numbers a pixel say so (`evidence`).
 - **Context.** Self-attention over a sixteenth of the proxy relates all parts of the picture to each other: what is
@@ -31,6 +31,15 @@ TERMS = 8
 
 LOG_SCALE = 64.0
 """Dark code values are spread by log(1 + 64 x)."""
+
+LEVELS = 16
+"""Number of brightness levels in `light_statistics`."""
+
+SHRUNK = 4
+"""The statistics are taken from means over this many pixels of the proxy along each side."""
+
+DARKEST = -9.0
+"""Log2 of a code value of 0, plus the 1/512 that keeps it finite."""
 
 GAMMA = 2.2
 """Exponent from code values to light, by which brightness is given in stops."""
@@ -98,7 +107,10 @@ class NightliftV2(nn.Module):
         self.position = nn.Linear(1, eighth)
         self.attention = nn.ModuleList([Attention(eighth) for _ in range(attentive)])
         statistics = 2 * eighth + 1
-        self.guess = nn.Sequential(nn.Linear(statistics, 32), nn.ReLU(), nn.Linear(32, 1))
+        # From few statistics and with dropout: estimates from the features above overfit the training scenes.
+        self.guess = nn.Sequential(
+            nn.Dropout(0.1), nn.Linear(4 * LEVELS + 1, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 1)
+        )
         self.context = nn.Linear(statistics + 2, eighth)
         self.to_coarse = nn.Linear(eighth, 2 * eighth)
         self.to_middle = nn.Linear(eighth, 2 * quarter)
@@ -109,7 +121,7 @@ class NightliftV2(nn.Module):
         self.from_quarter = nn.Conv2d(quarter, half, 1)
         self.fine_again = Block(half)
         self.head = _convolution(half, 4 * TERMS)
-        for last in (self.light, self.head, self.guess[2], self.to_coarse, self.to_middle):
+        for last in (self.light, self.head, self.guess[4], self.to_coarse, self.to_middle):
             nn.init.normal_(last.weight, 0.0, 0.01)  # type: ignore[arg-type]
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         self.register_buffer("luminance", torch.tensor(BT601).reshape(1, 3, 1, 1), persistent=False)
@@ -156,7 +168,8 @@ class NightliftV2(nn.Module):
         deep = tokens.transpose(1, 2).reshape(deep.shape)
         level = brightness(proxy, self.luminance).to(deep.dtype)
         statistics = torch.cat([tokens.mean(dim=1), coarse.amax(dim=[2, 3]), level / 4.0], dim=1)
-        guess = (level + 4.0 * self.guess(statistics)).float()
+        light = torch.cat([light_statistics(proxy, evidence, self.luminance).to(deep.dtype), level / 4.0], dim=1)
+        guess = (level + 4.0 * self.guess(light)).float()
         aim = guess if wanted is None else wanted
         if exposure is not None:
             aim = aim + exposure
@@ -168,8 +181,8 @@ class NightliftV2(nn.Module):
         middle = self.middle_again(middle)
         fine = self.fine_again(fine + _twice(self.from_quarter(middle)))
         terms = F.pixel_shuffle(self.head(fine), 2).float().contiguous()
-        light = (self.light(context) + 0.0315 * lift).float()[:, :, None, None]
-        return compose_map(terms, light, self.luminance, self.smoothing, self.detail_gain), guess
+        gain = (self.light(context) + 0.0315 * lift).float()[:, :, None, None]
+        return compose_map(terms, gain, self.luminance, self.smoothing, self.detail_gain), guess
 
 
 class Attention(nn.Module):
@@ -201,6 +214,40 @@ def brightness(image: Tensor, weights: Tensor, gamma: float = GAMMA) -> Tensor:
     """
     mean = (image * weights).sum(dim=1).mean(dim=[1, 2])
     return (gamma * torch.log2(mean + 1 / 512))[:, None].clamp(max=0.5)
+
+
+def light_statistics(
+    proxy: Tensor,
+    evidence: Tensor,
+    weights: Tensor,
+    levels: int = LEVELS,
+    shrunk: int = SHRUNK,
+    darkest: float = DARKEST,
+) -> Tensor:
+    """How light is distributed in pictures: [N, 4 * levels].
+
+    The levels are evenly spaced in stops, from black to white, and a pixel between two of them counts for both. For
+    each level: the share of the picture that has it; the same with more weight on the middle of the picture; the same
+    for the upper half; and the share times the logarithm of the deviation that the pixels of the proxy hide.
+
+    Args:
+        proxy: float [N, 3, h, w] in [0, 1], sides multiples of 8.
+        evidence: float [N, 3, h, w], see the function of that name.
+        weights: of luminance, [1, 3, 1, 1].
+        levels, shrunk, darkest: see the constants.
+    """
+    grey = (F.avg_pool2d(proxy.float(), shrunk) * weights).sum(dim=1, keepdim=True)
+    deviation = torch.log1p(255.0 * F.avg_pool2d(evidence[:, :1].float(), shrunk)) / 2.0
+    places = torch.arange(levels, device=proxy.device)[:, None, None] * (-darkest / (levels - 1)) + darkest
+    distance = (torch.log2(grey + 2.0**darkest) - places).abs() * ((levels - 1) / -darkest)
+    shares = (1.0 - distance).clamp(min=0.0)
+    down = (torch.arange(grey.shape[2], device=proxy.device) + 0.5)[:, None] / grey.shape[2] * 2.0 - 1.0
+    across = (torch.arange(grey.shape[3], device=proxy.device) + 0.5)[None, :] / grey.shape[3] * 2.0 - 1.0
+    middle = torch.exp(-2.0 * (down * down + across * across))
+    middle = middle / middle.mean()
+    upper = (down < 0).to(shares.dtype) * 2.0
+    parts = torch.cat([shares, shares * middle, shares * upper, shares * deviation], dim=1)
+    return 4.0 * parts.mean(dim=[2, 3])
 
 
 def evidence(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from service.repository import ModelTraits
 from tests.map_models import lively_network
 from tests.pictures import constant, dark_scene, scene
 from training import networks
-from training.networks.nightlift_v2 import NightliftV2, brightness, evidence
+from training.networks.nightlift_v2 import DARKEST, LEVELS, NightliftV2, brightness, evidence, light_statistics
 
 WEIGHTS = torch.tensor(BT601).reshape(1, 3, 1, 1)
 TRAITS = ModelTraits("nightlift_v2", working_side=256, map_layout=MapLayout.BASE_AND_CLEAN_DETAIL, map_model="other")
@@ -108,6 +110,31 @@ def test_brightness_is_counted_in_stops() -> None:
     )
     assert brightness(torch.ones(1, 3, 8, 8), WEIGHTS).item() == pytest.approx(0, abs=0.01)
     assert brightness(torch.zeros(1, 3, 8, 8), WEIGHTS).item() == pytest.approx(-19.8, abs=0.01)
+
+
+def test_light_is_counted_by_levels_of_brightness() -> None:
+    steps = torch.arange(LEVELS) / (LEVELS - 1)
+    code = float(2 ** (DARKEST * (1 - steps[10])) - 2**DARKEST)
+    picture, hidden = torch.full((1, 3, 16, 24), code), torch.zeros(1, 3, 16, 24)
+    hidden[:, 0] = 3 / 255
+    whole, middle, upper, textured = light_statistics(picture, hidden, WEIGHTS).reshape(4, LEVELS)
+    expected = torch.zeros(LEVELS)
+    expected[10] = 4.0
+    for part in (whole, middle, upper):
+        torch.testing.assert_close(part, expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(textured, expected * math.log(4) / 2, atol=1e-3, rtol=0)
+
+
+def test_light_in_the_middle_and_in_the_upper_half_is_counted_apart() -> None:
+    picture, nothing = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    picture[:, :, :16] = 1.0
+    whole, _, upper, _ = light_statistics(picture, nothing, WEIGHTS).reshape(4, LEVELS)
+    torch.testing.assert_close(whole[[0, -1]], torch.tensor([2.0, 2.0]), atol=0.03, rtol=0)
+    torch.testing.assert_close(upper[[0, -1]], torch.tensor([0.0, 4.0]), atol=0.03, rtol=0)
+    spot = torch.zeros(1, 3, 32, 32)
+    spot[:, :, 12:20, 12:20] = 1.0
+    whole, middle, _, _ = light_statistics(spot, nothing, WEIGHTS).reshape(4, LEVELS)
+    assert middle[-1] > 2 * whole[-1] > 0
 
 
 def test_parameters_stay_within_the_budget() -> None:
