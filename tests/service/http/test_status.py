@@ -37,6 +37,7 @@ def test_models_are_listed_with_what_they_run_on(client: httpx.Client) -> None:
         "max_aspect_ratio": 8,
     }
     assert listing["limits"] == limits
+    assert listing["restorer"] is None
     assert [(model["name"], model["version"]) for model in listing["models"]] == [
         ("brighten", 1),
         ("brighten", 2),

@@ -132,36 +132,35 @@ export class Controls {
     title.append(`${label} `, output);
     row.append(title, input);
     if (isLive) input.addEventListener("input", () => this.oninput(this.#read()));
-    if (!hasAuto) {
-      input.addEventListener("change", () => this.#change());
-      input.addEventListener("dblclick", () => {
-        input.value = value;
-        this.#change();
-      });
-      return row;
-    }
-    const group = Object.assign(document.createElement("div"), { className: "with-auto" });
-    group.append(row, this.#auto(input, value));
-    if (needs) this.#hideWithout(needs, group);
-    return group;
+    const auto = hasAuto ? this.#auto(input, value) : null;
+    input.addEventListener("change", () => this.#change());
+    input.addEventListener("dblclick", () => {
+      input.value = value;
+      if (auto) auto.ariaPressed = "true";
+      this.#change();
+    });
+    const control = auto ? Object.assign(document.createElement("div"), { className: "with-auto" }) : row;
+    if (auto) control.append(row, auto);
+    if (needs) this.#hideWithout(needs, control);
+    return control;
   }
 
   /** The button that leaves a slider's value to the service; moving the slider releases it. */
   #auto(input, value) {
     const attributes = { type: "button", className: "button", textContent: "Auto", ariaPressed: "true" };
-    const button = Object.assign(document.createElement("button"), attributes);
-    const choose = (isAuto) => {
-      button.ariaPressed = isAuto;
-      if (isAuto) input.value = value;
+    const button = Object.assign(document.createElement("button"), attributes, { ariaLabel: `Auto ${input.name}` });
+    button.addEventListener("click", () => {
+      button.ariaPressed = button.ariaPressed !== "true";
+      if (button.ariaPressed === "true") input.value = value;
       this.#change();
-    };
-    this.#autos.set(input.name, button);
-    button.setAttribute("aria-label", `Auto ${input.name}`);
-    button.addEventListener("click", () => choose(button.ariaPressed !== "true"));
+    });
     input.addEventListener("input", () => (button.ariaPressed = "false"));
-    input.addEventListener("change", () => choose(false));
-    input.addEventListener("dblclick", () => choose(true));
+    this.#autos.set(input.name, button);
     return button;
+  }
+
+  #isAuto(name) {
+    return this.#autos.get(name)?.ariaPressed === "true";
   }
 
   /** Hide an element as long as the service does not offer what it needs. */
@@ -189,16 +188,14 @@ export class Controls {
   #read() {
     const { model, detail, gate } = this.elements;
     const sliders = SLIDERS.map(({ name, scale }) => {
-      const isAuto = this.#autos.get(name)?.ariaPressed === "true";
-      return [name, isAuto ? "auto" : Number(this.elements[name].value) / scale];
+      return [name, this.#isAuto(name) ? "auto" : Number(this.elements[name].value) / scale];
     });
     return { model: this.named(model.value), detail: detail.value, gate: gate.checked, ...Object.fromEntries(sliders) };
   }
 
   #describe() {
     for (const { name, text } of SLIDERS) {
-      const isAuto = this.#autos.get(name)?.ariaPressed === "true";
-      this.#output(name, isAuto ? "auto" : text(this.elements[name].value));
+      this.#output(name, this.#isAuto(name) ? "auto" : text(this.elements[name].value));
     }
     this.#output("quality", this.elements.quality.value);
     this.elements.quality.disabled = LOSSLESS.includes(this.elements.format.value);
