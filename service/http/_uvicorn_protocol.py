@@ -180,7 +180,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request has fully arrived."""
         if isinstance(self.cycle, Refusal):
-            self._refuse()
+            self._refuse(has_arrived=True)
         elif not self.parser.should_upgrade():
             super().on_message_complete()
 
@@ -219,11 +219,11 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         refusal.keep_alive = self.parser.should_keep_alive()
         self.cycle = refusal  # type: ignore[assignment]
-        self._discard_timer = self.loop.call_later(DISCARD_SECONDS, self._refuse)
+        self._discard_timer = self.loop.call_later(DISCARD_SECONDS, self._refuse, False)
         return True
 
-    def _refuse(self) -> None:
-        """Write the answer to a request that was refused by its head."""
+    def _refuse(self, has_arrived: bool) -> None:
+        """Write the answer to a request that was refused by its head; without all of its body, end the connection."""
         refusal, timer = self.cycle, self._discard_timer
         if (
             not isinstance(refusal, Refusal)
@@ -234,7 +234,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         timer.cancel()
         refusal.response_complete = True
-        keep_alive = refusal.keep_alive and self.loop.time() < timer.when()
+        keep_alive = refusal.keep_alive and has_arrived
         self._write(refusal.head, refusal.body, keep_alive)
         if keep_alive:
             self.on_response_complete()
