@@ -50,11 +50,12 @@ docs-site: .venv/serving ## build the documents as a site into build/site, and c
 	$(BIN)/python -m docs.make_site
 	NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build --strict --quiet
 
-open-weights: .venv/testing ## download freely licensed pictures, and train weights on them that anyone may use
+open-weights: .venv/testing ## download freely licensed pictures, train weights on them that anyone may use, and export them
 	$(BIN)/python -m training.datasets.gather --permissive data/open
 	$(BIN)/python -m training.datasets.make_open data/open
 	$(BIN)/nightlift train nightlift_open --data data/open --out runs/nightlift_open
-	$(BIN)/python -m training.datasets.attribution data/open > runs/nightlift_open/ATTRIBUTION
+	$(BIN)/nightlift export runs/nightlift_open/best.pt --to model_repository --name nightlift_open --option smoothing=0.5 --option detail_gain=1 --format onnx
+	$(BIN)/python -m training.datasets.attribution data/open > model_repository/nightlift_open/ATTRIBUTION
 
 audit: .venv/testing ## list the licences and known vulnerabilities of the packages in the image
 	test -x build/audit-venv/bin/pip-audit || { $(BIN)/python -m venv build/audit-venv && build/audit-venv/bin/pip install --quiet pip-audit; }

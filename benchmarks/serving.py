@@ -172,15 +172,15 @@ def open_arrivals(turns: int, seconds: float) -> str:
             )
     columns = (
         "engine",
-        "beside",
+        "ideal queue",
         "saturation, 1/s",
         "requests",
         "p50, ms",
-        "its p50",
+        "ideal p50, ms",
         "p99, ms",
-        "its p99",
+        "ideal p99, ms",
         "p99/p50",
-        "its",
+        "ideal p99/p50",
         "ratio",
         "at most 1.3",
     )
@@ -237,7 +237,10 @@ def batching(turns: int, seconds: float) -> str:
         "on / off (95 %)",
         *(f"p99 {name}, ms" for name in names),
     )
-    note = f"600x400 JPEGs, detail=guided (a pass of 256x168), batches wait 5 ms for company in sight. {machine()}"
+    note = (
+        "600x400 JPEGs, detail=guided (a pass of 256x168); batches wait up to 5 ms while another picture is being "
+        f"decoded. {machine()}"
+    )
     return "\n\n".join((table(columns, rows), note))
 
 

@@ -1,14 +1,14 @@
-"""Draw what the house network sees and answers: `python -m docs.make_house_pictures CHECKPOINT_OR_MODEL`.
+"""Draw what the house network gets and predicts: `python -m docs.make_house_pictures CHECKPOINT_OR_MODEL`.
 
-Each row is a sample of scikit-image, darkened as a camera would: the dark photo, three views of the predicted map,
-the result, and the photo before it was darkened. "astronaut" is NASA's (public domain), "coffee" is by Rachel
-Michetti (CC0).
+Each row is a photo of the web page (authors and licences: service/page/static/samples/CREDITS.md): the photo, the
+finest detail that its proxy hides, two views of the predicted map, and the results at three exposures.
 """
 
 from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,18 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from service.rendering import Detail
-from tests.pictures import darken, scene
-from training import networks
+import service.page
+from service.contract import AFFINE, EVIDENCE
+from service.pictures import Picture, PictureFormat
+from service.rendering import NEUTRAL, Detail, plan, prepare
 from training.evaluation import EvaluatedModel, open_model
 
 TARGET = Path(__file__).with_name("images") / "house_network.webp"
-SCENES = ("astronaut", "coffee")
-CELL = (200, 260)
+SAMPLES = service.page.STATIC / "samples"
+NAMES = ("street", "meadow")
+CELL = (150, 200)
 """Height and width of one picture, in pixels."""
 
 GAP = 5
-TITLES = ("dark", "gain, 1 to 16", "texture kept, 0 to 1", "colours pooled, 0 to 1", "result", "in good light")
+TITLES = ("photo", "finest detail", "gain, 1 to 16", "texture kept", "exposure -1", "exposure 0", "exposure +1")
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -36,29 +38,31 @@ Floats = NDArray[np.float32]
 def main(model: str) -> None:
     """Write the picture with a model of the repository, or a checkpoint."""
     opened = open_model(model, Path("model_repository"))
+    guided = replace(NEUTRAL, detail=Detail.GUIDED)
     rows = []
-    for name in SCENES:
-        bright = np.asarray(Image.fromarray(scene(name)).resize((3 * CELL[1], 3 * CELL[0]), Image.Resampling.LANCZOS))
-        dark = darken(bright, gain=0.05, electrons=4000, seed=3)
-        result = opened.render(dark, Detail.GUIDED)
-        rows.append([dark, *map(coloured, views(dark, opened)), result, bright])
+    for name in NAMES:
+        photo = np.asarray(Image.open(SAMPLES / f"{name}.jpg").convert("RGB"))
+        results = [opened.enhance(photo, replace(guided, exposure=stops)) for stops in (-1.0, 0.0, 1.0)]
+        rows.append([photo, *map(coloured, views(photo, opened)), *results])
     file = io.BytesIO()
     sheet(rows).save(file, format="webp", quality=85, method=6)
     TARGET.write_bytes(file.getvalue())
     print(f"{TARGET}: {len(file.getvalue()) / 1000:.0f} kB")
 
 
-def views(dark: Pixels, model: EvaluatedModel) -> tuple[Floats, Floats, Floats]:
-    """Gain (on a scale of logarithms), texture kept, and colours pooled, each [h, w] in 0 to 1, read off the map."""
-    height, width = networks.proxy_size(*dark.shape[:2], model.traits.working_side)
-    proxy = np.asarray(Image.fromarray(dark).resize((width, height), Image.Resampling.BOX))
-    terms = model.answer({"image": proxy[None]}, "affine")[0]
-    gain, matrix = terms[..., :3].mean(2), terms[..., 6:15].reshape(*proxy.shape[:2], 3, 3)
-    slopes = matrix.sum(3).mean(2)
-    own = np.einsum("hwcc->hw", matrix) / np.maximum(matrix.sum((2, 3)), 1e-6)
-    texture = slopes / np.maximum(gain, 1e-6)
-    pooled = 1.5 * (1 - own)  # a third of what is pooled stays on the diagonal
-    return tuple(np.clip(view, 0, 1).astype(np.float32) for view in (np.log2(gain) / 4, texture, pooled))  # type: ignore[return-value]
+def views(photo: Pixels, model: EvaluatedModel) -> tuple[Floats, Floats, Floats]:
+    """Finest detail (0 to 3 code values), gain (on a logarithmic scale), and texture kept, each [h, w] in 0 to 1."""
+    options = replace(NEUTRAL, detail=Detail.GUIDED)
+    height, width = photo.shape[:2]
+    (inputs,) = prepare(Picture(photo, PictureFormat.JPEG), plan(width, height, 8, model.traits, options)).inputs()
+    terms = model.answer(inputs, AFFINE)[0]
+    gain = terms[..., :3].mean(axis=2)
+    texture = terms[..., 6:15].reshape(*gain.shape, 3, 3).sum(axis=3).mean(axis=2) / np.maximum(gain, 1e-6)
+    finest = 85 * inputs[EVIDENCE][0, ..., 1]
+    shown = [
+        np.clip(view, 0, 1).astype(np.float32) for view in (finest, np.log2(np.maximum(gain, 1e-6)) / 4, texture)
+    ]
+    return shown[0], shown[1], shown[2]
 
 
 def coloured(view: Floats) -> Pixels:
@@ -77,8 +81,10 @@ def sheet(rows: list[list[Pixels]]) -> Image.Image:
         left = column * (width + GAP)
         draw.text((left + width / 2, head / 2), title, fill="#52586a", font=font, anchor="mm")
         for row, pictures in enumerate(rows):
-            small = Image.fromarray(pictures[column]).resize((width, height), Image.Resampling.LANCZOS)
-            canvas.paste(small, (left, head + row * (height + GAP)))
+            small = Image.fromarray(pictures[column])
+            small.thumbnail((width, height), Image.Resampling.LANCZOS)
+            middle = (left + (width - small.width) // 2, head + row * (height + GAP) + (height - small.height) // 2)
+            canvas.paste(small, middle)
     return canvas
 
 

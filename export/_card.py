@@ -25,9 +25,16 @@ def licence_line(training: dict[str, Any], name: str) -> str:
     return f"Code Apache-2.0. Weights trained on {data}: research data, no grant of commercial use."
 
 
-def best_scores(scores: dict[str, Any], name: str) -> dict[str, Any]:
-    """The better of a model's rows (whole or guided, by PSNR), rounded, for listings; empty where there is none."""
-    rows = [row for row in scores.get("rows", []) if row["name"] == name and row.get("psnr") is not None]
+def best_scores(record: Record) -> dict[str, Any]:
+    """The better of a model's rows (whole or guided, by PSNR), rounded, for listings; empty where there is none.
+
+    If the exported model was not measured, the rows are those of its checkpoint.
+    """
+    scores, manifest = record.scores, record.manifest
+    rows = _rows_of(scores, {manifest["scored_as"]})
+    if not rows and scores.get("data", {}).get("output_gamma", True):
+        checkpoint = manifest["checkpoint"]["sha256"]
+        rows = _rows_of(scores, {fact["name"] for fact in scores.get("models", []) if fact["sha256"] == checkpoint})
     if not rows:
         return {}
     best = max(rows, key=lambda row: row["psnr"])
@@ -35,6 +42,10 @@ def best_scores(scores: dict[str, Any], name: str) -> dict[str, Any]:
     return {"data": _data_title(scores), "detail": best["detail"]} | {
         key: round(best[key], places) for key, places in digits.items()
     }
+
+
+def _rows_of(scores: dict[str, Any], names: set[str]) -> list[dict[str, Any]]:
+    return [row for row in scores.get("rows", []) if row["name"] in names and row.get("psnr") is not None]
 
 
 def model_card(record: Record) -> str:

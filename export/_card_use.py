@@ -75,7 +75,7 @@ def _of_maps(record: Record) -> Iterator[str]:
         "of red and blue minus green, float32 `[N, h, w, 3]`",
         "`exposure`, stops relative to the brightness that the network chooses, -2 to 2, float32 `[N, 1]`",
         f"Outputs: `affine`, the map, float32 `[N, h, w, {int(spec.map_layout)}]` (`docs/rendering.md`)",
-        "`brightness`, as the network chose it: the base-2 logarithm of the mean luminance of the result, with code "
-        "values raised to the power 2.2, float32 `[N, 1]`",
+        "`brightness` of the result, as the network chose it, in stops: 2.2 times the base-2 logarithm of the mean "
+        "luminance of its code values plus 1/512, float32 `[N, 1]`",
     )
     yield "\n".join(f"- {row}" for row in rows)

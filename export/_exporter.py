@@ -58,7 +58,7 @@ def export_checkpoint(
     command = shlex.join(["nightlift", "export", str(checkpoint), *words])
     content = load_checkpoint(checkpoint)
     network, trained_with = content["network"], content["options"]
-    content["options"] = networks.current_options(network, trained_with) | networks.current_options(network, changed)
+    content["options"] = {**trained_with, **changed}
     graphs = graphs_of(networks.spec(network))
     target = _Target(repository, name or NAMES.get(network, network), tuple(formats), version, overwrite, graphs)
     return _export(Origin.of(command, (checkpoint,), content), target, scores, full_size)

@@ -17,8 +17,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, helper, numpy_helper
 
-from export._shortcut import captured
-
 Floats = NDArray[np.floating]
 
 
@@ -51,7 +49,7 @@ class _Graph:
         self._graph = graph
         self.nodes = list(graph.node)
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
-        self._outputs = {output.name for output in graph.output}.union(*map(captured, graph.node))
+        self._outputs = {output.name for output in graph.output}
 
     def holds(self, node: NodeProto) -> bool:
         return any(node is other for other in self.nodes)
@@ -78,7 +76,7 @@ class _Graph:
         return None
 
     def takers(self, name: str) -> Iterator[NodeProto | None]:
-        """The nodes that take a value, once for each input; None if it leaves the graph, for good or for a branch."""
+        """The nodes that take a value, once for each input; None if it leaves the graph."""
         yield from (node for node in self.nodes for taken in node.input if taken == name)
         if name in self._outputs:
             yield None
@@ -91,7 +89,7 @@ class _Graph:
         self.nodes = [other for other in self.nodes if other is not node]
 
     def write(self) -> None:
-        used = {name for node in self.nodes for name in (*node.input, *captured(node))}
+        used = {name for node in self.nodes for name in node.input}
         constants = [tensor for name, tensor in self._constants.items() if name in used]
         del self._graph.node[:], self._graph.initializer[:]
         self._graph.node.extend(self.nodes)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 
 from torch import nn
 
-from export._affine_model import AffinePixelModel
 from export._map_model import EvidencePixelModel, MapModel
 from export._pixel_model import PixelModel
 from export._restorer_model import RestorerModel
 from training.networks import NetworkSpec
 
-PictureModel = PixelModel | AffinePixelModel | EvidencePixelModel
-"""A network under the pixel contract."""
-
-ExportedGraph = PictureModel | MapModel | RestorerModel
+ExportedGraph = PixelModel | EvidencePixelModel | MapModel | RestorerModel
 """A network under one of the contracts."""
 
 NAMES: Mapping[str, str] = {"restorer": "nightlift_restorer"}
@@ -43,22 +39,12 @@ def graphs_of(spec: NetworkSpec) -> tuple[Graph, ...]:
     """The graphs of a network; that of maps comes first, since the other one depends on it when served."""
     if spec.takes_answer:
         return (Graph.RESTORER,)
-    return (Graph.MAPS, Graph.PICTURES) if spec.shown_evidence else (Graph.PICTURES,)
+    return (Graph.MAPS, Graph.PICTURES) if spec.map_layout else (Graph.PICTURES,)
 
 
 def model_name(name: str, graph: Graph, format: str) -> str:
     """The folder of a graph in a format, `onnx` or `torchscript`, of the model `name`."""
     return f"{name}{'_map' if graph is Graph.MAPS else ''}{SUFFIX[format]}"
-
-
-def pixel_model(network: nn.Module, spec: NetworkSpec) -> PictureModel:
-    """A network under the pixel contract that fits it."""
-    build: Callable[[nn.Module, NetworkSpec], PictureModel] = PixelModel
-    if spec.shown_evidence:
-        build = EvidencePixelModel
-    elif spec.map_layout:
-        build = AffinePixelModel
-    return build(network, spec)
 
 
 def build_graph(network: nn.Module, spec: NetworkSpec, graph: Graph) -> ExportedGraph:
@@ -69,4 +55,4 @@ def build_graph(network: nn.Module, spec: NetworkSpec, graph: Graph) -> Exported
         case Graph.RESTORER:
             return RestorerModel(network).eval()
         case Graph.PICTURES:
-            return pixel_model(network, spec).eval()
+            return (EvidencePixelModel if spec.map_layout else PixelModel)(network, spec).eval()

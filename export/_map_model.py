@@ -11,10 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from export._affine_model import Map, Picture
 from service.contract import AFFINE, BRIGHTNESS, ENHANCED, EVIDENCE, EXPOSURE, PROXY
-from training.networks import STEP, NetworkSpec, proxy_size, shrink
-from training.networks.nightlift_v2 import evidence
+from training.networks import NetworkSpec, apply_map, proxy_size, shrink
+from training.networks.nightlift import evidence
 
 
 class ProxyAndEvidence(nn.Module):
@@ -22,8 +21,6 @@ class ProxyAndEvidence(nn.Module):
 
     The sides of the proxy are multiples of 8.
     """
-
-    multiple = STEP
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -38,6 +35,24 @@ class ProxyAndEvidence(nn.Module):
         picture = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         hidden = evidence(picture, height, width)
         return shrink(picture, height, width).to(self.peak.dtype), hidden.to(self.peak.dtype)
+
+
+class Picture(nn.Module):
+    """A map [N, K, h, w] and `image` -> `enhanced`, both uint8 [N, H, W, 3]."""
+
+    def forward(self, coefficients: Tensor, image: Tensor) -> Tensor:
+        """See the class."""
+        picture = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        enhanced = torch.round(apply_map(coefficients.to(torch.float32), picture).clamp(0.0, 1.0) * 255.0)
+        return enhanced.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+class Map(nn.Module):
+    """A map [N, K, h, w] -> `affine`, float32 [N, h, w, K]."""
+
+    def forward(self, coefficients: Tensor) -> Tensor:
+        """See the class."""
+        return coefficients.to(torch.float32).permute(0, 2, 3, 1).contiguous()
 
 
 class EvidencePixelModel(nn.Module):
@@ -95,7 +110,7 @@ class MapModel(nn.Module):
             exposure: float32 [N, 1], stops relative to the brightness that the network chooses.
 
         Returns:
-            `affine`, float32 [N, h, w, K], and `brightness`, float32 [N, 1], which the network chose, in stops below
+            `affine`, float32 [N, h, w, K], and `brightness`, float32 [N, 1], which the network chose, in stops: 0 is
             white.
         """
         coefficients, guess = self.network.affine(  # type: ignore[operator]

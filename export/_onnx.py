@@ -16,14 +16,12 @@ from onnx import ModelProto
 from torch import Tensor, nn
 from torch.export import Dim
 
-from export._affine_model import AffinePixelModel, MakeProxy, PictureOfProxy
 from export._compact import store_in_half
 from export._fold import fold
 from export._graphs import ExportedGraph
 from export._map_model import ChannelsFirst, EvidencePixelModel, MapModel, Unwished
 from export._pixel_model import PixelModel
 from export._restorer_model import RestorerModel
-from export._shortcut import share_constants, with_shortcut
 from service.contract import (
     AFFINE,
     ANSWER,
@@ -68,18 +66,17 @@ def to_onnx(model: ExportedGraph, facts: Mapping[str, str], core: ModelProto | N
         onnx.checker.ValidationError: the graph is not valid ONNX.
         torch.onnx.OnnxExporterError: the network uses what cannot be exported.
     """
-    if isinstance(model, EvidencePixelModel | MapModel):
-        core = core or export_core(model)
-        with _quiet():
-            joined = _picture_graph(model, core) if isinstance(model, EvidencePixelModel) else _map_graph(model, core)
-    elif isinstance(model, RestorerModel):
-        with _quiet():
-            joined = _restorer_graph(model)
-    else:
-        with _quiet():
-            joined = _joined(_parts(model))
+    with _quiet():
+        match model:
+            case EvidencePixelModel():
+                joined = _picture_graph(model, core or export_core(model))
+            case MapModel():
+                joined = _map_graph(model, core or export_core(model))
+            case RestorerModel():
+                joined = _restorer_graph(model)
+            case _:
+                joined = _joined(_parts(model))
     proto = onnxslim.slim(joined)
-    share_constants(proto.graph)
     fold(proto)
     store_in_half(proto)
     _tidy(proto)
@@ -135,39 +132,27 @@ def _example_map(model: EvidencePixelModel | MapModel) -> tuple[Tensor, dict[int
     return torch.zeros(2, model.coefficients, MIN_SIDE, 3 * MIN_SIDE), free
 
 
-def _parts(model: PixelModel | AffinePixelModel) -> tuple[ModelProto, ...]:
-    """The graphs before, of, and after the network; of a map, what it makes of the picture, and itself.
+def _parts(model: PixelModel) -> tuple[ModelProto, ...]:
+    """The graphs before, of, and after the network.
 
     Exported in one piece, the padded sides would be expressions of the picture's sides, which torch's symbolic
     arithmetic carries through every layer: slow, and wrong if it assumes that a side is already a multiple. In parts,
     the network's sides are plain multiples.
     """
     # Two pictures: the exporter would treat a batch of one as a constant.
-    batch, rows, columns = BATCH, Dim("rows", min=1), Dim("columns", min=1)
+    rows, columns = Dim("rows", min=1), Dim("columns", min=1)
     height, width = Dim("height", min=MIN_SIDE), Dim("width", min=MIN_SIDE)
     image = torch.zeros(2, 4 * MIN_SIDE - 1, 6 * MIN_SIDE - 1, 3, dtype=torch.uint8)
     with torch.no_grad():
         padded = model.before(image)
         raw = model.core()(padded)
-    image_axes = {0: batch, 1: height, 2: width}
-    padded_axes = {0: batch, 2: model.before.multiple * rows, 3: model.before.multiple * columns}
-    free_axes = {0: batch, 2: Dim("padded_height", min=MIN_SIDE), 3: Dim("padded_width", min=MIN_SIDE)}
-
-    def before(module: nn.Module) -> ModelProto:
-        return _export(module, {IMAGE: image}, [image_axes], ["padded"])
-
-    def after(module: nn.Module) -> ModelProto:
-        return _export(module, {"raw": raw, IMAGE: image}, [free_axes, image_axes], [ENHANCED])
-
-    core = _export(model.core(), {"padded": padded}, [padded_axes], ["raw"])
-    if isinstance(model, PixelModel):
-        return before(model.before), core, after(model.after)
-    limits = model.before.side, model.before.multiple
+    image_axes = {0: BATCH, 1: height, 2: width}
+    padded_axes = {0: BATCH, 2: model.before.multiple * rows, 3: model.before.multiple * columns}
+    free_axes = {0: BATCH, 2: Dim("padded_height", min=MIN_SIDE), 3: Dim("padded_width", min=MIN_SIDE)}
     return (
-        with_shortcut(before(model.before), before(MakeProxy()), *limits),
-        core,
-        with_shortcut(after(model.picture), after(PictureOfProxy()), *limits),
-        _export(model.map, {"raw": raw}, [free_axes], [AFFINE]),
+        _export(model.before, {IMAGE: image}, [image_axes], ["padded"]),
+        _export(model.core(), {"padded": padded}, [padded_axes], ["raw"]),
+        _export(model.after, {"raw": raw, IMAGE: image}, [free_axes, image_axes], [ENHANCED]),
     )
 
 

@@ -173,7 +173,7 @@ def write_descriptions(record: Record) -> None:
         max_pixels=prose.max_pixels,
         tolerance=record.parity.worst.maximum,
         licence=licence_line(manifest["training"], manifest["family"]),
-        scores=best_scores(record.scores, manifest["scored_as"]) if record.graph is Graph.PICTURES else {},
+        scores=best_scores(record) if record.graph is Graph.PICTURES else {},
     )
     model = record.folder.parent
     _replace(model / "MODEL_CARD.md", model_card(record))

@@ -31,7 +31,7 @@ EXPOSURE = "exposure"
 """Beside it: FP32 [N, 1], stops around the brightness that the network would choose."""
 
 BRIGHTNESS = "brightness"
-"""Their second output: FP32 [N, 1], the brightness that the network would choose, in stops below white."""
+"""Their second output: FP32 [N, 1], the brightness that the network would choose, in stops; 0 is white."""
 
 ANSWER = "answer"
 """An input of a restorer, beside `image`: the enhanced photo, UINT8 [N, H, W, 3]."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch is brought where it is used: most tests do without
-    from training.networks.nightlift_v2 import NightliftV2
+    from training.networks.nightlift import Nightlift
 
 OPTIONS = {"width": 8, "detail_gain": 1.5}
 NAME = "lively"
@@ -15,16 +15,16 @@ PAIR = (NAME, f"{NAME}_map")
 SCRIPTED_PAIR = (f"{NAME}_torchscript", f"{NAME}_map_torchscript")
 
 
-def lively_network(**options: object) -> NightliftV2:
+def lively_network(**options: object) -> Nightlift:
     """A narrow network with seeded weights that make a map which is not the same everywhere, in `eval` mode."""
     import torch
     from torch import nn
 
-    from training.networks import create, nightlift_v2
+    from training.networks import create, nightlift
 
     torch.manual_seed(11)
-    network = create("nightlift_v2", **{**OPTIONS, **options})
-    assert isinstance(network, nightlift_v2.NightliftV2)
+    network = create("nightlift", **{**OPTIONS, **options})
+    assert isinstance(network, nightlift.Nightlift)
     for last, deviation in ((network.light, 0.03), (network.head, 0.03), (network.to_coarse, 0.2)):
         nn.init.normal_(last.weight, 0.0, deviation)
     for name in ("to_middle", "narrow"):
@@ -42,7 +42,7 @@ def save_lively_checkpoint(path: Path) -> Path:
     from tests.export.checkpoints import TRAINING
 
     state = lively_network().state_dict()
-    torch.save({"network": "nightlift_v2", "options": OPTIONS, "state_dict": state, "manifest": TRAINING}, path)
+    torch.save({"network": "nightlift", "options": OPTIONS, "state_dict": state, "manifest": TRAINING}, path)
     return path
 
 

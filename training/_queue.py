@@ -4,7 +4,7 @@
     trainings:
       - recipe: drbn_proxy
       - {recipe: drbn_proxy_fine, start_from: runs/drbn_proxy/final.pt}
-      - {recipe: nightlift_cpu, data: {pairs: data/LOLv1, brackets: data/zero_dce_train, photos: data/zero_dce_train}}
+      - {recipe: zero_dce_cpu, data: {image: data/zero_dce_train}}
 
 Each resumes where it was, in `runs/RECIPE`; the first unfinished one gets all the remaining time.
 """

@@ -10,12 +10,14 @@
     optimizers:
       network: {kind: adam, lr: 1.0e-4, weight_decay: 1.0e-4, clip_norm: 0.1}
 
+A recipe may begin with `extends: NAME`, one of ours, and then holds only what differs: mappings are merged, all other
+values, lists too, are replaced.
+
 Nightlift's recipes are in `training/recipes`; comments give the source of each value.
 """
 
 from __future__ import annotations
 
-import warnings
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,12 +32,6 @@ from training.objectives import objective_settings
 
 FOLDER = Path(__file__).parent / "recipes"
 
-RENAMED = {
-    "nightlift_cpu_dusk": "nightlift_cpu_v2",
-    "nightlift_cpu_dusk_fine": "nightlift_cpu_v2_fine",
-    "nightlift_cpu_dawn": "nightlift_cpu_v2_fused",
-}
-"""Former names of recipes, still accepted with a warning."""
 Count = Annotated[int, Field(ge=1)]
 
 DEFAULT_FRACTION = 0.1
@@ -264,25 +260,39 @@ def recipe_names() -> tuple[str, ...]:
 def load_recipe(name: str | Path) -> Recipe:
     """A recipe by its name, or from a YAML file.
 
-    Warns:
-        DeprecationWarning: the name is a former one.
-
     Raises:
         FileNotFoundError: there is no such recipe or file.
         ValueError: the recipe is wrong; the message names the field, and what is allowed.
     """
-    if str(name) in RENAMED:
-        warnings.warn(f"the recipe {name} is now {RENAMED[str(name)]}", DeprecationWarning, stacklevel=2)
-        name = RENAMED[str(name)]
     path = FOLDER / f"{name}.yaml" if str(name) in recipe_names() else Path(name)
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe {name}; choose a file, or one of {', '.join(recipe_names())}")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name} is no YAML: {error}") from error
+    content = _read(path)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         fields = (f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
         raise ValueError(f"the recipe {path.name} is wrong\n  " + "\n  ".join(fields)) from error
+
+
+def _read(path: Path, is_base: bool = False) -> Any:
+    """A recipe's content, with what it takes over from the recipe that it extends."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name} is no YAML: {error}") from error
+    if not isinstance(content, dict) or "extends" not in content:
+        return content
+    base = content.pop("extends")
+    if is_base or base not in recipe_names():
+        raise ValueError(f"{path.name}: extends is {base!r}; name one of our recipes that extends no other")
+    return _merged(_read(FOLDER / f"{base}.yaml", is_base=True), content)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`: mappings are merged, everything else is replaced."""
+    merged = {**base, **changes}
+    for key in base.keys() & changes.keys():
+        if isinstance(base[key], dict) and isinstance(changes[key], dict):
+            merged[key] = _merged(base[key], changes[key])
+    return merged

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.admission import Ticket
-from service.errors import MalformedRequest
+from service.enhancement import EnhanceOptions
+from service.errors import InvalidParameter, MalformedRequest
 from service.inference import LoadedModel
 from service.protocol._inputs import check_inputs
 from service.protocol._messages import InferenceRequest, InferenceResponse
@@ -24,12 +25,17 @@ async def run_raw(
         deadline: see `BatchQueue.submit`.
 
     Raises:
+        InvalidParameter: if a parameter is an option of pictures, which would have no effect.
         MalformedRequest: if a datatype is not the input's, or an output is unknown.
         UnsupportedShape: if a shape does not fit the model's, or is out of its limits.
         NightliftError: the error of the queue or the engine.
     """
     model = ticket.model
     config = model.config
+    if options := sorted(request.parameters.keys() & EnhanceOptions.model_fields.keys()):
+        raise InvalidParameter(
+            f"{options[0]} is an option for encoded pictures (BYTES); tensors go to the network as they are"
+        )
     pixels = check_inputs(request.inputs, config, max_whole_pixels)
     names = chosen_outputs(request.outputs, [output.name for output in config.outputs])
     declared_order = tuple(output.name for output in config.outputs if output.name in names)

@@ -163,6 +163,21 @@ def test_scores_reach_card_and_listing_of_both_formats(repository: Path, scores:
         }
 
 
+def test_scores_of_the_checkpoint_stand_in_for_those_of_the_model(
+    exported: Exported, scores: Path, tmp_path: Path
+) -> None:
+    evaluation = json.loads(scores.read_text())
+    evaluation["rows"] = [row for row in evaluation["rows"] if row["name"] == "best"]
+    evaluation["data"]["output_gamma"] = True
+    file = tmp_path / "best.json"
+    for digest, listed in ((sha256(exported.checkpoint.read_bytes()).hexdigest(), 16.2), ("1" * 64, None)):
+        evaluation["models"] = [{**evaluation["models"][2], "sha256": digest}]
+        file.write_text(json.dumps(evaluation))
+        repository = tmp_path / digest[:4]
+        export_checkpoint(exported.checkpoint, repository, formats=("onnx",), scores=file, full_size=False)
+        assert ModelRepository(repository).config("zero_dce_improved").scores.get("psnr") == listed
+
+
 def test_cards_written_again_are_the_same(repository: Path) -> None:
     before = {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()}
     write_cards(repository)

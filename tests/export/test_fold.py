@@ -142,19 +142,6 @@ def test_a_whole_block_is_folded_and_then_left_alone() -> None:
     assert folded(proto)[0] == {}
 
 
-def test_what_a_branch_takes_is_left_alone() -> None:
-    """And so are the constants that only a branch takes."""
-    branches = {}
-    for way, operator in (("then_branch", "Mul"), ("else_branch", "Add")):
-        result = helper.make_tensor_value_info(way, TensorProto.FLOAT, None)
-        nodes = [helper.make_node(operator, ["c", "three"], [way])]
-        branches[way] = helper.make_graph(nodes, way, [], [result])
-    choice = ([helper.make_node("If", ["yes"], ["z"], **branches)], {"yes": np.array(True), "three": np.float32(3)})
-    made, proto = folded(model(conv("c", "x"), binary("Mul", "y", "c", SCALE), choice, outputs=("y", "z")))
-    assert made == {}
-    assert operators(proto) == ["Conv", "Mul", "If"]
-
-
 LEFT_ALONE = {
     "what is an output too": (conv("c", "x"), binary("Mul", "y", "c", SCALE)),
     "a scale by place": (conv("c", "x"), binary("Mul", "y", "c", np.ones((1, 1, 9, 11), np.float32))),

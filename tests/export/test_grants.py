@@ -23,7 +23,7 @@ def test_weights_of_free_pictures_are_granted_with_reasons() -> None:
     assert text.startswith("The weights are under the Apache License 2.0")
     assert "not settled in law" in text
     assert text.count("\n\n") == 1  # two paragraphs
-    assert licence_line(training(FREE), "nightlift_v2").startswith("Code and weights Apache-2.0.")
+    assert licence_line(training(FREE), "nightlift").startswith("Code and weights Apache-2.0.")
 
 
 def test_the_recipe_of_free_pictures_is_granted() -> None:
@@ -43,7 +43,7 @@ def test_the_recipe_of_free_pictures_is_granted() -> None:
 )
 def test_nothing_is_granted_where_any_data_is_for_research_or_unknown(mixed: dict[str, Any]) -> None:
     assert grant(mixed) == ""
-    assert "no grant of commercial use" in licence_line(mixed, "nightlift_v2")
+    assert "no grant of commercial use" in licence_line(mixed, "nightlift")
 
 
 def test_research_data_stays_for_research() -> None:
@@ -61,7 +61,7 @@ def test_a_folder_that_nobody_knows_is_named_beside_those_that_are_known() -> No
 
 def test_all_data_of_the_house_network_is_known() -> None:
     """Its card names every set that the documented command trains on."""
-    layouts = {name: stream.layout for name, stream in load_recipe("nightlift_v2").data.items()}
+    layouts = {name: stream.layout for name, stream in load_recipe("nightlift").data.items()}
     folders = {"pairs": "LOLv1", "fused": "zero_dce_train", "brackets": "brackets", "objects": "objects"}
     manifest = training(layouts) | {"data": {name: {"folder": f"data/{name}"} for name in folders.values()}}
     titles = [data.title.split(",")[0] for data in data_sets(manifest)]

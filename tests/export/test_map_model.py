@@ -26,7 +26,7 @@ from tests.pictures import dark_scene
 from training import networks
 from training.checkpoints import WEIGHTS, build_network, load_checkpoint
 from training.networks import shrink
-from training.networks.nightlift_v2 import evidence
+from training.networks.nightlift import evidence
 
 SIZES = ((16, 16), (24, 40), (168, 256), (192, 256), (256, 256))
 """(height, width) of proxies; of the first two an eighth, or a sixteenth, is odd."""
@@ -204,6 +204,22 @@ def test_a_new_version_counts_and_refuses_for_both(map_models: Path, tmp_path: P
     with pytest.raises(FileExistsError, match=PAIR[1]):
         export_checkpoint(map_models / "best.pt", tmp_path, name=NAME, version=4, full_size=False)
     assert [path.name for path in tmp_path.iterdir()] == [PAIR[1]]
+
+
+def test_an_option_is_changed_at_export(map_models: Path, tmp_path: Path) -> None:
+    options = {"smoothing": 0.5}
+    export_checkpoint(
+        map_models / "best.pt", tmp_path, options=options, name=NAME, formats=("onnx",), full_size=False
+    )
+    changed, kept = (load_checkpoint(root / NAME / "1" / WEIGHTS) for root in (tmp_path, map_models / "models"))
+    assert changed["options"] == {**kept["options"], **options}
+    command = json.loads((tmp_path / NAME / "1" / "manifest.json").read_text())["exported_by"]["command"]
+    assert command.endswith("--option smoothing=0.5")
+
+
+def test_an_option_that_the_network_lacks_is_refused(map_models: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"does not take the options .*grain"):
+        export_checkpoint(map_models / "best.pt", tmp_path, options={"grain": 1}, full_size=False)
 
 
 def test_options_of_the_fixture_are_those_of_the_checkpoint(models: Path) -> None:

@@ -1,7 +1,7 @@
 """Every network exports: equal to torch within one code value at odd sizes, alone and in batches, in both formats.
 
 The large ones are exported at a fraction of their width, or one of their two equal halves: the layers and what they
-do with sizes are the same. The Zero-DCE pair and both Nightlifts are exported by the other tests; what works on
+do with sizes are the same. The Zero-DCE pair and Nightlift are exported by the other tests; what works on
 another's answer keeps no pixel contract. The two that take a minute each are in large_networks.py.
 """
 
@@ -25,14 +25,13 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
 
 def test_no_network_is_forgotten() -> None:
     of_pictures = {name for name in networks.names() if not networks.spec(name).takes_answer}
-    assert {*SMALL, *LARGE, "drbn", "nightlift", "nightlift_v2", "zero_dce", "zero_dce_improved"} == of_pictures
+    assert {*SMALL, *LARGE, "drbn", "nightlift", "zero_dce", "zero_dce_improved"} == of_pictures
 
 
-def test_of_evidence_alone_are_there_two_graphs() -> None:
+def test_only_a_network_of_maps_has_two_graphs() -> None:
+    others = {"nightlift": (Graph.MAPS, Graph.PICTURES), "restorer": (Graph.RESTORER,)}
     for name in networks.names():
-        spec = networks.spec(name)
-        alone = Graph.RESTORER if spec.takes_answer else Graph.PICTURES
-        assert graphs_of(spec) == ((Graph.MAPS, Graph.PICTURES) if spec.shown_evidence else (alone,))
+        assert graphs_of(networks.spec(name)) == others.get(name, (Graph.PICTURES,))
     assert model_name("night", Graph.MAPS, "torchscript") == "night_map_torchscript"
     assert model_name("night", Graph.PICTURES, "onnx") == "night"
 

@@ -16,7 +16,7 @@ from tests.map_models import PAIR, lively_network
 from tests.pictures import dark_scene, decoded, encoded, scene
 from tests.servers import Server, serving, wait_for
 from training import networks
-from training.networks.nightlift_v2 import evidence
+from training.networks.nightlift import evidence
 
 PICTURES, MAPS = PAIR
 PLAIN = {"protect": 0, "gate": False}

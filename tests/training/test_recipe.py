@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from training import load_recipe, networks, recipe_names
-from training.recipe import FOLDER, RENAMED
+from training.recipe import FOLDER
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -75,7 +75,19 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
         load_recipe(tmp_path / "a.yaml")
 
 
-@pytest.mark.parametrize(("former", "present"), sorted(RENAMED.items()))
-def test_former_names_are_understood_with_a_warning(former: str, present: str) -> None:
-    with pytest.warns(DeprecationWarning, match=f"{former} is now {present}"):
-        assert load_recipe(former) == load_recipe(present)
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    file = tmp_path / "longer.yaml"
+    file.write_text("extends: zero_dce_cpu\ntitle: Longer\nsteps: 9000\noptimizers: {network: {lr: 0.5}}\n")
+    base, longer = load_recipe("zero_dce_cpu"), load_recipe(file)
+    assert (longer.title, longer.steps) == ("Longer", 9000)
+    assert longer.optimizers["network"].lr == 0.5
+    assert longer.optimizers["network"].schedule == base.optimizers["network"].schedule
+    assert longer.data == base.data
+
+
+@pytest.mark.parametrize("base", ["nope", "nightlift_fine", "[zero_dce]"])
+def test_a_recipe_extends_only_one_of_ours_that_stands_alone(tmp_path: Path, base: str) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"extends: {base}\n")
+    with pytest.raises(ValueError, match="name one of our recipes that extends no other"):
+        load_recipe(file)

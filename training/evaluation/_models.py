@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from service.contract import AFFINE, EVIDENCE, EXPOSURE, IMAGE, PROXY
+from service.contract import AFFINE, ENHANCED, EVIDENCE, EXPOSURE, IMAGE, PROXY
 from service.pictures import Picture, PictureFormat
 from service.rendering import NEUTRAL, Detail, RenderOptions, finish, plan, prepare
 from service.repository import ModelRepository, ModelTraits, SpatialScope
@@ -25,6 +24,7 @@ from training.checkpoints import WEIGHTS, build_network, load_checkpoint, load_t
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
 Inputs = Mapping[str, NDArray[Any]]
+Maps = Callable[[Inputs], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class EvaluatedModel:
     traits: ModelTraits
     file: Path
     options: Mapping[str, Any] = field(default_factory=dict)
-    maps: Callable[[Inputs], NDArray[np.float32]] | None = None
+    maps: Maps | None = None
 
     def answer(self, inputs: Inputs, output: str) -> NDArray[Any]:
         """The model's `enhanced` or `affine` for a work item's inputs."""
@@ -110,11 +110,12 @@ def open_model(
     torchscript = version.config.backend == "pytorch"
     traits = version.config.traits
     opened = _run_torchscript(version.path) if torchscript else _run_onnx(version.path, threads)
+    maps: Maps | None = None
     if traits.map_model:
         maps = _map_model(traits.map_model, repository, threads)
-        return EvaluatedModel(version.name, opened, traits, version.path, maps=maps)
-    affine = partial(opened, output=AFFINE) if traits.map_layout else None
-    return EvaluatedModel(version.name, opened, traits, version.path, maps=affine and _of_pictures(affine))
+    elif traits.map_layout:
+        maps = lambda inputs: opened(inputs[IMAGE], output=AFFINE)  # noqa: E731
+    return EvaluatedModel(version.name, opened, traits, version.path, maps=maps)
 
 
 def _from_checkpoint(path: Path, output_gamma: bool) -> EvaluatedModel:
@@ -155,7 +156,7 @@ def network_as_model(
         multiple=spec.multiple,
         working_side=spec.working_side,
         map_layout=spec.map_layout,
-        map_model=spec.name if spec.shown_evidence else "",
+        map_model=spec.name if spec.map_layout else "",
     )
     device = next(network.parameters()).device
     exponent = spec.output_gamma if output_gamma else 1.0
@@ -168,26 +169,17 @@ def network_as_model(
         return (255 * enhanced).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     def maps(inputs: Inputs) -> NDArray[np.float32]:
-        pictures = torch.tensor(inputs[PROXY] if spec.shown_evidence else inputs[IMAGE] / 255, device=device)
-        proxy = pictures.permute(0, 3, 1, 2).float()
+        proxy, hidden = (torch.tensor(inputs[part], device=device).permute(0, 3, 1, 2) for part in (PROXY, EVIDENCE))
+        exposure = torch.tensor(inputs[EXPOSURE], device=device)
         with torch.inference_mode():
-            if spec.shown_evidence:
-                hidden = torch.tensor(inputs[EVIDENCE], device=device).permute(0, 3, 1, 2)
-                exposure = torch.tensor(inputs[EXPOSURE], device=device)
-                coefficients = network.affine(proxy, hidden, None, exposure)[0]  # type: ignore[operator]
-            else:
-                coefficients = network.affine(proxy)  # type: ignore[operator]
+            coefficients = network.affine(proxy, hidden, None, exposure)[0]  # type: ignore[operator]
         result: NDArray[np.float32] = coefficients.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return result
 
     return EvaluatedModel(name, run, traits, Path(name), options, maps if spec.map_layout else None)
 
 
-def _of_pictures(affine: Callable[..., NDArray[Any]]) -> Callable[[Inputs], NDArray[np.float32]]:
-    return lambda inputs: affine(inputs[IMAGE])
-
-
-def _map_model(name: str, repository: Path, threads: int | None) -> Callable[[Inputs], NDArray[np.float32]]:
+def _map_model(name: str, repository: Path, threads: int | None) -> Maps:
     """A model that makes another's maps, by its name in the repository."""
     if name not in ModelRepository(repository).names():
         raise FileNotFoundError(f"the map model {name} is not in {repository}")
@@ -217,8 +209,8 @@ def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
 def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:
     session = _session(path, threads)
 
-    def run(pictures: Pixels, output: str = "enhanced") -> NDArray[Any]:
-        answer: NDArray[Any] = session.run([output], {"image": pictures})[0]
+    def run(pictures: Pixels, output: str = ENHANCED) -> NDArray[Any]:
+        answer: NDArray[Any] = session.run([output], {IMAGE: pictures})[0]
         return answer
 
     return run
@@ -227,10 +219,10 @@ def _run_onnx(path: Path, threads: int | None) -> Callable[..., NDArray[Any]]:
 def _run_torchscript(path: Path) -> Callable[..., NDArray[Any]]:
     network = load_torchscript(path.read_bytes())
 
-    def run(pictures: Pixels, output: str = "enhanced") -> NDArray[Any]:
+    def run(pictures: Pixels, output: str = ENHANCED) -> NDArray[Any]:
         with torch.inference_mode():
             answer = network(torch.from_numpy(pictures))
-        result: NDArray[Any] = (answer[output == "affine"] if isinstance(answer, tuple) else answer).numpy()
+        result: NDArray[Any] = (answer[output == AFFINE] if isinstance(answer, tuple) else answer).numpy()
         return result
 
     return run

@@ -12,16 +12,15 @@ from training.networks import (
     drgn,
     exdnet,
     nightlift,
-    nightlift_v2,
     restorer,
     zero_dce,
     zero_dce_improved,
 )
-from training.networks._affine import STEP, apply_map, as_codes, light_size, proxy_size, shrink
+from training.networks._affine import STEP, apply_map, proxy_size, shrink
 from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
 from training.networks._padding import pad_to_multiple
-from training.networks._registry import NetworkSpec, create, current_options, names, register, spec
+from training.networks._registry import NetworkSpec, create, names, register, spec
 from training.networks._separable import Separable
 
 __all__ = [
@@ -31,18 +30,14 @@ __all__ = [
     "Separable",
     "apply_curves",
     "apply_map",
-    "as_codes",
     "create",
-    "current_options",
     "ded_net",
     "drbn",
     "drgn",
     "exdnet",
-    "light_size",
     "load_official",
     "names",
     "nightlift",
-    "nightlift_v2",
     "pad_to_multiple",
     "proxy_size",
     "register",

@@ -53,11 +53,6 @@ def shrink(image: Tensor, height: int, width: int) -> Tensor:
     return torch.matmul(torch.matmul(rows, image), columns.t())
 
 
-def as_codes(image: Tensor) -> Tensor:
-    """Rounded to multiples of 1/255, like the pictures that engines get."""
-    return torch.round(image * 255.0) / 255.0
-
-
 def enlarge(coefficients: Tensor, height: int, width: int) -> Tensor:
     """Stretch a map over a picture: float [N, C, h, w] to [N, C, height, width]."""
     if not torch.jit.is_scripting() and _trains_on_cpu(coefficients):
@@ -72,24 +67,16 @@ def apply_map(coefficients: Tensor, image: Tensor) -> Tensor:
 
     Args:
         coefficients: float [N, K, h, w], neither side longer than the picture's. K is
-            6: slopes of red, green, blue, then their offsets;
-            12: a 3 x 4 matrix row by row: `y[c] = k[4c] * red + k[4c + 1] * green + k[4c + 2] * blue + k[4c + 3]`;
-            15: with texture, `y = gain * m + offset + T (x - m)` with m the local mean (`light_size`): three gains,
-            three offsets, and the 3 x 3 matrix T row by row, which grows with large cells (`_for_cells`);
-            16: plus a factor q; where the picture has no visible noise (`quiet`), T is the gains, times q for
-            luminance; q = 0: T everywhere.
+            15: `y = gain * m + offset + T (x - m)` with m the local mean (`light_size`): three gains, three offsets,
+            and the 3 x 3 matrix T row by row, which grows with large cells (`_for_cells`);
+            16: plus a factor q; where the picture has no visible noise (`noise_free_mask`), T is the gains, times q
+            for luminance; q = 0: T everywhere.
         image: float [N, 3, H, W], code values in [0, 1].
 
     Returns:
         float [N, 3, H, W], which may leave [0, 1].
     """
     height, width = image.shape[2], image.shape[3]
-    if coefficients.shape[1] == 6:
-        full = enlarge(coefficients, height, width)
-        return full[:, :3] * image + full[:, 3:]
-    if coefficients.shape[1] == 12:
-        red, green, blue, offset = enlarge(coefficients, height, width).unflatten(1, [3, 4]).unbind(2)
-        return _mix(red, green, blue, image) + offset
     fine_height, fine_width = light_size(height, width, coefficients.shape[2], coefficients.shape[3])
     light = shrink(image, fine_height, fine_width)
     cell = (height / fine_height + width / fine_width) / 2

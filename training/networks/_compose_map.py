@@ -1,4 +1,4 @@
-"""Composes a colour map from a network's outputs; shared by both versions of Nightlift's network."""
+"""Composes the colour map of Nightlift's network from what its last layers predict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ def compose_map(
     luminance: Tensor,
     smoothing: float,
     detail_gain: float,
-    pooled: bool = True,
     largest_log_gain: float = 4.0,
     largest_offset: float = 0.25,
     largest_contrast: float = 1.25,
@@ -27,7 +26,6 @@ def compose_map(
         luminance: float [1, 3, 1, 1], the channels' weights.
         smoothing: exponent of contrast, 0 to 1.
         detail_gain: largest factor of texture where there is no noise, 1 to 3; 0: off.
-        pooled: whether texture may be pooled over colours.
         largest_log_gain, largest_offset, largest_contrast: limits of the gains' logarithms, offsets and contrast.
     """
     # One split: separate slices would each have a gradient as large as the whole.
@@ -41,8 +39,6 @@ def compose_map(
         contrast = contrast**smoothing
     slope = contrast * gain
     pooling = torch.sigmoid(poolings - 1.0)
-    if not pooled:
-        pooling = torch.zeros_like(pooling)
     shared = pooling * luminance * slope
     own = (1.0 - pooling) * slope
     rows = [gain, offset]

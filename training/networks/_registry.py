@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -30,9 +29,9 @@ class NetworkSpec:
         working_side: long side in pixels of the picture on which the network works best (training scale).
         output_gamma: exponent applied to the clamped output when served; 1 changes nothing.
         map_layout: of the local colour map that the network predicts from a small picture and renders its result
-            with. Such a network has `affine` and `render`, and `make_proxy` if its `affine` takes a proxy alone.
-        shown_evidence: whether its `affine` takes a float proxy, the evidence of hidden detail, the wanted
-            brightness, and the exposure relative to the guessed brightness, and returns the guess beside the map.
+            with. Such a network has `side`, the proxy's long side; `render`; and `affine`, which takes a float proxy,
+            the evidence of hidden detail, the wanted brightness, and stops that are added to it, and returns the map
+            and the guessed brightness.
         takes_answer: whether the network works on another network's result: its input is [N, 6, H, W], the result and
             the photo that it was made from.
     """
@@ -48,7 +47,6 @@ class NetworkSpec:
     working_side: int
     output_gamma: float = 1.0
     map_layout: MapLayout = MapLayout.NONE
-    shown_evidence: bool = False
     takes_answer: bool = False
 
 
@@ -71,10 +69,6 @@ def register(spec: NetworkSpec) -> Callable[[Builder], Builder]:
     return remember
 
 
-RENAMED_OPTIONS = {"nightlift": {"crispness": "detail_gain"}}
-"""Former names of networks' options, still accepted with a warning."""
-
-
 def create(name: str, **options: Any) -> nn.Module:
     """A freshly initialised network: float NCHW RGB in [0, 1] -> enhanced float NCHW of the same size.
 
@@ -82,33 +76,15 @@ def create(name: str, **options: Any) -> nn.Module:
         name: one of `names()`.
         options: keyword arguments of the network's builder, as a checkpoint's `options` has them.
 
-    Warns:
-        DeprecationWarning: an option has a former name.
-
     Raises:
         ValueError: there is no such network, or it does not take these options.
     """
     spec(name)
-    options = current_options(name, options)
     builder = _NETWORKS[name][1]
     try:
         return builder(**options)
     except TypeError as error:
         raise ValueError(f"network {name!r} does not take the options {options}: {error}") from error
-
-
-def current_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A network's options, with former names replaced by the current ones.
-
-    Warns:
-        DeprecationWarning: an option has a former name.
-    """
-    current = dict(options)
-    for former, present in RENAMED_OPTIONS.get(name, {}).items():
-        if former in current:
-            warnings.warn(f"the option {former} of {name} is now {present}", DeprecationWarning, stacklevel=3)
-            current[present] = current.pop(former)
-    return current
 
 
 def names() -> tuple[str, ...]:

@@ -5,7 +5,7 @@ its file here.
 """
 
 # Importing an objective's file registers it.
-from training.objectives import ded_net, drbn, drgn, exdnet, nightlift, nightlift_v2, restorer, zero_reference
+from training.objectives import ded_net, drbn, drgn, exdnet, nightlift, restorer, zero_reference
 from training.objectives._base import (
     Batch,
     Objective,
@@ -33,7 +33,6 @@ __all__ = [
     "exdnet",
     "frozen",
     "nightlift",
-    "nightlift_v2",
     "objective_settings",
     "paired_scores",
     "register_objective",

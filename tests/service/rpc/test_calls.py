@@ -104,6 +104,12 @@ def with_parameter(**parameter: Any) -> pb.ModelInferRequest:
     return request
 
 
+def with_option() -> pb.ModelInferRequest:
+    request = message("brighten", pixels())
+    request.parameters["exposure"].double_param = 1.0
+    return request
+
+
 def empty_parameter() -> pb.ModelInferRequest:
     request = message("brighten", pixels())
     request.parameters["timeout"].SetInParent()
@@ -118,6 +124,7 @@ def empty_parameter() -> pb.ModelInferRequest:
         (message("brighten", pixels(), uint_contents=[256] * 2304), "values that UINT8 cannot represent"),
         (both_contents(), "exclude each other"),
         (with_parameter(string_param="region"), "shared memory is not supported"),
+        (with_option(), "exposure is an option for encoded pictures"),
         (empty_parameter(), "parameter 'timeout' has no value"),
         (pb.ModelInferRequest(model_name="brighten"), "the request's inputs are: none"),
         (pb.ModelInferRequest(model_name="brighten", raw_input_contents=[b"1"]), "1 entries for 0 inputs"),
