@@ -171,7 +171,7 @@ def test_scores_of_the_checkpoint_stand_in_for_those_of_the_model(
     evaluation["data"]["output_gamma"] = True
     file = tmp_path / "best.json"
     for digest, listed in ((sha256(exported.checkpoint.read_bytes()).hexdigest(), 16.2), ("1" * 64, None)):
-        evaluation["models"] = [{**evaluation["models"][2], "sha256": digest}]
+        evaluation["models"] = [{**evaluation["models"][-1], "name": "best", "sha256": digest}]
         file.write_text(json.dumps(evaluation))
         repository = tmp_path / digest[:4]
         export_checkpoint(exported.checkpoint, repository, formats=("onnx",), scores=file, full_size=False)
