@@ -268,7 +268,7 @@ class Pipeline:
         ticket, options = job.request.ticket, job.request.options
         label = restorer.intake.model
 
-        async def in_thread(work: Callable[[], T], cost: float = 0.0) -> T:
+        async def in_thread(work: Callable[[], T], cost: float | None = None) -> T:
             return await self._in_thread(work, ticket.caller, cost, job.lease)
 
         def has_time(chosen: RestorationPlan) -> bool:
@@ -310,9 +310,9 @@ class Pipeline:
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _in_thread(
-        self, work: Callable[[], T], caller: str, cost: float = 0.0, lease: Lease | None = None
+        self, work: Callable[[], T], caller: str, cost: float | None = None, lease: Lease | None = None
     ) -> T:
-        """Run work that cannot be cancelled once it has begun: `lease` is held until it ends."""
+        """Run work that cannot be cancelled once it has begun: `lease` is held until it ends; see `FairExecutor`."""
         future = self._threads.submit(caller, cost, partial(copy_context().run, work))
         if lease is not None:
             lease.until(future)

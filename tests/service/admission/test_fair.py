@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import weakref
 from concurrent.futures import Future, wait
 from functools import partial
@@ -11,7 +12,7 @@ from functools import partial
 import pytest
 
 from service.admission import Budget, FairExecutor, FairOrder
-from service.admission._fair import MAX_IDLE_CALLERS
+from service.admission._fair import MAX_CALLERS, MAX_IDLE_CALLERS
 
 
 def served(order: FairOrder, entries: list[tuple[str, float]]) -> str:
@@ -40,9 +41,46 @@ def test_a_caller_who_comes_later_does_not_catch_up() -> None:
 def test_callers_who_are_owed_nothing_are_forgotten() -> None:
     order = FairOrder()
     for number in range(10 * MAX_IDLE_CALLERS):
-        order.served(order.enter(f"caller {number}", 1e-9 * number))
-    order.served(1.0)
-    assert len(order._finish) <= MAX_IDLE_CALLERS + 1
+        order.enter(f"caller {number}", 1)
+        order.served(float(number))
+        assert len(order._finish) <= MAX_IDLE_CALLERS + 1
+
+
+def test_callers_are_few_even_if_each_comes_once_and_the_clock_stands_still() -> None:
+    order = FairOrder()
+    last = order.enter("first", 100) + 100
+    started = time.process_time()
+    for number in range(10 * MAX_CALLERS):
+        order.served(order.enter(f"caller {number}", 1))
+        assert len(order._finish) <= 2 * MAX_CALLERS + 1
+    assert time.process_time() - started < 2
+    assert order.enter("first", 1) == last  # who has had most is remembered longest
+
+
+def test_work_of_unknown_cost_does_not_hold_up_what_comes_later_on_the_clock() -> None:
+    executor = FairExecutor(1, "test")
+    gate, seen = threading.Event(), []
+    executor.submit("a", 1.0, gate.wait)
+    for _ in range(2):
+        executor.submit("b", 0.05, partial(seen.append, "b"))
+    waiting = [executor.submit("c", None, partial(seen.append, "c")) for _ in range(50)]
+    gate.set()
+    wait(waiting, 10)
+    executor.shutdown()
+    assert seen[:10].count("b") == 2
+
+
+def test_work_of_unknown_cost_counts_by_what_it_took() -> None:
+    executor = FairExecutor(1, "test")
+    executor.submit("c", None, lambda: time.sleep(0.12)).result(10)
+    gate, seen = threading.Event(), []
+    executor.submit("a", 1.0, gate.wait)
+    executor.submit("c", None, partial(seen.append, "c"))
+    for _ in range(4):
+        executor.submit("b", 0.05, partial(seen.append, "b"))
+    gate.set()
+    executor.shutdown()
+    assert "".join(seen) == "bbbcb"
 
 
 def test_threads_are_shared_fairly_and_none_idles() -> None:
