@@ -170,13 +170,16 @@ class Pipeline:
         check_writable(target, *fitted_size(header.width, header.height, request.options.max_side))
         ticket.charge_pixels(header.pixels)
         render_plan = plan(header.width, header.height, header.bits, model.config.traits, request.options.render)
+        full_size = render_plan.proxy is None
+        pixels = plain_pixels(header, target, restored=restorer is not None, full_size=full_size)
         self._check_pass(render_plan)
+        if full_size:
+            self._check_room(header.pixels, pixels)
         ticket.expect("network", model_for(model, render_plan).queue.intake.model, sum(render_plan.item_pixels))
         costs = {
             "decode": ticket.expect("decode", header.format, header.pixels),
             "finish": ticket.expect("finish", target, header.pixels),
         }
-        pixels = plain_pixels(header, target, restored=restorer is not None)
         async with self._budget.hold(pixels, ticket.caller) as lease:
             return await self._held(_Job(request, data, header, target, render_plan, lease, costs, timings, restorer))
 
@@ -261,7 +264,7 @@ class Pipeline:
                     raise
                 logger.warning("a picture keeps its noise: model %s: %s", job.restorer.name, error)
         if restored.pixels is None:
-            job.lease.keep(plain_pixels(job.header, job.target))
+            job.lease.keep(plain_pixels(job.header, job.target, full_size=job.plan.proxy is None))
         return restored
 
     async def _restore(self, job: _Job, restorer: LoadedModel, answer: Answer) -> Restored:
@@ -330,6 +333,21 @@ class Pipeline:
                 f"one pass of the network takes at most {limit} pixels, and this picture has more; "
                 "ask for detail=auto or detail=guided",
                 max_whole_pixels=limit,
+            )
+
+    def _check_room(self, pixels: int, counted: int) -> None:
+        """Refuse a picture of so many pixels, cut into tiles, that takes more memory than all pictures may.
+
+        Args:
+            pixels: of the picture.
+            counted: pixels of 8 bits, JPEG to JPEG, as which it counts.
+        """
+        most = max(self._settings.max_whole_pixels, pixels * self._settings.max_pixels_in_flight // counted)
+        if pixels > most:
+            raise UnsupportedShape(
+                f"with detail=tiles, a picture of this depth, answered in this format, may have {most} pixels, "
+                f"and this one has {pixels}; ask for detail=auto or detail=guided",
+                max_pixels=most,
             )
 
     def _observe(self, job: _Job, rendered: Rendered, restored: Restored, clipped: float) -> None:

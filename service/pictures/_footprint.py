@@ -29,13 +29,25 @@ _RESTORED = 3
 """Additional bytes for noise reduction, at 8 bits: the network's answer beside the picture, and its restored copy."""
 
 
-def plain_pixels(header: Header, target: PictureFormat, *, restored: bool = False) -> int:
+_FULL_SIZE, _FULL_SIZE_DEEP = 20, 130
+"""Where the network runs at full size: at 8 bits its inputs and results stand beside the picture; at 16 bits a colour
+map of full size is fitted to them."""
+
+_KEPT_RESULT = 3
+"""Additional bytes while such a picture of 8 bits is encoded."""
+
+
+def plain_pixels(header: Header, target: PictureFormat, *, restored: bool = False, full_size: bool = False) -> int:
     """Pixels of 8 bits, JPEG to JPEG, that take as much memory as this picture with an answer in `target`.
 
-    With `restored`, including noise reduction.
+    With `restored`, including noise reduction; `full_size`: the network runs on every pixel, not on a proxy.
     """
-    more = _RESTORED * (2 if header.bits == 16 else 1) if restored else 0
-    return header.pixels * max(_decoded(header), _encoded(header, target) + more) // PLAIN
+    deep = header.bits == 16
+    more = _RESTORED * (2 if deep else 1) if restored else 0
+    needed = [_decoded(header), _encoded(header, target) + more]
+    if full_size:
+        needed += [needed[1] + _KEPT_RESULT, more + (_FULL_SIZE_DEEP if deep else _FULL_SIZE)]
+    return header.pixels * max(needed) // PLAIN
 
 
 def _decoded(header: Header) -> int:

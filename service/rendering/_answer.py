@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.memory import empty
+from service.pictures import Picture
 from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
 from service.rendering._colour import in_picture_space, is_srgb_space
 from service.rendering._grade import WHOLE_EFFECT, Grade, grade, light_and_gate
@@ -18,6 +20,9 @@ from service.rendering._pass import apply_map
 from service.rendering._plan import RenderPlan
 from service.rendering._prepare import Pixels, Prepared, for_network, unit, visible
 from service.rendering._shrink import shrink
+
+STRIP_PIXELS = 1 << 18
+"""Pixels of a picture of full size that are converted at a time: between colour spaces each takes some 130 bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,24 +70,35 @@ class Answer:
 def affine_map(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> AffineMap:
     """The network's effect as a map in the picture's colour space."""
     picture, plan, view = prepared.picture, prepared.plan, prepared.view
-    deep = picture.bits > 8
     if plan.proxy is None:
-        source = for_network(unit(visible(picture, view)), deep)
-        seen, enhanced = picture.srgb(source), unit(_assemble(plan, outputs))
+        return fit_affine(*_effect_at_full_size(prepared, outputs))
+    predicted = None if outputs[0].shape[-1] == 3 else predicted_affine(outputs[0])
+    if predicted is not None and is_srgb_space(picture):
+        return predicted
+    source = for_network(view.colour, picture.bits > 8)
+    seen = picture.srgb(source)
+    if predicted is None:
+        enhanced = unit(outputs[0])
     else:
-        predicted = None if outputs[0].shape[-1] == 3 else predicted_affine(outputs[0])
-        if predicted is not None and is_srgb_space(picture):
-            return predicted
-        source = for_network(view.colour, deep)
-        seen = picture.srgb(source)
-        if predicted is None:
-            enhanced = unit(outputs[0])
-        else:
-            if predicted.has_base_and_detail:
-                light = in_picture_space(picture, source, seen, evaluate(predicted, unit(seen)))
-                return predicted.moved(unit(source), light, grey=picture.is_grey)
-            enhanced = evaluate(predicted, unit(seen))
+        if predicted.has_base_and_detail:
+            light = in_picture_space(picture, source, seen, evaluate(predicted, unit(seen)))
+            return predicted.moved(unit(source), light, grey=picture.is_grey)
+        enhanced = evaluate(predicted, unit(seen))
     return fit_affine(unit(source), in_picture_space(picture, source, seen, enhanced))
+
+
+def _effect_at_full_size(
+    prepared: Prepared, outputs: Sequence[NDArray[Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The picture as the network sees it, and the network's, both float32 [H, W, 3] in the picture's colour space."""
+    picture = prepared.picture
+    enhanced = _assemble(prepared.plan, outputs)
+    source, target = empty(enhanced.shape, np.float32), empty(enhanced.shape, np.float32)
+    for rows, strip in _strips(picture):
+        codes = for_network(unit(visible(strip, prepared.view)), picture.bits > 8, rows.start)
+        source[rows] = unit(codes)
+        target[rows] = in_picture_space(strip, codes, strip.srgb(codes), unit(enhanced[rows]))
+    return source, target
 
 
 def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixels:
@@ -91,9 +107,21 @@ def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixe
     enhanced = _assemble(prepared.plan, outputs)
     if is_srgb_space(picture):
         return enhanced
-    source = visible(picture, prepared.view)
-    seen = picture.srgb(source)
-    return np.rint(in_picture_space(picture, source, seen, unit(enhanced)) * 255).astype(np.uint8)
+    result = empty(enhanced.shape, np.uint8)
+    for rows, strip in _strips(picture):
+        source = visible(strip, prepared.view)
+        colours = in_picture_space(strip, source, strip.srgb(source), unit(enhanced[rows]))
+        result[rows] = np.rint(colours * 255).astype(np.uint8)
+    return result
+
+
+def _strips(picture: Picture) -> Iterator[tuple[slice, Picture]]:
+    """The picture in strips of rows, each as a picture, with about `STRIP_PIXELS`."""
+    step = max(1, STRIP_PIXELS // picture.width)
+    for first in range(0, picture.height, step):
+        rows = slice(first, first + step)
+        alpha = None if picture.alpha is None else picture.alpha[rows]
+        yield rows, replace(picture, pixels=picture.pixels[rows], alpha=alpha)
 
 
 def _from_afar(enhanced: Pixels, prepared: Prepared) -> NDArray[np.float32]:

@@ -82,8 +82,10 @@ def visible(picture: Picture, view: View) -> NDArray[Any]:
     return np.where(picture.alpha[..., None] == 0, filling, picture.pixels)
 
 
-def for_network(colour: NDArray[np.float32], deep: bool) -> Pixels:
+def for_network(colour: NDArray[np.float32], deep: bool, first: int = 0) -> Pixels:
     """Code values from 0 to 1 in 8 bits, [h, w, 3] to the same; dithered if the picture is `deep`er than that.
+
+    `first` is the row of the whole picture with which `colour` begins.
 
     The network takes 8 bits. It cannot see the finer steps of a dark 16-bit picture, and a map fitted between two
     codes would be flat. With ordered dither, every window of the fit has both codes in the right proportion. For
@@ -91,7 +93,7 @@ def for_network(colour: NDArray[np.float32], deep: bool) -> Pixels:
     """
     codes = colour * np.float32(255)
     if deep:
-        row, column = np.ogrid[: colour.shape[0], : colour.shape[1]]
+        row, column = np.ogrid[first : first + colour.shape[0], : colour.shape[1]]
         rank = 5 * ((row + 2 * column) % 5) + (2 * row + column) % 5  # any 5 x 5 places hold each of 0 to 24 once
         codes += ((rank + 0.5) / 25 - 0.5).astype(np.float32)[..., None]
     return np.clip(np.rint(codes, out=codes), 0, 255, out=codes).astype(np.uint8)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from service.admission import Budget
 from service.enhancement import EnhanceOptions
+from service.errors import UnsupportedShape
 from service.limits import MAX_PIXELS
 from service.pictures import Header, PictureFormat, plain_pixels
 from service.runtime import Runtime
@@ -42,6 +46,40 @@ def test_pictures_without_their_noise_count_for_one_more_of_them() -> None:
     assert plain_pixels(deep, PNG, restored=True) == 12_000_000 * 29 // 8
 
 
+def test_pictures_whose_every_pixel_the_network_sees_count_for_more() -> None:
+    assert plain_pixels(Header(JPEG, 4000, 3000), JPEG, full_size=True) == 12_000_000 * 20 // 8
+    assert plain_pixels(Header(JPEG, 4000, 3000), AVIF, full_size=True) == 12_000_000 * 39 // 8
+    assert plain_pixels(Header(PNG, 4000, 3000, bits=16), PNG, full_size=True) == 12_000_000 * 130 // 8
+
+
+@pytest.mark.parametrize(("room", "is_taken"), [(6144 * 130 // 8, True), (6144 * 130 // 8 - 100, False)])
+def test_tiles_that_take_more_memory_than_all_pictures_may_are_refused(
+    tmp_path: Path, room: int, is_taken: bool
+) -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, dark_scene(size=(64, 96)).astype(np.uint16) * 257, photometric="rgb")
+    settings = Settings(
+        model_repository=make_repository(tmp_path, max_pixels=1024, working_side=32),
+        default_model="brighten",
+        max_whole_pixels=4096,
+        max_pixels_in_flight=room,
+    )
+
+    async def run(detail: str) -> str:
+        async with Runtime(settings) as runtime:
+            await runtime.loaded()
+            return (await runtime.enhance(file.getvalue(), EnhanceOptions(detail=detail))).detail
+
+    assert asyncio.run(run("auto")) == "guided"
+    if is_taken:
+        assert asyncio.run(run("tiles")) == "tiles-affine"
+    else:
+        with pytest.raises(
+            UnsupportedShape, match="may have 6137 pixels, and this one has 6144; ask for detail=auto"
+        ):
+            asyncio.run(run("tiles"))
+
+
 def test_the_default_budget_holds_the_largest_raw_file() -> None:
     in_flight = Settings.model_fields["max_pixels_in_flight"].default
     assert plain_pixels(Header(RAW, 9248, 6936, bits=16), JPEG) <= in_flight
@@ -50,7 +88,7 @@ def test_the_default_budget_holds_the_largest_raw_file() -> None:
 
 def test_a_picture_waits_until_what_it_needs_is_free(tmp_path: Path) -> None:
     file = encoded(dark_scene(size=(64, 96)))
-    needed = plain_pixels(Header(PNG, 96, 64), AVIF)
+    needed = plain_pixels(Header(PNG, 96, 64), AVIF, full_size=True)
     settings = Settings(
         model_repository=make_repository(tmp_path), default_model="brighten", max_pixels_in_flight=needed + 1000
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,11 @@ from skimage.metrics import structural_similarity
 from service.pictures import Picture, PictureFormat
 from service.rendering import (
     NEUTRAL,
+    Answer,
     Detail,
     Rendered,
     RenderOptions,
+    _answer,
     plan,
     prepare,
     render_array,
@@ -191,6 +194,40 @@ def test_tiles_of_sixteen_bits_equal_the_whole() -> None:
     whole = render(picture, blurring, WHOLE, BLURRING)
     assert (tiled.detail, whole.detail) == ("tiles-affine", "whole-affine")
     assert np.array_equal(tiled.picture.pixels, whole.picture.pixels)
+
+
+@pytest.mark.parametrize("profile", [None, rgb_profile()], ids=["sRGB", "P3"])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_pictures_are_converted_in_strips_without_seams(
+    monkeypatch: pytest.MonkeyPatch, depth: type, profile: bytes | None
+) -> None:
+    alpha = np.full((203, 150), np.iinfo(depth).max, depth)
+    alpha[:20, :30] = 0
+    scene = pictures.dark_scene("coffee", alpha.shape).astype(depth) * (np.iinfo(depth).max // 255)
+    for alone in (Picture(scene, PictureFormat.PNG, alpha, profile), Picture(scene, PictureFormat.PNG, icc=profile)):
+        together = render(alone, quadratic(-0.5), TILES).picture.pixels
+        with monkeypatch.context() as changed:
+            changed.setattr(_answer, "STRIP_PIXELS", 1000)
+            assert np.array_equal(render(alone, quadratic(-0.5), TILES).picture.pixels, together)
+
+
+@pytest.mark.parametrize(("depth", "most"), [(np.uint8, 40), (np.uint16, 60)])
+def test_a_colour_profile_takes_little_memory_at_full_size(
+    monkeypatch: pytest.MonkeyPatch, depth: type, most: float
+) -> None:
+    """NumPy's alone, in bytes a pixel; the pool's, which has what is of full size, is no part of it."""
+    monkeypatch.setattr(_answer, "STRIP_PIXELS", 1 << 15)
+    scene = pictures.dark_scene("coffee", (400, 500)).astype(depth) * (np.iinfo(depth).max // 255)
+    prepared = prepare(
+        Picture(scene, PictureFormat.PNG, icc=rgb_profile()), plan(500, 400, 8 * scene.itemsize, POINTWISE, TILES)
+    )
+    answer = Answer(prepared, [quadratic(-0.5)(item[None])[0] for item in prepared.items])
+    tracemalloc.start()
+    try:
+        answer.pixels()
+        assert tracemalloc.get_traced_memory()[1] < most * 400 * 500
+    finally:
+        tracemalloc.stop()
 
 
 # depth
