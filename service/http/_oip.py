@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Header, Path, Request
@@ -181,7 +182,9 @@ async def infer(
     header_length = read_header_length(inference_header_content_length)
     body = await read_body(request)
     request.state.ticket.reserve(model, _version(request))
-    answer, json_length = await cancel_on_disconnect(request, _infer(request, body, header_length, model))
+    inferring = _infer(request, body, header_length, model)
+    del body  # which would be held until the answer, even if the request that was read from it has copies
+    answer, json_length = await cancel_on_disconnect(request, inferring)
     headers = {"Cache-Control": "no-store"}
     if json_length is None:
         return Response(answer, media_type="application/json", headers=headers)
@@ -229,8 +232,9 @@ async def _infer(request: Request, body: bytes, header_length: int | None, model
     version = request.path_params.get("version", "")
     json_bytes = len(body) if header_length is None else header_length
     parsed, binary = await _off_loop(
-        json_bytes > INLINE_BYTES, lambda: read_request(body, header_length, model, version, limit)
+        json_bytes > INLINE_BYTES, partial(read_request, body, header_length, model, version, limit)
     )
+    del body
     response = await _plane(request).infer(parsed, request.state.ticket)
     has_json = not all(tensor.name in binary for tensor in response.outputs)
     return await _off_loop(has_json, lambda: write_response(response, binary, limit))

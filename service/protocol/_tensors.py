@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,8 @@ def from_binary(name: str, datatype: str, shape: Sequence[int], buffer: bytes | 
     return Tensor(name, np.frombuffer(buffer, dtype).reshape(tuple(shape)))
 
 
-def from_numbers(name: str, datatype: str, shape: Sequence[int], values: Sequence[Any]) -> Tensor:
-    """A tensor of numbers, or of true and false, from a list of them, nested or flat.
+def from_numbers(name: str, datatype: str, shape: Sequence[int], values: Sequence[Any] | NDArray[Any]) -> Tensor:
+    """A tensor of numbers, or of true and false, from a list of them, nested or flat, or from an array.
 
     Raises:
         MalformedRequest: as `from_binary`; also if a value is of another type than the datatype, or out of its range.
@@ -78,9 +79,9 @@ def from_numbers(name: str, datatype: str, shape: Sequence[int], values: Sequenc
     dtype = _dtype(name, datatype)
     count = _count(name, shape)
     try:
-        array = np.asarray(values)
-    except (ValueError, OverflowError, RecursionError):
-        raise MalformedRequest(f"tensor {name!r}: its data is not a regular array of numbers") from None
+        array = values if isinstance(values, np.ndarray) else np.asarray(_flat(name, values))
+    except (ValueError, OverflowError):  # numbers that no type of NumPy has
+        raise MalformedRequest(f"tensor {name!r}: its data holds values that {datatype} cannot represent") from None
     if array.size != count:
         raise MalformedRequest(
             f"tensor {name!r}: shape {list(shape)} has {count} elements, but {array.size} were sent"
@@ -118,6 +119,22 @@ def _dtype(name: str, datatype: str) -> np.dtype[Any]:
     if datatype not in DATATYPES:
         raise MalformedRequest(f"tensor {name!r}: datatype {datatype!r} is not one of {', '.join(DATATYPES)}")
     return DATATYPES[datatype]
+
+
+def _flat(name: str, values: Sequence[Any]) -> list[Any]:
+    """The numbers of a nested list, in order.
+
+    Nothing else may reach NumPy: it would make room for the longest of the strings in every place, so that a megabyte
+    of JSON could take any amount of memory.
+    """
+    level: list[Any] = [values]
+    while set(map(type, level)) == {list} and len(set(map(len, level))) == 1:
+        level = list(chain.from_iterable(level))
+    if not set(map(type, level)) <= {bool, int, float}:
+        raise MalformedRequest(
+            f"tensor {name!r}: its data must be numbers, or true and false, in one list or in lists of equal length"
+        )
+    return level
 
 
 def _count(name: str, shape: Sequence[int]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 
 from service.errors import BodyTooLarge, MalformedRequest
@@ -39,6 +41,17 @@ CONTENTS = {
 }
 """Datatype -> the typed field that carries it; FP16 has none."""
 
+NUMBERS = {
+    "bool_contents": np.bool_,
+    "int_contents": np.int32,
+    "int64_contents": np.int64,
+    "uint_contents": np.uint32,
+    "uint64_contents": np.uint64,
+    "fp32_contents": np.float32,
+    "fp64_contents": np.float64,
+}
+"""The type of each field's numbers."""
+
 # Wire types (Protocol Buffers, "Encoding"): an integer, bytes with their length before them, and those of fixed size.
 VARINT, LENGTH_DELIMITED = 0, 2
 FIXED_SIZES = {1: 8, 5: 4}
@@ -56,26 +69,34 @@ LONG_STRINGS = {
 }
 """Where a request has pixels and encoded pictures; messages of other methods have none there."""
 
+NUMBER_BYTES = 8
+"""Most bytes of a number in memory."""
+
 MAX_FIELDS = 4096
 """Most fields that are looked at: more than a batch of encoded pictures can have."""
 
 
-def check_structure(data: bytes, most: int) -> None:
+def check_structure(data: bytes, most: int) -> int:
     """Check how much of a message has to be parsed, before it is parsed.
 
     Parsing allocates up to a hundred bytes for each byte outside long strings: for empty fields, numbers, map
     entries. So pixels and encoded pictures may fill the message, but the rest may have only `most` bytes.
 
+    Returns:
+        Bytes that the request in it takes, at most: of each number only one may be in the message.
+
     Raises:
         BodyTooLarge: if there is more, or there are more fields than any request needs.
     """
     structure = _Structure()
-    if structure.size(memoryview(data), LONG_STRINGS) > most or structure.fields > MAX_FIELDS:
+    size = structure.size(memoryview(data), LONG_STRINGS)
+    if size > most or structure.fields > MAX_FIELDS:
         raise BodyTooLarge(
             f"a message may have {most} bytes and {MAX_FIELDS} fields besides its encoded pictures and raw contents; "
             "send raw_input_contents, which are also faster",
             limit_bytes=most,
         )
+    return len(data) + NUMBER_BYTES * size
 
 
 class _Structure:
@@ -198,7 +219,8 @@ def _typed(tensor: pb.ModelInferRequest.InferInputTensor) -> Tensor:
     values = getattr(tensor.contents, wanted)
     if tensor.datatype == "BYTES":
         return bytes_tensor(tensor.name, tensor.shape, values)
-    return from_numbers(tensor.name, tensor.datatype, tensor.shape, list(values))
+    numbers: NDArray[Any] = np.fromiter(values, NUMBERS[wanted], len(values))
+    return from_numbers(tensor.name, tensor.datatype, tensor.shape, numbers)
 
 
 def _parameters(messages: Mapping[str, pb.InferParameter]) -> dict[str, Parameter]:

@@ -16,7 +16,7 @@ from service.admission import Call, Scope, caller_address, forwarded_for, grpc_p
 from service.errors import MalformedRequest, NightliftError
 from service.protocol.grpc_codec import check_structure, passing_bytes
 from service.rpc._answers import UnreadAnswers
-from service.rpc._message_limiter import MessageLimiter
+from service.rpc._message_limiter import MessageLimiter, Parcel
 from service.rpc._short_messages import ShortMessages, short
 from service.runtime import Runtime
 from service.telemetry import recorded
@@ -44,23 +44,20 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
 
     Args:
         runtime: gives tickets for calls, before their message is read.
-        inferences, others: read the messages of calls that need a key; separate, since the messages that run a model
-            may be long and slow, and must not keep the others waiting.
+        inferences: reads the messages that run a model, which may be long and slow. All others are short, and are
+            read apart, by kind, so that they wait neither for these nor for those of strangers.
         answers: count answers until they have been read.
     """
 
-    def __init__(
-        self, runtime: Runtime, inferences: MessageLimiter, others: MessageLimiter, answers: UnreadAnswers
-    ) -> None:
+    def __init__(self, runtime: Runtime, inferences: MessageLimiter, answers: UnreadAnswers) -> None:
         self._metrics = runtime.metrics
         self._max_structure = runtime.settings.max_json_bytes
         self._trusted = runtime.settings.trusted_proxies
         self._admission = runtime.admission
         self._inferences = inferences
-        self._others = others
         self._answers = answers
-        self._probes = ShortMessages(runtime.settings.header_timeout)
-        self._streams = ShortMessages(runtime.settings.header_timeout)
+        seconds = runtime.settings.header_timeout
+        self._probes, self._streams, self._others = (ShortMessages(seconds) for _ in range(3))
 
     async def intercept_service(
         self,
@@ -71,16 +68,20 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(details)
         if handler is None or not _is_implemented(handler):
             return None
-        if scope_needed(details.method) is None:
+        if (need := scope_needed(details.method)) is None:
             return self._open(details.method, handler)
-        handler = _parsing_inside(handler, self._max_structure)
         if handler.unary_unary is None:
             return None
+        if details.method == INFER:
+            answer = self._inferring(need, handler.unary_unary)
+            parse = packing(handler.request_deserializer, self._max_structure)
+        else:
+            answer, parse = self._admitted(need, handler.unary_unary), short(handler.request_deserializer)
         # As a stream of one request: gRPC would read the request of a unary call before it calls us.
         return grpc.stream_unary_rpc_method_handler(
-            self._bounded(details.method, self._admitted(details.method, handler.unary_unary)),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+            self._bounded(details.method, answer),
+            request_deserializer=parse,
+            response_serializer=passing_bytes(handler.response_serializer),
         )
 
     def _open(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
@@ -120,15 +121,18 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
 
         return grpc.stream_stream_rpc_method_handler(streamed, **options)
 
-    def _admitted(self, method: str, answer: Answer) -> Answer:
-        need = scope_needed(method)
-        assert need is not None
-        limiter = self._inferences if method == INFER else self._others
+    def _inferring(self, need: Scope, answer: Answer) -> Answer:
+        async def inferred(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
+            with self._admission.admit(self._call(need, context)) as ticket:
+                async with self._inferences.receive(requests, ticket.caller) as parcel:
+                    return await answer(parcel.take(), ticket)  # instead of gRPC's context
 
+        return inferred
+
+    def _admitted(self, need: Scope, answer: Answer) -> Answer:
         async def admitted(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
             with self._admission.admit(self._call(need, context)) as ticket:
-                async with limiter.receive(requests, ticket.caller) as request:
-                    return await answer(request, ticket)  # instead of gRPC's context
+                return await answer(_present(await self._others.receive(requests, ticket.caller)), ticket)
 
         return admitted
 
@@ -192,27 +196,19 @@ def _is_implemented(handler: grpc.RpcMethodHandler) -> bool:
     return inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
 
 
-def _parsing_inside(handler: grpc.RpcMethodHandler, max_structure: int) -> grpc.RpcMethodHandler:
-    """The handler of a unary call, which refuses messages that cannot or must not be parsed as the caller's error.
+def packing(parse: Callable[[bytes], Any], max_structure: int) -> Callable[[bytes], Parcel]:
+    """A deserializer of long messages, which refuses those that cannot or must not be parsed as the caller's error.
 
     gRPC itself would parse before calling us, and report a failure as INTERNAL, with a traceback in the log.
     """
-    parse, answer = handler.request_deserializer, handler.unary_unary
-    if answer is None or parse is None:
-        return handler
 
-    def parse_or_say(data: bytes) -> Any:
+    def parse_or_say(data: bytes) -> Parcel:
         try:
-            check_structure(data, max_structure)
-            return parse(data)
-        except (DecodeError, NightliftError) as error:
-            return error
+            size = check_structure(data, max_structure)
+            return Parcel(parse(data), size)
+        except DecodeError:
+            return Parcel(MalformedRequest("the message cannot be parsed: its bytes do not follow the protocol"))
+        except NightliftError as error:
+            return Parcel(error)
 
-    async def parsed(request: Any, context: Any) -> Any:
-        if isinstance(request, NightliftError):
-            raise request
-        if isinstance(request, DecodeError):
-            raise MalformedRequest("the message cannot be parsed: its bytes do not follow the protocol")
-        return await answer(request, context)
-
-    return grpc.unary_unary_rpc_method_handler(parsed, parse_or_say, passing_bytes(handler.response_serializer))
+    return parse_or_say

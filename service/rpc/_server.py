@@ -23,12 +23,6 @@ logger = logging.getLogger("nightlift")
 INFERENCE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
-OTHERS_COMING = 2
-"""Most messages of calls without a model that arrive at one time. They are short, but gRPC has one limit for all."""
-
-OTHERS_ANSWERED = 1 << 20
-"""Bytes of such messages that may be held beside, while their calls are answered."""
-
 CONCURRENT_CALLS = 4096
 """Most concurrent calls, including streams; further ones are RESOURCE_EXHAUSTED."""
 
@@ -54,9 +48,8 @@ class RpcServer:
     """gRPC for a runtime that the caller starts and stops.
 
     A request may have `max_body_bytes`, as on HTTP, and all requests that run a model together
-    `max_body_bytes_in_flight`. The others have their own limit of `OTHERS_COMING` times `max_body_bytes`, plus
-    `OTHERS_ANSWERED`. Of calls open to everybody, `MAX_CONCURRENT` messages are read at one time, and they must be
-    short. Answers count until they are read. Without TLS files nothing is encrypted.
+    `max_body_bytes_in_flight`. The messages of all other calls must be short, and `MAX_CONCURRENT` of them are read
+    at one time. Answers count until they are read. Without TLS files nothing is encrypted.
     """
 
     def __init__(self, runtime: Runtime, tls: TlsFiles | None = None) -> None:
@@ -85,10 +78,10 @@ class RpcServer:
             ("grpc.http2.max_pings_without_data", 0),
         ]
         self._credentials = tls.credentials() if tls else None
-        longest = settings.max_body_bytes
-        inferences = MessageLimiter(longest, settings.max_body_bytes_in_flight, settings.request_timeout)
-        others = MessageLimiter(longest, OTHERS_COMING * longest + OTHERS_ANSWERED, settings.header_timeout)
-        interceptor = AdmissionInterceptor(runtime, inferences, others, UnreadAnswers(runtime.rpc_answers))
+        inferences = MessageLimiter(
+            settings.max_body_bytes, settings.max_body_bytes_in_flight, settings.request_timeout
+        )
+        interceptor = AdmissionInterceptor(runtime, inferences, UnreadAnswers(runtime.rpc_answers))
         self._server = grpc.aio.server(
             interceptors=[interceptor], options=options, maximum_concurrent_rpcs=CONCURRENT_CALLS
         )

@@ -68,6 +68,7 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         The answer is already serialized.
         """
         read = read_request(request)
+        del request  # which would be held until the answer, beside copies of its contents
         context.reserve(read.model, read.version)
         response = await self._plane.infer(read, context)
         return await asyncio.to_thread(write_response, response)

@@ -1,4 +1,4 @@
-"""Limits on messages of calls that need no key: they are short, arrive quickly, and are few at one time."""
+"""Limits on messages of calls that run no model: they are short, arrive quickly, and are few at one time."""
 
 from __future__ import annotations
 

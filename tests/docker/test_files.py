@@ -286,8 +286,8 @@ def needed_memory() -> float:
     pictures = max(PLAIN * bound["max_pixels_in_flight"], per_pixel * bound["max_pixels"])
     pixels = pictures + 700 * bound["max_whole_pixels"]
     bodies = bound["max_body_bytes_in_flight"] + bound["max_body_bytes"]
-    # Over HTTP and gRPC; and gRPC's other messages: two that are short, and two open ones, which are there twice.
-    messages = 2 * bodies + (2 + 2 * 2) * bound["max_body_bytes"]
+    # Over HTTP and gRPC; and gRPC's other messages: one at a time of each of three kinds, which is there twice.
+    messages = 2 * bodies + 3 * 2 * bound["max_body_bytes"]
     return 0.5e9 + pixels + messages + 2 * bound["max_answer_bytes_in_flight"]
 
 

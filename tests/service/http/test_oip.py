@@ -6,16 +6,20 @@ import asyncio
 import base64
 import json
 import socket
+import struct
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from service.http import create_app
+from service.http import _oip, create_app
+from service.protocol import InferenceResponse
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import dark_scene, decoded, encoded
@@ -228,3 +232,34 @@ def test_models_are_not_controlled_unless_that_is_allowed(tmp_path: Path) -> Non
     assert "model_repository" not in server.json()["extensions"]
     assert index.json() == [{"name": "brighten", "version": "1", "state": "READY", "reason": ""}]
     assert ready.status_code == 200
+
+
+async def test_a_body_is_not_held_beside_the_pictures_that_were_read_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = struct.pack("<I", 100) + bytes(100)
+    described = {
+        "name": "image",
+        "shape": [1],
+        "datatype": "BYTES",
+        "parameters": {"binary_data_size": len(content)},
+    }
+    head = json.dumps({"inputs": [described], "parameters": {"binary_data_output": True}}).encode()
+    body, held = head + content, []
+
+    async def read_body(request: Any) -> bytes:
+        return body
+
+    async def infer(request: Any, ticket: Any) -> InferenceResponse:
+        held.append(sys.getrefcount(body))
+        return InferenceResponse("brighten", 1, "", ())
+
+    monkeypatch.setattr(_oip, "read_body", read_body)
+    runtime = SimpleNamespace(settings=Settings())
+    request = SimpleNamespace(
+        app=SimpleNamespace(state=SimpleNamespace(runtime=runtime, protocol=SimpleNamespace(infer=infer))),
+        state=SimpleNamespace(ticket=SimpleNamespace(reserve=lambda model, version: None)),
+        path_params={},
+        receive=asyncio.Event().wait,
+    )
+    alone = sys.getrefcount(body)
+    assert (await _oip.infer(request, "brighten", str(len(head)))).status_code == 200  # type: ignore[arg-type]
+    assert held == [alone]

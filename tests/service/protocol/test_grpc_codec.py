@@ -61,6 +61,34 @@ PICTURES = pb.ModelInferRequest(
 NUMBERS = pb.ModelInferRequest(
     inputs=[pb.ModelInferRequest.InferInputTensor(contents=pb.InferTensorContents(uint_contents=[1] * 20_000))]
 )
+
+
+def test_numbers_count_as_what_they_take_in_memory() -> None:
+    """Of a number of eight bytes only one may be in the message."""
+    size = len(NUMBERS.SerializeToString())
+    assert 9 * 20_000 <= check_structure(NUMBERS.SerializeToString(), 100_000) <= 9 * size
+    assert check_structure(PIXELS.SerializeToString(), 10_000) < 101_000
+
+
+@pytest.mark.parametrize(
+    ("datatype", "field", "values"),
+    [
+        ("BOOL", "bool_contents", [True, False]),
+        ("INT8", "int_contents", [-128, 127]),
+        ("INT64", "int64_contents", [-(2**63), 2**63 - 1]),
+        ("UINT16", "uint_contents", [0, 65_535]),
+        ("UINT64", "uint64_contents", [0, 2**64 - 1]),
+        ("FP32", "fp32_contents", [0.5, -1.5]),
+        ("FP64", "fp64_contents", [0.1, 1e300]),
+    ],
+)
+def test_typed_contents_are_exact(datatype: str, field: str, values: list) -> None:
+    contents = pb.InferTensorContents(**{field: values})
+    tensor = pb.ModelInferRequest.InferInputTensor(name="image", datatype=datatype, shape=[2], contents=contents)
+    (read,) = read_request(pb.ModelInferRequest(inputs=[tensor])).inputs
+    assert (read.datatype, read.array.tolist()) == (datatype, values)
+
+
 EMPTY_TENSORS = b"\x2a\x00" * 5000
 EMPTY_PARAMETERS_OF_A_TENSOR = b"\x2a\xa0\x9c\x01" + b"\x22\x00" * 10_000
 

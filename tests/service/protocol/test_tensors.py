@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,26 @@ def test_values_may_be_nested_or_flat(values: list[Any]) -> None:
 def test_values_that_the_datatype_has_not_are_refused(datatype: str, values: list[Any]) -> None:
     with pytest.raises(MalformedRequest, match="'image'"):
         from_numbers("image", datatype, (2,), values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["a" * 1000] + [""] * 20_000, [["a" * 1000] + [""] * 20_000], [[1] * 1000] * 20 + [["a" * 1000] + [""] * 999]],
+    ids=["flat", "nested", "the last row"],
+)
+def test_one_long_string_takes_no_room_in_every_place(values: list[Any]) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedRequest, match="must be numbers, or true and false"):
+            from_numbers("image", "UINT8", (1,), values)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_lists_of_unequal_length_are_refused() -> None:
+    with pytest.raises(MalformedRequest, match="lists of equal length"):
+        from_numbers("image", "UINT8", (3,), [[1], [2, 3]])
 
 
 @pytest.mark.parametrize(

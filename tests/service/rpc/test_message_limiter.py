@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from service.errors import BodyTooSlow, MalformedRequest, Unavailable
-from service.rpc._message_limiter import MessageLimiter
+from service.memory import resident_bytes
+from service.protocol import InferenceRequest, InferenceResponse
+from service.rpc._interceptor import packing
+from service.rpc._message_limiter import MessageLimiter, Parcel
+from service.rpc._servicer import InferenceServicer
 
-MESSAGE = pb.ModelInferRequest(id="x" * 38)  # 40 bytes
+MESSAGE = Parcel(pb.ModelInferRequest(), size=40)
 
 
-async def coming(arrived: asyncio.Event) -> AsyncIterator[pb.ModelInferRequest]:
+async def coming(arrived: asyncio.Event) -> AsyncIterator[Parcel]:
     await arrived.wait()
     yield MESSAGE
 
@@ -68,10 +74,38 @@ async def test_who_finds_no_room_in_time_may_come_again() -> None:
 
 
 async def test_a_call_may_end_without_a_message() -> None:
-    async def nothing() -> AsyncIterator[pb.ModelInferRequest]:
+    async def nothing() -> AsyncIterator[Parcel]:
         return
         yield
 
     with pytest.raises(MalformedRequest):
         async with MessageLimiter(100, 100, 1).receive(nothing()):
             pass
+
+
+def test_a_parcel_keeps_nothing_and_says_what_is_wrong() -> None:
+    parse = packing(pb.ModelInferRequest.FromString, 100)
+    parcel = parse(pb.ModelInferRequest(id="7").SerializeToString())
+    assert parcel.size == 9 * 3
+    assert parcel.take().id == "7"
+    assert parcel.take() is None
+    with pytest.raises(MalformedRequest, match="cannot be parsed"):
+        parse(b"\xff\xff").take()
+
+
+async def test_a_message_is_not_held_beside_the_request_that_is_made_of_it() -> None:
+    size = 40_000_000  # longer than what an allocator keeps
+    tensor = pb.ModelInferRequest.InferInputTensor(name="image", datatype="UINT8", shape=[size])
+    data = pb.ModelInferRequest(inputs=[tensor], raw_input_contents=[bytes(size)]).SerializeToString()
+    held = []
+
+    class Plane:
+        async def infer(self, request: InferenceRequest, ticket: Any) -> InferenceResponse:
+            held.append(resident_bytes() - before)
+            return InferenceResponse("brighten", 1, "", ())
+
+    before = resident_bytes()
+    parcel = packing(pb.ModelInferRequest.FromString, 10_000)(data)
+    ticket = SimpleNamespace(reserve=lambda model, version: None)
+    await InferenceServicer(Plane()).ModelInfer(parcel.take(), ticket)  # type: ignore[arg-type]
+    assert held[0] < 1.5 * size
