@@ -83,9 +83,10 @@ class _Body:
         self.answered = False
         self._limits = limits
         self._limit_of_raw = limits.limit_of_raw if scope["path"] == FOR_RAW else limits.limit
-        declared = headers.get("content-length", "")
+        declared = headers.get("content-length", "").lstrip("0")[:19]  # Python reads no number of any length
         self._declared = int(declared) if declared.isdecimal() else 0
         self._head = b""
+        self._begins_like_raw: bool | None = None
         self._awaits_continue = headers.get("expect", "").lower() == "100-continue"
         self._receive = receive
         self._send = send
@@ -122,12 +123,15 @@ class _Body:
         """Raise BodyTooLarge as soon as the body exceeds the limit for its content."""
         if len(self._head) < HEAD:
             self._head += piece[: HEAD - len(self._head)]
+            self._begins_like_raw = None
         if self._received > self._limit_of_raw:
             raise self._too_large()
         if self._received <= self._limits.limit and (self._declared <= self._limits.limit or len(self._head) < HEAD):
             return
-        # A form's parts begin after an empty line; a body that is not a form begins before the first one.
-        if not any(map(may_be_raw, self._head.split(b"\r\n\r\n"))):
+        if self._begins_like_raw is None:  # looked at once: this takes a long time for a head of empty lines
+            # A form's parts begin after an empty line; a body that is not a form begins before the first one.
+            self._begins_like_raw = any(map(may_be_raw, self._head.split(b"\r\n\r\n")))
+        if not self._begins_like_raw:
             raise self._too_large()
 
     async def send(self, message: Message) -> None:

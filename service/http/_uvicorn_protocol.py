@@ -33,6 +33,9 @@ TRAILER_BYTES = 8 * 1024
 
 CONNECTIONS = 65_536
 
+LENGTH_DIGITS = 19
+"""Most digits of Content-Length. The parser lets any number of zeros stand before the number; Python does not."""
+
 HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 MAX_PIPELINED = 8
@@ -305,6 +308,8 @@ def _ambiguity(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> 
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and (codings != [b"chunked"] or version == "1.0"):
         return "Transfer-Encoding may be chunked and nothing else, and not in HTTP/1.0"
+    if any(name == b"content-length" and len(value) > LENGTH_DIGITS for name, value in headers):
+        return f"Content-Length may have {LENGTH_DIGITS} digits, zeros before the number included"
     return ""
 
 

@@ -48,6 +48,8 @@ HEADERS: dict[str, tuple[str, ...]] = {
         "\xff",
         "image/avif;q=1e9",
         "a/b" * 2000,
+        "text/plain;version=x",
+        "application/openmetrics-text;version=1.x",
     ),
     "content-type": (
         "image/jpeg",
@@ -59,7 +61,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
         "text/html; charset=utf-99",
         "\xe9",
     ),
-    "content-length": ("0", "-1", "10", "99999999999", "ten", "1,2"),
+    "content-length": ("0", "-1", "10", "99999999999", "ten", "1,2", "0" * 5000),
     "content-encoding": ("gzip", "identity", "br", "x" * 100),
     "transfer-encoding": ("chunked", "gzip, chunked"),
     "x-request-timeout": ("0.001", "1", "1e9", "-1", "nan", "inf", "soon", "0"),

@@ -6,12 +6,17 @@ import asyncio
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from service.http import _body_limit
+from service.http._body_limit import HEAD, BodyLimit
 from service.http._form import parse_form
+from service.settings import Settings
+from service.telemetry import Metrics
 from tests.pictures import dark_scene, encoded
 from tests.servers import Server
 from tests.service.http.conftest import MAX_BODY_BYTES, MAX_RAW_BODY_BYTES
@@ -78,6 +83,38 @@ def test_other_files_are_refused_by_their_first_bytes(server: Server) -> None:
 
 def test_other_calls_have_one_limit(client: httpx.Client) -> None:
     assert client.post("/v2/models/brighten/infer", content=LARGE).status_code == 413
+
+
+async def passed(length: bytes, *pieces: bytes) -> list[int]:
+    """The statuses with which a body that comes in pieces is answered, if the application reads all of it."""
+    coming, statuses = list(pieces), []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": coming.pop(0), "more_body": bool(coming)}
+
+    async def send(message: dict[str, Any]) -> None:
+        statuses.append(message.get("status", 0))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    scope = {"type": "http", "method": "POST", "path": "/enhance", "headers": [(b"content-length", length)]}
+    await BodyLimit(app, Settings(), Metrics())(scope, receive, send)  # type: ignore[arg-type]
+    return [status for status in statuses if status]
+
+
+async def test_the_head_of_a_body_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bytes] = []
+    monkeypatch.setattr(_body_limit, "may_be_raw", lambda head: looked.append(head) or len(looked) == HEAD // 4 + 1)
+    assert await passed(b"100000000", b"\r\n\r\n" * (HEAD // 4), *[b"x"] * 20) == [200]
+    assert len(looked) == HEAD // 4 + 1
+
+
+@pytest.mark.parametrize(("length", "status"), [(b"0" * 5000, 200), (b"0" * 30 + b"1", 200), (b"9" * 5000, 413)])
+async def test_a_length_of_any_number_of_digits_is_read(length: bytes, status: int) -> None:
+    assert await passed(length, b"x") == [status]
 
 
 def test_a_form_is_held_once() -> None:

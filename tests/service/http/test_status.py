@@ -87,6 +87,12 @@ def test_metrics_count_requests_by_route_and_errors_by_type(client: httpx.Client
     assert count("nightlift_stage_duration_seconds_count", stage="encode", model="brighten") >= 1
 
 
+def test_metrics_in_a_version_that_is_no_number_are_text(client: httpx.Client) -> None:
+    for accept in ("text/plain;version=x", "application/openmetrics-text;version=abc"):
+        response = client.get("/metrics", headers={"Accept": accept})
+        assert (response.status_code, response.headers["content-type"][:10]) == (200, "text/plain")
+
+
 def test_documentation_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
     page = client.get("/docs").text
     assets = re.findall(r'(?:src|href)="([^"]+)"', page)

@@ -135,6 +135,14 @@ def test_what_comes_beside_a_body_is_bounded(reads: list[bytes]) -> None:
     assert not app.heads
 
 
+@pytest.mark.parametrize(("digits", "is_taken"), [(b"0" * 5000, False), (b"0" * 19 + b"1", False), (b"0" * 19, True)])
+def test_no_length_has_more_digits_than_a_number_needs(digits: bytes, is_taken: bool) -> None:
+    wire, app = told(b"GET /a HTTP/1.1\r\nHost: x\r\nContent-Length: " + digits + b"\r\n\r\n")
+    if not is_taken:
+        assert "19 digits" in refusal(wire)["detail"]
+    assert bool(app.heads) is is_taken
+
+
 def test_a_few_trailers_are_no_fields_of_the_head() -> None:
     wire, app = told(CHUNKED + b"0\r\nAuthorization: Bearer x\r\nX-A: b\r\n", b"\r\n")
     assert wire.answers == [b"200 OK\r\ncontent-length: 1\r\n\r\n3"]

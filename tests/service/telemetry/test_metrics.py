@@ -52,6 +52,14 @@ def test_the_set_of_metrics_is_the_documented_one() -> None:
     assert {name.removeprefix("nightlift_") for name in names if name.startswith("nightlift_")} == EXPECTED
 
 
+@pytest.mark.parametrize("version", ["x", "1.x", "1.0.x", "99.x", "", "1" * 5000, "0.0.4"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/openmetrics-text"])
+def test_any_version_that_is_asked_for_gets_metrics(kind: str, version: str) -> None:
+    body, media_type = Metrics().expose(f"{kind};version={version}")
+    assert b"nightlift_build_info" in body
+    assert media_type.startswith(("text/plain", "application/openmetrics-text"))
+
+
 @pytest.mark.parametrize(
     ("transport", "answer", "code", "expected"),
     [
