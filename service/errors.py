@@ -27,6 +27,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 _OPENCV_OUT_OF_MEMORY = -4
 
 
+MAX_DETAIL = 1000
+"""Most characters of an error's detail, which may quote what a client sent; gRPC sends it as a header."""
+
+
 class NightliftError(Exception):
     """Base of all errors meant for the caller.
 
@@ -35,7 +39,8 @@ class NightliftError(Exception):
         grpc_code: name of the gRPC status code.
         slug: last part of the problem type URI, and the label of `nightlift_errors_total`.
         title: the same sentence for every error of the class (RFC 9457 `title`).
-        detail: what was wrong with this request, and what is allowed; free of paths and of stack traces.
+        detail: what was wrong with this request, and what is allowed, in at most `MAX_DETAIL` characters; free of
+            paths and of stack traces.
         extensions: further members of the problem document, JSON-serialisable.
         retry_after: seconds after which the same request may succeed, or None.
     """
@@ -47,6 +52,8 @@ class NightliftError(Exception):
     retry_after: float | None = None
 
     def __init__(self, detail: str, **extensions: Any) -> None:
+        if len(detail) > MAX_DETAIL:
+            detail = f"{detail[: MAX_DETAIL - 3]}..."
         super().__init__(detail)
         self.detail = detail
         self.extensions = extensions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
+import logging
 import math
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -22,6 +23,8 @@ from service.inference._faults import Fault
 from service.inference._shared_memory import Slot, align
 from service.inference._worker import AddSlot, Command, Failed, Output, Placed, Reply, Run, main
 from service.repository import ConfigError, ModelConfig
+
+logger = logging.getLogger("nightlift")
 
 COPY_IN_THREAD = 1 << 20  # bytes above which copying a batch would block the event loop for too long
 KEPT = 64 << 20  # bytes above which a slot is given back to the system after use
@@ -198,7 +201,10 @@ class ChildProcess:
 
     async def _reap(self) -> None:
         self._process.kill()
-        await asyncio.to_thread(self._process.join)
+        try:
+            await asyncio.to_thread(self._process.join)
+        except Exception as error:  # no thread to wait in; others wait for `gone`
+            logger.error("a killed worker process was not waited for: %s", error)
         atexit.unregister(self._process.kill)
         self.gone.set_result(self._cause)
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
-from service.errors import EngineUnavailable
-from service.inference._child_process import ChildFailure, ChildProcess, output_bytes
+from service.errors import EngineUnavailable, without_folders
+from service.inference._child_process import ChildProcess, output_bytes
 from service.inference._contract import EngineInfo, Tensors
 from service.inference._faults import Fault
 from service.inference._worker import Load, Unload
@@ -179,7 +179,7 @@ class DeviceSupervisor:
             self._metrics.worker_restarts.labels(self.device).inc()
             try:
                 self._child = await ChildProcess.start(self.device, self._lost_child, self._note_survived)
-            except OSError as error:
+            except Exception as error:  # such as no thread for it; without this task all batches would wait
                 logger.error("the worker process of %s cannot be started: %s", self.device, error)
                 continue
             for hosted in tuple(self._hosted):
@@ -202,14 +202,16 @@ class DeviceSupervisor:
             await self._load(hosted)
             if before is not None:
                 logger.warning("model %s can be called again", hosted.model.name)
-        except (EngineUnavailable, ConfigError, ChildFailure) as error:
+        except Exception as error:
             if not child.alive:
                 return
-            hosted.error = f"the model could not be loaded again: {error}"
+            is_known = isinstance(error, EngineUnavailable | ConfigError)
+            reason = without_folders(str(error)) if is_known else "the error was logged"
+            hosted.error = f"the model could not be loaded again: {reason}"  # clients see this
             hosted.settled.set()
             if hosted.error != before:
-                logger.error("model %s: %s", hosted.model.name, hosted.error)
-            with contextlib.suppress(EngineUnavailable, ChildFailure):  # ends its threads in the child
+                logger.error("model %s: %s", hosted.model.name, hosted.error, exc_info=None if is_known else error)
+            with contextlib.suppress(Exception):  # ends its threads in the child
                 await child.call(Unload(hosted.number), LOAD_TIMEOUT)
 
     def _give_up(self) -> None:

@@ -206,3 +206,22 @@ async def test_memory_that_runs_out_halves_the_batch_once(tmp_path: Path, isolat
             await service.model("greedy").queue.submit({IMAGE: random_batch(6, 16, 16)}, WANTED)
         assert service.count("device_faults_total", kind=Fault.OUT_OF_MEMORY) == 3
         assert service.models.ready(["greedy"])
+
+
+async def test_a_process_is_gone_even_if_no_thread_can_wait_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_thread = asyncio.to_thread
+
+    async def short_of_threads(work: Any, *arguments: Any) -> Any:
+        if getattr(work, "__name__", "") == "join":
+            raise RuntimeError("can't start new thread")
+        return await to_thread(work, *arguments)
+
+    async with serving(make_repository(tmp_path)) as service:
+        first = service.pid
+        monkeypatch.setattr(asyncio, "to_thread", short_of_threads)
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: service.models.engines.worker_pids().get("cpu", first) != first, RETURN_SECONDS)
+        monkeypatch.undo()
+        await eventually(lambda: service.models.ready(["brighten"]), RETURN_SECONDS)

@@ -15,9 +15,10 @@ import pytest
 from service.errors import EngineUnavailable
 from service.inference import ENHANCED, IMAGE, Fault
 from service.inference import _supervisor as supervisor
+from service.inference._child_process import ChildFailure, ChildProcess
 from service.repository import ConfigError
 from tests.repositories import brightened, make_repository
-from tests.service.inference.children import RETURN_SECONDS, WANTED, serving
+from tests.service.inference.children import RETURN_SECONDS, WANTED, Service, serving
 from tests.service.inference.graphs import make_fragile
 from tests.service.inference.runners import eventually, picture
 
@@ -162,6 +163,58 @@ async def test_a_model_that_ends_the_process_when_it_is_tried_again_is_left_alon
         with pytest.raises(EngineUnavailable, match="loaded again"):
             await service.model("deleted").queue.submit({IMAGE: picture(1)}, WANTED)
         assert len(tried) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ChildFailure("Traceback:\n  File /opt/x.py"), ConfigError("/opt/models/x: no field")],
+    ids=["in the child", "configuration"],
+)
+async def test_clients_are_not_told_how_loading_again_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    root = make_repository(tmp_path, ("brighten", "large"))
+    load = supervisor.DeviceSupervisor._load
+    async with serving(root, ("brighten", "large")) as service:
+
+        async def failing(self: Any, hosted: Any) -> None:
+            if hosted.model.name == "large":
+                raise error
+            await load(self, hosted)
+
+        monkeypatch.setattr(supervisor.DeviceSupervisor, "_load", failing)
+        os.kill(service.pid, signal.SIGKILL)
+        with pytest.raises(EngineUnavailable, match="could not be loaded again") as told:
+            await asyncio.wait_for(run_again(service, "large"), RETURN_SECONDS)
+        assert "Traceback" not in told.value.detail
+        assert "/opt" not in told.value.detail
+        await service.model().queue.submit({IMAGE: picture(1)}, WANTED)
+
+
+async def run_again(service: Service, name: str) -> None:
+    """Run a model of a process that was just killed: after what may still fail because of that."""
+    await eventually(lambda: not service.models.ready([name]))
+    await service.model(name).engine.run({IMAGE: picture(1)}, WANTED)
+
+
+async def test_a_process_for_which_there_is_no_thread_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BACKOFF", (0.0, 0.01))
+    start, tried = ChildProcess.start, []
+
+    async def short_of_threads(*arguments: Any) -> ChildProcess:
+        tried.append(arguments)
+        if len(tried) == 1:
+            raise RuntimeError("can't start new thread")
+        return await start(*arguments)
+
+    async with serving(make_repository(tmp_path)) as service:
+        monkeypatch.setattr(ChildProcess, "start", short_of_threads)
+        os.kill(service.pid, signal.SIGKILL)
+        await eventually(lambda: not service.models.ready(["brighten"]))
+        await eventually(lambda: service.models.ready(["brighten"]), RETURN_SECONDS)
+        assert len(tried) == 2
 
 
 async def test_a_lost_device_and_an_endless_pass_get_a_new_process(tmp_path: Path) -> None:
