@@ -133,4 +133,7 @@ async def _release_memory() -> None:
     release = Releaser()
     while True:
         await asyncio.sleep(RELEASE_SECONDS)
-        await asyncio.to_thread(release)
+        try:
+            await asyncio.to_thread(release)
+        except Exception as error:  # no memory or no thread for it: nobody starts this task again
+            logger.error("unused memory was not returned to the system", exc_info=error)

@@ -48,20 +48,22 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             line = self._lines.get()
+            with self._lock:
+                lost, self._lost = self._lost, 0
             try:
-                with self._lock:
-                    lost, self._lost = self._lost, 0
                 said = (
                     f"{lost} lines of the log were lost: they were not read, or could not be written\n"
                     if lost
                     else ""
                 )
-                if not self._put(f"{said}{line}\n"):
-                    LOST_LOG_LINES.inc()
-                    with self._lock:
-                        self._lost += lost + 1
-            finally:
-                self._lines.task_done()
+                written = self._put(f"{said}{line}\n")
+            except Exception:  # such as no memory: there is no other thread that writes
+                written = False
+            if not written:
+                LOST_LOG_LINES.inc()
+                with self._lock:
+                    self._lost += lost + 1
+            self._lines.task_done()
 
     def _put(self, text: str) -> bool:
         """Whether all of it could be written."""

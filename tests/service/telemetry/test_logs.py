@@ -116,6 +116,24 @@ def test_a_reader_that_stops_holds_up_nobody_and_is_told_what_was_lost() -> None
     lines.close()
 
 
+def test_a_line_that_breaks_the_writer_is_the_only_one_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, end = os.pipe()
+    put = LogWriter._put
+
+    def short_of_memory(self: LogWriter, text: str) -> bool:
+        if "large" in text:
+            raise MemoryError
+        return put(self, text)
+
+    monkeypatch.setattr(LogWriter, "_put", short_of_memory)
+    writer = LogWriter(end)
+    writer.write("large")
+    writer.write("small")
+    writer.close()
+    assert os.read(reader, 1000).decode().splitlines()[1:] == ["small"]
+    os.close(reader)
+
+
 def test_lines_to_a_reader_who_has_gone_are_lost() -> None:
     reader, end = os.pipe()
     os.close(reader)
