@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
 import cv2
@@ -50,7 +51,12 @@ def inspect(data: bytes, limits: Limits | None = None) -> Header:
     with reading(format):
         header: Header = _CODECS[format].read_header(data)
     (limits or Limits()).check(header.width, header.height)
-    return header
+    return replace(
+        header,
+        icc=_if_within(_colour.MAX_PROFILE_BYTES, header.icc),
+        xmp=_if_within(_xmp.MAX_XMP_BYTES, header.xmp),
+        iptc=_if_within(_iptc.MAX_IPTC_BYTES, header.iptc),
+    )
 
 
 def decode(data: bytes, limits: Limits | None = None, header: Header | None = None) -> Picture:
@@ -106,6 +112,11 @@ def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
             return cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)
         case _:
             return pixels
+
+
+def _if_within(most: int, block: bytes | None) -> bytes | None:
+    """A block that will be used: larger ones would lie beside the file, uncounted, until the answer is sent."""
+    return block if block and len(block) <= most else None
 
 
 def _density(header: Header) -> Density | None:

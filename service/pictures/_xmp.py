@@ -1,7 +1,8 @@
 """XMP packets (ISO 16684-1): removes what is no longer true of an enhanced picture, and the location if wanted.
 
 Everything else stays byte for byte: the packet is cut, not rewritten, so that prefixes, order and padding survive. A
-packet that cannot be parsed, is not UTF-8, or is larger than MAX_XMP_BYTES counts as absent.
+packet that cannot be parsed, is not UTF-8, has a document type or namespaces of absurd length, or is larger than
+MAX_XMP_BYTES counts as absent.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ _LOCATION = re.compile(
 )
 # Possessive, and only from where white space begins: otherwise long white space would take the square of its length.
 _ATTRIBUTE = re.compile(rb"(?<!\s)\s++([^\s=\"']++)\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+')")
+# Parsers put a namespace before every name that is in it. The longest one in use has some 60 characters.
+_LONG_NAMESPACE = re.compile(rb"(?<=\s)xmlns[^\s=]*+\s*+=\s*+(?:\"[^\"]{257}|'[^']{257})")
+_DOCUMENT_TYPE = b"<!DOCTYPE"
 _WGS84 = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 
 
@@ -73,8 +77,8 @@ class _Cutter:
 
     def run(self) -> None:
         """Raises ExpatError or _Unusual where the packet is not sound."""
-        self.packet.decode("utf-8")
-        parser = expat.ParserCreate("utf-8", " ")
+        _check(self.packet)
+        parser = expat.ParserCreate("utf-8", " ", intern=None)
         parser.namespace_prefixes = True
         parser.ordered_attributes = True
         parser.buffer_text = False
@@ -83,7 +87,6 @@ class _Cutter:
         )
         parser.EndElementHandler = lambda _: self._end(parser.CurrentByteIndex)
         parser.DefaultHandler = lambda _: self._settle(parser.CurrentByteIndex)
-        parser.StartDoctypeDeclHandler = _refuse
         parser.Parse(self.packet, True)
         self._settle(len(self.packet))
 
@@ -143,5 +146,9 @@ def _qualified(name: str) -> bytes:
     return f"{prefix}:{local}".encode()
 
 
-def _refuse(*_: object) -> None:
-    raise _Unusual("a document type")
+def _check(packet: bytes) -> None:
+    """Refuse what makes a parser's work much larger than the packet, before it begins: it cannot be stopped."""
+    packet.decode("utf-8")
+    # Zeros are part of other codings, which the parser would recognise whatever it is told.
+    if b"\0" in packet or _DOCUMENT_TYPE in packet or _LONG_NAMESPACE.search(packet):
+        raise _Unusual("zeros, a document type, or a namespace of more than 256 bytes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import time
+import tracemalloc
 from xml.etree import ElementTree
 
 import numpy as np
@@ -171,13 +172,67 @@ def test_packets_that_are_not_sound_go(packet: bytes) -> None:
         b"<a xmlns:g='u'>" + b"<b g:city=''/>" * 30_000 + b"</a>",
         b"<a>" * 60_000 + b"</a>" * 60_000,
         b"<a xmlns:g='u' g:city=''" + b" " * 500_000 + b"/>",
+        b"<a " + b"xmlns" * 100_000 + b"=''/>",
+        b"<a" + b"".join(b" xmlns:u%d='%b'" % (i, b"u" * 256) for i in range(1850)) + b"/>",
+        b"<g:a xmlns:g='%b'>" % (b"u" * 256) + b"<g:b/>" * 80_000 + b"</g:a>",
     ],
-    ids=["elements", "attributes", "tags", "depth", "space"],
+    ids=["elements", "attributes", "tags", "depth", "space", "names", "namespaces", "long namespace"],
 )
 def test_packets_made_to_harm_cost_little(packet: bytes) -> None:
     start = time.process_time()
     kept_xmp(packet, with_location=False)
     assert time.process_time() - start < 1.5
+
+
+NAMESPACE = b"u" * 64_000
+NAMES = [b"n%d" % i for i in range(2000)]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"<a xmlns='%b'>" % NAMESPACE + b"".join(b"<%b/>" % name for name in NAMES) + b"</a>",
+        b'<a><b xmlns = \n"%b">' % NAMESPACE + b"".join(b"<%b/>" % name for name in NAMES) + b"</b></a>",
+        b"<a xmlns:u='%b' %b/>" % (NAMESPACE, b" ".join(b"u:%b=''" % name for name in NAMES)),
+        b"<!DOCTYPE a [<!ENTITY u '%b'>]><a xmlns='&u;'>" % NAMESPACE
+        + b"".join(b"<%b/>" % name for name in NAMES)
+        + b"</a>",
+        (f"<a xmlns='{'u' * 64_000}'>" + "".join(f"<n{i}/>" for i in range(2000)) + "</a>").encode("utf-16-le"),
+    ],
+    ids=["elements", "spaces", "attributes", "entity", "utf-16"],
+)
+def test_long_namespaces_are_not_put_before_every_name(packet: bytes) -> None:
+    tracemalloc.start()
+    try:
+        assert kept_xmp(packet, with_location=True) is None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("length", [100, 256])
+def test_namespaces_of_usual_length_are_kept(length: int) -> None:
+    packet = b"<a xmlns:u='%b'><u:b/></a>" % (b"u" * length)
+    assert kept_xmp(packet, with_location=True) == packet
+
+
+LARGE = {"xmp": 600_000, "iptc": 300_000, "icc": 5_000_000}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_what_is_too_large_to_be_used_is_not_kept_beside_the_file(kind: str) -> None:
+    block = b"x" * LARGE[kind]
+    tag = {"xmp": 700, "iptc": 33723, "icc": 34675}[kind]
+    file = tiff_file(color_pixels(), photometric="rgb", extratags=[(tag, 7, len(block), block, True)])
+    assert getattr(inspect(file), kind) is None
+    small = tiff_file(color_pixels(), photometric="rgb", extratags=[(tag, 7, 1000, block[:1000], True)])
+    assert getattr(inspect(small), kind) == block[:1000]
+
+
+def test_large_packets_of_webp_are_not_kept_beside_the_file() -> None:
+    assert inspect(pillow_file(color_pixels(), "WEBP", xmp=b"x" * 600_000)).xmp is None
+    assert inspect(pillow_file(color_pixels(), "WEBP", xmp=XMP)).xmp == XMP
 
 
 def test_cut_packets_keep_every_other_byte() -> None:
