@@ -24,6 +24,10 @@ _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _SIGNATURES: dict[bytes, Colour] = {b"RGB ": "rgb", b"GRAY": "grey", b"CMYK": "cmyk"}
 _MODES: dict[Colour, str] = {"rgb": "RGB", "grey": "L", "cmyk": "CMYK"}
 _HEADER_BYTES = 128
+# Little CMS prefers tables of floating-point elements to all others, and takes the square of their number.
+_ELEMENT_TABLES = {table + number for table in (b"D2B", b"B2D") for number in (b"0", b"1", b"2", b"3")}
+_RECORD_BYTES = 12
+_MAX_RECORDS = 100  # Little CMS refuses more
 # What counts as no difference between two colour spaces, in 8-bit code values.
 _SAME = 1
 _MAX_CONVERSIONS = 32
@@ -102,13 +106,23 @@ def _conversion(icc: bytes, colour: Colour) -> _Conversion | None:
 def _transform(icc: bytes, colour: Colour) -> ImageCms.ImageCmsTransform:
     """A transform to sRGB, relative colorimetric with black point compensation."""
     return ImageCms.ImageCmsTransform(
-        ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+        ImageCms.ImageCmsProfile(io.BytesIO(_without_elements(icc))),
         _SRGB,
         _MODES[colour],
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
+
+
+def _without_elements(icc: bytes) -> bytes:
+    """The profile with its element tables under unknown names: they only refine others (ICC.1:2022, section 8)."""
+    known = bytearray(icc)
+    count = min(int.from_bytes(icc[_HEADER_BYTES : _HEADER_BYTES + 4], "big"), _MAX_RECORDS)
+    for start in range(_HEADER_BYTES + 4, _HEADER_BYTES + 4 + count * _RECORD_BYTES, _RECORD_BYTES):
+        if (name := icc[start : start + 4]) in _ELEMENT_TABLES:
+            known[start : start + 4] = name.lower()
+    return bytes(known)
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, colour: Colour) -> bool:

@@ -23,6 +23,17 @@ def rgb_profile(colorants: tuple[tuple[float, float, float], ...] = P3_COLORANTS
     return _profile(b"RGB ", b"XYZ ", tags)
 
 
+def elements_profile(count: int) -> bytes:
+    """The profile of Display P3, with a table of so many multi-process elements, all of them one identity matrix."""
+    matrix = b"matf" + bytes(4) + struct.pack(">HH9f3f", 3, 3, *np.eye(3).ravel(), 0, 0, 0)
+    start = 16 + 8 * count
+    table = b"mpet" + bytes(4) + struct.pack(">HHI", 3, 3, count) + struct.pack(">II", start, len(matrix)) * count
+    tags = {b"wtpt": _xyz(0.9642, 1.0, 0.8249), b"D2B1": table + matrix}
+    for name, colorant in zip("rgb", P3_COLORANTS, strict=True):
+        tags |= {name.encode() + b"XYZ": _xyz(*colorant), name.encode() + b"TRC": _curve(GAMMA)}
+    return _profile(b"RGB ", b"XYZ ", tags)
+
+
 def grey_profile(gamma: float = 1.8) -> bytes:
     """A grey profile with a power curve."""
     return _profile(b"GRAY", b"XYZ ", {b"wtpt": _xyz(0.9642, 1.0, 0.8249), b"kTRC": _curve(gamma)})

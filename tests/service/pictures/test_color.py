@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import ImageCms
 from service.pictures import Picture, decode, to_8_bit
 from service.pictures._colour import usable_profile
 from tests.service.pictures.files import color_pixels, grey_pixels, pillow_file
-from tests.service.pictures.profiles import SRGB_COLORANTS, grey_profile, p3_to_srgb, rgb_profile
+from tests.service.pictures.profiles import SRGB_COLORANTS, elements_profile, grey_profile, p3_to_srgb, rgb_profile
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -61,6 +62,15 @@ def test_profiles_beyond_four_mebibytes_are_dropped_in_every_format(format: str)
     profile = rgb_profile()
     assert picture(profile.ljust(4 * 2**20, b"\0"), format).icc is not None
     assert picture(profile.ljust(4 * 2**20 + 1, b"\0"), format).icc is None
+
+
+def test_elements_of_a_profile_are_not_computed() -> None:
+    start = time.process_time()
+    source = picture(elements_profile(3000))
+    converted = source.srgb(source.pixels)
+    assert time.process_time() - start < 0.5
+    assert source.icc is not None
+    assert np.array_equal(converted, picture(rgb_profile()).srgb(source.pixels))
 
 
 @pytest.mark.parametrize("profile", [rgb_profile(), rgb_profile()[:128]], ids=["usable", "unusable"])
