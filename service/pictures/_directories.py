@@ -8,6 +8,7 @@ them.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -141,15 +142,15 @@ def read_directory(data: bytes, order: ByteOrder, position: int) -> Directory:
     seen: set[int] = set()
     repeated: set[int] = set()
     total = 0
-    for start in range(position + 2, end, 12):
-        tag, kind, items = integer(start, 2), integer(start + 2, 2), integer(start + 4, 4)
+    records = struct.iter_unpack("<HHII" if order == "little" else ">HHII", data[position + 2 : end])
+    for number, (tag, kind, items, place) in enumerate(records):
         if tag in seen:
             repeated.add(tag)
         seen.add(tag)
         if kind not in _TYPE_SIZES:
             continue
         size = items * _TYPE_SIZES[kind]
-        value_position = start + 8 if size <= 4 else integer(start + 8, 4)
+        value_position = position + 2 + 12 * number + 8 if size <= 4 else place
         if value_position + size > len(data):
             continue
         total += size

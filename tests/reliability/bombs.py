@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.pictures import dark_scene, encoded
 from tests.servers import Server
+from tests.service.pictures.files import tiff_of_tags
 
 DARK = (9, 9, 12)
 
@@ -62,7 +63,7 @@ def many_strips_tiff(width: int = 2912, height: int = 23_000) -> bytes:
         278: (4, [1]),
         279: (4, [len(data)] * height),
     }
-    return _tiff(entries, data)
+    return tiff_of_tags(entries, data)
 
 
 def deep_tiff(side: int = 4000) -> bytes:
@@ -150,18 +151,3 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def _png_head() -> bytes:
     return _saved(Image.new("RGB", (64, 64), DARK), "PNG")[:33]
-
-
-def _tiff(entries: dict[int, tuple[int, list[int]]], data: bytes) -> bytes:
-    """A little-endian TIFF: the data behind the head, then one directory and the values that do not fit into it."""
-    directory_at = 8 + len(data) + len(data) % 2
-    rest_at = directory_at + 2 + 12 * len(entries) + 4
-    head = struct.pack("<2sHI", b"II", 42, directory_at) + data + bytes(len(data) % 2)
-    directory, rest = struct.pack("<H", len(entries)), b""
-    for tag, (kind, values) in sorted(entries.items()):
-        packed = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
-        where = packed.ljust(4, b"\0")
-        if len(packed) > 4:
-            where, rest = struct.pack("<I", rest_at + len(rest)), rest + packed
-        directory += struct.pack("<HHI", tag, kind, len(values)) + where
-    return head + directory + bytes(4) + rest

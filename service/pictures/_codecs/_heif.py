@@ -5,15 +5,18 @@ Decoders handle most of them, but Pillow ignores the clean aperture and colours 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from service.errors import UnreadablePicture
 from service.pictures._codecs._hevc import Units, configured_pixels
 from service.pictures._codecs._iso_media import Boxes, Fields, kinds
 from service.pictures._matrix_profiles import Colours, by_codes
 
 _MAX_ASSOCIATIONS = 4096
-_MAX_LEVELS = 4
+_MAX_PARTS = 20_000
+"""References between pictures, and decodings that they lead to: a large grid has a thousand."""
 _HEAD = 64  # as much of a description as any reader of them wants
 _HEVC = b"hvc1"
 _DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}
@@ -110,6 +113,7 @@ def hevc_pixels(data: bytes, units: Units) -> list[int]:
 
     Raises:
         ValueError or IndexError: the file is damaged, has too many units, or a picture has no parameter set.
+        UnreadablePicture: the picture is put together of very many others.
     """
     boxes, found = Boxes(), []
     for meta in boxes.at(memoryview(data), b"meta"):
@@ -129,26 +133,39 @@ def hevc_pixels(data: bytes, units: Units) -> list[int]:
     return found
 
 
-def _parts(boxes: Boxes, meta: memoryview) -> dict[int, int]:
-    """The main picture, what it is put together of, and what lies over it, such as alpha; each with how often."""
-    derived: list[tuple[int, int]] = []
-    main = main_number(boxes, meta)
-    parts = {main: 1}
+def _parts(boxes: Boxes, meta: memoryview) -> Counter[int]:
+    """The main picture, what it is put together of, and what lies over either, such as alpha; each with how often.
+
+    Raises:
+        UnreadablePicture: there are very many, or a picture is made of itself.
+    """
+    needed: dict[int, list[int]] = {}
+    left = _MAX_PARTS
     for references in boxes.at(meta, b"iref"):
-        is_long = references[0] > 0
+        size = 4 if references[0] > 0 else 2
         for kind, content in boxes.inside(references[4:]):
             fields = Fields(content)
-            source, count = fields.take(4 if is_long else 2), fields.take(2)
-            targets = [fields.take(4 if is_long else 2) for _ in range(count)]
-            if kind == b"dimg":
-                derived += [(source, target) for target in targets]
-            elif kind == b"auxl" and main in targets:
-                parts[source] = 1
-    for _ in range(_MAX_LEVELS):
-        for source, target in derived:
-            if source in parts and source != target:
-                parts[target] = parts.get(target, 0) + 1
-        derived = [(source, target) for source, target in derived if source not in parts]
+            source, count = fields.take(size), fields.take(2)
+            left -= count
+            if left < 0:
+                raise UnreadablePicture(f"The HEIC has more than {_MAX_PARTS} references between its pictures.")
+            for target in (fields.take(size) for _ in range(count)):
+                if kind == b"dimg" and source != target:
+                    needed.setdefault(source, []).append(target)
+                elif kind == b"auxl" and source != target:
+                    needed.setdefault(target, []).append(source)
+    parts: Counter[int] = Counter()
+    waiting, left = [main_number(boxes, meta)], _MAX_PARTS
+    while waiting:  # as decoders do: what is referred to twice is decoded twice
+        item = waiting.pop()
+        parts[item] += 1
+        more = needed.get(item, [])
+        left -= len(more)
+        if left < 0:
+            raise UnreadablePicture(
+                f"The HEIC's picture is put together of more than {_MAX_PARTS} others, or of itself."
+            )
+        waiting += more
     return parts
 
 

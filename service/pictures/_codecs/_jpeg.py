@@ -6,6 +6,7 @@ segments are read and written here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -36,7 +37,9 @@ _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _GAIN_MAP_MARK, _GAIN_MAP_NAMESPACE = b"urn:iso:std:iso:ts:21496:-1", b"http://ns.adobe.com/hdr-gain-map/"
 _INCHES, _CENTIMETRES = 1, 2
 _MAX_SEGMENT_BYTES = 65_533
-_MAX_SEGMENTS = 4096
+_MARKER = re.compile(rb"\xff++[^\xff]")
+# A body of the default size has room for as many full ones, and the event loop reads so many empty ones in time.
+_MAX_SEGMENTS = 1024
 # Encoders write about ten, optimisers up to twenty.
 _MAX_SCANS = 100
 _SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
@@ -182,11 +185,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, and start and end of the content, of the segments up to the first scan's, which comes last."""
     position = _SOI_END
     for _ in range(_MAX_SEGMENTS):
-        position = data.index(b"\xff", position)
-        while data[position] == 0xFF:
-            position += 1
-        marker = data[position]
-        position += 1
+        found = _MARKER.match(data, data.index(b"\xff", position))
+        if found is None:
+            raise ValueError("the file ends before its first scan")
+        position = found.end()
+        marker = data[position - 1]
         if marker in _WITHOUT_LENGTH or marker == 0:
             continue
         start, end = position + 2, position + int.from_bytes(data[position : position + 2], "big")
@@ -196,7 +199,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == SOS:
             return
         position = end
-    raise ValueError(f"more than {_MAX_SEGMENTS} segments before the first scan")
+    raise UnreadablePicture(f"The JPEG has more than {_MAX_SEGMENTS} segments before its first scan.")
 
 
 def _header(frame: bytes, found: _Metadata) -> Header:

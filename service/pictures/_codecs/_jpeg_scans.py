@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from service.errors import UnreadablePicture
+
 SOS, EOI = 0xDA, 0xD9
 END = bytes([0xFF, EOI])
 
@@ -22,7 +24,8 @@ _FILLED_MARKER = re.compile(rb"\xff++[^\x00\xd0-\xd7\xff]")
 _FILL = b"\xff"
 _FILL_STEP = 65_536
 _COEFFICIENTS = 64
-_MAX_SEGMENTS = 100_000
+# Tables and comments: a hundred scans have some three hundred. The event loop waits until they are counted.
+_MAX_SEGMENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ def find_scans(data: bytes, position: int, components: bytes, most: int) -> Scan
         position: of the length of the first scan's header.
         components: identifiers of the frame's components.
         most: number of scans after which counting stops.
+
+    Raises:
+        UnreadablePicture: there are very many segments between them.
     """
     missing = {component: set(range(_COEFFICIENTS)) for component in components}
     count, end, kind = 0, position, SOS
@@ -78,6 +84,8 @@ def find_scans(data: bytes, position: int, components: bytes, most: int) -> Scan
         kind = data[position - 1]
         if kind not in _BETWEEN_SCANS:
             break  # behind the picture: another one, or something else without an end marker before it
+    else:
+        raise UnreadablePicture(f"The JPEG has more than {_MAX_SEGMENTS} segments between its scans.")
     is_torn = kind not in _BETWEEN_SCANS | _OF_OTHERS
     return Scans(count, end, False, is_torn, not any(missing.values()))
 

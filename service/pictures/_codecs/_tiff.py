@@ -10,7 +10,7 @@ from service.pictures import _iptc
 from service.pictures._codecs import _opencv, _pillow
 from service.pictures._codecs._jpeg_scans import MAX_SCANNED_PIXELS
 from service.pictures._codecs._samples import Samples
-from service.pictures._codecs._tiff_samples import FILES, OF_NUMBERS, read_files, read_numbers
+from service.pictures._codecs._tiff_samples import FILES, OF_NUMBERS, check_parts, read_files, read_numbers
 from service.pictures._codecs._tiff_tags import (
     ASSOCIATED_ALPHA,
     BITS,
@@ -94,6 +94,7 @@ def read_header(data: bytes) -> Header:
         name = _OTHER_COLOURS.get(photometric, f"of photometric interpretation {photometric}")
         raise UnsupportedFormat(f"The TIFF is {name}; accepted are grey, RGB, CMYK, YCbCr and CIE L*a*b*.")
     _refuse_compression(directory, bits, photometric)
+    check_parts(data, directory)
     if directory.integer(COMPRESSION) in _JPEG:
         _check_scans(data, directory)
     if directory.integer(TILE_WIDTH) * directory.integer(TILE_HEIGHT) > max(

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
+from service.errors import UnreadablePicture
 from service.pictures._codecs import _pillow, _webp
+from service.pictures._codecs._png_chunks import bare_picture
 from service.pictures._codecs._tiff_tags import (
     BITS,
     COMPRESSION,
@@ -35,13 +37,53 @@ from service.pictures._codecs._tiff_tags import (
     TILE_WIDTH,
     WIDTH,
 )
-from service.pictures._directories import LONG, SHORT, Directory, Tags, Value, write_directory, write_header
+from service.pictures._directories import (
+    BYTE,
+    LONG,
+    SHORT,
+    Directory,
+    Tags,
+    Value,
+    write_directory,
+    write_header,
+)
 from service.pictures._formats import PictureFormat
 
-_MAX_PARTS = 100_000
+_MAX_FILES = 20_000
+"""Strips or tiles that are files of their own: opening one takes a tenth of a millisecond, however small it is."""
+
+_MAX_SHARE = 2
+"""How often all bytes of the file may be part of a strip or a tile: some writers let equal tiles lie in one place."""
+
+_INTEGERS = {BYTE: "u1", SHORT: "u2", LONG: "u4"}
 
 OF_NUMBERS = {1, 5, 8, 32773, 32946, 34925, 50000}
 """Compressions that know nothing of colour: none, LZW, deflate, PackBits, deflate, LZMA, Zstandard."""
+
+
+def check_parts(data: bytes, directory: Directory) -> None:
+    """Refuse strips or tiles that lie over each other again and again: all bytes of each are read, and some copied.
+
+    Raises:
+        UnreadablePicture: together they are larger than the file, or it is not clear how large they are.
+    """
+    tags = {int.from_bytes(record[:2], directory.order) for record in directory.records()}
+    # Decoders take either tag, whatever the picture is made of.
+    for tag in {STRIP_SIZES, TILE_SIZES} & tags:
+        entry = directory.entries.get(tag)
+        if entry is None or entry.type not in _INTEGERS:
+            raise UnreadablePicture(
+                f"The TIFF's tag {tag}, the sizes of its strips or tiles, cannot be read; it must be of type SHORT "
+                "or LONG and lie inside of the file."
+            )
+        order = "<" if directory.order == "little" else ">"
+        sizes = np.frombuffer(directory.raw(tag) or b"", order + _INTEGERS[entry.type])
+        total = int(sizes.sum(dtype=np.uint64))
+        if len(sizes) > 1 and total > _MAX_SHARE * len(data):
+            raise UnreadablePicture(
+                f"The TIFF has strips or tiles of {total} bytes together, but the file has {len(data)}; "
+                f"at most {_MAX_SHARE} times as many are allowed."
+            )
 
 
 def read_numbers(data: bytes, directory: Directory, bits: int) -> np.ndarray:
@@ -146,8 +188,12 @@ def _parts(directory: Directory, height: int, width: int) -> Iterator[tuple[int,
     columns = directory.integer(TILE_WIDTH) if is_tiled else width
     rows = directory.integer(TILE_HEIGHT) if is_tiled else min(directory.integer(ROWS_PER_STRIP, height), height)
     offsets, sizes = (TILE_OFFSETS, TILE_SIZES) if is_tiled else (STRIP_OFFSETS, STRIP_SIZES)
+    if -(-height // max(rows, 1)) * -(-width // max(columns, 1)) > _MAX_FILES:
+        raise UnreadablePicture(
+            f"The TIFF has more than {_MAX_FILES} strips or tiles that are files of their own; make them larger."
+        )
     places = zip(
-        directory.integers(offsets, most=_MAX_PARTS), directory.integers(sizes, most=_MAX_PARTS), strict=False
+        directory.integers(offsets, most=_MAX_FILES), directory.integers(sizes, most=_MAX_FILES), strict=False
     )
     for top in range(0, height, max(rows, 1)):
         for left in range(0, width, max(columns, 1)):
@@ -165,7 +211,7 @@ def _by_webp(file: bytes, rows: int, columns: int) -> np.ndarray:
 
 
 def _by_png(file: bytes, rows: int, columns: int) -> np.ndarray:
-    return _by_pillow("PNG", file, rows, columns)
+    return _by_pillow("PNG", bare_picture(file)[0], rows, columns)
 
 
 def _by_jpeg_2000(file: bytes, rows: int, columns: int) -> np.ndarray:

@@ -138,11 +138,46 @@ def strips(parts: list[bytes], compression: int, planes: np.ndarray, rows: int, 
     return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
 
 
+def tiff_of_tags(entries: dict[int, tuple[int, list[int]]], data: bytes) -> bytes:
+    """A little-endian TIFF: the data behind the head, then one directory and the values that do not fit into it."""
+    directory_at = 8 + len(data) + len(data) % 2
+    rest_at = directory_at + 2 + 12 * len(entries) + 4
+    head = struct.pack("<2sHI", b"II", 42, directory_at) + data + bytes(len(data) % 2)
+    directory, rest = struct.pack("<H", len(entries)), b""
+    for tag, (kind, values) in sorted(entries.items()):
+        packed = struct.pack(f"<{len(values)}{ {3: 'H', 16: 'Q', 17: 'q'}.get(kind, 'I') }", *values)
+        where = packed.ljust(4, b"\0")
+        if len(packed) > 4:
+            where, rest = struct.pack("<I", rest_at + len(rest)), rest + packed
+        directory += struct.pack("<HHI", tag, kind, len(values)) + where
+    return head + directory + bytes(4) + rest
+
+
 def heic(pixels: np.ndarray, **options: Any) -> bytes:
     """A HEIC by libheif, with the encoder that the service has not."""
     file = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(pixels)).save(file, **{"quality": 90, **options})
     return file.getvalue()
+
+
+def heif_of(items: dict[int, bytes], references: list[tuple[bytes, int, list[int]]]) -> bytes:
+    """The boxes of a HEIF whose main picture is item 1; those of coding hvc1 have 64x64 pixels."""
+    entries = [box(b"infe", b"\2\0\0\0", struct.pack(">HH", item, 0), kind, b"\0") for item, kind in items.items()]
+    coded = [item for item, kind in items.items() if kind == b"hvc1"]
+    places = b"".join(struct.pack(">HBB", item, 1, 1) for item in coded)
+    made_of = [
+        box(kind, struct.pack(f">HH{len(targets)}H", source, len(targets), *targets))
+        for kind, source, targets in references
+    ]
+    parameters = box(b"hvcC", _content(heic(np.zeros((64, 64, 3), np.uint8)), b"hvcC"))
+    return box(
+        b"meta",
+        bytes(4),
+        box(b"pitm", bytes(4), b"\0\1"),
+        box(b"iinf", bytes(4), len(entries).to_bytes(2, "big"), *entries),
+        box(b"iref", bytes(4), *made_of),
+        box(b"iprp", box(b"ipco", parameters), box(b"ipma", bytes(4), struct.pack(">I", len(coded)), places)),
+    )
 
 
 def heif_described(file: bytes, *, add: tuple[bytes, ...] = (), alpha_without: bytes = b"") -> bytes:

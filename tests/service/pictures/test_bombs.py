@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 import zlib
 from contextlib import suppress
@@ -13,9 +14,21 @@ from PIL import Image
 from service.errors import UnreadablePicture, UnsupportedFormat
 from service.pictures import decode, inspect
 from service.pictures._codecs._bits import Bits
+from service.pictures._codecs._heif import hevc_pixels
 from service.pictures._codecs._hevc import Units, data_pixels
 from service.pictures._codecs._iso_media import av1_data
-from tests.service.pictures.files import box, color_pixels, pillow_file, png_chunk, png_file, tiff_file
+from service.pipeline import INLINE_BYTES
+from tests.service.pictures.files import (
+    box,
+    color_pixels,
+    heif_of,
+    pillow_file,
+    png_chunk,
+    png_file,
+    strips,
+    tiff_file,
+    tiff_of_tags,
+)
 
 
 def png_of(data: bytes, *, pieces: int = 1) -> bytes:
@@ -139,3 +152,120 @@ def test_tiffs_of_very_many_samples_are_refused() -> None:
     with pytest.raises(UnsupportedFormat, match="9 samples a pixel; at most 5"):
         inspect(tiff_file(planes, photometric="rgb", planarconfig="contig"))
     assert inspect(tiff_file(planes[..., :5], photometric="rgb", planarconfig="contig")).pixels == 48 * 72
+
+
+def tiles(
+    part: bytes, compression: int, *, side: int = 256, fill_order: int = 1, sizes: tuple[int, int] = (325, 4)
+) -> bytes:
+    """A TIFF of 16x16 pixels a tile, all of which are the same bytes; `sizes`: tag and type of their sizes."""
+    count = (side // 16) ** 2
+    channels = 1 if compression == 32773 else 3
+    tags = {256: [side], 257: [side], 259: [compression], 262: [2 if channels == 3 else 1], 266: [fill_order]}
+    tags |= {277: [channels], 322: [16], 323: [16], 324: [8] * count}
+    entries = {tag: (4, values) for tag, values in tags.items()}
+    return tiff_of_tags(entries | {258: (3, [8] * channels), sizes[0]: (sizes[1], [len(part)] * count)}, part)
+
+
+PACKED = b"\x81\0\x81\0" + bytes(10_000)
+TILE = pillow_file(color_pixels()[:16, :16], "PNG")
+
+
+@pytest.mark.parametrize("sizes", [(325, 4), (279, 4)], ids=["tile sizes", "strip sizes"])
+@pytest.mark.parametrize(
+    ("part", "compression", "fill_order"),
+    [(TILE + bytes(10_000), 34933, 1), (PACKED, 32773, 2), (PACKED, 32773, 1)],
+    ids=["files", "reversed bits", "plain"],
+)
+def test_tiles_that_are_the_same_bytes_again_and_again_are_refused(
+    part: bytes, compression: int, fill_order: int, sizes: tuple[int, int]
+) -> None:
+    with pytest.raises(UnreadablePicture, match=r"tiles of \d+ bytes together.*at most 2 times"):
+        inspect(tiles(part, compression, fill_order=fill_order, sizes=sizes))
+
+
+@pytest.mark.parametrize("kind", [16, 17], ids=["long8", "slong8"])
+def test_sizes_of_tiles_that_only_other_readers_understand_are_refused(kind: int) -> None:
+    with pytest.raises(UnreadablePicture, match="tag 325"):
+        inspect(tiles(PACKED, 32773, sizes=(325, kind)))
+
+
+def test_equal_strips_may_lie_in_one_place() -> None:
+    flat = np.full((48, 72, 3), 9, np.uint8)
+    part = zlib.compress(flat[:24].tobytes())
+    tags = {256: [72], 257: [48], 259: [8], 262: [2], 273: [8, 8], 277: [3], 278: [24], 279: [len(part)] * 2}
+    file = tiff_of_tags({258: (3, [8] * 3), **{tag: (4, values) for tag, values in tags.items()}}, part)
+    assert np.array_equal(decode(file).pixels, flat)
+
+
+def test_very_many_tiles_that_are_files_are_refused() -> None:
+    start = time.process_time()
+    with pytest.raises(UnreadablePicture, match="more than 20000 strips or tiles"):
+        decode(tiles(b"", 34933, side=2272))
+    assert time.process_time() - start < 0.5
+
+
+def test_texts_of_files_in_a_tiff_are_not_inflated() -> None:
+    text = png_chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(2_000_000)))
+    part = png_file(color_pixels(), 2, chunks=(text,))
+    assert np.array_equal(decode(strips([part], 34933, color_pixels(), 48)).pixels, color_pixels())
+
+
+def test_comments_hide_no_scans() -> None:
+    file = pillow_file(color_pixels(), "JPEG", progressive=True)
+    last = file.rindex(b"\xff\xda")
+    comments = b"\xff\xfe\0\2" * 100_001
+    with pytest.raises(UnreadablePicture, match="segments between its scans"):
+        inspect(file[:last] + comments + file[last:-2] * 200 + file[-2:])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_headers_of_small_files_are_read_in_no_time(progressive: bool) -> None:
+    """The event loop reads those of up to 64 KiB."""
+    comments, fill = b"\xff\xfe\0\2" * 900, b"\xff" * 20_000
+    file = pillow_file(color_pixels(), "JPEG", progressive=progressive)
+    last = file.rindex(b"\xff\xda")
+    file = file[:2] + exif_of_many_entries() + comments + fill + file[2:last] + comments * progressive + file[last:]
+    assert len(file) <= INLINE_BYTES
+    times = []
+    for _ in range(5):
+        start = time.thread_time()
+        inspect(file)
+        times.append(time.thread_time() - start)
+    assert min(times) < 0.015
+
+
+def exif_of_many_entries() -> bytes:
+    """A segment whose directories have all entries that they may have, and lie over each other."""
+    entries = struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<HHII", 0xA005, 4, 1, 8)
+    entries += b"".join(struct.pack("<HHII", 0x4000 + i, 3, 1, 0) for i in range(1022))
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1024) + entries + bytes(4)
+    return b"\xff\xe1" + struct.pack(">H", 2 + len(block)) + block
+
+
+def test_what_a_heic_is_put_together_of_counts_as_often_as_it_is_decoded() -> None:
+    """Whatever the order of the references: item 1 is made of 2 and 3, and these of 4, in several layers."""
+    derived = {2: [4, 4, 4], 1: [2, 2, 3, 3], 3: [4]}
+    for order in ((2, 1, 3), (1, 2, 3), (3, 2, 1)):
+        references = [(b"dimg", item, derived[item]) for item in order]
+        file = heif_of({1: b"iovl", 2: b"iden", 3: b"iden", 4: b"hvc1"}, references)
+        assert sum(hevc_pixels(file, Units())) == 8 * 64 * 64
+
+
+def test_alpha_of_a_part_counts() -> None:
+    references = [(b"auxl", 3, [2]), (b"dimg", 1, [2])]
+    file = heif_of({1: b"iden", 2: b"hvc1", 3: b"hvc1"}, references)
+    assert sum(hevc_pixels(file, Units())) == 2 * 64 * 64
+
+
+@pytest.mark.parametrize(
+    "references",
+    [
+        [(b"dimg", 1, [2] * 200), (b"dimg", 2, [3] * 200)],
+        [(b"dimg", 1, [2]), (b"dimg", 2, [1])],
+        [(b"dimg", 1, [2] * 20_001)],
+    ],
+    ids=["layers", "circle", "references"],
+)
+def test_a_heic_put_together_of_very_many_pictures_is_refused(references: list) -> None:
+    with pytest.raises(UnreadablePicture, match="more than 20000"):
+        hevc_pixels(heif_of({1: b"iovl", 2: b"iden", 3: b"hvc1"}, references), Units())
