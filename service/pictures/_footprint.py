@@ -14,11 +14,13 @@ PLAIN = 8
 _DECODED = {
     PictureFormat.JPEG: PLAIN,
     PictureFormat.PNG: PLAIN,
-    PictureFormat.HEIC: 15,
-    PictureFormat.AVIF: 16,
+    PictureFormat.HEIC: 16,
+    PictureFormat.AVIF: 21,
     PictureFormat.RAW: 25,
 }
-_DECODED_OTHERS, _DECODED_DEEP, _DECODED_ALPHA, _DECODED_CMYK = 14, 17, 10, 14
+_DECODED_OTHERS, _DECODED_DEEP, _DECODED_ALPHA, _DECODED_CMYK, _DECODED_ANIMATED_WEBP = 14, 17, 10, 14, 25
+_DECODED_ALPHA_BESIDE = {PictureFormat.HEIC: 5, PictureFormat.AVIF: 5}
+"""Additional bytes for alpha where it is coded as a picture of its own, of up to 12 bits like the colours."""
 _ENCODED = {PictureFormat.PNG: 11, PictureFormat.TIFF: 10, PictureFormat.WEBP: 17, PictureFormat.AVIF: 36}
 _ENCODED_DEEP = {PictureFormat.PNG: 23, PictureFormat.TIFF: 18}
 _ALPHA = 6
@@ -51,11 +53,13 @@ def plain_pixels(header: Header, target: PictureFormat, *, restored: bool = Fals
 
 
 def _decoded(header: Header) -> int:
-    needed = [_DECODED.get(header.format, _DECODED_OTHERS)]
+    beside = _DECODED_ALPHA_BESIDE.get(header.format, 0) if header.has_alpha else 0
+    needed = [_DECODED.get(header.format, _DECODED_OTHERS) + beside, header.decoded_bytes]
     for holds, more in (
         (header.bits == 16, _DECODED_DEEP),
         (header.has_alpha, _DECODED_ALPHA),
         (header.colour == "cmyk", _DECODED_CMYK),
+        (header.format is PictureFormat.WEBP and header.is_animated, _DECODED_ANIMATED_WEBP),
     ):
         needed += [more] * holds
     return max(needed)

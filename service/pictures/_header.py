@@ -79,6 +79,8 @@ class Header:
         xmp: the XMP packet, unchecked.
         iptc: the IPTC block, unchecked.
         density: as it is stored, before the orientation is applied; None where only EXIF may say it.
+        decoded_bytes: memory in bytes a pixel that decoding takes, where the file's layout needs more than its format
+            usually does.
     """
 
     format: PictureFormat
@@ -97,6 +99,7 @@ class Header:
     xmp: bytes | None = field(default=None, repr=False)
     iptc: bytes | None = field(default=None, repr=False)
     density: Density | None = None
+    decoded_bytes: int = 0
 
     @property
     def width(self) -> int:

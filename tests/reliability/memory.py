@@ -35,6 +35,7 @@ SIDE = 4000
 LARGE_SIDE = 8000
 AT_ONCE = 8
 SETTLE_SECONDS = 60.0
+EXTRA = ("unassalpha", "unspecified")
 MODELS = Path(__file__).resolve().parents[2] / "model_repository"
 SERVICE = {"models": "nightlift", "cpu_threads": 0}
 
@@ -56,6 +57,11 @@ def files() -> Iterator[tuple[str, bytes, str]]:
     yield "JPEG as TIFF", encoded(rgb, "jpeg"), "tiff"
     yield "TIFF, 16 bits", tiff(deep), "tiff"
     yield "TIFF, 16 bits, alpha", tiff(deep_alpha), "tiff"
+    yield "TIFF, 16 bits, multiplied with alpha, as JPEG", tiff(deep_alpha, "assocalpha"), "jpeg"
+    yield "TIFF, 16 bits, five samples, as JPEG", tiff(np.dstack([deep_alpha, deep[..., 0]]), *EXTRA), "jpeg"
+    frames = {"save_all": True, "append_images": [Image.fromarray(rgb[::-1])], "method": 0}
+    yield "WebP, animated, as JPEG", encoded(rgb, "webp", **frames), "jpeg"
+    yield "AVIF, alpha, as JPEG", encoded(rgba, "avif", speed=10, subsampling="4:4:4"), "jpeg"
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -63,10 +69,10 @@ def png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
-def tiff(pixels: np.ndarray) -> bytes:
-    """Deflated, in strips."""
+def tiff(pixels: np.ndarray, *extra: str) -> bytes:
+    """Deflated, in strips; `extra` names the samples behind the colours."""
     file = io.BytesIO()
-    options = {"extrasamples": ["unassalpha"]} if pixels.shape[2] == 4 else {}
+    options = {"extrasamples": extra or ["unassalpha"]} if pixels.shape[2] > 3 else {}
     tifffile.imwrite(file, pixels, photometric="rgb", compression="zlib", rowsperstrip=64, **options)
     return file.getvalue()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -56,6 +58,10 @@ from service.pictures._picture import to_8_bit
 _PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK)
 _COLOURS: dict[int, Colour] = {0: "grey", 1: "grey", 2: "rgb", 3: "rgb", 5: "cmyk", 6: "rgb", 8: "rgb"}
 _COLOR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+_ROWS_AT_ONCE = 64
+_BYTES_OF_FILES = 26
+"""Memory a pixel where a strip of JPEG 2000, whose decoder has integers of 32 bits, is the whole picture."""
+
 _MAX_EXTRA_SAMPLES = 2
 """Samples beside the colours, such as alpha and a mask; all of them are decoded, but only alpha is used."""
 # Fax, old and new JPEG, and ThunderScan: what libtiff has beside the compressions of numbers.
@@ -108,7 +114,7 @@ def read_header(data: bytes) -> Header:
         )
     exif = from_tiff(directory)
     resources = directory.raw(RESOURCES)
-    return Header(
+    header = Header(
         PictureFormat.TIFF,
         width,
         height,
@@ -123,6 +129,7 @@ def read_header(data: bytes) -> Header:
         iptc=directory.raw(IPTC) or (_iptc.from_resources(resources) if resources else None),
         density=resolution(directory),
     )
+    return replace(header, decoded_bytes=_decoded_bytes(directory, header, bits))
 
 
 def read_pixels(data: bytes, header: Header) -> Samples:
@@ -238,12 +245,24 @@ def _is_known_to_opencv(directory: Directory, header: Header) -> bool:
     )
 
 
+def _decoded_bytes(directory: Directory, header: Header, bits: int) -> int:
+    """Bytes a pixel of layouts that OpenCV does not read: the file is copied, and Pillow's samples are, twice."""
+    if directory.integer(COMPRESSION) in FILES:
+        return _BYTES_OF_FILES
+    return 0 if _is_known_to_opencv(directory, header) else 4 * directory.integer(SAMPLES, 1) * bits // 8
+
+
 def _straight(samples: Samples, directory: Directory) -> Samples:
     """Colour freed from the alpha it was multiplied with, where it was; black where nothing is seen of it."""
     color, alpha = samples.color, samples.alpha
     if alpha is None or directory.integer(EXTRA_SAMPLES) != ASSOCIATED_ALPHA:
         return samples
     top = np.iinfo(color.dtype).max
-    weight = alpha if color.ndim == 2 else alpha[..., None]
-    straight = np.minimum(np.rint(color * (top / np.maximum(weight, 1).astype(np.float32))), top)
-    return Samples(np.where(weight > 0, straight, 0).astype(color.dtype), alpha)
+    weights = alpha if color.ndim == 2 else alpha[..., None]
+    result = np.empty_like(color)
+    for start in range(0, len(color), _ROWS_AT_ONCE):  # floats take four times as much as the picture
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        weight = weights[rows]
+        straight = np.minimum(np.rint(color[rows] * (top / np.maximum(weight, 1).astype(np.float32))), top)
+        result[rows] = np.where(weight > 0, straight, 0)
+    return Samples(result, alpha)

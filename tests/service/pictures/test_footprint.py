@@ -14,11 +14,12 @@ from service.admission import Budget
 from service.enhancement import EnhanceOptions
 from service.errors import UnsupportedShape
 from service.limits import MAX_PIXELS
-from service.pictures import Header, PictureFormat, plain_pixels
+from service.pictures import Header, PictureFormat, inspect, plain_pixels
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.pictures import dark_scene, encoded
 from tests.repositories import make_repository
+from tests.service.pictures.files import alpha_pixels, color_pixels, pillow_file, strips, tiff_file
 
 JPEG, PNG, AVIF, RAW = PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.AVIF, PictureFormat.RAW
 
@@ -34,10 +35,34 @@ JPEG, PNG, AVIF, RAW = PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.AVIF
         (Header(PNG, 4000, 3000, bits=16, has_alpha=True), PNG, 29 / 8),
         (Header(PictureFormat.GIF, 4000, 3000), PNG, 14 / 8),
         (Header(RAW, 4000, 3000, bits=16), JPEG, 25 / 8),
+        (Header(PictureFormat.WEBP, 4000, 3000, is_animated=True), JPEG, 25 / 8),
+        (Header(PictureFormat.TIFF, 4000, 3000, decoded_bytes=30), JPEG, 30 / 8),
+        (Header(AVIF, 4000, 3000, has_alpha=True), JPEG, 26 / 8),
+        (Header(PictureFormat.HEIC, 4000, 3000, has_alpha=True), JPEG, 21 / 8),
     ],
 )
 def test_formats_that_need_more_count_for_more(header: Header, target: PictureFormat, share: float) -> None:
     assert plain_pixels(header, target) == int(header.pixels * share)
+
+
+DEEP, FIVE = color_pixels(16), np.dstack([color_pixels(16), alpha_pixels(16), alpha_pixels(16)])
+
+
+@pytest.mark.parametrize(
+    ("file", "bytes_a_pixel"),
+    [
+        (tiff_file(DEEP, photometric="rgb"), 17),
+        (tiff_file(np.moveaxis(DEEP, -1, 0).copy(), photometric="rgb", planarconfig="separate"), 24),
+        (tiff_file(FIVE, photometric="rgb", extrasamples=["assocalpha", "unspecified"]), 40),
+        (tiff_file(FIVE[..., :4].copy(), photometric="separated"), 32),
+        (strips([pillow_file(color_pixels(), "JPEG2000")], 34712, color_pixels(), 48), 26),
+        (pillow_file(color_pixels(), "TIFF"), 14),
+    ],
+    ids=["usual", "planes", "samples", "inks", "jpeg 2000", "eight bits"],
+)
+def test_tiffs_count_for_what_their_layout_needs(file: bytes, bytes_a_pixel: int) -> None:
+    header = inspect(file)
+    assert plain_pixels(header, JPEG) == header.pixels * bytes_a_pixel // 8
 
 
 def test_pictures_without_their_noise_count_for_one_more_of_them() -> None:

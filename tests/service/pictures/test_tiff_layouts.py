@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import lzma
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -15,6 +16,9 @@ from PIL import Image
 
 from service.errors import UnreadablePicture, UnsupportedFormat
 from service.pictures import decode, inspect
+from service.pictures._codecs._samples import Samples
+from service.pictures._codecs._tiff import _straight
+from service.pictures._directories import first_directory
 from tests.service.pictures.files import alpha_pixels, color_pixels, grey_pixels, pillow_file, strips, tiff_file
 
 COLOR, DEEP = color_pixels(), color_pixels(16)
@@ -88,6 +92,21 @@ def test_colours_that_were_multiplied_with_alpha_are_freed_from_it(bits: int) ->
     picture = decode(tiff_file(np.dstack((multiplied, alpha)), photometric="rgb", extrasamples=["assocalpha"]))
     assert np.abs(picture.pixels.astype(int) - color_pixels(bits)).max() <= 4
     assert np.array_equal(picture.alpha, alpha)
+
+
+def test_freeing_colours_from_alpha_takes_little_memory() -> None:
+    random = np.random.default_rng(0)
+    alpha = random.integers(0, 65536, (700, 500), np.uint16)
+    alpha[:100] = 0
+    color = random.integers(0, 65536, (700, 500, 3), np.uint16)
+    directory = first_directory(tiff_file(np.dstack((color, alpha)), photometric="rgb", extrasamples=["assocalpha"]))
+    tracemalloc.start()
+    result = _straight(Samples(color, alpha), directory).color
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 * alpha.size
+    exact = np.minimum(np.rint(color * (65535 / np.maximum(alpha, 1)[..., None])), 65535) * (alpha > 0)[..., None]
+    assert np.abs(result - exact).max() <= 1
 
 
 @pytest.mark.parametrize("bits", [8, 16])
