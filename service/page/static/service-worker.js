@@ -72,16 +72,11 @@ addEventListener("fetch", (event) => {
   if (request.method === "GET" && URLS.has(url)) event.respondWith(fresh(request, url));
 });
 
-/** The server's file, which is also cached; the cached file if the server cannot be reached. */
+/** The server's file, which is also cached; the cached file if the server, perhaps behind a proxy, does not answer. */
 async function fresh(request, url) {
   const cache = await caches.open(CACHE);
-  try {
-    const response = await fetch(request);
-    if (response.ok) await cache.put(url, response.clone()).catch(() => {}); // storage may be full
-    return response;
-  } catch (error) {
-    const kept = await cache.match(url);
-    if (kept) return kept;
-    throw error;
-  }
+  const response = await fetch(request).catch(() => Response.error());
+  if (response.ok) await cache.put(url, response.clone()).catch(() => {}); // storage may be full
+  const isAway = response.type === "error" || response.status >= 500;
+  return (isAway && (await cache.match(url))) || response;
 }

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 import re
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import httpx
+import pytest
 from playwright.sync_api import Browser, expect
 
 import service.page
@@ -55,6 +59,39 @@ def test_what_is_loaded_can_be_used_without_a_connection(browser: Browser, site:
     assert not [path for path in kept if not re.fullmatch(r"/|/models\.html|/static/[\w./-]+", path)]
     assert complaints == []
     context.close()
+
+
+class BrokenProxy(BaseHTTPRequestHandler):
+    """Answers with the files of the page, or if `is_broken` as a proxy does whose server is restarting."""
+
+    is_broken = False
+
+    def do_GET(self) -> None:
+        path = service.page.STATIC / (self.path.removeprefix("/").removeprefix("static/") or "index.html")
+        is_found = path.is_file() and not self.is_broken
+        self.send_response(502 if self.is_broken else 200 if is_found else 404)
+        self.send_header("Content-Type", mimetypes.guess_type(path.name)[0] or "text/plain")
+        self.end_headers()
+        if is_found:
+            self.wfile.write(path.read_bytes())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_the_page_opens_while_a_proxy_has_no_server(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    context.set_default_timeout(TIMEOUT)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BrokenProxy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        monkeypatch.setattr(BrokenProxy, "is_broken", True)
+        page.reload()
+        expect(page.locator(".promise")).to_be_visible()
+        context.close()
+        server.shutdown()
 
 
 def test_the_worker_keeps_all_files_of_the_page_and_no_other(site: Server) -> None:
