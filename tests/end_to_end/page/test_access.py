@@ -54,7 +54,25 @@ def test_a_phone_shows_all_and_pinches(browser: Browser, site: Server) -> None:
     fitting = visitor.zoom
     pinch(page, 60, 160)
     assert visitor.zoom > 1.5 * fitting
+    page.locator("#side-by-side").tap()
+    page.locator("#fit").tap()
+    fitting = visitor.zoom
+    pinch(page, 60, 160)  # with a finger on either half
+    assert 1.5 * fitting < visitor.zoom < 4 * fitting
     check_targets(page)
+    context.close()
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_all_buttons_fit_on_a_narrow_phone(browser: Browser, site: Server, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 640}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.add_init_script("navigator.canShare = () => true")
+    page.goto(site.url)
+    Visitor(page, site.url).add(("one.png", PNG), ("two.png", PNG))
+    for name in ("Download", "Copy", "Share", "Download all"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
 
 

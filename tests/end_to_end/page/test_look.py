@@ -61,6 +61,8 @@ def test_side_by_side_shows_both_at_the_same_place(visitor: Visitor, page: Page)
     visitor.add(("one.png", PNG))
     page.keyboard.press("s")
     expect(page.get_by_role("button", name="Side by side")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#position")).to_be_disabled()
+    expect(page.locator("#canvas")).to_have_accessible_name("The photo, before on the left and enhanced on the right")
     page.locator("#actual").click()
     box = page.locator("#stage").bounding_box()
     assert box is not None
@@ -106,7 +108,11 @@ def test_models_say_what_they_are_good_for(page: Page, visitor: Visitor) -> None
     page.route(
         "**/models",
         lambda route: route.fulfill(
-            json={**(body := route.fetch().json()), "models": [{**body["models"][0], "name": "nightlift"}]}
+            json={
+                **(body := route.fetch().json()),
+                "default": "nightlift",
+                "models": [{**body["models"][0], "name": "nightlift"}],
+            }
         ),
     )
     page.reload()

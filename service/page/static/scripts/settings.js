@@ -64,3 +64,15 @@ export function finished(settings, output) {
   const { model, ...others } = settings;
   return { ...others, ...inference(settings), ...output };
 }
+
+/** Formats of finished files that have no quality. */
+export const LOSSLESS = ["png", "tiff"];
+
+/** The service answers these in the same format, or BMP and GIF as PNG, and all other files as JPEG. */
+const ANSWERS = { png: "png", webp: "webp", avif: "avif", tiff: "tiff", tif: "tiff", bmp: "png", gif: "png" };
+
+/** The format of the finished file of `file` if `output` is chosen, which may leave the format to the service. */
+export function formatOf(file, { format }) {
+  const ending = (file.type || file.name).split(/[/.]/).pop().toLowerCase();
+  return format || (ANSWERS[ending] ?? "jpeg");
+}

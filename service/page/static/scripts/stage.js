@@ -3,14 +3,13 @@
 import { enhance } from "./api.js";
 import { FINISHED, grading, SEEN_SIDE } from "./grading.js";
 import { percent } from "./histogram.js";
-import { DONE } from "./photo.js";
+import { DONE, FAILED } from "./photo.js";
 import { decode, small } from "./pixels.js";
-import { finished } from "./settings.js";
+import { finished, formatOf, LOSSLESS } from "./settings.js";
 import { duration, showTiming } from "./timing.js";
 
 const FULL_DETAIL_DELAY = 500; // milliseconds after the last change of zoom or settings
-const VIEWED = ["jpeg", "webp", "avif"];
-const FOR_VIEWING = { format: "webp", quality: 92 }; // instead of formats that are large, or that browsers cannot show
+const LONGEST_WEBP = 16383; // pixels
 
 export class Stage {
   /** Called with an error, and a function that tries again, if there is one. */
@@ -18,21 +17,24 @@ export class Stage {
 
   #photo = null;
   #scale = 0;
+  #isZoomed = false;
   #revealed = new WeakSet();
-  #before = null;
+  #before = null; // the copy on display
+  #answer = null; // the answer on display, or whose finished file is
   #seen = null;
   #shown = 0;
-  #isFull = false;
+  #isFull = false; // the viewer has the finished file instead of the answer
   #isReturning = false; // from full detail to the preview, which is being decoded
+  #hasFailed = false; // to load full detail
   #timer = 0;
   #controller = null;
 
   /** `at(id)` returns an element, `output()` the format and quality of files; `side` is the long side of previews. */
   constructor({ at, viewer, histogram, finals, side, output }) {
     Object.assign(this, { at, viewer, histogram, finals, side, output });
-    viewer.onzoom = (scale) => {
+    viewer.onzoom = (scale, isZoomed) => {
       at("zoom").value = `${Math.round(100 * scale)}%`;
-      this.#scale = scale;
+      [this.#scale, this.#isZoomed] = [scale, isZoomed];
       this.#wantDetail();
     };
     viewer.onlost = () => {
@@ -41,31 +43,26 @@ export class Stage {
     };
   }
 
-  /** Whether a photo is shown. */
-  get hasPhoto() {
-    return this.#photo !== null;
-  }
-
-  /** Show a photo, with its answer if there is one; without a copy of it, show nothing. */
+  /** Show a photo with its last answer, or the original until there is one; without a copy of it, show nothing. */
   async show(photo) {
     const turn = ++this.#shown;
     this.#forgetDetail();
-    if (photo !== this.#photo) this.#before = null;
-    const isSame = photo === this.#photo;
-    if (!photo?.copy) return this.#empty(photo ? "waiting" : "failed");
+    if (!photo?.copy) return this.#empty(photo && photo.state !== FAILED ? "copy" : "photo");
     try {
-      if (this.#before !== photo.copy) {
+      if (this.#photo !== photo || this.#before !== photo.copy) {
         const { bitmap } = await decode(photo.copy.blob, this.viewer.longestSide);
         if (turn !== this.#shown) return bitmap.close();
         this.#forgetDetail(); // of the previous photo
         this.#photo = photo;
         this.#before = photo.copy;
-        this.#empty(null);
+        this.#answer = null;
+        this.#isFull = false;
+        this.#lack(photo.answer ? null : "answer");
         this.histogram.takeBefore(bitmap);
         this.#seen = { x: small(bitmap, SEEN_SIDE), y: null };
-        this.viewer.showBefore(bitmap, photo.copy.size, isSame);
+        this.viewer.showBefore(bitmap, photo.copy.size);
       }
-      if (photo.state !== DONE) return;
+      if (!photo.answer || (photo.state !== DONE && this.#answer === photo.answer)) return;
       await this.#showAnswer(turn);
       if (turn === this.#shown && !this.#revealed.has(photo)) this.viewer.reveal();
       this.#revealed.add(photo);
@@ -76,12 +73,11 @@ export class Stage {
 
   /** Apply the settings of the photo. Only full detail has to be requested again. */
   grade() {
-    const photo = this.#photo;
-    if (!photo?.answer || !this.#seen?.y) return;
-    const [wasFull, wasLoading] = [this.#isFull, this.#controller !== null];
+    if (!this.#answer) return;
+    const wasLoading = this.#controller !== null;
     this.#forgetDetail();
-    if (wasFull) this.#returnToPreview();
-    else if (!this.#isReturning) this.#followLight();
+    if (!this.#isFull) this.#followLight();
+    else if (!this.#isReturning) this.#returnToPreview();
     if (wasLoading) this.done("");
     this.#wantDetail();
   }
@@ -123,41 +119,50 @@ export class Stage {
 
   async #showAnswer(turn) {
     const photo = this.#photo;
-    const { blob, report } = photo.answer;
-    const { bitmap } = await decode(blob, this.viewer.longestSide);
+    const { answer } = photo;
+    const { bitmap } = await decode(answer.blob, this.viewer.longestSide);
     if (turn !== this.#shown) return bitmap.close();
+    const { report } = (this.#answer = answer);
+    this.#isFull = false;
+    this.#lack(null);
     this.histogram.takeAfter(bitmap);
     this.#seen.y = small(bitmap, SEEN_SIDE, this.#seen.x);
     this.viewer.showAfter(bitmap, grading(photo.settings, report, this.#seen));
     const light = this.#followLight();
     this.#describe(report);
+    if (photo.state !== DONE) return;
     const change = `${percent(light.before)} before, ${percent(light.after)} after`;
     this.done(`Enhanced in ${duration(report.elapsed)}. Mean brightness: ${change}.`);
     this.#wantDetail();
   }
 
   #followLight() {
-    const numbers = grading(this.#photo.settings, this.#photo.answer.report, this.#seen);
+    const numbers = grading(this.#photo.settings, this.#answer.report, this.#seen);
     this.viewer.grade(numbers);
     const light = this.histogram.draw(numbers);
     this.at("light").textContent = `${percent(light.before)} → ${percent(light.after)}`;
     return light;
   }
 
-  /** Show nothing, `why` being "waiting" or "failed", so that the previous photo does not seem to be the chosen one. */
-  #empty(why) {
-    const bench = document.querySelector(".bench");
-    if (why === null) return delete bench.dataset.empty;
-    bench.dataset.empty = why;
-    this.#photo = null;
+  /** Show nothing, so that the previous photo does not seem to be the chosen one. `lacking` as for `#lack`. */
+  #empty(lacking) {
+    this.#lack(lacking);
+    this.#photo = this.#answer = null;
     this.viewer.clear();
   }
 
-  /** Request full detail after a short delay, if the photo is shown larger than the preview. */
+  /** Hide what cannot be shown: all if "photo" or "copy" is lacking, the result if "answer" is, nothing if null. */
+  #lack(what) {
+    const { dataset } = document.querySelector(".bench");
+    if (what === null) delete dataset.lacks;
+    else dataset.lacks = what;
+  }
+
+  /** Request full detail after a short delay, if the user has zoomed in so far that the preview lacks detail. */
   #wantDetail() {
     clearTimeout(this.#timer);
     const photo = this.#photo;
-    if (!photo || photo.state !== DONE || this.#isFull || this.#controller) return;
+    if (!this.#isZoomed || photo?.state !== DONE || this.#isFull || this.#controller || this.#hasFailed) return;
     const { size } = photo.copy;
     const limit = Math.min(1, this.side / Math.max(size.width, size.height));
     if (limit < 1 && this.#scale > 1.05 * limit) {
@@ -165,7 +170,7 @@ export class Stage {
     }
   }
 
-  /** Load the finished file, the same as for the download, and the original at full size. */
+  /** Load the finished file, the same as for the download if browsers show it, and the original at full size. */
   async #loadDetail(photo) {
     const controller = (this.#controller = new AbortController());
     const { signal } = controller;
@@ -173,7 +178,10 @@ export class Stage {
     const bitmaps = [];
     this.busy("Loading full detail…");
     try {
-      const options = finished(photo.settings, viewable(photo, this.output()));
+      const output = this.output();
+      // Lossless files are large, and browsers cannot show TIFF.
+      const isFile = !LOSSLESS.includes(formatOf(photo.file, output));
+      const options = finished(photo.settings, isFile ? output : forViewing(photo.copy.size));
       const { blob, report } = await this.finals.get(photo, options, { signal, onprogress });
       bitmaps.push(await this.#original(photo, { signal, onprogress }));
       bitmaps.push((await decode(blob, this.viewer.longestSide)).bitmap);
@@ -183,12 +191,16 @@ export class Stage {
       this.#isFull = true;
       this.viewer.showBefore(before, report.size, true);
       this.viewer.showAfter(after, FINISHED);
-      this.done("Full detail, as it will be downloaded.");
+      this.done(isFile ? "Full detail, as it will be downloaded." : "Full detail.");
     } catch (error) {
       for (const bitmap of bitmaps) bitmap.close();
       if (signal.aborted) return;
       this.#controller = null;
-      this.onproblem(error, () => this.#wantDetail());
+      this.#hasFailed = true;
+      this.onproblem(error, () => {
+        this.#hasFailed = false;
+        this.#wantDetail();
+      });
     }
   }
 
@@ -201,7 +213,7 @@ export class Stage {
         // The browser cannot decode it; the service can.
       }
     }
-    const { blob } = await enhance(photo.file, { strength: 0, format: "webp", quality: 95 }, handlers);
+    const { blob } = await enhance(photo.file, { strength: 0, ...forViewing(photo.copy.size) }, handlers);
     return (await decode(blob, side)).bitmap;
   }
 
@@ -209,7 +221,7 @@ export class Stage {
     clearTimeout(this.#timer);
     this.#controller?.abort();
     this.#controller = null;
-    this.#isFull = false;
+    this.#hasFailed = false;
   }
 
   #describe({ model, detail, gate, restored = 0, ...report }) {
@@ -223,10 +235,9 @@ export class Stage {
   }
 }
 
-/** The format in which a file is requested for viewing: that of the download, unless it is lossless. */
-function viewable(photo, output) {
-  const format = output.format || photo.file.type.split("/")[1];
-  return VIEWED.includes(format) ? output : FOR_VIEWING;
+/** A small format for viewing photos of a size. */
+function forViewing({ width, height }) {
+  return { format: Math.max(width, height) > LONGEST_WEBP ? "jpeg" : "webp", quality: 95 };
 }
 
 function megabytes(bytes) {

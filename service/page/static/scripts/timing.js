@@ -5,6 +5,7 @@ const MEANING = {
   decode: "Decode",
   queue: "Wait",
   infer: "Network",
+  restore: "Denoise",
   render: "Render",
   encode: "Encode",
 };

@@ -10,8 +10,8 @@ export function fitted(photo, room) {
 
 /** `view` enlarged by `factor` around `point`, {x, y} in canvas pixels. */
 export function zoomed(view, factor, point, photo, room) {
-  const smallest = Math.min(1, fittingScale(photo, room));
-  const scale = Math.min(LARGEST_SCALE, Math.max(smallest, view.scale * factor));
+  const fitting = fittingScale(photo, room);
+  const scale = Math.min(Math.max(LARGEST_SCALE, fitting), Math.max(Math.min(1, fitting), view.scale * factor));
   const grown = scale / view.scale;
   const left = point.x - (point.x - view.left) * grown;
   const top = point.y - (point.y - view.top) * grown;

@@ -12,8 +12,8 @@ const PAN_STEP = 80;
 const REVEAL_MILLISECONDS = 700;
 
 export class Viewer {
-  /** Called with the scale (canvas pixels per photo pixel) when the view has changed. */
-  onzoom = () => {};
+  /** Called when the view has changed, with the scale (canvas pixels per photo pixel) and whether the user chose it. */
+  onzoom = (scale, isZoomed) => {};
   /** Called when the WebGL context was lost and restored, so that the photo has to be shown again. */
   onlost = () => {};
 
@@ -26,6 +26,7 @@ export class Viewer {
   #pointers = new Map();
   #press = null;
   #frame = 0;
+  #veil = 0; // share of the answer that is not yet revealed
 
   /** `canvas` fills the element `stage`; `divider` is the line on top, `slider` its range input from 0 to 100. */
   constructor({ stage, canvas, divider, slider }) {
@@ -52,11 +53,6 @@ export class Viewer {
     return this.painter.longestSide;
   }
 
-  /** Whether there is a photo. */
-  get hasPhoto() {
-    return this.#photo !== null;
-  }
-
   /**
    * Show the original of a photo of `size` {width, height}, as an ImageBitmap of that size or smaller, which the viewer
    * will close. `isSame`: it is the same photo at another resolution, so zoom and answer are kept.
@@ -67,7 +63,6 @@ export class Viewer {
     this.#photo = size;
     this.#grading = null;
     this.#fits = true;
-    this.stage.style.setProperty("--ratio", size.width / size.height);
     this.#resize();
   }
 
@@ -94,6 +89,10 @@ export class Viewer {
   set sideBySide(wanted) {
     this.#isSideBySide = wanted;
     this.stage.classList.toggle("side-by-side", wanted);
+    this.slider.disabled = wanted;
+    this.canvas.ariaLabel = wanted
+      ? "The photo, before on the left and enhanced on the right"
+      : "The photo, enhanced to the right of the divider";
     this.#resize();
   }
 
@@ -105,15 +104,17 @@ export class Viewer {
     this.#repaint();
   }
 
-  /** Move the divider from the right edge to the middle, so that the photo lights up. */
+  /** Move the divider from the right edge to its place, so that the photo lights up. */
   reveal() {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    const started = performance.now();
+    this.#veil = 1;
+    let started = null;
     const step = (now) => {
-      const rest = (1 - Math.min(1, (now - started) / REVEAL_MILLISECONDS)) ** 3;
-      if (this.#pointers.size > 0) return;
-      this.#slideTo(50 + 50 * rest);
-      if (rest > 0) requestAnimationFrame(step);
+      started ??= now;
+      const isOver = this.#pointers.size > 0 || now - started > REVEAL_MILLISECONDS;
+      this.#veil = isOver ? 0 : (1 - (now - started) / REVEAL_MILLISECONDS) ** 3;
+      this.#repaint();
+      if (!isOver) requestAnimationFrame(step);
     };
     requestAnimationFrame(step);
   }
@@ -152,19 +153,19 @@ export class Viewer {
     return { x: width / 2, y: height / 2 };
   }
 
-  /** The position of a pointer in canvas pixels, within its half of the canvas when two photos are side by side. */
+  /** The position of a pointer in canvas pixels. */
   #point(event) {
     const box = this.canvas.getBoundingClientRect();
     const dots = this.canvas.width / box.width;
-    const x = (event.clientX - box.left) * dots;
-    return { x: this.#isSideBySide ? x % this.#room().width : x, y: (event.clientY - box.top) * dots };
+    return { x: (event.clientX - box.left) * dots, y: (event.clientY - box.top) * dots };
   }
 
   #dividerColumn() {
     if (this.#isSideBySide) return this.#room().width;
     if (this.#showsOriginal) return this.canvas.width;
     const [first, last] = covered(this.#view, this.#photo, this.#room());
-    return first + ((last - first) * this.slider.value) / 100;
+    const place = this.slider.value / 100;
+    return first + (last - first) * (place + (1 - place) * this.#veil);
   }
 
   #resize() {
@@ -177,10 +178,13 @@ export class Viewer {
     this.#changed();
   }
 
-  #zoom(factor, point) {
+  /** Zoom around a point of the canvas, in either half when two photos are side by side. */
+  #zoom(factor, { x, y }) {
     if (!this.#photo) return;
-    this.#fits = false;
-    this.#view = zoomed(this.#view, factor, point, this.#photo, this.#room());
+    const room = this.#room();
+    const point = { x: this.#isSideBySide ? x % room.width : x, y };
+    this.#view = zoomed(this.#view, factor, point, this.#photo, room);
+    this.#fits = Math.abs(this.#view.scale / fitted(this.#photo, room).scale - 1) < 1e-6;
     this.#changed();
   }
 
@@ -189,19 +193,15 @@ export class Viewer {
     this.#changed();
   }
 
-  #slideTo(percent) {
-    this.slider.value = Math.min(100, Math.max(0, percent));
-    this.#repaint();
-  }
-
   #slideToColumn(column) {
     const [first, last] = covered(this.#view, this.#photo, this.#room());
-    this.#slideTo((100 * (column - first)) / (last - first));
+    this.slider.value = Math.min(100, Math.max(0, (100 * (column - first)) / (last - first)));
+    this.#repaint();
   }
 
   #changed() {
     this.stage.classList.toggle("zoomed", exceeds(this.#view, this.#photo, this.#room()));
-    this.onzoom(this.#view.scale);
+    this.onzoom(this.#view.scale, !this.#fits);
     this.#repaint();
   }
 
