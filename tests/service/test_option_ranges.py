@@ -11,7 +11,7 @@ from nightlift._commands._flags import Rendering
 from nightlift.client import Options
 from service.enhancement import EnhanceOptions
 from service.limits import EXPOSURE_RANGE, GAMMA_RANGE, SHADOWS_RANGE, SHARE_RANGE
-from service.pictures import may_be_raw
+from service.pictures import SUFFIXES, may_be_raw
 from service.pictures._codecs._raw_kinds import _SIGNATURES, _TIFF
 from service.rendering import RenderOptions
 
@@ -60,6 +60,15 @@ def test_the_client_and_the_command_line_have_the_options_of_the_service() -> No
         assert getattr(flags, name) == EnhanceOptions.model_fields[name].default
     for name in ("strength", "protect", "gate", "gamma", "exposure", "shadows", "detail"):
         assert getattr(RenderOptions(), name) == EnhanceOptions.model_fields[name].default
+
+
+def test_the_page_adds_the_files_that_the_service_reads() -> None:
+    (endings,) = re.findall(
+        r"const ENDINGS = \[(.*?)^\];",
+        (PAGE / "scripts/intake.js").read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert {f".{ending}" for ending in re.findall(r'"(\w+)"', endings)} == SUFFIXES.keys()
 
 
 def test_the_page_takes_for_raw_what_the_service_does() -> None:

@@ -3,7 +3,13 @@
 import { Problem } from "./api.js";
 
 const MOST = 500; // photos added at once
-const PHOTOS = /\.(jpe?g|jpe|png|webp|avif|hei[cf]|tiff?|bmp|gif|dng|cr[23]|nef|arw|raf|rw2|orf|mpo)$/i;
+
+/** The endings of the files that the service reads, as in service/pictures/_formats.py. */
+const ENDINGS = [
+  ...["jpg", "jpeg", "jpe", "mpo", "png", "webp", "avif", "tif", "tiff", "bmp", "gif", "heic", "heif", "hif"],
+  ...["dng", "cr2", "cr3", "nef", "nrw", "arw", "raf", "rw2", "orf", "pef", "srw", "3fr", "iiq", "mrw", "x3f"],
+];
+const PHOTOS = new RegExp(`\\.(${ENDINGS.join("|")})$`, "i");
 
 /**
  * Call `take(files, wereMore)` with each list of files, cut to MOST, that the user adds, and `refuse` with a Problem if
@@ -12,9 +18,10 @@ const PHOTOS = /\.(jpe?g|jpe|png|webp|avif|hei[cf]|tiff?|bmp|gif|dng|cr[23]|nef|
 export function watchForFiles(inputs, take, refuse) {
   const give = (files) => files.length > 0 && take(files.slice(0, MOST), files.length > MOST);
   for (const input of inputs) {
+    if (input.multiple) input.accept = ["image/*", ...ENDINGS.map((ending) => `.${ending}`)].join();
     input.addEventListener("change", () => {
       const files = [...input.files];
-      const photos = input.webkitdirectory ? files.filter(isPhoto).sort(byPath) : files;
+      const photos = input.webkitdirectory ? files.filter(isInFolder).sort(byPath) : files;
       if (files.length > 0 && photos.length === 0) refuse(noPhotos());
       give(photos);
       input.value = ""; // so that the same file can be chosen again
@@ -22,6 +29,7 @@ export function watchForFiles(inputs, take, refuse) {
   }
   document.addEventListener("paste", (event) => give([...(event.clipboardData?.files ?? [])]));
   document.addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return; // but text or a link
     event.preventDefault();
     document.body.classList.add("over");
   });
@@ -29,6 +37,7 @@ export function watchForFiles(inputs, take, refuse) {
     if (!event.relatedTarget) document.body.classList.remove("over");
   });
   document.addEventListener("drop", async (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     document.body.classList.remove("over");
     try {
@@ -39,16 +48,13 @@ export function watchForFiles(inputs, take, refuse) {
   });
 }
 
-/** The files that were dropped. Those in folders are filtered by their names, and sorted. Throws a Problem or an error. */
+/** The files that were dropped; those in folders are filtered by their names and sorted. Throws an error. */
 async function droppedFiles(transfer) {
   // The entries are no longer available after the first await.
   const entries = [...(transfer?.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some(({ isDirectory }) => isDirectory)) return [...(transfer?.files ?? [])];
   const files = [];
-  for (const entry of entries) {
-    if (entry.isDirectory) files.push(...(await inFolder(entry)));
-    else files.push(await fileOf(entry));
-  }
+  for (const entry of entries) files.push(...(await (entry.isDirectory ? inFolder(entry) : fileOf(entry))));
   if (files.length === 0) throw noPhotos();
   return files;
 }
@@ -73,18 +79,21 @@ async function inFolder(folder) {
   const files = [];
   for (const entry of entries.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }))) {
     if (files.length > MOST) break;
-    if (entry.isDirectory) files.push(...(await inFolder(entry)));
-    else if (isPhoto(entry)) files.push(await fileOf(entry));
+    if (entry.name.startsWith(".")) continue; // hidden, such as the thumbnails that other programs keep
+    if (entry.isDirectory) files.push(...(await inFolder(entry).catch(() => [])));
+    else if (PHOTOS.test(entry.name)) files.push(...(await fileOf(entry)));
   }
   return files;
 }
 
+/** A list of the file; it is empty if that cannot be read, such as a broken link. */
 function fileOf(entry) {
-  return new Promise((resolve, reject) => entry.file(resolve, reject));
+  return new Promise((resolve) => entry.file((file) => resolve([file]), () => resolve([])));
 }
 
-function isPhoto({ name }) {
-  return PHOTOS.test(name) && !name.startsWith(".");
+/** Whether a file of a chosen folder is a photo; hidden files and folders in it are left out. */
+function isInFolder(file) {
+  return PHOTOS.test(file.name) && !file.webkitRelativePath.includes("/.");
 }
 
 function byPath(one, other) {
