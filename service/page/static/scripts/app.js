@@ -12,7 +12,7 @@ import { watchForFiles } from "./intake.js";
 import { KeyDialog } from "./keys.js";
 import { Library } from "./library.js";
 import { Offer } from "./offer.js";
-import { DONE, FAILED } from "./photo.js";
+import { DONE, FAILED, Photo } from "./photo.js";
 import { Previews } from "./previews.js";
 import { ProblemBox } from "./problems.js";
 import { Queue } from "./queue.js";
@@ -69,6 +69,7 @@ const files = new FileButtons({ at: $, library, stage, finals, controls, problem
 // Photos
 
 library.onchoose = (photo) => {
+  const hadFocus = $("welcome").contains(document.activeElement);
   $("welcome").hidden = photo !== null;
   $("workspace").hidden = photo === null;
   document.body.classList.toggle("working", photo !== null);
@@ -76,8 +77,12 @@ library.onchoose = (photo) => {
   if (photo === null) {
     $("file").focus();
     if (problems.subject) problems.hide();
-  } else controls.show(photo.settings);
+  } else {
+    if (hadFocus) library.film.focus(photo);
+    controls.show(photo.settings);
+  }
   files.allow();
+  tellQueue();
   look(photo);
   compare();
 };
@@ -106,8 +111,13 @@ stage.onproblem = (error, again = null) => {
 };
 
 library.history.onchange = () => {
-  $("undo").disabled = !library.history.canUndo;
-  $("redo").disabled = !library.history.canRedo;
+  const focused = document.activeElement;
+  const [undo, redo] = [$("undo"), $("redo")];
+  undo.disabled = !library.history.canUndo;
+  redo.disabled = !library.history.canRedo;
+  // A disabled button loses the focus.
+  if (focused === undo && undo.disabled) redo.focus();
+  if (focused === redo && redo.disabled) undo.focus();
 };
 
 queue.onprogress = (photo, progress) => photo === library.chosen && stage.progress(progress);
@@ -115,10 +125,10 @@ queue.onprogress = (photo, progress) => photo === library.chosen && stage.progre
 /** Show as much of the chosen photo as is available. */
 function look(photo) {
   if (photo && photo.state !== FAILED) {
-    if (problems.subject !== photo) problems.hide();
+    if (problems.subject instanceof Photo && problems.subject !== photo) problems.hide();
     if (photo.state !== DONE) stage.busy("Enhancing…");
   }
-  stage.show(photo?.state === FAILED && photo.answer === null ? null : photo);
+  stage.show(photo);
   if (photo?.state === FAILED) fail(photo);
   files.allow();
 }
@@ -134,10 +144,19 @@ function tell(error, { again = null, subject = null, name = "" } = {}) {
   if (subject === library.chosen || !library.photos.includes(subject)) problems.show(error, { again, subject, name });
 }
 
+let mostLeft = 0;
+
+/** Tell how many photos of several are done. These numbers are not read out, only the end is. */
 function tellQueue() {
-  const count = library.photos.length;
-  const left = library.photos.filter(({ state }) => state !== DONE && state !== FAILED).length;
-  $("queue").textContent = left > 0 && count > 1 ? `${count - left} of ${count}` : "";
+  const { photos } = library;
+  const left = photos.filter(({ state }) => state !== DONE && state !== FAILED).length;
+  const failed = photos.filter(({ state }) => state === FAILED).length;
+  let text = "";
+  if (left > 0 && photos.length > 1) text = `${photos.length - left} of ${photos.length}`;
+  else if (left === 0 && mostLeft > 1) text = failed > 0 ? `${failed} failed` : "All done";
+  mostLeft = left > 0 ? Math.max(mostLeft, left) : 0;
+  $("queue").ariaLive = left > 0 ? "off" : "polite";
+  if ($("queue").textContent !== text) $("queue").textContent = text;
 }
 
 /** Open or close the comparison, or restart it for the chosen photo. */
@@ -168,8 +187,6 @@ $("redo").addEventListener("click", () => library.history.redo());
 
 function add(photos, wereMore) {
   library.add(photos);
-  tellQueue();
-  files.allow();
   if (wereMore) {
     const detail = `The first ${photos.length} were added. Add the others when these are done.`;
     problems.show(new Problem(413, { title: "Too many photos at once", detail }, true));
@@ -196,9 +213,15 @@ for (const figure of document.querySelectorAll(".showcase")) showBeforeAndAfter(
 $("clear").addEventListener("click", () => $("clear-dialog").showModal());
 $("clear-dialog").addEventListener("close", () => {
   if ($("clear-dialog").returnValue !== "clear") return;
+  clear();
+  session.clear();
+});
+session.oncleared = clear;
+
+function clear() {
   library.clear();
   finals.clear();
-});
+}
 
 // View
 
@@ -276,20 +299,19 @@ keys.onkey = () => {
   offer.ask(); // it stops asking when a key is missing
   library.retry(({ error }) => error.status === 401);
 };
-problems.onleave = () => (library.chosen ? $("position") : $("file")).focus();
+problems.onleave = () => (library.chosen ? library.film.focus(library.chosen) : $("file").focus());
 window.addEventListener("online", () => {
   offer.ask();
   library.retry(({ error }) => error.status === 0);
 });
 session.onfull = () => {
   const detail = "This browser has run out of storage. Your photos stay here until you close or reload the page.";
-  problems.show(new Problem(507, { title: "Photos will not survive a reload", detail }, true));
+  problems.show(new Problem(507, { title: "Photos will not survive a reload", detail }, true), { subject: session });
 };
 
 $("insecure").hidden = isSecureContext;
 navigator.serviceWorker?.register("service-worker.js").catch(() => {}); // without it, the page only works online
 // Whether an answer is still the one that is wanted depends on what its model takes.
 await Promise.race([offer.ask(), new Promise((resolve) => setTimeout(resolve, LIST_MILLISECONDS))]);
-if (await session.open()) await library.restore();
-tellQueue();
+await library.restore();
 document.body.dataset.ready = "";

@@ -2,6 +2,7 @@
 
 import { DONE, FAILED, WORKING } from "./photo.js";
 
+const MARGIN = 5; // CSS pixels around the list's items, for their outlines
 const STATES = { [WORKING]: "enhancing", [DONE]: "enhanced", [FAILED]: "failed" };
 
 export class Film {
@@ -29,9 +30,11 @@ export class Film {
     button.append(this.thumbnails.add(photo));
     button.addEventListener("click", () => this.onchoose(photo));
     remove.addEventListener("click", () => this.onremove(photo));
+    item.addEventListener("keydown", (event) => this.#press(event, photo));
     item.append(button, state, remove);
-    this.#items.set(photo, { item, button, state });
     this.list.insertBefore(item, this.#items.get(next)?.item ?? null);
+    this.#items.set(photo, { item, button, remove, state });
+    this.#reach(photo, false);
     this.update(photo);
   }
 
@@ -44,18 +47,54 @@ export class Film {
   }
 
   choose(photo) {
-    for (const [other, { button }] of this.#items) button.setAttribute("aria-pressed", other === photo);
-    this.#items.get(photo)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    for (const [other, { button }] of this.#items) {
+      button.setAttribute("aria-pressed", other === photo);
+      this.#reach(other, other === photo);
+    }
+    const { item } = this.#items.get(photo) ?? {};
+    if (!item) return;
+    // scrollIntoView would scroll the page, too.
+    const [inner, outer] = [item, this.list].map((element) => element.getBoundingClientRect());
+    const [left, right] = [inner.left - outer.left - MARGIN, inner.right - outer.right + MARGIN];
+    this.list.scrollLeft += Math.min(0, left) + Math.max(0, right);
   }
 
   focus(photo) {
     this.#items.get(photo)?.button.focus();
   }
 
-  remove(photo) {
-    this.#items.get(photo)?.item.remove();
+  /** Remove a photo; if it has the keyboard focus, that goes to `next`. */
+  remove(photo, next = null) {
+    const { item } = this.#items.get(photo);
+    const hadFocus = item.contains(document.activeElement);
+    item.remove();
     this.#items.delete(photo);
     this.thumbnails.remove(photo);
+    if (hadFocus) this.focus(next);
+  }
+
+  /** Let the Tab key reach a photo or pass it over. With hundreds of photos, it would take long to get past them. */
+  #reach(photo, isReached) {
+    const { button, remove } = this.#items.get(photo);
+    button.tabIndex = remove.tabIndex = isReached ? 0 : -1;
+  }
+
+  /** Arrows, Home and End choose another photo, Delete removes the one that has the focus. */
+  #press(event, photo) {
+    if (event.shiftKey || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "Delete") return this.onremove(photo);
+    const { item } = this.#items.get(photo);
+    const others = {
+      ArrowLeft: item.previousElementSibling,
+      ArrowRight: item.nextElementSibling,
+      Home: this.list.firstElementChild,
+      End: this.list.lastElementChild,
+    };
+    const button = others[event.key]?.querySelector("button");
+    if (!button) return;
+    event.preventDefault();
+    button.focus();
+    button.click();
   }
 }
 

@@ -1,6 +1,7 @@
 // Undo and redo. A change is {undo, redo}, two functions.
 
 const KEPT = 200;
+const TOGETHER_MILLISECONDS = 1000; // between changes of the same thing, such as key presses on a slider, in one step
 
 export class History {
   /** Called when `canUndo` or `canRedo` may have changed. */
@@ -8,6 +9,8 @@ export class History {
 
   #done = [];
   #undone = [];
+  #what = "";
+  #when = 0;
 
   get canUndo() {
     return this.#done.length > 0;
@@ -17,10 +20,14 @@ export class History {
     return this.#undone.length > 0;
   }
 
-  /** Record a change that has been made. */
-  add(change) {
-    this.#done.push(change);
+  /** Record a change that has been made. Changes of the same thing, `what`, in quick succession become one. */
+  add(change, what = "") {
+    const now = performance.now();
+    const isSame = what && what === this.#what && now - this.#when < TOGETHER_MILLISECONDS;
+    if (isSame) this.#done.at(-1).redo = change.redo;
+    else this.#done.push(change);
     if (this.#done.length > KEPT) this.#done.shift();
+    [this.#what, this.#when] = [what, now];
     this.#undone = [];
     this.onchange();
   }
@@ -36,12 +43,14 @@ export class History {
   clear() {
     this.#done = [];
     this.#undone = [];
+    this.#what = "";
     this.onchange();
   }
 
   #move(from, to, what) {
     const change = from.pop();
     if (!change) return;
+    this.#what = "";
     to.push(change);
     change[what]();
     this.onchange();

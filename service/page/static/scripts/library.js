@@ -28,6 +28,7 @@ export class Library {
       if (photo.state === DONE) this.#keepPreview(photo);
       this.onstate(photo);
     };
+    session.onforgotten = (id) => this.#drop(this.photos.find((photo) => photo.id === id));
   }
 
   /** Add files, and choose the first of them. */
@@ -44,6 +45,7 @@ export class Library {
   /** Restore the photos of an earlier visit. */
   async restore() {
     for (const record of await this.session.all()) {
+      if (this.photos.some(({ id }) => id === record.id)) continue; // added and stored a moment ago
       const { file, name, copy = null, answer = null, byService = false, key = "" } = record;
       const photo = new Photo(file, record);
       photo.settings = this.usable(photo.settings);
@@ -99,10 +101,16 @@ export class Library {
       .filter(({ before, after }) => !same(before, after));
     if (changes.length === 0) return;
     const set = (which) => {
-      for (const change of changes) if (this.photos.includes(change.photo)) this.#commit(change.photo, change[which]);
+      const present = changes.filter(({ photo }) => this.photos.includes(photo));
+      for (const change of present) this.#commit(change.photo, change[which]);
+      const isSeen = present.some(({ photo }) => photo === this.chosen);
+      if (!isSeen && present.length > 0) this.choose(present[0].photo);
     };
     set("after");
-    this.history.add({ undo: () => set("before"), redo: () => set("after") });
+    const [{ photo, before }] = changes;
+    const names = Object.keys(before).filter((name) => before[name] !== settings[name]);
+    const isOne = changes.length === 1 && names.length === 1;
+    this.history.add({ undo: () => set("before"), redo: () => set("after") }, isOne ? `${names} of ${photo.id}` : "");
   }
 
   remove(photo) {
@@ -120,8 +128,8 @@ export class Library {
     });
   }
 
-  /** Remove all photos and the history. This cannot be undone. */
-  async clear() {
+  /** Remove all photos and the history, but not what is stored. This cannot be undone. */
+  clear() {
     this.queue.clear();
     for (const photo of this.photos) {
       this.film.remove(photo);
@@ -131,7 +139,6 @@ export class Library {
     this.#committed.clear();
     this.history.clear();
     this.choose(null);
-    await this.session.clear();
   }
 
   #insert(photo, next = null) {
@@ -141,13 +148,18 @@ export class Library {
   }
 
   #take(photo) {
+    this.#drop(photo);
+    this.session.forget(photo);
+  }
+
+  /** Remove a photo, if it is there, but not what is stored. */
+  #drop(photo) {
     const index = this.photos.indexOf(photo);
+    if (index < 0) return;
     this.photos.splice(index, 1);
     this.queue.remove(photo);
-    this.film.remove(photo);
-    this.session.forget(photo);
     const next = this.photos[Math.min(index, this.photos.length - 1)] ?? null;
-    this.film.focus(next); // the focused button was removed
+    this.film.remove(photo, next);
     if (photo === this.chosen) this.choose(next);
   }
 

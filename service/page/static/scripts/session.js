@@ -7,32 +7,28 @@ const FILES = "files"; // {id, file, name, added}
 const PREVIEWS = "previews"; // {id, byService, copy, answer, key}
 const SETTINGS = "settings"; // {id, settings}
 const STORES = [FILES, PREVIEWS, SETTINGS];
+const ALL = "all"; // instead of an id
 
 export class Session {
   /** Called the first time that something cannot be stored. */
   onfull = () => {};
+  /** Called when another tab has removed a photo, with its id, or all photos. */
+  onforgotten = (id) => {};
+  oncleared = () => {};
 
-  #database = null;
+  #database = opened(); // a promise of it, or of null
+  #tabs = new BroadcastChannel(NAME);
   #isFull = false;
 
-  /** Open the database; returns whether it is available. */
-  async open() {
-    try {
-      const request = indexedDB.open(NAME, 1);
-      request.onupgradeneeded = () => {
-        for (const store of STORES) request.result.createObjectStore(store, { keyPath: "id" });
-      };
-      this.#database = await settled(request);
-    } catch {
-      this.#database = null;
-    }
-    return this.#database !== null;
+  constructor() {
+    this.#tabs.onmessage = ({ data: id }) => (id === ALL ? this.oncleared() : this.onforgotten(id));
   }
 
   /** One record per photo, oldest first: {id, file, name, added, byService, copy, answer, key, settings}. */
   async all() {
-    if (!this.#database) return [];
-    const transaction = this.#database.transaction(STORES, "readonly");
+    const database = await this.#database;
+    if (!database) return [];
+    const transaction = database.transaction(STORES, "readonly");
     let lists;
     try {
       lists = await Promise.all(STORES.map((store) => settled(transaction.objectStore(store).getAll())));
@@ -57,26 +53,36 @@ export class Session {
   /** Store a photo's copy and answer; `key` is that of the answer in the cache of previews. */
   async keepPreview({ id, file, byService, copy, answer }, key) {
     const record = { id, byService, copy: packed(copy, file), answer, key };
-    await this.#write([PREVIEWS], (store) => store(PREVIEWS).put(record));
+    await this.#add(PREVIEWS, record);
   }
 
   async keepSettings({ id, settings }) {
-    await this.#write([SETTINGS], (store) => store(SETTINGS).put({ id, settings }));
+    await this.#add(SETTINGS, { id, settings });
   }
 
   async forget({ id }) {
     await this.#write(STORES, (store) => STORES.forEach((name) => store(name).delete(id)));
+    this.#tabs.postMessage(id);
   }
 
   async clear() {
     await this.#write(STORES, (store) => STORES.forEach((name) => store(name).clear()));
     this.#isFull = false;
+    this.#tabs.postMessage(ALL);
+  }
+
+  /** Store what belongs to a photo, unless another tab has removed that. */
+  async #add(name, record) {
+    await this.#write([FILES, name], (store) => {
+      store(FILES).getKey(record.id).onsuccess = ({ target }) => target.result && store(name).put(record);
+    });
   }
 
   async #write(stores, change) {
-    if (!this.#database) return;
+    const database = await this.#database;
+    if (!database) return;
     try {
-      const transaction = this.#database.transaction(stores, "readwrite");
+      const transaction = database.transaction(stores, "readwrite");
       change((name) => transaction.objectStore(name));
       await completed(transaction);
     } catch {
@@ -96,6 +102,19 @@ function unpacked(copy, file) {
   if (!copy) return null;
   const blob = copy.blob ?? file;
   return { blob, size: copy.size, isWhole: copy.isWhole, sent: copy.isSent ? blob : file };
+}
+
+/** The database, or null if the browser has none. */
+async function opened() {
+  try {
+    const request = indexedDB.open(NAME, 1);
+    request.onupgradeneeded = () => {
+      for (const store of STORES) request.result.createObjectStore(store, { keyPath: "id" });
+    };
+    return await settled(request);
+  } catch {
+    return null;
+  }
 }
 
 function settled(request) {

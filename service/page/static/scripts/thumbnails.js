@@ -8,7 +8,9 @@ const SIDE = 160; // pixels
 export class Thumbnails {
   #pixels = new Map();
   #canvases = new Map();
-  #last = Promise.resolve();
+  #urgent = []; // functions that decode photos
+  #later = [];
+  #isBusy = false;
 
   /** A canvas for a photo; the original is drawn as soon as the browser has decoded it. */
   add(photo) {
@@ -17,19 +19,20 @@ export class Thumbnails {
     this.#canvases.set(photo, canvas);
     // Photos that are being enhanced will soon have a copy, which is faster to decode.
     const file = photo.copy?.blob ?? photo.file;
-    this.#inTurn(photo, async () => photo.state === WAITING && this.#load(photo, "before", file));
+    this.#inTurn(this.#later, photo, async () => photo.state === WAITING && this.#load(photo, "before", file));
     return canvas;
   }
 
-  /** Update the thumbnail of a photo whose state has changed. */
+  /** Update the thumbnail of a photo whose state has changed, or which has got its copy. */
   update(photo) {
-    if (photo.state === DONE) {
-      this.#inTurn(photo, async () => {
-        await this.#load(photo, "before", photo.copy.blob);
-        await this.#load(photo, "after", photo.answer.blob);
+    const { copy, answer, state } = photo;
+    if (copy) {
+      this.#inTurn(this.#urgent, photo, async () => {
+        await this.#load(photo, "before", copy.blob);
+        if (state === DONE) await this.#load(photo, "after", answer.blob);
       });
-    } else if (photo.state === FAILED && !this.#pixels.has(photo)) {
-      this.#inTurn(photo, () => this.#load(photo, "before", photo.file));
+    } else if (state === FAILED && !this.#pixels.has(photo)) {
+      this.#inTurn(this.#later, photo, () => this.#load(photo, "before", photo.file));
     } else this.#paint(photo);
   }
 
@@ -44,12 +47,17 @@ export class Thumbnails {
   }
 
   /** Photos are decoded one after the other: a hundred at once would take too much memory. */
-  #inTurn(photo, work) {
-    this.#last = this.#last.then(async () => {
+  async #inTurn(list, photo, work) {
+    list.push(async () => {
       if (!this.#canvases.has(photo)) return;
       await work().catch(() => {}); // if the browser cannot decode the photo, the frame stays empty
       this.#paint(photo);
     });
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    await null; // until the queue has taken the first of the photos that are being added
+    while (this.#urgent.length + this.#later.length > 0) await (this.#urgent.shift() ?? this.#later.shift())();
+    this.#isBusy = false;
   }
 
   async #load(photo, which, blob) {
