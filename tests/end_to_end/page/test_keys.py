@@ -114,6 +114,18 @@ def test_a_key_that_is_revoked_meanwhile_is_asked_for_again(page: Page, site: Se
     expect(page.locator("#message")).to_contain_text("2 of 2 downloaded")
 
 
+def test_another_key_can_be_given_if_one_does_not_allow_it(page: Page, site: Server, keys: Path) -> None:
+    useless = add_key(keys, "operator", frozenset({Scope.METRICS}))
+    useful = add_key(keys, "useful", frozenset({Scope.ENHANCE}))
+    await_key(site, useful)
+    give(page, useless)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("alert")).not_to_be_empty()
+    give(page, useful)
+    expect(page.locator("select[name=model] option")).to_have_count(1)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
 def test_who_has_no_key_can_close_the_dialog_and_try_later(page: Page, site: Server, keys: Path) -> None:
     key = add_key(keys, "late", frozenset({Scope.ENHANCE}))
     await_key(site, key)

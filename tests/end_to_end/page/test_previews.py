@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
+from tests.end_to_end.page.conftest import TIMEOUT
 from tests.end_to_end.page.visitor import Visitor, difference
 from tests.pictures import dark_scene, decoded, encoded, scene
 from tests.repositories import make_repository
@@ -22,7 +23,7 @@ MAX_BODY_BYTES = 6_000_000
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service with small limits."""
     folder = tmp_path_factory.mktemp("limited")
-    repository = make_repository(folder / "models")
+    repository = make_repository(folder / "models", versions=(1, 2))
     limits = {"max_body_bytes": MAX_BODY_BYTES, "max_pixels": 5_000_000}
     with serving(repository, folder, default_model="brighten", **limits) as server:
         yield server
@@ -82,6 +83,26 @@ def test_a_large_photo_is_sent_small_and_whole_only_for_its_file(
     assert len(visitor.requests) == 3, "another file"
 
 
+def test_a_photo_is_not_sent_for_being_shown_larger_than_its_preview(browser: Browser, site: Server) -> None:
+    """As on large screens with many pixels, here by a small one that has a large window."""
+    screen = {"width": 600, "height": 400}
+    context = browser.new_context(viewport={"width": 1600, "height": 700}, screen=screen, service_workers="block")
+    context.set_default_timeout(TIMEOUT)
+    page = context.new_page()
+    page.goto(site.url)
+    visitor = Visitor(page, site.url)
+    visitor.add(("wide.jpg", encoded(noisy(800, 2400), "jpeg", quality=97)))
+    assert visitor.zoom > 105 * 1024 / 2400
+    page.wait_for_timeout(1000)
+    assert len(visitor.requests) == 1
+    page.locator("#actual").click()
+    expect(page.locator("#message")).to_have_text("Full detail, as it will be downloaded.")
+    visitor.set(format="png")
+    expect(page.locator("#message")).to_have_text("Full detail.")
+    assert "format=webp" in visitor.requests[-1].url
+    context.close()
+
+
 def test_the_preview_of_a_light_photo_is_exact(visitor: Visitor, page: Page) -> None:
     assert 100_000 < len(LIGHT) < 1_000_000
     visitor.add(("light.jpg", LIGHT))
@@ -135,6 +156,24 @@ def test_what_cannot_be_enhanced_is_said_before_anything_is_sent(
     expect(alert).to_be_hidden()
 
 
+def test_refused_files_are_sent_neither_for_the_comparison_nor_with_all_others(visitor: Visitor, page: Page) -> None:
+    visitor.add(("light.jpg", LIGHT))
+    page.get_by_role("button", name="Compare all models").click()
+    expect(page.locator("#cards button[data-done]")).to_have_count(2)
+    asked = len(visitor.requests)
+    visitor.add(("clip.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isom"), more=True)
+    visitor.add(("many.png", encoded(np.zeros((2300, 2300, 3), np.uint8))), more=True)
+    page.wait_for_timeout(300)
+    assert len(visitor.requests) == asked
+    with page.expect_download():
+        page.get_by_role("button", name="Download all").click()
+    expect(page.locator("#problem")).to_contain_text("2 of 3 failed")
+    assert [sent_bytes(request) for request in visitor.requests[asked:]] == [len(LIGHT)]
+    page.get_by_role("button", name="Dismiss").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="many.png", exact=True)).to_be_focused()
+
+
 def test_what_may_be_camera_raw_is_sent_for_it_may_be_larger(visitor: Visitor, page: Page) -> None:
     visitor.add(("large.dng", b"II*\0" + bytes(MAX_BODY_BYTES)))
     expect(page.locator("#problem")).to_contain_text("This file is too large")  # the service saw that it is not raw
@@ -148,10 +187,36 @@ def test_full_detail_that_cannot_be_had_is_told_and_can_be_asked_for_again(visit
     page.locator("#actual").click()
     expect(page.locator("#problem")).to_be_visible()
     visitor.wait()
+    asked = len(visitor.requests)
+    page.locator("#position").press("Shift+ArrowLeft")
+    page.wait_for_timeout(1000)
+    assert len(visitor.requests) == asked, "it is not sent again for every change of the view"
+    page.unroute("**/enhance?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#message")).to_contain_text("Full detail")
+    page.route("**/enhance?*", lambda route: route.fulfill(status=500, json=problem))
+    visitor.set(strength=60)
+    expect(page.locator("#problem")).to_be_visible()
     page.unroute("**/enhance?*")
     page.get_by_role("button", name="Dismiss").click()
-    visitor.set(strength=60)
+    visitor.set(strength=50)
     expect(page.locator("#message")).to_contain_text("Full detail")
+
+
+def test_a_finished_file_is_not_graded_a_second_time(visitor: Visitor, page: Page) -> None:
+    visitor.add(("large.jpg", LARGE))
+    visitor.set(exposure=1)
+    visitor.divide(0)
+    page.locator("#actual").click()
+    expect(page.locator("#message")).to_contain_text("Full detail")
+    full = visitor.seen(700, 700).mean()
+    problem = {"type": "/problems/engine-failed", "title": "x", "detail": "the model failed", "status": 500}
+    page.route("**/enhance?*", lambda route: route.fulfill(status=500, json=problem))
+    visitor.set(gamma=0.8)
+    expect(page.locator("#problem")).to_be_visible()
+    visitor.set(protect=49)
+    page.wait_for_timeout(500)
+    assert abs(visitor.seen(700, 700).mean() - full) < 0.05 * full
 
 
 def test_try_again_is_offered_where_it_can_help(visitor: Visitor, page: Page) -> None:
@@ -169,7 +234,9 @@ def test_try_again_is_offered_where_it_can_help(visitor: Visitor, page: Page) ->
     visitor.add(("one.png", encoded(scene("chelsea", (60, 90)))))
     alert = page.locator("#problem")
     expect(alert).to_contain_text("The server took too long")
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    page.route("**/enhance?*", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"), times=1)
+    page.get_by_role("button", name="Try again").click()
+    expect(alert).to_contain_text("The server is not answering")
     answers.pop(0)
     page.get_by_role("button", name="Try again").click()
     expect(alert).to_contain_text("This photo cannot be read")

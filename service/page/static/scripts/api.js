@@ -4,6 +4,15 @@ const RETRIES = 3;
 const KEY = "nightlift-api-key";
 let apiKey = storedKey();
 
+const NO_ANSWER = { title: "The server is not answering", detail: "It may be restarting. Try again in a moment." };
+/** What errors mean if they do not come from the service but from a proxy, by their status. */
+const BY_STATUS = {
+  413: { title: "This file is too large", detail: "A proxy between this page and the server has refused it." },
+  502: NO_ANSWER,
+  503: NO_ANSWER,
+  504: NO_ANSWER,
+};
+
 /**
  * An error in the form of RFC 9457: a short title, a sentence of detail, the HTTP status (0: no answer) and, as `slug`,
  * the last part of the problem type. `isOurs`: the page found the problem, so the texts are already written for users.
@@ -23,6 +32,11 @@ export function useKey(key) {
   } catch {
     // The browser allows no storage: the key is kept until the page is left.
   }
+}
+
+/** Whether there is a key, which may be wrong. */
+export function hasKey() {
+  return Boolean(apiKey);
 }
 
 function storedKey() {
@@ -56,7 +70,8 @@ export async function listModels() {
  * `options` are the query parameters; the service chooses those that are undefined or empty. `onprogress` is called
  * with {phase, done, total}, where the phase is "upload", "work" or "download", and the other two are bytes. Returns
  * {blob, report}: the enhanced photo, and the model, how it was rendered, the gate (0 to 1), the share of the photo
- * from which noise was removed (0 to 1), the size of the photo {width, height} in pixels, its mean luminance before and after (0 to 1), and milliseconds by stage and in total.
+ * from which noise was removed (0 to 1), the parts of the file that the answer lacks, the size of the photo
+ * {width, height} in pixels, its mean luminance before and after (0 to 1), and milliseconds by stage and in total.
  */
 export async function enhance(file, options, { signal, onprogress = () => {} } = {}) {
   const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== "");
@@ -119,7 +134,7 @@ async function problemOf(status, blob) {
   try {
     return new Problem(status, JSON.parse(await blob.text()));
   } catch {
-    return new Problem(status);
+    return new Problem(status, BY_STATUS[status], status in BY_STATUS);
   }
 }
 
@@ -127,7 +142,8 @@ function credentials() {
   return apiKey ? { Authorization: `Bearer ${apiKey}` } : {};
 }
 
-function pause(milliseconds, signal) {
+/** Wait. Throws the reason of `signal` if that aborts. */
+export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);
     signal?.addEventListener("abort", () => {
@@ -145,6 +161,7 @@ function readReport(request, elapsed) {
     detail: request.getResponseHeader("nightlift-detail"),
     gate: number("nightlift-gate"),
     restored: number("nightlift-restored"),
+    dropped: request.getResponseHeader("nightlift-dropped")?.split(", ") ?? [],
     size: { width, height },
     before: number("nightlift-luminance-before"),
     after: number("nightlift-luminance-after"),

@@ -1,9 +1,10 @@
 // The page's main script; it connects the parts. For each photo, the network's result for a small copy is fetched once,
 // and the adjustments are made in the browser. The photo itself is sent only for its finished file.
 
-import { getFile, Problem } from "./api.js";
+import { getFile, hasKey, Problem } from "./api.js";
 import { CARD_SIDE, Comparison } from "./comparison.js";
 import { Controls } from "./controls.js";
+import { mayPass } from "./explain.js";
 import { FileButtons } from "./files.js";
 import { Film } from "./film.js";
 import { Finals } from "./finals.js";
@@ -11,7 +12,7 @@ import { Histogram } from "./histogram.js";
 import { watchForFiles } from "./intake.js";
 import { KeyDialog } from "./keys.js";
 import { Library } from "./library.js";
-import { Offer } from "./offer.js";
+import { isAway, Offer } from "./offer.js";
 import { DONE, FAILED, Photo } from "./photo.js";
 import { Previews } from "./previews.js";
 import { ProblemBox } from "./problems.js";
@@ -25,12 +26,13 @@ import { Thumbnails } from "./thumbnails.js";
 import { Viewer } from "./viewer.js";
 
 const PREVIEW_SIDES = [1024, 2048]; // smallest and largest long side of previews in pixels; between them, the screen's
+const STALE = ["model-not-found", "model-not-ready"]; // problems that come from an old list of models
 const LIST_MILLISECONDS = 1000; // to wait for the list of models before photos are restored
 
 const $ = (id) => document.getElementById(id);
 const dots = Math.round(Math.max(screen.width, screen.height) * devicePixelRatio);
 const previews = new Previews(Math.min(Math.max(PREVIEW_SIDES[0], dots), PREVIEW_SIDES[1]));
-const finals = new Finals();
+const finals = new Finals((photo) => previews.check(photo));
 const thumbnails = new Thumbnails();
 const queue = new Queue(previews);
 const session = new Session();
@@ -89,9 +91,13 @@ library.onchoose = (photo) => {
 
 library.onstate = (photo) => {
   tellQueue();
-  if (photo.state === DONE) problems.settle(photo);
-  if (photo === library.chosen) look(photo);
-  else if (photo.state === FAILED && photo.error.status === 401) fail(photo);
+  const { state, error } = photo;
+  if (state === DONE) problems.settle(photo);
+  if (state === FAILED && (isAway(error) || STALE.includes(error.slug))) offer.check();
+  if (photo === library.chosen) {
+    look(photo);
+    if (state === DONE && comparison.size === 0) compare();
+  } else if (state === FAILED && needsKey(error)) fail(photo);
 };
 
 library.onsettings = (photo, asks, previous) => {
@@ -134,14 +140,27 @@ function look(photo) {
 }
 
 function fail(photo) {
-  if (photo === library.chosen) stage.done("");
-  tell(photo.error, { subject: photo, name: photo.name, again: () => queue.add(photo, photo === library.chosen) });
+  if (photo === library.chosen) {
+    stage.done("");
+    comparison.stop();
+  }
+  // A cause that passes has often hit other photos, too.
+  const failed = library.photos.filter(({ state, error }) => state === FAILED && mayPass(error));
+  const label = failed.length > 1 ? "Try all again" : "Try again";
+  const again = () => library.retry(({ error }) => mayPass(error));
+  tell(photo.error, { subject: photo, name: photo.name, label, again });
 }
 
 /** Show an error, unless it is about a photo that is not on display; ask for a key if one is missing. */
-function tell(error, { again = null, subject = null, name = "" } = {}) {
-  if (error.status === 401) keys.ask(error.message, subject ?? again, again);
-  if (subject === library.chosen || !library.photos.includes(subject)) problems.show(error, { again, subject, name });
+function tell(error, { again = null, subject = null, ...texts } = {}) {
+  if (needsKey(error)) keys.ask(error.message, subject ?? again, again);
+  const isSeen = subject === library.chosen || !library.photos.includes(subject);
+  if (isSeen) problems.show(error, { again, subject, ...texts });
+}
+
+/** Whether another API key may help: none was given, or it does not allow this. */
+function needsKey({ status }) {
+  return status === 401 || (status === 403 && hasKey());
 }
 
 let mostLeft = 0;
@@ -219,6 +238,7 @@ $("clear-dialog").addEventListener("close", () => {
 session.oncleared = clear;
 
 function clear() {
+  files.stop();
   library.clear();
   finals.clear();
 }
@@ -279,6 +299,7 @@ offer.onlist = (list) => {
   library.correct();
   $("compare").hidden = controls.distinctModels.length < 2;
   if (library.chosen) controls.show(library.chosen.settings);
+  library.retry(({ error }) => error.slug === "model-not-ready");
   if (comparison.size < controls.distinctModels.length) compare();
 };
 offer.onproblem = (error) => {
@@ -288,16 +309,17 @@ offer.onproblem = (error) => {
   const isBusy = $("stage").getAttribute("aria-busy") === "true";
   if (!isOffline && !problems.isOpen && !isBusy) tell(error, { subject: offer, again: () => offer.ask() });
 };
-offer.onsettled = () => {
+offer.onsettled = (isBack) => {
   $("offline").hidden = true;
   problems.settle(offer);
+  if (isBack) library.retry(({ error }) => isAway(error));
 };
 previews.wholePixels = (model) => controls.wholePixels(model);
 previews.takesExposure = (model) => controls.takesExposure(model);
 keys.onkey = () => {
   problems.hide();
   offer.ask(); // it stops asking when a key is missing
-  library.retry(({ error }) => error.status === 401);
+  library.retry(({ error }) => error.status === 401 || error.status === 403);
 };
 problems.onleave = () => (library.chosen ? library.film.focus(library.chosen) : $("file").focus());
 window.addEventListener("online", () => {

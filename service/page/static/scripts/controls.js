@@ -2,9 +2,7 @@
 
 import { recall, remember } from "./memory.js";
 import { described } from "./models.js";
-import { DEFAULTS, PRESETS, presetOf, SLIDERS, withPreset } from "./settings.js";
-
-const LOSSLESS = ["png", "tiff"];
+import { DEFAULTS, LOSSLESS, PRESETS, presetOf, SLIDERS, withPreset } from "./settings.js";
 
 export class Controls {
   /** `oninput` is called with the settings while a slider moves; `onchange` once, when a change is complete. */
@@ -62,8 +60,9 @@ export class Controls {
       };
     });
     // The default model uses its latest version, which is listed last.
-    this.first = this.models.findLast(({ isDefault }) => isDefault) ?? this.models[0];
+    this.first = this.models.findLast(({ isDefault }) => isDefault);
     const options = this.models.map(({ label, value }) => new Option(label, value, value === this.first?.value));
+    if (!this.first) options.unshift(new Option(`${described({ name: preferred }).title} (not ready)`, ""));
     this.elements.model.replaceChildren(...options);
     this.show(this.#settings);
   }

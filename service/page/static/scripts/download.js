@@ -3,6 +3,7 @@
 import { zip } from "./zip.js";
 
 const JPEG = "image/jpeg";
+const LARGEST_ZIP = 4e9; // bytes; the format's limit is a little higher
 
 /** A finished photo as a File, named after the original. */
 export function asFile(photo, { blob }) {
@@ -19,24 +20,34 @@ export function save(file) {
 }
 
 /**
- * Finish photos one after the other, with `finish(photo)`, and save them as one .zip. `onprogress` is called with the
- * number done so far. Returns [{photo, error}] for those that failed, which do not stop the others. Throws a Problem if
- * a key is missing, since all would fail then, and a RangeError if the files are too much for one .zip.
+ * Finish photos one after the other, with `finish(photo)`, and save them as one .zip, or as several if they exceed its
+ * limit. `onprogress` is called with the number done so far. Returns [{photo, error}] for those that failed, which do
+ * not stop the others. Throws a Problem if a key is missing or refused, since all would fail then, and an AbortError.
  */
 export async function saveAll(photos, finish, onprogress) {
-  const files = [];
+  let files = [];
+  let bytes = 0;
+  let parts = 0;
   const failures = [];
+  const pack = async (name) => save(new File([await zip(files)], name));
   for (const [index, photo] of photos.entries()) {
     onprogress(index);
+    let file;
     try {
-      const blob = asFile(photo, await finish(photo));
-      files.push({ name: blob.name, blob });
+      file = asFile(photo, await finish(photo));
     } catch (error) {
-      if (error.status === 401) throw error;
+      if (error.status === 401 || error.status === 403 || error.name === "AbortError") throw error;
       failures.push({ photo, error });
+      continue;
     }
+    if (files.length > 0 && bytes + file.size > LARGEST_ZIP) {
+      await pack(`nightlift-${++parts}.zip`);
+      [files, bytes] = [[], 0];
+    }
+    files.push(file);
+    bytes += file.size;
   }
-  if (files.length > 0) save(new File([await zip(files)], "nightlift.zip"));
+  if (files.length > 0) await pack(parts > 0 ? `nightlift-${parts + 1}.zip` : "nightlift.zip");
   return failures;
 }
 

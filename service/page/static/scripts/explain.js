@@ -5,6 +5,7 @@ const TITLES = {
   "unreadable-picture": "This photo cannot be read",
   "unsupported-format": "This kind of file is not supported",
   "body-too-large": "This file is too large",
+  "body-too-slow": "The upload took too long",
   "unsupported-shape": "This photo cannot be enhanced here",
   "invalid-parameter": "This setting does not work for this photo",
   "model-not-found": "This model is no longer available",
@@ -25,12 +26,17 @@ const MAY_PASS = [0, 401, 403, 408, 429, 500, 502, 503, 504];
 
 export function explain(error) {
   if (error.status === undefined) return { title: "Something went wrong", detail: error.message, canRetry: true };
-  const { status, slug, title, detail, isOurs } = error;
+  const { slug, title, detail, isOurs } = error;
   return {
     title: isOurs ? title : (TITLES[slug] ?? title),
     detail: isOurs ? detail : sentence(detail),
-    canRetry: MAY_PASS.includes(status),
+    canRetry: mayPass(error),
   };
+}
+
+/** Whether the same request may succeed later. */
+export function mayPass({ status }) {
+  return status === undefined || MAY_PASS.includes(status);
 }
 
 function sentence(text) {

@@ -2,19 +2,28 @@
 
 import { Problem } from "./api.js";
 import { asFile, canCopy, canShare, copy, save, saveAll, share } from "./download.js";
+import { mayPass } from "./explain.js";
 import { DONE } from "./photo.js";
-import { finished } from "./settings.js";
+import { finished, formatOf } from "./settings.js";
+
+/** What the service may leave out of a file, by its name in the answer. */
+const DROPPED = { "gain-map": "HDR gain map", frames: "further frames" };
 
 export class FileButtons {
-  #isBusy = false;
+  #controller = null; // of the work in progress
+  #canCancel = false;
 
   /** `at(id)` returns an element, `tell(error, options)` shows an error; the others are the parts of the page. */
   constructor({ at, library, stage, finals, controls, problems, tell }) {
     Object.assign(this, { at, library, stage, finals, controls, problems, tell });
-    at("download").addEventListener("click", () => this.#make(() => this.#download()));
-    at("download-all").addEventListener("click", () => this.#make(() => this.#downloadAll()));
-    at("copy").addEventListener("click", () => this.#make(() => this.#copy()));
-    at("share").addEventListener("click", () => this.#make(() => this.#share()));
+    at("download").addEventListener("click", () => this.#make((signal) => this.#download(signal)));
+    at("download-all").addEventListener("click", (event) => {
+      if (event.detail > 1) return; // the second click of a double click would cancel
+      if (this.#controller) this.stop();
+      else this.#make((signal) => this.#downloadAll(signal), true);
+    });
+    at("copy").addEventListener("click", () => this.#make((signal) => this.#copy(signal)));
+    at("share").addEventListener("click", () => this.#make((signal) => this.#share(signal)));
     at("copy").hidden = !canCopy();
     at("share").hidden = !canShare();
   }
@@ -22,46 +31,67 @@ export class FileButtons {
   /** Enable and show the buttons that can be used now. */
   allow() {
     const { chosen, photos } = this.library;
-    const isReady = !this.#isBusy && chosen?.state === DONE;
+    const isBusy = this.#controller !== null;
+    const isReady = !isBusy && chosen?.state === DONE;
     for (const id of ["download", "copy", "share"]) this.at(id).disabled = !isReady;
-    this.at("download-all").disabled = this.#isBusy;
-    this.at("download-all").hidden = this.at("apply").hidden = photos.length < 2;
+    const all = this.at("download-all");
+    all.textContent = this.#canCancel ? "Cancel" : "Download all";
+    all.disabled = isBusy && !this.#canCancel;
+    all.hidden = photos.length < 2 && !this.#canCancel;
+    this.at("apply").hidden = photos.length < 2;
   }
 
-  /** Run `work` with all buttons disabled; it resolves to the message to show afterwards. */
-  async #make(work) {
-    this.#isBusy = true;
+  /** Stop the work in progress. */
+  stop() {
+    this.#controller?.abort();
+  }
+
+  /** Run `work`, which resolves to the message to show afterwards, while the buttons can only cancel it, if at all. */
+  async #make(work, canCancel = false) {
+    const focused = document.activeElement;
+    const { signal } = (this.#controller = new AbortController());
+    this.#canCancel = canCancel;
     this.allow();
     this.problems.settle(null);
     this.stage.busy("Preparing the file…");
+    window.addEventListener("beforeunload", ask);
     try {
-      this.stage.done(await work());
+      this.stage.done(await work(signal));
     } catch (error) {
       this.stage.done("");
-      if (error.name !== "AbortError") this.tell(error, { again: () => this.#make(work) });
+      if (error.name !== "AbortError") this.tell(error, { again: () => this.#make(work, canCancel) });
     } finally {
-      this.#isBusy = false;
+      window.removeEventListener("beforeunload", ask);
+      this.#controller = null;
+      this.#canCancel = false;
       this.allow();
+      // A button loses the focus while it is disabled.
+      if (document.activeElement === document.body) focused?.focus();
     }
   }
 
   /** The finished file of a photo. */
-  #finish(photo) {
+  async #finish(photo, signal, output = this.controls.output) {
+    signal.throwIfAborted();
+    // The page found that the photo cannot be enhanced.
+    if (photo.error?.isOurs && !mayPass(photo.error)) throw photo.error;
     const onprogress = (progress) => photo === this.library.chosen && this.stage.progress(progress);
-    return this.finals.get(photo, finished(photo.settings, this.controls.output), { onprogress });
+    return this.finals.get(photo, finished(photo.settings, output), { signal, onprogress });
   }
 
-  async #download() {
+  async #download(signal) {
     const photo = this.library.chosen;
-    save(asFile(photo, await this.#finish(photo)));
-    return "Downloaded.";
+    const answer = await this.#finish(photo, signal);
+    save(asFile(photo, answer));
+    const lost = answer.report.dropped.map((part) => DROPPED[part] ?? part);
+    return lost.length > 0 ? `Downloaded, without the ${lost.join(" and the ")}.` : "Downloaded.";
   }
 
-  async #downloadAll() {
+  async #downloadAll(signal) {
     const photos = [...this.library.photos]; // some may be removed meanwhile
     const total = photos.length;
     const tellCount = (count) => this.stage.busy(`Preparing file ${count + 1} of ${total}…`, count / total);
-    const failures = await saveAll(photos, (photo) => this.#finish(photo), tellCount);
+    const failures = await saveAll(photos, (photo) => this.#finish(photo, signal), tellCount);
     if (failures.length > 0) {
       const each = failures.map(({ photo, error }) => `${photo.name}: ${error.message}`).join(" · ");
       this.problems.show(new Problem(422, { title: `${failures.length} of ${total} failed`, detail: each }, true));
@@ -69,14 +99,18 @@ export class FileButtons {
     return `${total - failures.length} of ${total} downloaded.`;
   }
 
-  async #copy() {
-    await copy(this.#finish(this.library.chosen));
+  async #copy(signal) {
+    const photo = this.library.chosen;
+    const { output } = this.controls;
+    // Browsers cannot turn TIFF into the PNG that goes to the clipboard.
+    const isTiff = formatOf(photo.file, output) === "tiff";
+    await copy(this.#finish(photo, signal, isTiff ? { ...output, format: "png" } : output));
     return "Copied.";
   }
 
-  async #share() {
+  async #share(signal) {
     const photo = this.library.chosen;
-    const file = asFile(photo, await this.#finish(photo));
+    const file = asFile(photo, await this.#finish(photo, signal));
     try {
       return (await share(file)) ? "Shared." : "";
     } catch (error) {
@@ -85,4 +119,9 @@ export class FileButtons {
       throw error;
     }
   }
+}
+
+/** Ask whether the page may be left. */
+function ask(event) {
+  event.preventDefault();
 }

@@ -10,12 +10,20 @@ export class Finals {
   #kept = new Map();
   #sharing = new Sharing();
 
+  /** `check(photo)` throws a Problem if a photo's file cannot be sent. */
+  constructor(check) {
+    this.check = check;
+  }
+
   /** {blob, report} of a photo, as `enhance` returns them for `options`. */
   async get(photo, options, { signal, onprogress } = {}) {
     const key = `${photo.id} ${JSON.stringify(options)}`;
     const known = this.#kept.get(key);
     if (known) return known;
-    const ask = (shared) => enhance(photo.file, options, { signal: shared, onprogress });
+    const ask = async (shared) => {
+      await this.check(photo);
+      return enhance(photo.file, options, { signal: shared, onprogress });
+    };
     const answer = await this.#sharing.run(key, ask, signal);
     this.#keep(key, answer);
     return answer;

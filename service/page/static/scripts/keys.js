@@ -1,6 +1,6 @@
 // The dialog for the API key. It opens once, however many requests need a key.
 
-import { useKey } from "./api.js";
+import { hasKey, useKey } from "./api.js";
 
 const KEY_CHARACTERS = /^[!-~]+$/; // printable ASCII, which HTTP headers can carry
 
@@ -8,7 +8,6 @@ export class KeyDialog {
   /** Called when a key has been entered. What waited for it has been repeated by then. */
   onkey = () => {};
 
-  #wasTried = false;
   #waiting = new Map();
 
   constructor({ dialog, form, input, problem, decline }) {
@@ -24,7 +23,7 @@ export class KeyDialog {
   /** Ask for a key, then call `again`; only once per `subject`. `reason` is shown if an earlier key was refused. */
   ask(reason, subject, again) {
     this.#waiting.set(subject, again);
-    this.problem.textContent = this.#wasTried ? reason : "";
+    this.problem.textContent = hasKey() ? reason : "";
     if (!this.dialog.open) this.dialog.showModal();
   }
 
@@ -36,7 +35,6 @@ export class KeyDialog {
       return this.input.focus();
     }
     useKey(key);
-    this.#wasTried = true;
     this.dialog.close();
     const todo = [...this.#waiting.values()];
     this.#waiting.clear();

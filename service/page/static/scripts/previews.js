@@ -2,6 +2,7 @@
 
 import { enhance } from "./api.js";
 import { makeCopy } from "./copies.js";
+import { checkFile } from "./inspect.js";
 import { inference } from "./settings.js";
 import { Sharing } from "./sharing.js";
 
@@ -32,6 +33,11 @@ export class Previews {
   /** `side`: long side of previews in pixels. */
   constructor(side) {
     this.side = side;
+  }
+
+  /** Throw a Problem if a photo's file cannot be sent. */
+  check(photo) {
+    return checkFile(photo.file, this.limits);
   }
 
   /** A photo's copy, as returned by `makeCopy`; `smaller` is its long side in pixels. */
@@ -71,6 +77,11 @@ export class Previews {
     return answer;
   }
 
+  /** Whether the answer that `get` would return is in the cache; the photo must have a copy. */
+  has(photo, wanted) {
+    return this.#answers.has(answerKey(photo, wanted, photo.copy, this.side));
+  }
+
   /** Add an answer to the cache, such as one from an earlier visit. */
   keep(key, answer) {
     this.#answers.delete(key); // so that it moves to the end: the first one is evicted
@@ -92,6 +103,7 @@ export class Previews {
 
   async #copy(photo, signal, onprogress) {
     const { side, limits } = this;
+    await this.check(photo);
     photo.copy = await makeCopy(photo.file, side, { signal, onprogress, limits, byService: photo.byService });
     return photo.copy;
   }
@@ -102,6 +114,7 @@ export class Previews {
     const needsAll = ["whole", "tiles"].includes(wanted.detail) && Math.max(width, height) > smaller;
     const file = needsAll ? photo.file : copy.sent;
     const isPhoto = needsAll || copy.isWhole;
+    if (isPhoto) await this.check(photo);
     let { detail } = wanted;
     if (!isPhoto && detail === "auto") {
       // The decision that the service will make for the photo at full size.

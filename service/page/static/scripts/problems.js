@@ -26,14 +26,18 @@ export class ProblemBox {
     return !this.box.hidden;
   }
 
-  /** Show an error; `name` is that of the photo, if any. A button for `again` is offered if a retry may help. */
-  show(error, { again = null, subject = null, name = "" } = {}) {
+  /**
+   * Show an error; `name` is that of the photo, if any. If a retry may help, a button for `again` is offered, with a
+   * `label`.
+   */
+  show(error, { again = null, label = "Try again", subject = null, name = "" } = {}) {
     const { title, detail, canRetry } = explain(error);
     this.subject = subject;
     this.#again = canRetry ? again : null;
     this.title.textContent = title;
     this.detail.textContent = [name, detail].filter(Boolean).join(": ");
     this.again.hidden = !this.#again;
+    this.again.textContent = label;
     this.box.hidden = false;
     this.box.scrollIntoView({ block: "nearest" });
   }

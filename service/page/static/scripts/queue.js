@@ -1,12 +1,13 @@
 // The queue of photos that need a preview. A few are processed at a time, the chosen one first.
 
-import { checkFile } from "./inspect.js";
+import { pause } from "./api.js";
 import { DONE, FAILED, WAITING, WORKING } from "./photo.js";
 
 const AT_ONCE = 2; // concurrent requests, few so that others are served, too
+const SETTLE_MILLISECONDS = 200; // keys change a slider many times in a row; only the last change needs an answer
 
 export class Queue {
-  /** Called with a photo whose state has changed. */
+  /** Called with a photo whose state has changed, or which has got its copy. */
   onchange = () => {};
   /** Called with a photo and its progress, as reported by `enhance`. */
   onprogress = () => {};
@@ -27,7 +28,7 @@ export class Queue {
     if (first) this.#photos.unshift(photo);
     else this.#photos.push(photo);
     this.onchange(photo);
-    this.#work();
+    this.#work(first ? photo : null);
   }
 
   /** Move a waiting photo to the front. */
@@ -87,8 +88,12 @@ export class Queue {
   }
 
   async #answer(photo, handlers) {
-    await checkFile(photo.file, this.previews.limits);
     const wanted = this.previews.wanted(photo);
+    if (!photo.copy) {
+      await this.previews.copy(photo, handlers);
+      handlers.signal.throwIfAborted();
+      this.onchange(photo);
+    } else if (photo.answer && !this.previews.has(photo, wanted)) await pause(SETTLE_MILLISECONDS, handlers.signal);
     let answer = await this.previews.get(photo, wanted, handlers);
     const { size, isWhole } = photo.copy;
     if (isWhole && !photo.byService && answer.report.size.width !== size.width) {

@@ -7,27 +7,27 @@ const END = 0x06054b50;
 const VERSION = 20;
 const UTF8_NAMES = 0x0800;
 const LARGEST = 0xffffffff;
-const TOO_MUCH = "These files exceed the 4 GB limit of a .zip file. Remove some photos, or download them one by one.";
+const TOO_MUCH = "This exceeds the 4 GB limit of a .zip file.";
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, value) => {
   for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
   return value;
 });
 
-/** [{name, blob}] as a .zip Blob; names are made distinct. Throws a RangeError beyond 4 GB or 65535 files. */
+/** Files as a .zip Blob; names are made distinct. Throws a RangeError beyond 4 GB or 65535 files. */
 export async function zip(files) {
   const parts = [];
   const directory = [];
   const names = new Set();
   let offset = 0;
-  for (const { name, blob } of files) {
-    const encodedName = new TextEncoder().encode(distinct(name, names));
-    const entry = [UTF8_NAMES, 0, ...timestamp(new Date()), await crc32(blob), blob.size, blob.size];
+  for (const file of files) {
+    const encodedName = new TextEncoder().encode(distinct(file.name, names));
+    const entry = [UTF8_NAMES, 0, ...timestamp(new Date()), await crc32(file), file.size, file.size];
     const local = fields("IHHHHHIIIHH", LOCAL_HEADER, VERSION, ...entry, encodedName.length, 0);
     const central = [CENTRAL_HEADER, VERSION, VERSION, ...entry, encodedName.length, 0, 0, 0, 0, 0, offset];
     directory.push(fields("IHHHHHHIIIHHHHHII", ...central), encodedName);
-    parts.push(local, encodedName, blob);
-    offset += local.byteLength + encodedName.length + blob.size;
+    parts.push(local, encodedName, file);
+    offset += local.byteLength + encodedName.length + file.size;
   }
   const length = directory.reduce((sum, part) => sum + part.byteLength, 0);
   if (offset + length > LARGEST || files.length > 0xffff) throw new RangeError(TOO_MUCH);
@@ -60,10 +60,11 @@ function timestamp(now) {
   return [time, date];
 }
 
+/** Names that differ only in case are the same file on Windows and macOS. */
 function distinct(name, taken) {
   const [, stem, ending] = name.match(/^(.*?)(\.[^.]*)?$/s);
   let candidate = name;
-  for (let number = 2; taken.has(candidate); number++) candidate = `${stem}-${number}${ending ?? ""}`;
-  taken.add(candidate);
+  for (let number = 2; taken.has(candidate.toLowerCase()); number++) candidate = `${stem}-${number}${ending ?? ""}`;
+  taken.add(candidate.toLowerCase());
   return candidate;
 }
