@@ -22,6 +22,7 @@ _WRITERS: dict[PictureFormat, Callable[[Samples, Extras], bytes]] = {
     PictureFormat.AVIF: _avif.write,
     PictureFormat.TIFF: _tiff_writer.write,
 }
+_ROWS_AT_ONCE = 64
 _DEEP = (PictureFormat.PNG, PictureFormat.TIFF)
 
 
@@ -94,8 +95,12 @@ def _samples(picture: Picture, format: PictureFormat, rows: Rows | None) -> Samp
 
 def _on_white(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """uint8 colour over white: 255 - alpha * (255 - colour), rounded."""
-    weight = alpha if color.ndim == 2 else cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
-    return cv2.bitwise_not(cv2.multiply(cv2.bitwise_not(color), weight, scale=1 / 255))
+    result = np.empty_like(color)
+    for top in range(0, len(color), _ROWS_AT_ONCE):  # whole pictures of every step would take three times as much
+        rows = slice(top, top + _ROWS_AT_ONCE)
+        weight = alpha[rows] if color.ndim == 2 else cv2.cvtColor(alpha[rows], cv2.COLOR_GRAY2RGB)
+        result[rows] = cv2.bitwise_not(cv2.multiply(cv2.bitwise_not(color[rows]), weight, scale=1 / 255))
+    return result
 
 
 def _kept_profile(picture: Picture, metadata: Metadata) -> bytes | None:

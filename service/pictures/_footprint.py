@@ -22,9 +22,9 @@ _DECODED_OTHERS, _DECODED_DEEP, _DECODED_ALPHA, _DECODED_CMYK, _DECODED_ANIMATED
 _DECODED_ALPHA_BESIDE = {PictureFormat.HEIC: 5, PictureFormat.AVIF: 5}
 """Additional bytes for alpha where it is coded as a picture of its own, of up to 12 bits like the colours."""
 _ENCODED = {PictureFormat.PNG: 11, PictureFormat.TIFF: 10, PictureFormat.WEBP: 17, PictureFormat.AVIF: 36}
-_ENCODED_DEEP = {PictureFormat.PNG: 23, PictureFormat.TIFF: 18}
-_ALPHA = 6
-"""Additional bytes for an answer with alpha."""
+_ENCODED_DEEP = {PictureFormat.PNG: 23, PictureFormat.TIFF: 18, PictureFormat.JPEG: 17}
+_ALPHA, _ON_WHITE = 6, 11
+"""Additional bytes for an answer with alpha, and for one that has it put on white."""
 
 
 _RESTORED = 3
@@ -67,4 +67,5 @@ def _decoded(header: Header) -> int:
 
 def _encoded(header: Header, target: PictureFormat) -> int:
     table = _ENCODED_DEEP if header.bits == 16 and target in _ENCODED_DEEP else _ENCODED
-    return table.get(target, PLAIN) + (_ALPHA if header.has_alpha else 0)
+    alpha = _ON_WHITE if target is PictureFormat.JPEG else _ALPHA
+    return table.get(target, PLAIN) + (alpha if header.has_alpha else 0)

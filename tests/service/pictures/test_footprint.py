@@ -33,6 +33,8 @@ JPEG, PNG, AVIF, RAW = PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.AVIF
         (Header(PNG, 4000, 3000, bits=16), PNG, 23 / 8),
         (Header(PNG, 4000, 3000, bits=16), JPEG, 17 / 8),
         (Header(PNG, 4000, 3000, bits=16, has_alpha=True), PNG, 29 / 8),
+        (Header(PNG, 4000, 3000, bits=16, has_alpha=True), JPEG, 28 / 8),
+        (Header(PNG, 4000, 3000, has_alpha=True), JPEG, 19 / 8),
         (Header(PictureFormat.GIF, 4000, 3000), PNG, 14 / 8),
         (Header(RAW, 4000, 3000, bits=16), JPEG, 25 / 8),
         (Header(PictureFormat.WEBP, 4000, 3000, is_animated=True), JPEG, 25 / 8),
