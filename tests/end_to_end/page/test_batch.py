@@ -199,7 +199,7 @@ def test_a_full_storage_is_told_until_the_message_is_dismissed(visitor: Visitor,
     }""")
     visitor.add(("one.png", PNG))
     expect(page.locator("#message")).to_contain_text("Enhanced")
-    expect(page.locator("#problem")).to_contain_text("Photos will not survive a reload")
+    expect(page.get_by_text("Photos will not survive a reload")).to_be_visible()
 
 
 def test_an_answer_to_earlier_settings_is_not_restored_as_that_to_the_last_ones(visitor: Visitor, page: Page) -> None:

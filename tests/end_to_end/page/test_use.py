@@ -388,7 +388,7 @@ def test_a_default_model_that_is_not_ready_is_told_as_such(visitor: Visitor, pag
     visitor.set(model="glow/1")
     expect(page.locator("#answered")).to_have_text("glow, version 1")
     visitor.set(model="")
-    expect(page.locator("#problem")).to_contain_text("This model is not ready yet")
+    expect(page.get_by_text("This model is not ready yet")).to_be_visible()
     is_ready = True  # the page sees that by itself
     expect(page.locator("#answered")).to_have_text("brighten, version 2")
     expect(page.locator("#problem")).to_be_hidden()
