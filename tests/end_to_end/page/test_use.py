@@ -331,7 +331,7 @@ def test_a_photo_whose_request_failed_keeps_its_last_result(visitor: Visitor, pa
     visitor.set(gamma=0.5)
     expect(page.locator("#problem")).to_be_visible()
     page.get_by_role("button", name="two.jpg", exact=True).click()
-    visitor.wait()
+    expect(page.locator("#size")).to_have_text("300 × 200, 0.1 MP")
     page.get_by_role("button", name="one.png", exact=True).click()
     expect(page.locator("#size")).to_have_text("360 × 240, 0.1 MP")
     visitor.divide(0)
