@@ -244,6 +244,7 @@ def test_folders_are_dropped_and_chosen(visitor: Visitor, page: Page, tmp_path: 
     visitor.wait_all()
     page.get_by_role("button", name="Clear", exact=True).click()
     page.get_by_role("button", name="Remove all").click()
+    expect(page.locator("#film li")).to_have_count(0)
     (folder / "broken.png").unlink()
     page.locator("#folder").set_input_files(folder)
     expect(page.locator("#film li")).to_have_count(3)
