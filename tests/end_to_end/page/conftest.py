@@ -28,7 +28,7 @@ TIMEOUT = 60_000  # milliseconds; long, because the machine may be busy with oth
 DESKTOP = {"width": 1440, "height": 1000}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service with the models `brighten` and `glow`, whose versions 1 and 2 brighten two and three times, and with
     `mapper`, which does not take pictures."""
@@ -43,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def browser() -> Iterator[Browser]:
     """One browser per module: Playwright keeps an event loop running, which would disturb other modules' tests."""
     if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
+        pytest.skip(f"Chromium is not installed at {CHROMIUM}")
     expect.set_options(timeout=TIMEOUT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
