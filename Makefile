@@ -55,7 +55,7 @@ open-weights: .venv/testing ## download freely licensed pictures, train weights 
 	$(BIN)/python -m training.datasets.make_open data/open
 	$(BIN)/nightlift train nightlift_open --data data/open --out runs/nightlift_open
 	$(BIN)/nightlift export runs/nightlift_open/best.pt --to model_repository --name nightlift_open --option smoothing=0.5 --option detail_gain=1 --format onnx
-	$(BIN)/python -m training.datasets.attribution data/open > model_repository/nightlift_open/ATTRIBUTION
+	$(BIN)/python -m training.datasets.attribution data/open | tee model_repository/nightlift_open/ATTRIBUTION > model_repository/nightlift_open_map/ATTRIBUTION
 
 audit: .venv/testing ## list the licences and known vulnerabilities of the packages in the image
 	test -x build/audit-venv/bin/pip-audit || { $(BIN)/python -m venv build/audit-venv && build/audit-venv/bin/pip install --quiet pip-audit; }

@@ -34,15 +34,16 @@ TITLES = ("photo", "finest detail", "gain, 1 to 16", "texture kept", "exposure -
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+GUIDED = replace(NEUTRAL, detail=Detail.GUIDED)
+
 
 def main(model: str) -> None:
     """Write the picture with a model of the repository, or a checkpoint."""
     opened = open_model(model, Path("model_repository"))
-    guided = replace(NEUTRAL, detail=Detail.GUIDED)
     rows = []
     for name in NAMES:
         photo = np.asarray(Image.open(SAMPLES / f"{name}.jpg").convert("RGB"))
-        results = [opened.enhance(photo, replace(guided, exposure=stops)) for stops in (-1.0, 0.0, 1.0)]
+        results = [opened.enhance(photo, replace(GUIDED, exposure=stops)) for stops in (-1.0, 0.0, 1.0)]
         rows.append([photo, *map(coloured, views(photo, opened)), *results])
     file = io.BytesIO()
     sheet(rows).save(file, format="webp", quality=85, method=6)
@@ -50,19 +51,16 @@ def main(model: str) -> None:
     print(f"{TARGET}: {len(file.getvalue()) / 1000:.0f} kB")
 
 
-def views(photo: Pixels, model: EvaluatedModel) -> tuple[Floats, Floats, Floats]:
+def views(photo: Pixels, model: EvaluatedModel) -> list[Floats]:
     """Finest detail (0 to 3 code values), gain (on a logarithmic scale), and texture kept, each [h, w] in 0 to 1."""
-    options = replace(NEUTRAL, detail=Detail.GUIDED)
     height, width = photo.shape[:2]
-    (inputs,) = prepare(Picture(photo, PictureFormat.JPEG), plan(width, height, 8, model.traits, options)).inputs()
+    (inputs,) = prepare(Picture(photo, PictureFormat.JPEG), plan(width, height, 8, model.traits, GUIDED)).inputs()
     terms = model.answer(inputs, AFFINE)[0]
     gain = terms[..., :3].mean(axis=2)
     texture = terms[..., 6:15].reshape(*gain.shape, 3, 3).sum(axis=3).mean(axis=2) / np.maximum(gain, 1e-6)
     finest = 85 * inputs[EVIDENCE][0, ..., 1]
-    shown = [
-        np.clip(view, 0, 1).astype(np.float32) for view in (finest, np.log2(np.maximum(gain, 1e-6)) / 4, texture)
-    ]
-    return shown[0], shown[1], shown[2]
+    shown = (finest, np.log2(np.maximum(gain, 1e-6)) / 4, texture)
+    return [np.clip(view, 0, 1).astype(np.float32) for view in shown]
 
 
 def coloured(view: Floats) -> Pixels:

@@ -32,7 +32,7 @@ def export_checkpoint(
 ) -> ExportReport:
     """Export a training checkpoint as a new version of a model, with config.pbtxt, card, NOTICE and records.
 
-    A network that takes evidence becomes two models: `<name>`, and `<name>_map`, which makes its maps. Nothing is
+    A network that predicts colour maps becomes two models: `<name>`, and `<name>_map`, which makes them. Nothing is
     written unless every format agrees with torch. The weights are stored as `weights.safetensors` beside the ONNX
     file, or beside the TorchScript file if that is the only one.
 

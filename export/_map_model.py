@@ -59,7 +59,7 @@ class EvidencePixelModel(nn.Module):
     """Such a network under the pixel contract, with both outputs; sides are at least 16 pixels.
 
     Args:
-        network: has `affine(proxy, evidence, wanted, exposure)` and the proxy's long side `side`.
+        network: has `affine(proxy, hidden, wanted, exposure)` and the proxy's long side `side`.
         spec: its description.
     """
 
@@ -88,7 +88,7 @@ class MapModel(nn.Module):
     """Such a network from the inputs of guided rendering to the map.
 
     Args:
-        network: has `affine(proxy, evidence, wanted, exposure)`.
+        network: has `affine(proxy, hidden, wanted, exposure)`.
         spec: its description.
     """
 

@@ -139,9 +139,9 @@ def _parts(model: PixelModel) -> tuple[ModelProto, ...]:
     arithmetic carries through every layer: slow, and wrong if it assumes that a side is already a multiple. In parts,
     the network's sides are plain multiples.
     """
-    # Two pictures: the exporter would treat a batch of one as a constant.
     rows, columns = Dim("rows", min=1), Dim("columns", min=1)
     height, width = Dim("height", min=MIN_SIDE), Dim("width", min=MIN_SIDE)
+    # Two pictures: the exporter would treat a batch of one as a constant.
     image = torch.zeros(2, 4 * MIN_SIDE - 1, 6 * MIN_SIDE - 1, 3, dtype=torch.uint8)
     with torch.no_grad():
         padded = model.before(image)

@@ -60,7 +60,7 @@ def both_formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def map_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a checkpoint of a network that is shown evidence, and with its two models; read only."""
+    """A folder with a checkpoint of a network that predicts colour maps, and with its two models; read only."""
     return make_map_models(_folder_of_the_run(tmp_path_factory) / "map_models")
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class FairExecutor:
         self._lock = threading.Lock()
         self._order = FairOrder()
         self._arrivals = itertools.count()
-        self._waiting: list[tuple[float, int, str, float | None, Future[Any], list[Callable[[], Any]]]] = []
+        self._waiting: list[tuple[float, int, str, float, Future[Any], list[Callable[[], Any]]]] = []
 
     def submit(self, caller: str, cost: float | None, work: Callable[[], T]) -> Future[T]:
         """Run `work` when it is this caller's turn.
@@ -82,12 +83,14 @@ class FairExecutor:
             cost: seconds that it is expected to take; None if nobody knows: it then counts by what it took.
             work: what to run.
         """
+        if cost is None:
+            cost, work = UNKNOWN_SECONDS, partial(self._charged, caller, work)
         future: Future[T] = Future()
         held = [work]
         # Cancelled work is forgotten at once: it may hold a whole file, and its turn may come late.
         future.add_done_callback(lambda done: held.clear() if done.cancelled() else None)
         with self._lock:
-            start = self._order.enter(caller, UNKNOWN_SECONDS if cost is None else cost)
+            start = self._order.enter(caller, cost)
             heapq.heappush(self._waiting, (start, next(self._arrivals), caller, cost, future, held))
         self._pool.submit(self._run_next)  # each takes one piece of work, whichever is next by then
         return future
@@ -100,17 +103,19 @@ class FairExecutor:
         with self._lock:
             start, _, caller, cost, future, held = heapq.heappop(self._waiting)
             if not future.set_running_or_notify_cancel():
-                self._order.left(caller, UNKNOWN_SECONDS if cost is None else cost)
+                self._order.left(caller, cost)
                 return
             self._order.served(start)
-        started = time.monotonic()
         try:
-            try:
-                result = held.pop()()
-            finally:
-                if cost is None:
-                    with self._lock:
-                        self._order.charge(caller, time.monotonic() - started - UNKNOWN_SECONDS)
-            future.set_result(result)
+            future.set_result(held.pop()())
         except BaseException as error:
             future.set_exception(error)
+
+    def _charged(self, caller: str, work: Callable[[], T]) -> T:
+        """Run work that counted as `UNKNOWN_SECONDS`, and correct that."""
+        started = time.monotonic()
+        try:
+            return work()
+        finally:
+            with self._lock:
+                self._order.charge(caller, time.monotonic() - started - UNKNOWN_SECONDS)

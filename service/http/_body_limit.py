@@ -16,6 +16,10 @@ from service.telemetry import Metrics
 
 DISCARD_SECONDS = 2.0
 
+LENGTH_DIGITS = 19
+"""Most digits of a Content-Length, zeros before the number included. The service's HTTP parser takes any number of
+zeros, `int` does not; other servers than its own do not refuse them before."""
+
 FOR_RAW = "/enhance"
 """Path whose bodies may hold camera raw, which has a larger limit."""
 
@@ -83,7 +87,7 @@ class _Body:
         self.answered = False
         self._limits = limits
         self._limit_of_raw = limits.limit_of_raw if scope["path"] == FOR_RAW else limits.limit
-        declared = headers.get("content-length", "").lstrip("0")[:19]  # Python reads no number of any length
+        declared = headers.get("content-length", "").lstrip("0")[:LENGTH_DIGITS]
         self._declared = int(declared) if declared.isdecimal() else 0
         self._head = b""
         self._begins_like_raw: bool | None = None

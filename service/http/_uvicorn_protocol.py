@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.admission import AnswerLimiter
 from service.errors import MalformedRequest
 from service.http._answers import EXTENSION, UnreadAnswers
-from service.http._body_limit import DISCARD_SECONDS
+from service.http._body_limit import DISCARD_SECONDS, LENGTH_DIGITS
 from service.http._load_shedding import LoadShedder, ReadCoalescer, Refusal
 from service.http._problems import problem_bytes
 
@@ -32,9 +32,6 @@ TRAILER_BYTES = 8 * 1024
 """Most bytes beside a body's content: sizes and extensions of chunks, and trailers."""
 
 CONNECTIONS = 65_536
-
-LENGTH_DIGITS = 19
-"""Most digits of Content-Length. The parser lets any number of zeros stand before the number; Python does not."""
 
 HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 

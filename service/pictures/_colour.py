@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
@@ -59,19 +60,22 @@ def is_srgb(icc: bytes | None, colour: Colour) -> bool:
     return conversion is not None and conversion.is_identity
 
 
-def to_srgb(pixels: np.ndarray, icc: bytes | None, colour: Colour) -> np.ndarray:
-    """8-bit pixels [H, W, 3] under a profile as sRGB, uint8 [H, W, 3]; the input itself where nothing changes.
+def to_srgb(icc: bytes | None, colour: Colour) -> Callable[[np.ndarray], np.ndarray]:
+    """Converts 8-bit pixels [H, W, 3] under a profile to sRGB, uint8 too; gives back its input if nothing changes.
 
-    Under a grey profile the first channel counts.
+    Under a grey profile the first channel counts. For several calls: looking the profile up takes its digest.
     """
-    if not icc:
-        return pixels
-    conversion = _conversion(icc, colour)
-    assert conversion is not None, "Picture.icc is checked when it is decoded"
-    if conversion.is_identity:
-        return pixels
-    source = np.ascontiguousarray(pixels[..., 0] if colour == "grey" else pixels)
-    return np.asarray(conversion.transform.apply(Image.fromarray(source)))
+    conversion = _conversion(icc, colour) if icc else None
+    assert conversion is not None or not icc, "Picture.icc is checked when it is decoded"
+    if conversion is None or conversion.is_identity:
+        return lambda pixels: pixels
+    apply = conversion.transform.apply
+
+    def convert(pixels: np.ndarray) -> np.ndarray:
+        source = np.ascontiguousarray(pixels[..., 0] if colour == "grey" else pixels)
+        return np.asarray(apply(Image.fromarray(source)))
+
+    return convert
 
 
 def cmyk_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -117,12 +121,12 @@ def _transform(icc: bytes, colour: Colour) -> ImageCms.ImageCmsTransform:
 
 def _without_elements(icc: bytes) -> bytes:
     """The profile with its element tables under unknown names: they only refine others (ICC.1:2022, section 8)."""
-    known = bytearray(icc)
+    changed = bytearray(icc)
     count = min(int.from_bytes(icc[_HEADER_BYTES : _HEADER_BYTES + 4], "big"), _MAX_RECORDS)
     for start in range(_HEADER_BYTES + 4, _HEADER_BYTES + 4 + count * _RECORD_BYTES, _RECORD_BYTES):
         if (name := icc[start : start + 4]) in _ELEMENT_TABLES:
-            known[start : start + 4] = name.lower()
-    return bytes(known)
+            changed[start : start + 4] = name.lower()
+    return bytes(changed)
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, colour: Colour) -> bool:

@@ -18,9 +18,15 @@ _DECODED = {
     PictureFormat.AVIF: 21,
     PictureFormat.RAW: 25,
 }
-_DECODED_OTHERS, _DECODED_DEEP, _DECODED_ALPHA, _DECODED_CMYK, _DECODED_ANIMATED_WEBP = 14, 17, 10, 14, 25
-_DECODED_ALPHA_BESIDE = {PictureFormat.HEIC: 5, PictureFormat.AVIF: 5}
-"""Additional bytes for alpha where it is coded as a picture of its own, of up to 12 bits like the colours."""
+_DECODED_OTHERS = 14
+_DECODED_DEEP = 17
+_DECODED_ALPHA = 10
+_DECODED_CMYK = 14
+_DECODED_ANIMATED_WEBP = 25
+
+_ALPHA_BESIDE = 5
+"""Additional bytes for alpha in HEIC and AVIF: it is a picture of its own, of up to 12 bits like the colours."""
+
 _ENCODED = {PictureFormat.PNG: 11, PictureFormat.TIFF: 10, PictureFormat.WEBP: 17, PictureFormat.AVIF: 36}
 _ENCODED_DEEP = {PictureFormat.PNG: 23, PictureFormat.TIFF: 18, PictureFormat.JPEG: 17}
 _ALPHA, _ON_WHITE = 6, 11
@@ -46,14 +52,16 @@ def plain_pixels(header: Header, target: PictureFormat, *, restored: bool = Fals
     """
     deep = header.bits == 16
     more = _RESTORED * (2 if deep else 1) if restored else 0
-    needed = [_decoded(header), _encoded(header, target) + more]
+    encoded = _encoded(header, target) + more
+    needed = [_decoded(header), encoded]
     if full_size:
-        needed += [needed[1] + _KEPT_RESULT, more + (_FULL_SIZE_DEEP if deep else _FULL_SIZE)]
+        needed += [encoded + _KEPT_RESULT, more + (_FULL_SIZE_DEEP if deep else _FULL_SIZE)]
     return header.pixels * max(needed) // PLAIN
 
 
 def _decoded(header: Header) -> int:
-    beside = _DECODED_ALPHA_BESIDE.get(header.format, 0) if header.has_alpha else 0
+    has_beside = header.has_alpha and header.format in (PictureFormat.HEIC, PictureFormat.AVIF)
+    beside = _ALPHA_BESIDE * has_beside
     needed = [_DECODED.get(header.format, _DECODED_OTHERS) + beside, header.decoded_bytes]
     for holds, more in (
         (header.bits == 16, _DECODED_DEEP),

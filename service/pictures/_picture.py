@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +71,11 @@ class Picture:
 
         Gives back the array itself where it is 8-bit sRGB already.
         """
-        return _colour.to_srgb(to_8_bit(pixels), self.icc, self._colour)
+        return self.to_srgb()(to_8_bit(pixels))
+
+    def to_srgb(self) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+        """`srgb` of 8-bit pixels, for several calls."""
+        return _colour.to_srgb(self.icc, self._colour)
 
     @property
     def _colour(self) -> _colour.Colour:

@@ -78,6 +78,7 @@ class _Cutter:
     def run(self) -> None:
         """Raises ExpatError or _Unusual where the packet is not sound."""
         _check(self.packet)
+        # Without `intern`, or the parser would keep every name with its whole namespace.
         parser = expat.ParserCreate("utf-8", " ", intern=None)
         parser.namespace_prefixes = True
         parser.ordered_attributes = True

@@ -41,16 +41,8 @@ CONTENTS = {
 }
 """Datatype -> the typed field that carries it; FP16 has none."""
 
-NUMBERS = {
-    "bool_contents": np.bool_,
-    "int_contents": np.int32,
-    "int64_contents": np.int64,
-    "uint_contents": np.uint32,
-    "uint64_contents": np.uint64,
-    "fp32_contents": np.float32,
-    "fp64_contents": np.float64,
-}
-"""The type of each field's numbers."""
+FIELD_TYPES = {field: DATATYPES[name] for name, field in CONTENTS.items() if name != "BYTES"}
+"""Typed field -> the type of its numbers: that of the widest datatype that it carries, which stands last."""
 
 # Wire types (Protocol Buffers, "Encoding"): an integer, bytes with their length before them, and those of fixed size.
 VARINT, LENGTH_DELIMITED = 0, 2
@@ -83,7 +75,8 @@ def check_structure(data: bytes, most: int) -> int:
     entries. So pixels and encoded pictures may fill the message, but the rest may have only `most` bytes.
 
     Returns:
-        Bytes that the request in it takes, at most: of each number only one may be in the message.
+        Bytes that the request in it takes, at most: a number of up to `NUMBER_BYTES` may take a single byte of the
+        message.
 
     Raises:
         BodyTooLarge: if there is more, or there are more fields than any request needs.
@@ -219,7 +212,7 @@ def _typed(tensor: pb.ModelInferRequest.InferInputTensor) -> Tensor:
     values = getattr(tensor.contents, wanted)
     if tensor.datatype == "BYTES":
         return bytes_tensor(tensor.name, tensor.shape, values)
-    numbers: NDArray[Any] = np.fromiter(values, NUMBERS[wanted], len(values))
+    numbers: NDArray[Any] = np.fromiter(values, FIELD_TYPES[wanted], len(values))
     return from_numbers(tensor.name, tensor.datatype, tensor.shape, numbers)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.memory import empty
-from service.pictures import Picture
 from service.rendering._affine import AffineMap, evaluate, fit_affine, predicted_affine
 from service.rendering._colour import in_picture_space, is_srgb_space
 from service.rendering._grade import WHOLE_EFFECT, Grade, grade, light_and_gate
@@ -77,27 +76,21 @@ def affine_map(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> AffineMap
         return predicted
     source = for_network(view.colour, picture.bits > 8)
     seen = picture.srgb(source)
-    if predicted is None:
-        enhanced = unit(outputs[0])
-    else:
-        if predicted.has_base_and_detail:
-            light = in_picture_space(picture, source, seen, evaluate(predicted, unit(seen)))
-            return predicted.moved(unit(source), light, grey=picture.is_grey)
-        enhanced = evaluate(predicted, unit(seen))
-    return fit_affine(unit(source), in_picture_space(picture, source, seen, enhanced))
+    enhanced = unit(outputs[0]) if predicted is None else evaluate(predicted, unit(seen))
+    target = in_picture_space(picture, source, seen, enhanced)
+    if predicted is not None and predicted.has_base_and_detail:
+        return predicted.moved(unit(source), target, grey=picture.is_grey)
+    return fit_affine(unit(source), target)
 
 
 def _effect_at_full_size(
     prepared: Prepared, outputs: Sequence[NDArray[Any]]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The picture as the network sees it, and the network's, both float32 [H, W, 3] in the picture's colour space."""
-    picture = prepared.picture
     enhanced = _assemble(prepared.plan, outputs)
     source, target = empty(enhanced.shape, np.float32), empty(enhanced.shape, np.float32)
-    for rows, strip in _strips(picture):
-        codes = for_network(unit(visible(strip, prepared.view)), picture.bits > 8, rows.start)
-        source[rows] = unit(codes)
-        target[rows] = in_picture_space(strip, codes, strip.srgb(codes), unit(enhanced[rows]))
+    for rows, codes, colours in _in_strips(prepared, enhanced):
+        source[rows], target[rows] = unit(codes), colours
     return source, target
 
 
@@ -108,20 +101,21 @@ def _enhanced_codes(prepared: Prepared, outputs: Sequence[NDArray[Any]]) -> Pixe
     if is_srgb_space(picture):
         return enhanced
     result = empty(enhanced.shape, np.uint8)
-    for rows, strip in _strips(picture):
-        source = visible(strip, prepared.view)
-        colours = in_picture_space(strip, source, strip.srgb(source), unit(enhanced[rows]))
+    for rows, _, colours in _in_strips(prepared, enhanced):
         result[rows] = np.rint(colours * 255).astype(np.uint8)
     return result
 
 
-def _strips(picture: Picture) -> Iterator[tuple[slice, Picture]]:
-    """The picture in strips of rows, each as a picture, with about `STRIP_PIXELS`."""
+def _in_strips(prepared: Prepared, enhanced: Pixels) -> Iterator[tuple[slice, Pixels, NDArray[np.float32]]]:
+    """Rows of about `STRIP_PIXELS`; in them, the picture as the network sees it, and the network's in its space."""
+    picture = prepared.picture
     step = max(1, STRIP_PIXELS // picture.width)
     for first in range(0, picture.height, step):
         rows = slice(first, first + step)
         alpha = None if picture.alpha is None else picture.alpha[rows]
-        yield rows, replace(picture, pixels=picture.pixels[rows], alpha=alpha)
+        strip = replace(picture, pixels=picture.pixels[rows], alpha=alpha)
+        codes = for_network(unit(visible(strip, prepared.view)), picture.bits > 8, first)
+        yield rows, codes, in_picture_space(strip, codes, strip.srgb(codes), unit(enhanced[rows]))
 
 
 def _from_afar(enhanced: Pixels, prepared: Prepared) -> NDArray[np.float32]:

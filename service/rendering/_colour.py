@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,14 +61,14 @@ def grey_tones(picture: Picture) -> NDArray[np.float64]:
     """
     if picture.is_srgb:
         return np.linspace(0, 1, 256)
-    padded = np.pad(_shown_greys(picture), 2, mode="reflect", reflect_type="odd")
+    padded = np.pad(_shown_greys(picture.to_srgb()), 2, mode="reflect", reflect_type="odd")
     return np.convolve(padded, (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16), mode="valid") / 255
 
 
-def _shown_greys(picture: Picture) -> NDArray[np.float64]:
-    """The 256 greys of a picture's colour space in sRGB, float64 [256], 0 to 255."""
+def _shown_greys(to_srgb: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """The 256 greys of a colour space in sRGB, float64 [256], 0 to 255."""
     greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    return np.asarray(picture.srgb(greys)[0].mean(axis=1))
+    return np.asarray(to_srgb(greys)[0].mean(axis=1))
 
 
 def _carried_over(
@@ -77,11 +79,12 @@ def _carried_over(
 
     The profile's tone curve is inverted exactly, along greys; colours by damped fixed-point iteration.
     """
-    codes, tones = np.arange(256), _shown_greys(picture)
+    to_srgb = picture.to_srgb()
+    codes, tones = np.arange(256), _shown_greys(to_srgb)
     start = tone = np.interp(source, codes, tones)
     shown = seen.astype(np.float32)
     for _ in range(rounds):
         tone = np.clip(tone + DAMPING * (255 * enhanced - shown), 0, 255)
-        shown = picture.srgb(np.rint(np.interp(tone, tones, codes)).astype(np.uint8)).astype(np.float32)
+        shown = to_srgb(np.rint(np.interp(tone, tones, codes)).astype(np.uint8)).astype(np.float32)
     change = np.interp(tone, tones, codes) - np.interp(start, tones, codes)
     return np.clip((source + change) / 255, 0, 1).astype(np.float32)

@@ -64,7 +64,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        """Wrap calls with one request and one answer; streams (health, reflection) are open and pass unchanged."""
+        """Wrap calls with one request and one answer; of streams (health, reflection), only messages are limited."""
         handler = await continuation(details)
         if handler is None or not _is_implemented(handler):
             return None

@@ -48,8 +48,8 @@ class RpcServer:
     """gRPC for a runtime that the caller starts and stops.
 
     A request may have `max_body_bytes`, as on HTTP, and all requests that run a model together
-    `max_body_bytes_in_flight`. The messages of all other calls must be short, and `MAX_CONCURRENT` of them are read
-    at one time. Answers count until they are read. Without TLS files nothing is encrypted.
+    `max_body_bytes_in_flight`. The messages of all other calls must be short, and few of a kind are read at one time
+    (`ShortMessages`). Answers count until they are read. Without TLS files nothing is encrypted.
     """
 
     def __init__(self, runtime: Runtime, tls: TlsFiles | None = None) -> None:

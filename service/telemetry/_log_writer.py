@@ -48,8 +48,7 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             line = self._lines.get()
-            with self._lock:
-                lost, self._lost = self._lost, 0
+            lost = self._lost
             try:
                 said = (
                     f"{lost} lines of the log were lost: they were not read, or could not be written\n"
@@ -59,10 +58,11 @@ class LogWriter:
                 written = self._put(f"{said}{line}\n")
             except Exception:  # such as no memory: there is no other thread that writes
                 written = False
-            if not written:
-                LOST_LOG_LINES.inc()
+            if written:
                 with self._lock:
-                    self._lost += lost + 1
+                    self._lost -= lost
+            else:
+                self._lose(1)
             self._lines.task_done()
 
     def _put(self, text: str) -> bool:

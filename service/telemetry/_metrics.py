@@ -164,10 +164,9 @@ class Metrics:
         """The exposition and its media type: OpenMetrics, with exemplars, if `accept` asks for it, else text."""
         try:
             encode, media_type = choose_encoder(accept)
-            return encode(self.registry), media_type
         except (TypeError, ValueError):  # a version that is not made of numbers, which the library compares to some
             encode, media_type = choose_encoder("")
-            return encode(self.registry), media_type
+        return encode(self.registry), media_type
 
 
 class ModelMetrics:

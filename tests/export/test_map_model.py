@@ -1,4 +1,4 @@
-"""A network that is shown evidence, from the checkpoint to two models that agree with it."""
+"""A network that predicts colour maps, from the checkpoint to two models that agree with it."""
 
 from __future__ import annotations
 

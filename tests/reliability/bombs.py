@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.pictures import dark_scene, encoded
 from tests.servers import Server
-from tests.service.pictures.files import tiff_of_tags
+from tests.service.pictures.files import png_chunk, tiff_of_tags
 
 DARK = (9, 9, 12)
 
@@ -27,15 +27,15 @@ def inflating_png(gibibytes: int = 1) -> bytes:
     """64x64 pixels, whose data inflate to so much."""
     deflate = zlib.compressobj(9)
     block = deflate.compress(bytes(1 << 30)) + deflate.flush(zlib.Z_FULL_FLUSH)
-    return _png_head() + _chunk(b"IDAT", block * gibibytes) + _chunk(b"IEND", b"")
+    return _png_head() + png_chunk(b"IDAT", block * gibibytes) + png_chunk(b"IEND", b"")
 
 
 def texts_png(count: int = 20) -> bytes:
     """Small, with texts and a colour profile that inflate to 100 MB each."""
     text = b"x\0\0" + zlib.compress(bytes(100_000_000), 9)
     pixels = zlib.compress(b"\0" * (1 + 64 * 3) * 64)
-    chunks = _chunk(b"iCCP", text) + _chunk(b"zTXt", text) * count
-    return _png_head() + chunks + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+    chunks = png_chunk(b"iCCP", text) + png_chunk(b"zTXt", text) * count
+    return _png_head() + chunks + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
 
 
 def scans_jpeg(scans: int = 100, side: int = 8000) -> bytes:
@@ -143,10 +143,6 @@ def _saved(image: Image.Image, format: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, format, **options)
     return file.getvalue()
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _png_head() -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def open_model(
     if traits.map_model:
         maps = _map_model(traits.map_model, repository, threads)
     elif traits.map_layout:
-        maps = lambda inputs: opened(inputs[IMAGE], output=AFFINE)  # noqa: E731
+        maps = partial(_own_maps, opened)
     return EvaluatedModel(version.name, opened, traits, version.path, maps=maps)
 
 
@@ -177,6 +178,11 @@ def network_as_model(
         return result
 
     return EvaluatedModel(name, run, traits, Path(name), options, maps if spec.map_layout else None)
+
+
+def _own_maps(run: Callable[..., NDArray[Any]], inputs: Inputs) -> NDArray[np.float32]:
+    """The second output of a model that makes maps from pictures."""
+    return run(inputs[IMAGE], output=AFFINE)
 
 
 def _map_model(name: str, repository: Path, threads: int | None) -> Maps:

@@ -16,7 +16,7 @@ from training.networks import (
     zero_dce,
     zero_dce_improved,
 )
-from training.networks._affine import STEP, apply_map, proxy_size, shrink
+from training.networks._affine import MIN_SIDE_OF_MAP, STEP, apply_map, proxy_size, shrink
 from training.networks._curves import apply_curves
 from training.networks._official import OfficialLayout, load_official, register_official
 from training.networks._padding import pad_to_multiple
@@ -24,6 +24,7 @@ from training.networks._registry import NetworkSpec, create, names, register, sp
 from training.networks._separable import Separable
 
 __all__ = [
+    "MIN_SIDE_OF_MAP",
     "STEP",
     "NetworkSpec",
     "OfficialLayout",

@@ -84,8 +84,8 @@ class Nightlift(nn.Module):
         detail_gain: where the picture has no visible noise, texture gets the full gain, and its luminance is
             multiplied by that gain once more, up to this limit of 1 to 3. At 0 texture is as the network predicts, as
             in training.
-        evident: whether the network gets the `evidence`, or zeros.
-        attentive: number of blocks of self-attention.
+        with_evidence: whether the network gets the `evidence`, or zeros.
+        attention_blocks: number of blocks of self-attention.
 
     Raises:
         ValueError: `smoothing` is outside 0 to 1, or `detail_gain` neither 0 nor from 1 to 3.
@@ -97,8 +97,8 @@ class Nightlift(nn.Module):
         side: int = SIDE,
         smoothing: float = 1.0,
         detail_gain: float = 0.0,
-        evident: bool = True,
-        attentive: int = 2,
+        with_evidence: bool = True,
+        attention_blocks: int = 2,
     ) -> None:
         super().__init__()
         if not 0 <= smoothing <= 1:
@@ -108,7 +108,7 @@ class Nightlift(nn.Module):
         self.side = side
         self.smoothing = float(smoothing)
         self.detail_gain = float(detail_gain)
-        self.evident = evident
+        self.with_evidence = with_evidence
         # An attribute, since scripts cannot read module constants.
         self.log_scale = LOG_SCALE
         half, quarter, eighth = width, 2 * width, 4 * width
@@ -120,7 +120,7 @@ class Nightlift(nn.Module):
         self.coarse = nn.ModuleList([Block(eighth), Block(eighth, dilation=2)])
         self.to_sixteenth = nn.Conv2d(eighth, eighth, 3, stride=2, padding=1, padding_mode="replicate", groups=eighth)
         self.position = nn.Linear(1, eighth)
-        self.attention = nn.ModuleList([Attention(eighth) for _ in range(attentive)])
+        self.attention = nn.ModuleList([Attention(eighth) for _ in range(attention_blocks)])
         statistics = 2 * eighth + 1
         # From few statistics and with dropout: estimates from the features above overfit the training scenes.
         self.guess = nn.Sequential(
@@ -167,7 +167,7 @@ class Nightlift(nn.Module):
             the map [N, 16, h, w] (`apply_map`), and the guess [N, 1].
         """
         logarithm = torch.log1p(self.log_scale * proxy) / 4.0
-        shown = torch.log1p(255.0 * hidden) / 2.0 if self.evident else torch.zeros_like(hidden)
+        shown = torch.log1p(255.0 * hidden) / 2.0 if self.with_evidence else torch.zeros_like(hidden)
         seen = torch.cat([proxy, logarithm, logarithm.amax(dim=1, keepdim=True), shown], dim=1)
         fine = self.fine(F.relu(self.stem(F.pixel_unshuffle(seen, 2))))
         middle = self.middle(F.relu(self.to_quarter(fine)))
@@ -252,7 +252,7 @@ def brightness(image: Tensor, weights: Tensor, gamma: float = GAMMA) -> Tensor:
 
 def light_statistics(
     proxy: Tensor,
-    evidence: Tensor,
+    hidden: Tensor,
     weights: Tensor,
     levels: int = LEVELS,
     shrunk: int = SHRUNK,
@@ -266,12 +266,12 @@ def light_statistics(
 
     Args:
         proxy: float [N, 3, h, w] in [0, 1], sides multiples of 8.
-        evidence: float [N, 3, h, w], see the function of that name.
+        hidden: float [N, 3, h, w], its `evidence`.
         weights: of luminance, [1, 3, 1, 1].
         levels, shrunk, darkest: see the constants.
     """
     luminance = (F.avg_pool2d(proxy.float(), shrunk) * weights).sum(dim=1, keepdim=True)
-    deviation = torch.log1p(255.0 * F.avg_pool2d(evidence[:, :1].float(), shrunk)) / 2.0
+    deviation = torch.log1p(255.0 * F.avg_pool2d(hidden[:, :1].float(), shrunk)) / 2.0
     places = torch.arange(levels, device=proxy.device)[:, None, None] * (-darkest / (levels - 1)) + darkest
     distance = (torch.log2(luminance + 2.0**darkest) - places).abs() * ((levels - 1) / -darkest)
     shares = (1.0 - distance).clamp(min=0.0)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from training.losses.fidelity import match_brightness
 from training.losses.ssim import ssim
-from training.networks import STEP, shrink
+from training.networks import MIN_SIDE_OF_MAP, STEP, shrink
 from training.networks.nightlift import GAMMA, brightness, evidence
 from training.objectives._base import Batch, Objective, Player, Settings, Update, register_objective
 from training.objectives._paired_scores import paired_scores
@@ -85,7 +85,7 @@ class NightliftSettings(Settings):
 
 @register_objective("nightlift", NightliftSettings)
 class NightliftTraining(Objective):
-    """Trains a network with `affine(proxy, evidence, wanted)`, `render(map, image)`, and `luminance`, its weights."""
+    """Trains a network with `affine(proxy, hidden, wanted)`, `render(map, image)`, and `luminance`, its weights."""
 
     def __init__(self, network: nn.Module, settings: NightliftSettings, resources: Mapping[str, Path]) -> None:
         super().__init__(network)
@@ -122,7 +122,7 @@ class NightliftTraining(Objective):
         wish = torch.randn(len(high), 1).clamp(-2, 2) * self.settings.spread
         wish = wish * (torch.rand(len(high), 1) < self.settings.wishes)
         high = exposed(high, wish[:, :, None, None].to(high.device))
-        height, width = (max(2, round(side * scale / STEP)) * STEP for side in low.shape[2:])
+        height, width = (max(MIN_SIDE_OF_MAP, STEP * round(side * scale / STEP)) for side in low.shape[2:])
         proxy, hidden = shrink(low, height, width), evidence(low, height, width)
         wanted = brightness(high, self.network.luminance)
         coefficients, guess = self.network.affine(proxy, hidden, wanted)
@@ -204,5 +204,6 @@ def _mean_where(weight: Tensor, values: Tensor) -> Tensor:
 
 
 def _ramp(values: Tensor, start: float, end: float) -> Tensor:
+    """Smoothly from 0 at `start` to 1 at `end`."""
     part = ((values - start) / (end - start)).clamp(0, 1)
     return part * part * (3 - 2 * part)

@@ -137,7 +137,7 @@ def _parts(boxes: Boxes, meta: memoryview) -> Counter[int]:
     """The main picture, what it is put together of, and what lies over either, such as alpha; each with how often.
 
     Raises:
-        UnreadablePicture: there are very many, or a picture is made of itself.
+        UnreadablePicture: there are very many, or one is made of itself by way of others.
     """
     needed: dict[int, list[int]] = {}
     left = _MAX_PARTS
@@ -150,10 +150,9 @@ def _parts(boxes: Boxes, meta: memoryview) -> Counter[int]:
             if left < 0:
                 raise UnreadablePicture(f"The HEIC has more than {_MAX_PARTS} references between its pictures.")
             for target in (fields.take(size) for _ in range(count)):
-                if kind == b"dimg" and source != target:
-                    needed.setdefault(source, []).append(target)
-                elif kind == b"auxl" and source != target:
-                    needed.setdefault(target, []).append(source)
+                if kind in (b"dimg", b"auxl") and source != target:
+                    whole, part = (source, target) if kind == b"dimg" else (target, source)
+                    needed.setdefault(whole, []).append(part)
     parts: Counter[int] = Counter()
     waiting, left = [main_number(boxes, meta)], _MAX_PARTS
     while waiting:  # as decoders do: what is referred to twice is decoded twice

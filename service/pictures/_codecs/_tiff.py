@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -114,7 +112,7 @@ def read_header(data: bytes) -> Header:
         )
     exif = from_tiff(directory)
     resources = directory.raw(RESOURCES)
-    header = Header(
+    return Header(
         PictureFormat.TIFF,
         width,
         height,
@@ -128,8 +126,8 @@ def read_header(data: bytes) -> Header:
         xmp=directory.raw(XMP),
         iptc=directory.raw(IPTC) or (_iptc.from_resources(resources) if resources else None),
         density=resolution(directory),
+        decoded_bytes=_decoded_bytes(directory, bits),
     )
-    return replace(header, decoded_bytes=_decoded_bytes(directory, header, bits))
 
 
 def read_pixels(data: bytes, header: Header) -> Samples:
@@ -137,7 +135,7 @@ def read_pixels(data: bytes, header: Header) -> Samples:
     directory = first_directory(data)
     if directory.integer(COMPRESSION) in FILES:
         return _interpreted(read_files(data, directory), directory, header)
-    if _is_known_to_opencv(directory, header):
+    if _is_known_to_opencv(directory):
         return _straight(_opencv.read_pixels(data, header), directory)
     if _sample_bits(directory) == 16:
         return _interpreted(read_numbers(data, directory, 16), directory, header)
@@ -234,22 +232,23 @@ def _interpreted(planes: np.ndarray, directory: Directory, header: Header) -> Sa
     return _straight(Samples(color, alpha), directory)
 
 
-def _is_known_to_opencv(directory: Directory, header: Header) -> bool:
+def _is_known_to_opencv(directory: Directory) -> bool:
     """Whether OpenCV gives all 16 bits, as it does of the usual layouts: it takes half the memory."""
+    photometric = directory.integer(PHOTOMETRIC)
     return (
         _sample_bits(directory) == 16
         and directory.integer(COMPRESSION, 1) in _OF_OPENCV
         and directory.integer(PLANAR, 1) != IN_PLANES
-        and directory.integer(PHOTOMETRIC) in (BLACK_IS_ZERO, RGB)
-        and directory.integer(SAMPLES, 1) == (1 if header.colour == "grey" else 3 + header.has_alpha)
+        and photometric in (BLACK_IS_ZERO, RGB)
+        and directory.integer(SAMPLES, 1) == (1 if photometric == BLACK_IS_ZERO else 3 + _has_alpha(directory, RGB))
     )
 
 
-def _decoded_bytes(directory: Directory, header: Header, bits: int) -> int:
+def _decoded_bytes(directory: Directory, bits: int) -> int:
     """Bytes a pixel of layouts that OpenCV does not read: the file is copied, and Pillow's samples are, twice."""
     if directory.integer(COMPRESSION) in FILES:
         return _BYTES_OF_FILES
-    return 0 if _is_known_to_opencv(directory, header) else 4 * directory.integer(SAMPLES, 1) * bits // 8
+    return 0 if _is_known_to_opencv(directory) else 4 * directory.integer(SAMPLES, 1) * bits // 8
 
 
 def _straight(samples: Samples, directory: Directory) -> Samples:

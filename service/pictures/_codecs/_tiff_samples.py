@@ -65,7 +65,8 @@ def check_parts(data: bytes, directory: Directory) -> None:
     """Refuse strips or tiles that lie over each other again and again: all bytes of each are read, and some copied.
 
     Raises:
-        UnreadablePicture: together they are larger than the file, or it is not clear how large they are.
+        UnreadablePicture: together they are more than `_MAX_SHARE` times as large as the file, or it is not clear how
+            large they are.
     """
     tags = {int.from_bytes(record[:2], directory.order) for record in directory.records()}
     # Decoders take either tag, whatever the picture is made of.

@@ -114,7 +114,6 @@ def strips(parts: list[bytes], compression: int, planes: np.ndarray, rows: int, 
     """A TIFF of strips that are compressed already."""
     height, width, channels = planes.shape
     starts = np.cumsum([8, *map(len, parts[:-1])])
-    body = b"".join(parts) + bytes(sum(map(len, parts)) % 2)
     values = {
         256: (width,),
         257: (height,),
@@ -127,15 +126,7 @@ def strips(parts: list[bytes], compression: int, planes: np.ndarray, rows: int, 
         279: tuple(map(len, parts)),
         284: (planar,),
     }
-    place = 8 + len(body) + 2 + 12 * len(values) + 4
-    entries, more = b"", b""
-    for tag, numbers in values.items():
-        packed = struct.pack(f"<{len(numbers)}I", *numbers)
-        if len(numbers) > 1:
-            packed, more = struct.pack("<I", place + len(more)), more + packed
-        entries += struct.pack("<HHI", tag, 4, len(numbers)) + packed
-    directory = struct.pack("<H", len(values)) + entries + bytes(4) + more
-    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
+    return tiff_of_tags({tag: (4, list(numbers)) for tag, numbers in values.items()}, b"".join(parts))
 
 
 def tiff_of_tags(entries: dict[int, tuple[int, list[int]]], data: bytes) -> bytes:
@@ -145,7 +136,8 @@ def tiff_of_tags(entries: dict[int, tuple[int, list[int]]], data: bytes) -> byte
     head = struct.pack("<2sHI", b"II", 42, directory_at) + data + bytes(len(data) % 2)
     directory, rest = struct.pack("<H", len(entries)), b""
     for tag, (kind, values) in sorted(entries.items()):
-        packed = struct.pack(f"<{len(values)}{ {3: 'H', 16: 'Q', 17: 'q'}.get(kind, 'I') }", *values)
+        code = {3: "H", 16: "Q", 17: "q"}.get(kind, "I")
+        packed = struct.pack(f"<{len(values)}{code}", *values)
         where = packed.ljust(4, b"\0")
         if len(packed) > 4:
             where, rest = struct.pack("<I", rest_at + len(rest)), rest + packed

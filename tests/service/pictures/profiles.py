@@ -14,9 +14,13 @@ P3_COLORANTS = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15
 SRGB_COLORANTS = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
 
 
-def rgb_profile(colorants: tuple[tuple[float, float, float], ...] = P3_COLORANTS, gamma: float = GAMMA) -> bytes:
-    """A matrix profile with one power curve for all channels."""
-    tags = {b"wtpt": _xyz(0.9642, 1.0, 0.8249)}
+def rgb_profile(
+    colorants: tuple[tuple[float, float, float], ...] = P3_COLORANTS,
+    gamma: float = GAMMA,
+    extra: dict[bytes, bytes] | None = None,
+) -> bytes:
+    """A matrix profile with one power curve for all channels, and `extra` tags."""
+    tags = {b"wtpt": _xyz(0.9642, 1.0, 0.8249), **(extra or {})}
     for name, colorant in zip("rgb", colorants, strict=True):
         tags[name.encode() + b"XYZ"] = _xyz(*colorant)
         tags[name.encode() + b"TRC"] = _curve(gamma)
@@ -28,10 +32,7 @@ def elements_profile(count: int) -> bytes:
     matrix = b"matf" + bytes(4) + struct.pack(">HH9f3f", 3, 3, *np.eye(3).ravel(), 0, 0, 0)
     start = 16 + 8 * count
     table = b"mpet" + bytes(4) + struct.pack(">HHI", 3, 3, count) + struct.pack(">II", start, len(matrix)) * count
-    tags = {b"wtpt": _xyz(0.9642, 1.0, 0.8249), b"D2B1": table + matrix}
-    for name, colorant in zip("rgb", P3_COLORANTS, strict=True):
-        tags |= {name.encode() + b"XYZ": _xyz(*colorant), name.encode() + b"TRC": _curve(GAMMA)}
-    return _profile(b"RGB ", b"XYZ ", tags)
+    return rgb_profile(extra={b"D2B1": table + matrix})
 
 
 def grey_profile(gamma: float = 1.8) -> bytes:

@@ -14,6 +14,7 @@ from service.rendering import NEUTRAL, Detail, RenderOptions
 from tests.export.checkpoints import TRAINING
 from tests.map_models import NAME, PAIR, SCRIPTED_PAIR, lively_network
 from tests.pictures import dark_scene
+from tests.repositories import make_repository
 from training import networks
 from training.evaluation import open_model
 
@@ -55,6 +56,12 @@ def test_the_wish_goes_to_the_map_model(map_models: Path) -> None:
     ]
     assert seen == [-1.0, 0.0, 1.0]
     assert means[0] < means[1] < means[2]
+
+
+def test_a_model_may_make_its_maps_itself(tmp_path: Path) -> None:
+    picture = dark_scene("coffee", (300, 450))
+    doubled = open_model("brighten", make_repository(tmp_path, affine=True)).enhance(picture, GUIDED)
+    assert np.abs(doubled.astype(int) - np.minimum(2 * picture.astype(int), 255)).max() <= 1
 
 
 def test_a_map_model_alone_is_no_model_of_pictures(map_models: Path) -> None:

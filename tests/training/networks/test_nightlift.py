@@ -220,7 +220,7 @@ def test_without_training_it_changes_nothing_when_told_the_brightness_that_there
 def test_evidence_counts_unless_it_is_switched_off() -> None:
     proxy, hidden = shown(dark_scene("coffee", (300, 450)), (64, 96))
     for evident in (True, False):
-        network = lively_network(evident=evident)
+        network = lively_network(with_evidence=evident)
         with torch.inference_mode():
             seen, blind = (network.affine(proxy, part, told(-3.0))[0] for part in (hidden, torch.zeros_like(hidden)))
         assert (torch.equal(seen, blind)) is not evident
@@ -232,8 +232,8 @@ def test_attention_lets_one_corner_see_the_other() -> None:
     other = proxy.clone()
     other[..., -32:, -32:] = 0.9
     reach = {}
-    for attentive in (0, 2):
-        network = lively_network(attentive=attentive)
+    for blocks in (0, 2):
+        network = lively_network(attention_blocks=blocks)
         for layer in (network.to_coarse, network.to_middle):
             nn.init.zeros_(layer.weight)
         seen: list[Tensor] = []
@@ -241,7 +241,7 @@ def test_attention_lets_one_corner_see_the_other() -> None:
         with torch.inference_mode():
             for one in (proxy, other):
                 network.affine(one, torch.zeros_like(one), told(-3.0))
-        reach[attentive] = (seen[0] - seen[1])[..., :16, :16].abs().max().item()
+        reach[blocks] = (seen[0] - seen[1])[..., :16, :16].abs().max().item()
     assert reach[0] == 0
     assert reach[2] > 1e-5
 

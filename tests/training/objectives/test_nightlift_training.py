@@ -76,7 +76,7 @@ class Recorded(Nightlift):
         self.told: Tensor | None = None
 
     def affine(
-        self, proxy: Tensor, evidence: Tensor, wanted: Tensor | None, exposure: Tensor | None = None
+        self, proxy: Tensor, hidden: Tensor, wanted: Tensor | None, exposure: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         self.told = wanted
         coefficients = torch.zeros(len(proxy), 16, *proxy.shape[2:])
