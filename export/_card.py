@@ -172,6 +172,7 @@ def _training(training: dict[str, Any], files: list[str]) -> Iterator[str]:
         yield _bullets(
             f"{stage['recipe']['title']}: {stage['steps_done']:,} steps, seed {stage['seed']}, "
             f"{stage['seconds'] / 60:,.0f} minutes, code `{stage['git_revision']}`"
+            + "".join(f"; {note}" for note in stage.get("notes", []))
             for stage in before
             if not _is_published(stage)
         )

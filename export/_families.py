@@ -52,8 +52,8 @@ class DataSet(BaseModel):
     title: str
     citation: str
     terms: str
-    grant: str = ""
-    """Permitted uses of weights trained on this data alone, with reasons; empty: research data, no grant."""
+    is_free: bool = False
+    """Whether weights trained on such data alone may be used for any purpose; else it is research data."""
 
 
 def family(name: str) -> Family:
@@ -69,7 +69,7 @@ def family(name: str) -> Family:
 
 
 def data_sets(training: dict[str, Any]) -> list[DataSet]:
-    """The data sets that training manifests name by the layouts and folders of their streams.
+    """The data sets that training manifests name by the folders of their streams, or else by the layouts.
 
     Unknown folders are listed as sets without terms, but only beside known sets.
     """
@@ -81,7 +81,7 @@ def data_sets(training: dict[str, Any]) -> list[DataSet]:
         folders = {name: Path(stream.get("folder", "")).name for name, stream in stage.get("data", {}).items()}
         for name in {**streams, **folders}:
             layout, folder = streams.get(name, {}).get("layout"), folders.get(name, "")
-            names |= {layout, folder}
+            names.add(folder if folder in of_sets else layout)
             if folder and not {layout, folder} & of_sets:
                 unknown.add(folder)
     known = [data for data in _known_data() if names & set(data.known_as)]
@@ -96,8 +96,8 @@ def grant(training: dict[str, Any]) -> str:
         layouts |= {stream.get("layout") for stream in streams.values()} or {None}
     sets = data_sets(training)
     known = {name for data in sets for name in data.known_as}
-    grants = {data.grant.strip() for data in sets}
-    return grants.pop() if layouts <= known and len(grants) == 1 else ""
+    is_free = bool(sets) and layouts <= known and all(data.is_free for data in sets)
+    return str(_data()["grant"]).strip() if is_free else ""
 
 
 def training_stages(training: dict[str, Any]) -> list[dict[str, Any]]:
@@ -114,7 +114,12 @@ def _unknown(folder: str) -> DataSet:
 
 @cache
 def _known_data() -> tuple[DataSet, ...]:
-    return tuple(DataSet(**entry) for entry in _read(FOLDER / f"{DATA}.toml").values())
+    return tuple(DataSet(**entry) for entry in _data().values() if isinstance(entry, dict))
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return _read(FOLDER / f"{DATA}.toml")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def test_nothing_is_granted_where_any_data_is_for_research_or_unknown(mixed: dic
 
 
 def test_research_data_stays_for_research() -> None:
-    assert all(not data.grant for data in data_sets(training({"pairs": "lolv1", "sice": "zero_dce_train"})))
+    assert all(not data.is_free for data in data_sets(training({"pairs": "lolv1", "sice": "zero_dce_train"})))
     assert "no grant" in RESEARCH_ONLY
 
 
@@ -57,6 +57,12 @@ def test_a_folder_that_nobody_knows_is_named_beside_those_that_are_known() -> No
     }
     titles = [data.title for data in data_sets(manifest)]
     assert titles == ["LOLv1, the 485 training pairs (our485)", "Data in a folder called holidays"]
+
+
+def test_a_folder_that_is_known_says_more_than_its_layout() -> None:
+    """Exposure sequences of SICE, read by the layout that is called as another set is."""
+    manifest = training({"shots": "brackets"}) | {"data": {"shots": {"folder": "data/zero_dce_train"}}}
+    assert [data.title.split(",")[0] for data in data_sets(manifest)] == ["SICE part 1"]
 
 
 def test_all_data_of_the_house_network_is_known() -> None:
